@@ -1,0 +1,137 @@
+"""The commands: parse, call, print. Everything heavy is imported inside a command, because Kedro loads this module at every start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kedro.framework.startup import ProjectMetadata
+
+
+@click.group(name="Kubernetes on Airflow")
+def commands() -> None:
+    """What this plugin adds to `kedro`."""
+
+
+@commands.group(name="k8s-airflow")
+def k8s_airflow() -> None:
+    """Run this project's pipelines as Kubernetes pods on Airflow."""
+
+
+def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that reads the project."""
+    for option in reversed(
+        (
+            click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with."),
+            click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."),
+            click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@k8s_airflow.command()
+@click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment to read the catalog of.")
+@click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration.")
+@click.pass_obj
+def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None) -> None:
+    """Write a first k8s_airflow.yml that fits this project."""
+    from kedro_k8s_airflow import initial, project, show
+
+    with _refusals():
+        read = project.read(metadata, env=env, conf_source=conf_source)
+        output, findings = initial.settings_file(read)
+        show.findings(show.console(stderr=True), findings)
+        from kedro_k8s_airflow import files
+
+        changes, _ = files.compare([output])
+        files.write(changes)
+        show.written(show.console(), changes, read.path, dry=False)
+
+
+@k8s_airflow.command()
+@click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help="Only DAGs of this registered pipeline; repeat for more.")
+@click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
+@_project_options
+@click.option("--output", "-o", default="dags", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the DAG files.")
+@click.option("--force", is_flag=True, help="Overwrite DAG files that were not written by this command.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.pass_obj
+def create(
+    metadata: ProjectMetadata,
+    /,
+    pipelines: tuple[str, ...],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    output: Path,
+    force: bool,
+    check: bool,
+    diff: bool,
+    quiet: bool,
+) -> None:
+    """Write a DAG file for each pipeline, and the image spec."""
+    from kedro_k8s_airflow import creation, files, show
+
+    if everything and pipelines:
+        raise click.UsageError("--all and --pipeline exclude each other.")
+    with _refusals():
+        created = creation.create(
+            metadata,
+            pipelines=pipelines,
+            everything=everything,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            folder=output,
+            force=force,
+        )
+        out, err = show.console(), show.console(stderr=True)
+        if not quiet:
+            show.findings(err, created.findings)
+        if diff:
+            click.echo(files.diff(created.changes, created.root), nl=False)
+        elif not quiet:
+            for plan in created.plans:
+                show.plan(out, plan)
+        if not (check or diff):
+            files.write(created.changes)
+        if not (quiet or diff):
+            show.written(out, created.changes, created.root, dry=check)
+    if check and any(change.status in ("new", "changed") for change in created.changes):
+        sys.exit(1)
+
+
+def _split_params(text: str) -> dict[str, Any]:
+    """`k=v,...` as Kedro reads it for `kedro run --params`."""
+    from kedro.framework.cli.utils import _split_params
+
+    context = click.get_current_context()
+    return dict(_split_params(context, next(option for option in context.command.params if option.name == "params"), text))
+
+
+class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
+    """Turns what the user can mend into findings on stderr and exit code 1; bugs of ours keep their traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        from kedro_k8s_airflow import show
+        from kedro_k8s_airflow.findings import Refused
+
+        if isinstance(exc, Refused):
+            show.findings(show.console(stderr=True), exc.findings)
+            sys.exit(1)
+        if isinstance(exc, OSError) and exc.filename is not None:
+            raise click.ClickException(f"{exc.filename}: {exc.strerror}") from exc

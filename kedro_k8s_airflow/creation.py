@@ -1,0 +1,71 @@
+"""`create`, without the printing: read, plan, render, compare. Nothing is written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import dag, files, image, project, settings, tasks
+from kedro_k8s_airflow.findings import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kedro.framework.startup import ProjectMetadata
+
+    from kedro_k8s_airflow.files import Change
+    from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.plan import Plan
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `create` came to: plans, the changes that writing would make, and findings that stop nothing."""
+
+    root: Path
+    plans: tuple[Plan, ...]
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+
+
+def create(
+    metadata: ProjectMetadata,
+    *,
+    pipelines: Sequence[str],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    folder: Path,
+    force: bool,
+) -> Created:
+    """Everything `create` does short of writing.
+
+    Args:
+        metadata: of the project, as Kedro's command line has it.
+        pipelines, everything: which DAGs; see `tasks.plans`.
+        env, conf_source, params: how the project is read; see `project.read`.
+        folder: where the DAG files go, relative to the project or absolute.
+        force: overwrite DAG files of somebody else's.
+
+    Raises:
+        Refused: with every error found.
+    """
+    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
+    sources = project.settings_files(read)
+    checked = settings.check(read.settings, sources, read.path)
+    file = sources[-1].relative_to(read.path).as_posix() if sources and sources[-1].is_relative_to(read.path) else settings.NAME
+    plans = tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
+    root = read.path / folder
+    outputs = [files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env))) for plan in plans]
+    spec, found = image.spec(read, plans)
+    changes, errors = files.compare([*outputs, *spec], force=force)
+    if errors:
+        raise Refused(errors)
+    findings = (*(finding for plan in plans for finding in plan.findings), *found)
+    return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
+
+
+def _command(env: str | None) -> str:
+    return f"kedro k8s-airflow create --env {env}" if env else "kedro k8s-airflow create"

@@ -1,0 +1,28 @@
+"""Durations as users write them: `90s`, `30m`, `2h`, `1d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+PATTERN = r"[0-9]+(s|m|h|d)"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse(value: object) -> timedelta:
+    """The `timedelta` that `value` writes.
+
+    Raises:
+        ValueError: with the spelling that would be right.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(PATTERN, value, re.ASCII):
+        raise ValueError(f"a duration is a whole number and a unit, such as 90s, 30m, 2h or 1d; got {value!r}")
+    try:
+        duration = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+    except OverflowError:
+        raise ValueError(f"{value!r} is longer than any duration can be") from None
+    if not duration:
+        raise ValueError(f"a duration is longer than nothing; got {value!r}")
+    return duration

@@ -1,0 +1,114 @@
+"""The image spec: Dockerfile, .dockerignore and the program in the pod, as texts. Building is not done here."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import __version__, templates
+from kedro_k8s_airflow.dag import PROGRAM
+from kedro_k8s_airflow.files import Output
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
+from kedro_k8s_airflow.plan import CONTRACT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.project import Project
+
+UV_IMAGE = "astral/uv:0.13.9"
+# The newest Python that every dependency of Kedro has wheels for comes first.
+_PYTHONS = ("3.12", "3.13", "3.11", "3.10")
+_SAFE = re.compile(r"[A-Za-z0-9._/@+-]+\Z")
+
+
+def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Finding]]:
+    """The files an image is built from, and what there is to say about them.
+
+    Raises:
+        Refused: when a Dockerfile cannot name what it has to copy.
+    """
+    lock, requirements, findings = _lock(project.path)
+    source = project.source if project.source != "." else project.package
+    conf = "" if "://" in project.conf_source else project.conf_source
+    carried = sorted({_carried(path, project) for plan in plans for path in plan.in_image})
+    for path in (source, conf, *carried):
+        if path and not _SAFE.match(path):
+            raise refuse("image-path", f"path {path!r}", "cannot be named in a Dockerfile.", "Rename it to letters, digits, '-', '_' and '.'.")
+    values: dict[str, Any] = {
+        "version": __version__,
+        "base_image": f"python:{_python(project.path)}-slim",
+        "uv_image": UV_IMAGE,
+        "project_path": plans[0].project_path,
+        "lock": lock,
+        "requirements": requirements,
+        "source": source,
+        "conf": conf,
+        "in_image": carried,
+        "package": project.package,
+        "contract": CONTRACT_VERSION,
+    }
+    program = Path(__file__).with_name("pod.py").read_text(encoding="utf-8")
+    outputs = [
+        Output(project.path / "Dockerfile", templates.fill("Dockerfile.j2", **values), yields=True),
+        Output(project.path / ".dockerignore", templates.fill("dockerignore.j2", **values), yields=True),
+        Output(project.path / PROGRAM, program),
+    ]
+    return outputs, findings
+
+
+def _carried(path: str, project: Project) -> str:
+    clean = posixpath.normpath(path)
+    if clean.startswith(("/", "..")) or clean == ".":
+        raise Refused([error("image-path", f"data.in_image: {path}", "is not inside the project, so no image can carry it.", "Name a path relative to the project.")])
+    if not any(sign in clean for sign in "*?[") and not (project.path / clean).exists():
+        raise Refused([error("image-path", f"data.in_image: {path}", "does not exist, so no image can carry it.", "Mend the path.")])
+    return clean
+
+
+def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
+    """The file that names the dependencies, the requirement files it takes, and findings."""
+    if (path / "uv.lock").is_file():
+        return "uv.lock", [], []
+    if (path / "requirements.txt").is_file():
+        return "requirements.txt", _requirement_files(path), []
+    finding = warning(
+        "image-no-lock", "pyproject.toml", "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.", "Make a lock with `uv lock`."
+    )
+    return "pyproject.toml", [], [finding]
+
+
+def _requirement_files(path: Path) -> list[str]:
+    """requirements.txt and the files beside it that it includes (`-r`, `-c`)."""
+    found, todo = [], ["requirements.txt"]
+    while todo:
+        name = todo.pop()
+        if name in found or not (path / name).is_file():
+            continue
+        found.append(name)
+        for line in (path / name).read_text(encoding="utf-8", errors="replace").splitlines():
+            match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]+([A-Za-z0-9._-]+)\s*$", line)
+            if match:
+                todo.append(match[1])
+    return sorted(found)
+
+
+def _python(path: Path) -> str:
+    """The Python of the base image: the first of ours that the project's `requires-python` allows."""
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        allowed = SpecifierSet(str(project.get("requires-python", "")))
+    except (ValueError, InvalidSpecifier):
+        return _PYTHONS[0]
+    return next((version for version in _PYTHONS if allowed.contains(f"{version}.20")), _PYTHONS[0])

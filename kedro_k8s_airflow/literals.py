@@ -1,0 +1,136 @@
+"""Python source from Python values: the one way by which a value gets into an emitted file.
+
+Nobody quotes by hand, so quoting cannot go wrong. The layout is the one `ruff format` and Black give, so that a formatter in
+a team's repository leaves emitted files alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+WIDTH = 88
+_INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Source that stands for itself, such as the name of a constant."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call with keyword arguments, after optional positional ones."""
+
+    name: str
+    keywords: Mapping[str, Any]
+    positional: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Splice:
+    """A list that begins with the items of a named one."""
+
+    name: str
+    items: tuple[Any, ...]
+
+
+def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
+    """The source of a value.
+
+    Args:
+        value: None, bool, int, float, str, list, tuple, dict, datetime, timedelta, `Raw`, `Call` or `Splice`, nested.
+        indent: levels of four columns at which the value's own lines begin.
+        used: columns before the value on its first line, indentation included.
+        reserve: columns that follow it on its last line.
+
+    Raises:
+        TypeError: for any other type.
+    """
+    flat = _flat(value)
+    if used + len(flat) + reserve <= WIDTH or not isinstance(value, list | tuple | dict | Call | Splice):
+        return flat
+    opening, parts, closing = _parts(value, indent + 1)
+    if not parts:
+        return flat
+    inner = _INDENT * (indent + 1)
+    return opening + "\n" + "".join(f"{inner}{part},\n" for part in parts) + _INDENT * indent + closing
+
+
+def _parts(value: Any, indent: int) -> tuple[str, list[str], str]:
+    """Opening bracket, the items each laid out on lines of its own, closing bracket."""
+    columns = len(_INDENT) * indent
+    if isinstance(value, dict):
+        parts = []
+        for key, item in value.items():
+            lead = f"{_flat(key)}: "
+            parts.append(lead + source(item, indent, columns + len(lead), 1))
+        return "{", parts, "}"
+    if isinstance(value, Call):
+        parts = [source(item, indent, columns, 1) for item in value.positional]
+        for name, item in value.keywords.items():
+            parts.append(f"{name}=" + source(item, indent, columns + len(name) + 1, 1))
+        return f"{value.name}(", parts, ")"
+    if isinstance(value, Splice):
+        return "[", [f"*{value.name}", *(source(item, indent, columns, 1) for item in value.items)], "]"
+    brackets = "()" if isinstance(value, tuple) else "[]"
+    return brackets[0], [source(item, indent, columns, 1) for item in value], brackets[1]
+
+
+def _flat(value: Any) -> str:
+    """The source of a value on one line."""
+    if value is None or isinstance(value, bool | int):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if value == value and abs(value) != float("inf") else f'float("{value}")'
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Raw):
+        return value.source
+    if isinstance(value, datetime):
+        return _datetime(value)
+    if isinstance(value, timedelta):
+        return _timedelta(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_flat(key)}: {_flat(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flat, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_flat, value)) + (",)" if len(value) == 1 else ")")
+    if isinstance(value, Splice):
+        return "[" + ", ".join([f"*{value.name}", *map(_flat, value.items)]) + "]"
+    if isinstance(value, Call):
+        arguments = [*map(_flat, value.positional), *(f"{name}={_flat(item)}" for name, item in value.keywords.items())]
+        return f"{value.name}({', '.join(arguments)})"
+    raise TypeError(f"no source for a {type(value).__name__}")
+
+
+def text(value: str) -> str:
+    """The literal of a string: double quotes unless single ones need fewer escapes."""
+    written = repr(value)
+    if written[0] == '"' or '"' not in value:
+        return f'"{written[1:-1]}"'
+    # repr took single quotes because of the double ones inside; the other way round may need no more escapes.
+    if value.count('"') <= value.count("'"):
+        return '"' + written[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+    return written
+
+
+def _datetime(value: datetime) -> str:
+    parts = [value.year, value.month, value.day, value.hour, value.minute, value.second]
+    while len(parts) > 3 and parts[-1] == 0:
+        parts.pop()
+    zone = "timezone.utc" if str(value.tzinfo) == "UTC" else f"ZoneInfo({text(str(value.tzinfo))})"
+    return f"datetime({', '.join(map(str, parts))}, tzinfo={zone})"
+
+
+def _timedelta(value: timedelta) -> str:
+    seconds = int(value.total_seconds())
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds and seconds % size == 0:
+            return f"timedelta({unit}={seconds // size})"
+    return f"timedelta(seconds={seconds})"

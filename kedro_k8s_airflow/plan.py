@@ -1,0 +1,162 @@
+"""The plan: all tasks of one DAG and their edges, frozen, checked and complete. Every back end reads only this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from kedro_k8s_airflow.config import DagSettings
+    from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.reach import Reach
+
+CONTRACT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why two nodes of a task share its pod: the rule, the dataset or name behind it, and the two nodes."""
+
+    rule: str
+    what: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A dataset that one task saves and others load."""
+
+    dataset: str
+    reach: Reach
+    producer: str
+    consumers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One Airflow task: one group of nodes in one pod.
+
+    Attributes:
+        id: legal in Airflow and unique in the DAG.
+        nodes: names of the Kedro nodes, in an order they can run in.
+        after: ids of the tasks it waits for, sorted.
+        group: id of the task group it is shown in, or None.
+        label: the task as a Kubernetes label value.
+        pipeline: registered pipeline the pod loads.
+        image: full reference.
+        settings: resolved keys of the settings file that are set for it.
+        scratch: absolute folders in the pod, beyond the common ones, that its nodes write to and that die with the pod.
+        reasons: why its nodes are together.
+    """
+
+    id: str
+    nodes: tuple[str, ...]
+    after: tuple[str, ...]
+    group: str | None
+    label: str
+    pipeline: str
+    image: str
+    settings: Mapping[str, Any]
+    scratch: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+
+def deadline(settings: Mapping[str, Any]) -> int | None:
+    """Seconds after which Kubernetes ends the pod whatever Airflow thinks; None when the user switched it off.
+
+    Execution timeout, waiting for a node and an image, and ten minutes; a day when there is no timeout.
+    """
+    if "activeDeadlineSeconds" in settings:
+        return settings["activeDeadlineSeconds"]  # type: ignore[no-any-return]
+    timeout: timedelta | None = settings.get("execution_timeout")
+    if timeout is None:
+        return 24 * 3600
+    waits = settings["operator"]
+    return int(timeout.total_seconds()) + int(waits["startup_timeout_seconds"]) + int(waits["schedule_timeout_seconds"]) + 600
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume every pod of the DAG mounts: a claim, or one key of a Secret."""
+
+    name: str
+    path: str
+    claim: str | None = None
+    secret: str | None = None
+    key: str | None = None
+    sub_path: str | None = None
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One DAG.
+
+    Attributes:
+        dag_id: `<package>[_<dag>][_<env>]`, legal in Airflow.
+        name: the DAG's name in the settings.
+        pipeline, env, package: what the pods run.
+        dag: its settings on Airflow's side.
+        namespace: of the pods.
+        project_path: the project in the image.
+        conf_source: configuration folder that pods have to be told of, or None.
+        home: the pods' HOME.
+        scratch_size: limit of each writable folder, a Kubernetes quantity.
+        mounts: volumes of every pod.
+        base: settings of a node that no rule with a `match` speaks of.
+        base_image: image of such a node.
+        params: Kedro parameters of Airflow's trigger form, with their defaults.
+        runtime_params: Kedro's runtime parameters of every pod, as dotted names.
+        groups: task group id -> namespace it shows.
+        tasks: in topological order.
+        crossings: what goes from task to task.
+
+    Raises:
+        ValueError: on a duplicate id, or a task that waits for one that is not before it (a cycle).
+    """
+
+    dag_id: str
+    name: str
+    pipeline: str
+    env: str | None
+    package: str
+    dag: DagSettings
+    namespace: str
+    project_path: str
+    conf_source: str | None
+    home: str
+    scratch_size: str
+    mounts: tuple[Mount, ...]
+    base: Mapping[str, Any]
+    base_image: str
+    params: Mapping[str, Any]
+    runtime_params: Mapping[str, Any]
+    groups: Mapping[str, str]
+    tasks: tuple[Task, ...]
+    crossings: tuple[Crossing, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    declined: tuple[str, ...] = ()
+    in_image: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for task in self.tasks:
+            if task.id in seen:
+                raise ValueError(f"two tasks of {self.dag_id} have the id {task.id!r}")
+            missing = [other for other in task.after if other not in seen]
+            if missing:
+                raise ValueError(f"task {task.id!r} of {self.dag_id} waits for {missing[0]!r}, which does not come before it")
+            if task.group is not None and task.group not in self.groups:
+                raise ValueError(f"task {task.id!r} of {self.dag_id} is in no known task group {task.group!r}")
+            seen.add(task.id)
+        if seen & set(self.groups):
+            raise ValueError(f"a task group of {self.dag_id} has the id of a task")
+
+    @property
+    def node_count(self) -> int:
+        """How many Kedro nodes the DAG runs."""
+        return sum(len(task.nodes) for task in self.tasks)

@@ -1,0 +1,138 @@
+"""Reach: how far the data of one dataset goes, read from its resolved catalog entry.
+
+`memory` (one process), `pod` (a file on the pod's own disk), `shared` (an object store, a server, a mounted volume) or
+`unknown`. No dataset class is imported: what matters is in the entry, and classes need not be installed here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Kind = Literal["memory", "pod", "shared", "unknown"]
+# From the nearest to the farthest; of two entries for one dataset the nearer one counts.
+ORDER: tuple[Kind, ...] = ("memory", "pod", "unknown", "shared")
+
+_PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
+_PATH_KEYS = ("filepath", "path", "filename")
+_MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
+_MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
+# Classes of kedro-datasets that speak to a server whatever else their entry says.
+_SERVER_CLASSES = frozenset(
+    {
+        "api.APIDataset",
+        "databricks.ExternalTableDataset",
+        "databricks.ManagedTableDataset",
+        "pandas.GBQQueryDataset",
+        "pandas.GBQTableDataset",
+        "redis.PickleDataset",
+        "snowflake.SnowparkTableDataset",
+        "spark.SparkHiveDataset",
+        "spark.SparkJDBCDataset",
+    }
+)
+_SQL_CLASSES = frozenset({"pandas.SQLTableDataset", "pandas.SQLQueryDataset", "polars.PolarsDatabaseDataset"})
+_LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a dataset reaches; `path` is the absolute path in the pod of local data, else None."""
+
+    kind: Kind
+    path: str | None = None
+    versioned: bool = False
+
+
+MEMORY = Reach("memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where local paths lie in a pod.
+
+    Attributes:
+        project_path: the project's folder in the image, such as `/app`.
+        origin: the project's folder on this machine; absolute paths under it are the project's own.
+        mounts: absolute folders in the pod that a volume covers.
+    """
+
+    project_path: str
+    origin: str
+    mounts: Sequence[str] = ()
+
+    def in_pod(self, path: str) -> str:
+        """The absolute path in the pod that a catalog entry's local path means there."""
+        inside = path
+        if path == self.origin or path.startswith(self.origin.rstrip("/") + "/"):
+            inside = posixpath.relpath(path, self.origin)
+        return posixpath.normpath(posixpath.join(self.project_path, inside))
+
+    def local(self, path: str, *, versioned: bool = False) -> Reach:
+        """The reach of a file or folder at a local path."""
+        place = self.in_pod(path)
+        covered = any(place == mount or place.startswith(mount + "/") for mount in self.mounts)
+        return Reach("shared" if covered else "pod", place, versioned)
+
+
+def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
+    """The reach that a resolved catalog entry has; None is a dataset the catalog does not know."""
+    if entry is None:
+        return MEMORY
+    module, _, name = str(entry.get("type", "")).rpartition(".")
+    short = f"{module.removeprefix('kedro_datasets.').split('.')[0]}.{name}"
+    versioned = bool(entry.get("versioned", False))
+    if name in _MEMORY_CLASSES and module in _MEMORY_MODULES:
+        return MEMORY
+    if short in _SERVER_CLASSES:
+        return Reach("shared")
+    if short in _SQL_CLASSES:
+        return _database_url(entry.get("con") or entry.get("connection"), places)
+    if isinstance(entry.get("connection"), dict):
+        return _ibis(entry["connection"], places)
+    for key in _PATH_KEYS:
+        path = entry.get(key)
+        if isinstance(path, str) and path:
+            return _path(path, places, versioned=versioned)
+    if "dataset" in entry:
+        wrapped = entry["dataset"]
+        reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
+        return Reach(reach.kind, reach.path, versioned or reach.versioned)
+    return Reach("unknown")
+
+
+def _path(path: str, places: Places, *, versioned: bool) -> Reach:
+    match = _PROTOCOL.match(path)
+    protocol = match["name"].lower() if match else "file"
+    if protocol == "memory":
+        return MEMORY
+    if protocol not in ("file", "local"):
+        return Reach("shared", None, versioned)
+    return places.local(path[match.end() :] if match else path, versioned=versioned)
+
+
+def _database_url(url: object, places: Places) -> Reach:
+    if not isinstance(url, str) or not (match := _PROTOCOL.match(url)):
+        return Reach("unknown")
+    if match["name"].lower().split("+")[0] not in _LOCAL_DATABASES:
+        return Reach("shared")
+    # SQLAlchemy: three slashes a relative path, four an absolute one, none or :memory: a database of the process.
+    path = url[match.end() :].split("?")[0].removeprefix("/")
+    return places.local(path) if path and path != ":memory:" else MEMORY
+
+
+def _ibis(connection: Mapping[str, Any], places: Places) -> Reach:
+    if str(connection.get("backend", "")).lower() not in _LOCAL_DATABASES:
+        return Reach("shared") if connection.get("backend") else Reach("unknown")
+    path = connection.get("database") or connection.get("path")
+    return places.local(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY
+
+
+def nearer(first: Reach, second: Reach) -> Reach:
+    """Of two reaches the one that goes less far."""
+    return first if ORDER.index(first.kind) <= ORDER.index(second.kind) else second

@@ -1,0 +1,263 @@
+"""Rules: which settings a node gets, and what a group of nodes gets from its members.
+
+Layers, each over the one before: what is built in, then the user's rules in file order. Maps are merged, lists replaced,
+null takes away.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.graph import base_name
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+    from kedro_k8s_airflow.config import Match, Settings
+    from kedro_k8s_airflow.project import Node
+
+BUILT_IN: dict[str, Any] = {
+    "imagePullPolicy": "IfNotPresent",
+    "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    "podSecurityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "fsGroup": 1000,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+    "automountServiceAccountToken": False,
+    "deferrable": True,
+    # 15 minutes for an image of 5 GB, half an hour for a node that has yet to be started.
+    "operator": {"startup_timeout_seconds": 900, "schedule_timeout_seconds": 1800},
+}
+# Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
+_LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
+_AGREE_NOT = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
+# Maps and lists that a pod can hold together, as long as no entry contradicts another.
+_UNITED = frozenset({"env", "envFrom", "labels", "annotations", "nodeSelector", "tolerations", "volumes", "volumeMounts", "imagePullSecrets"})
+# What is never taken from one node only: the others may not work with it.
+_STRICT = frozenset({"image", "operator"})
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`: maps merged, everything else replaced, null inside a map takes the key away."""
+    result = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict):
+            old = result.get(key)
+            result[key] = merge(old if isinstance(old, dict) else {}, value)
+        elif value is None:
+            result.pop(key, None)
+        else:
+            result[key] = value
+    return result
+
+
+class _Matcher:
+    """Says whether a node fits a `match`; patterns are compiled once."""
+
+    def __init__(self, match: Match, pipelines_of: Mapping[str, frozenset[str]]) -> None:
+        self.node = _globs(match.node)
+        self.reads = _globs(match.reads)
+        self.writes = _globs(match.writes)
+        self.tags = frozenset(match.tag) if match.tag is not None else None
+        self.namespaces = match.namespace
+        self.pipelines = frozenset(match.pipeline) if match.pipeline is not None else None
+        self.pipelines_of = pipelines_of
+
+    def __call__(self, node: Node) -> bool:
+        return (
+            (self.node is None or bool(self.node.match(node.name)))
+            and (self.tags is None or not self.tags.isdisjoint(node.tags))
+            and (self.namespaces is None or any(_inside(node.namespace, name) for name in self.namespaces))
+            and (self.pipelines is None or not self.pipelines.isdisjoint(self.pipelines_of.get(node.name, ())))
+            and (self.reads is None or _any(self.reads, node.inputs))
+            and (self.writes is None or _any(self.writes, node.outputs))
+        )
+
+
+def _globs(patterns: Sequence[str] | None) -> re.Pattern[str] | None:
+    return None if patterns is None else re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
+def _any(pattern: re.Pattern[str], datasets: Iterable[str]) -> bool:
+    return any(pattern.match(name) or pattern.match(base_name(name)) for name in datasets)
+
+
+def _inside(namespace: str | None, name: str) -> bool:
+    return namespace is not None and (namespace == name or namespace.startswith(f"{name}."))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The user's rules and groups, ready to be asked about nodes."""
+
+    layers: tuple[tuple[str, _Matcher | None, Mapping[str, Any]], ...]
+    groups: tuple[tuple[str, _Matcher], ...]
+    base: Mapping[str, Any]
+    _resolved: dict[tuple[str, ...], Mapping[str, Any]]
+
+    def settings(self, node: Node) -> Mapping[str, Any]:
+        """What a node is told; the same object for all nodes that the same rules match."""
+        names = tuple(name for name, matcher, _ in self.layers if matcher is None or matcher(node))
+        if names not in self._resolved:
+            self._resolved[names] = _fold(values for name, _, values in self.layers if name in names)
+        return self._resolved[names]
+
+    def named(self, nodes: Sequence[Node]) -> dict[str, list[int]]:
+        """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
+        found: dict[str, list[int]] = {}
+        for index, node in enumerate(nodes):
+            for name, matcher in self.groups:
+                if matcher(node):
+                    found.setdefault(name, []).append(index)
+                    break
+        return found
+
+
+def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: str) -> Rules:
+    """The rules of the settings file.
+
+    Raises:
+        Refused: when a rule or group matches no node of any registered pipeline.
+    """
+    pipelines_of: dict[str, set[str]] = {}
+    everything: dict[str, Node] = {}
+    for pipeline, nodes in pipelines.items():
+        for node in nodes:
+            pipelines_of.setdefault(node.name, set()).add(pipeline)
+            everything.setdefault(node.name, node)
+    frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
+    layers: list[tuple[str, _Matcher | None, Mapping[str, Any]]] = []
+    findings: list[Finding] = []
+    for name, rule in settings.tasks.items():
+        if rule is not None:
+            matcher = None if rule.match is None else _Matcher(rule.match, frozen)
+            layers.append((name, matcher, rule.model_dump(exclude_unset=True, exclude={"match"})))
+            findings += _unmatched(file, f"tasks.{name}.match", rule.match, matcher, everything)
+    groups = []
+    for name, match in settings.groups.items():
+        if match is not None:
+            groups.append((name, _Matcher(match, frozen)))
+            findings += _unmatched(file, f"groups.{name}", match, groups[-1][1], everything)
+    if findings:
+        raise Refused(findings)
+    base = _fold(values for _, matcher, values in layers if matcher is None)
+    return Rules(tuple(layers), tuple(groups), base, {})
+
+
+def _unmatched(file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Mapping[str, Node]) -> list[Finding]:
+    if matcher is None or match is None or any(matcher(node) for node in nodes.values()):
+        return []
+    said = ", ".join(f"{name} {value[0] if len(value) == 1 else list(value)!r}" for name, value in match.model_dump(exclude_none=True).items())
+    return [error("rule-unmatched", f"{file}: {key}", f"{said} matches no node of any registered pipeline.", "Mend the match or remove it.")]
+
+
+def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = BUILT_IN
+    never_ends = False
+    for layer in layers:
+        if "activeDeadlineSeconds" in layer:
+            never_ends = layer["activeDeadlineSeconds"] is None
+        result = merge(result, layer)
+    if never_ends:
+        result = {**result, "activeDeadlineSeconds": None}
+    return result
+
+
+def kind(settings: Mapping[str, Any]) -> Hashable:
+    """What nodes must have in common to be fused by choice."""
+    return json.dumps({key: value for key, value in settings.items() if key not in _AGREE_NOT}, sort_keys=True, default=str)
+
+
+def combined(members: Sequence[tuple[str, Mapping[str, Any]]], because: str, file: str) -> Mapping[str, Any]:
+    """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
+
+    Args:
+        members: node names with their settings.
+        because: why they share a pod, in words.
+        file: the settings file, for messages.
+
+    Raises:
+        Refused: when two nodes' settings contradict each other.
+    """
+    first_name, result = members[0]
+    distinct = {id(settings): (name, settings) for name, settings in reversed(members)}
+    for name, settings in distinct.values():
+        if settings is not result:
+            result = _pair(first_name, result, name, settings, because, file)
+    return result
+
+
+def _pair(
+    first: str, ours: Mapping[str, Any], second: str, theirs: Mapping[str, Any], because: str, file: str
+) -> dict[str, Any]:
+    result = dict(ours)
+    for key in sorted(set(ours) | set(theirs)):
+        one, other = ours.get(key), theirs.get(key)
+        if key == "activeDeadlineSeconds":
+            result.update(_later(key, ours, theirs))
+        elif one == other:
+            continue
+        elif key in _LARGEST:
+            result[key] = max(value for value in (one, other) if value is not None)
+        elif key == "resources":
+            result[key] = _larger_resources(one or {}, other or {})
+        elif key in _UNITED:
+            result[key] = _united(first, one, second, other, key, because, file)
+        elif key not in _STRICT and (one is None or other is None):
+            result[key] = other if one is None else one
+        else:
+            raise _contradiction(first, one, second, other, key, because, file)
+    return result
+
+
+def _later(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    values = [settings[key] for settings in (ours, theirs) if key in settings]
+    return {key: None if None in values else max(values)} if values else {}
+
+
+def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    result: dict[str, dict[str, Any]] = {}
+    for part in ("requests", "limits"):
+        both = dict(one.get(part) or {})
+        for resource, amount in (other.get(part) or {}).items():
+            both[resource] = quantities.greater(both[resource], amount) if resource in both else amount
+        if both:
+            result[part] = both
+    return result
+
+
+def _united(first: str, one: Any, second: str, other: Any, key: str, because: str, file: str) -> Any:
+    one, other = one or type(other)(), other or type(one)()
+    if isinstance(one, dict):
+        clash = [name for name in one if name in other and one[name] != other[name]]
+        if clash:
+            raise _contradiction(first, one[clash[0]], second, other[clash[0]], f"{key}.{clash[0]}", because, file)
+        return {**one, **other}
+    named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
+    for item in other:
+        if item.get("name") in named and named[item["name"]] != item:
+            raise _contradiction(first, named[item["name"]], second, item, f"{key} {item['name']!r}", because, file)
+    return [*one, *(item for item in other if item not in one)]
+
+
+def _contradiction(first: str, one: Any, second: str, other: Any, key: str, because: str, file: str) -> Refused:
+    return refuse(
+        "settings-clash",
+        f"{file}: tasks",
+        f"nodes {first!r} and {second!r} share a pod ({because}), but {key} is {one!r} for the one and {other!r} for the other.",
+        "Give both the same, or store the data between them where both pods reach it.",
+    )

@@ -1,0 +1,133 @@
+"""What commands print: a short table, one line for each reason, one line for each finding. Plain when not a terminal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from kedro_k8s_airflow.files import Change
+    from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.plan import Plan, Task
+
+_TASKS_SHOWN = 40
+_NAMES_SHOWN = 3
+_RULES = {
+    "memory": "in memory",
+    "pod": "on the pod's disk",
+    "confirms": "confirmed",
+    "group": "group",
+    "namespace": "namespace",
+    "chain": "chain to",
+    "between": "between",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for people in a terminal, for plain lines elsewhere."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not made.is_terminal:
+        # A file or a pipe has no width; lines are never cut there.
+        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
+    return made
+
+
+def plan(out: Console, made: Plan) -> None:
+    """The tasks of a DAG, its reasons and what crosses between tasks."""
+    from rich.markup import escape
+
+    single = "task" if len(made.tasks) == 1 else "tasks"
+    out.print(f"[bold]{escape(made.dag_id)}[/bold]: {len(made.tasks)} {single}, {made.node_count} nodes of pipeline {escape(made.pipeline)}")
+    if len(made.tasks) <= _TASKS_SHOWN:
+        out.print(_table(made.tasks))
+    for line in _reasons(made.tasks):
+        out.print(f"  {escape(line)}")
+    if made.crossings:
+        versioned = [crossing.dataset for crossing in made.crossings if crossing.reach.versioned]
+        names = _some([crossing.dataset for crossing in made.crossings])
+        out.print(f"  {len(made.crossings)} datasets cross between tasks ({escape(names)}); {len(versioned)} versioned")
+
+
+def _table(tasks: Sequence[Task]) -> object:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("task", no_wrap=True)
+    table.add_column("nodes", overflow="fold")
+    table.add_column("after", overflow="fold")
+    table.add_column("together because", overflow="fold")
+    for task in tasks:
+        table.add_row(escape(_printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task)))
+    return table
+
+
+def _why(task: Task) -> str:
+    found: dict[str, list[str]] = defaultdict(list)
+    for reason in task.reasons:
+        if reason.what not in found[reason.rule]:
+            found[reason.rule].append(reason.what)
+    return "; ".join(f"{_RULES[rule]}: {_some(what)}" for rule, what in found.items())
+
+
+def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
+    """One line for each rule that fused something."""
+    fused: dict[str, dict[str, None]] = defaultdict(dict)
+    pods: dict[str, int] = defaultdict(int)
+    for task in tasks:
+        for rule in dict.fromkeys(reason.rule for reason in task.reasons):
+            pods[rule] += 1
+        for reason in task.reasons:
+            fused[reason.rule][reason.what] = None
+    texts = {
+        "memory": "fused by data in memory",
+        "pod": "fused by files of the pod's own disk",
+        "confirms": "fused by confirmed datasets",
+        "group": "fused as the settings ask (groups)",
+        "namespace": "fused by namespace",
+        "chain": "fused as chains, before",
+        "between": "fused because they lie between fused nodes",
+    }
+    for rule, what in fused.items():
+        yield f"{pods[rule]} pod{'s' if pods[rule] > 1 else ''} {texts[rule]}: {_some(list(what))}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(_printable(name) for name in names[:_NAMES_SHOWN])
+    return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
+
+
+def _printable(name: str) -> str:
+    """A name on one line, at a length a table can hold."""
+    text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
+def findings(out: Console, found: Iterable[Finding]) -> None:
+    """One line for each finding, errors last so that they are seen."""
+    from rich.markup import escape
+
+    colour = {"error": "red", "warning": "yellow", "info": "cyan"}
+    rank = ("info", "warning", "error")
+    for finding in sorted(dict.fromkeys(found), key=lambda one: rank.index(one.severity)):
+        text = " ".join(str(finding).split("\n"))
+        out.print(f"[{colour[finding.severity]}]{finding.severity}[/] [{finding.code}] ".replace(f"[{finding.code}]", f"\\[{finding.code}]") + escape(text))
+
+
+def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:
+    """One line for each file: new, changed, unchanged, or kept because it is the user's own."""
+    from rich.markup import escape
+
+    words = {"new": "would write" if dry else "wrote", "changed": "would change" if dry else "changed", "unchanged": "unchanged", "kept": "kept (your own)"}
+    for change in changes:
+        path = change.output.path
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+        out.print(f"{words[change.status]:<16} {escape(name)}")

@@ -1,0 +1,45 @@
+"""Finding and filling the templates: every text that is emitted lies in `templates/`, in the wheel inside the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import literals
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def folder() -> Path:
+    """The folder of the templates: in the package when it is installed from a wheel, beside it in a checkout."""
+    return next(place for place in (_HERE / "templates", _HERE.parent / "templates") if (place / "dag.py.j2").is_file())
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(folder()),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  what is emitted is Python, Dockerfiles and YAML, never HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["py"] = literals.source
+    return environment
+
+
+def fill(template: str, **values: Any) -> str:
+    """The text of a template.
+
+    Raises:
+        jinja2.UndefinedError: when the template names a value that is not given.
+    """
+    return _environment().get_template(template).render(**values)
