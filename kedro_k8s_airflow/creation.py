@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import dag, files, image, project, settings, tasks
@@ -11,6 +10,7 @@ from kedro_k8s_airflow.findings import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from kedro.framework.startup import ProjectMetadata
 
@@ -44,8 +44,11 @@ def create(
 
     Args:
         metadata: of the project, as Kedro's command line has it.
-        pipelines, everything: which DAGs; see `tasks.plans`.
-        env, conf_source, params: how the project is read; see `project.read`.
+        pipelines: only DAGs of these registered pipelines.
+        everything: a DAG for every registered pipeline.
+        env: Kedro environment the pods run with.
+        conf_source: configuration folder, when it is not the project's own.
+        params: Kedro's runtime parameters of every pod.
         folder: where the DAG files go, relative to the project or absolute.
         force: overwrite DAG files of somebody else's.
 
@@ -55,7 +58,11 @@ def create(
     read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
     sources = project.settings_files(read)
     checked = settings.check(read.settings, sources, read.path)
-    file = sources[-1].relative_to(read.path).as_posix() if sources and sources[-1].is_relative_to(read.path) else settings.NAME
+    file = (
+        sources[-1].relative_to(read.path).as_posix()
+        if sources and sources[-1].is_relative_to(read.path)
+        else settings.NAME
+    )
     plans = tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
     root = read.path / folder
     outputs = [files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env))) for plan in plans]

@@ -72,7 +72,14 @@ def compare(outputs: Sequence[Output], *, force: bool = False) -> tuple[list[Cha
         elif force:
             changes.append(Change(output, "changed", before))
         else:
-            findings.append(error("file-foreign", str(output.path), "is there already and was not written by kedro-k8s-airflow.", "Move it away, or overwrite it with --force."))
+            findings.append(
+                error(
+                    "file-foreign",
+                    str(output.path),
+                    "is there already and was not written by kedro-k8s-airflow.",
+                    "Move it away, or overwrite it with --force.",
+                )
+            )
     return changes, findings
 
 
@@ -119,6 +126,11 @@ def diff(changes: Sequence[Change], root: Path) -> str:
             path = change.output.path
             name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
             before = change.before.decode("utf-8", "replace").splitlines(keepends=True)
-            lines = difflib.unified_diff(before, change.output.text.splitlines(keepends=True), f"a/{name}" if change.before else "/dev/null", f"b/{name}")
+            lines = difflib.unified_diff(
+                before,
+                change.output.text.splitlines(keepends=True),
+                f"a/{name}" if change.before else "/dev/null",
+                f"b/{name}",
+            )
             parts += [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
     return "".join(parts)

@@ -64,7 +64,9 @@ class Graph:
         return children
 
 
-def build(nodes: Sequence[Node], entries: Mapping[str, Mapping[str, Any]], places: Places, declared: Mapping[str, str]) -> Graph:
+def build(
+    nodes: Sequence[Node], entries: Mapping[str, Mapping[str, Any]], places: Places, declared: Mapping[str, str]
+) -> Graph:
     """The graph of a pipeline.
 
     Args:
@@ -117,7 +119,10 @@ def _reach(
     nearest = found[0]
     for other in found[1:]:
         nearest = reaches.nearer(nearest, other)
-    held = all(form in entries and (reach.kind != "memory" or "data" in entries[form]) for form, reach in zip(forms, found, strict=True))
+    held = all(
+        form in entries and (reach.kind != "memory" or "data" in entries[form])
+        for form, reach in zip(forms, found, strict=True)
+    )
     said = declared.get(name) or next((declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None)
     if said is not None:
         return reaches.Reach(said, nearest.path, nearest.versioned), held or said != "memory"  # type: ignore[arg-type]
@@ -126,7 +131,7 @@ def _reach(
 
 def _confirmed(nodes: Sequence[Node], datasets: Mapping[str, Dataset]) -> list[tuple[str, int, int]]:
     """Dataset, the node that confirms it and each node that loads it: a confirmation is kept in the loading process."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     for index, node in enumerate(nodes):
         for confirm in node.confirms:
             dataset = datasets.get(base_name(confirm))

@@ -8,14 +8,13 @@ another. The result is acyclic by construction, and every merge remembers what f
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.graph import Graph
 
@@ -71,7 +70,9 @@ class Grouping:
         members = [member for group in self.groups for member in group.members]
         if sorted(members) != list(range(self._size)):
             raise ValueError("a grouping holds every node exactly once")
-        if len(self.after) != len(self.groups) or any(index >= position for position, waits in enumerate(self.after) for index in waits):
+        if len(self.after) != len(self.groups) or any(
+            index >= position for position, waits in enumerate(self.after) for index in waits
+        ):
             raise ValueError("the groups of a grouping are in topological order")
 
 
@@ -138,7 +139,9 @@ def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]
         clashing = _clashing(sets, chosen, kinds)
         if not clashing:
             break
-        declined += [f"{merge.rule} {merge.what!r}: what lies between its nodes cannot share their pod" for merge in clashing]
+        declined += [
+            f"{merge.rule} {merge.what!r}: what lies between its nodes cannot share their pod" for merge in clashing
+        ]
         chosen = [merge for merge in chosen if merge not in clashing]
     if wishes.group_by == "chain":
         _chain(graph, sets, kinds)
@@ -193,7 +196,9 @@ def _chosen(graph: Graph, wishes: Wishes, kinds: Sequence[Hashable]) -> tuple[li
         for index in members:
             by_kind[kinds[index]].append(index)
         if len(by_kind) > 1:
-            declined.append(f"{rule} {name!r}: its nodes have settings that cannot live in one pod, so it is {len(by_kind)} pods")
+            declined.append(
+                f"{rule} {name!r}: its nodes have settings that cannot live in one pod, so it is {len(by_kind)} pods"
+            )
         for same in by_kind.values():
             merges += [Merge(rule, name, same[0], other) for other in same[1:]]
     return merges, declined
@@ -214,7 +219,7 @@ def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
 def _close(graph: Graph, sets: _Sets) -> None:
     """Join what lies on circles between sets: contract the strongly connected components."""
     edges = _quotient(graph, sets.find)
-    waiting = {root: 0 for root in edges}
+    waiting = dict.fromkeys(edges, 0)
     for successors in edges.values():
         for successor in successors:
             waiting[successor] += 1
@@ -266,7 +271,9 @@ def _chain(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
     links = [
         (root, successor)
         for root, successors in edges.items()
-        if len(successors) == 1 and before[successor := next(iter(successors))] == 1 and members[root] == members[successor]
+        if len(successors) == 1
+        and before[successor := next(iter(successors))] == 1
+        and members[root] == members[successor]
     ]
     for root, successor in links:
         sets.join(Merge("chain", graph.nodes[successor].name, root, successor))
@@ -281,16 +288,25 @@ def _result(graph: Graph, sets: _Sets, wishes: Wishes, declined: tuple[str, ...]
         merges[sets.find(merge.first)].append(merge)
     asked = {frozenset(nodes): name for name, nodes in wishes.named.items()}
     groups = {
-        root: Group(_inner_order(graph, found), tuple(merges[root]), asked.get(frozenset(found)) if len(found) > 1 else None)
+        root: Group(
+            _inner_order(graph, found), tuple(merges[root]), asked.get(frozenset(found)) if len(found) > 1 else None
+        )
         for root, found in members.items()
     }
-    order = _topological(_quotient(graph, sets.find), {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
+    order = _topological(
+        _quotient(graph, sets.find), {root: graph.nodes[found.members[0]].name for root, found in groups.items()}
+    )
     position = {root: place for place, root in enumerate(order)}
     after: list[set[int]] = [set() for _ in order]
     for root, successors in _quotient(graph, sets.find).items():
         for successor in successors:
             after[position[successor]].add(position[root])
-    return Grouping(tuple(groups[root] for root in order), tuple(tuple(sorted(waits)) for waits in after), declined, len(graph.nodes))
+    return Grouping(
+        tuple(groups[root] for root in order),
+        tuple(tuple(sorted(waits)) for waits in after),
+        declined,
+        len(graph.nodes),
+    )
 
 
 def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, templates
-from kedro_k8s_airflow.dag import PROGRAM
+from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
@@ -37,7 +37,12 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
     carried = sorted({_carried(path, project) for plan in plans for path in plan.in_image})
     for path in (source, conf, *carried):
         if path and not _SAFE.match(path):
-            raise refuse("image-path", f"path {path!r}", "cannot be named in a Dockerfile.", "Rename it to letters, digits, '-', '_' and '.'.")
+            raise refuse(
+                "image-path",
+                f"path {path!r}",
+                "cannot be named in a Dockerfile.",
+                "Rename it to letters, digits, '-', '_' and '.'.",
+            )
     values: dict[str, Any] = {
         "version": __version__,
         "base_image": f"python:{_python(project.path)}-slim",
@@ -63,9 +68,27 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
 def _carried(path: str, project: Project) -> str:
     clean = posixpath.normpath(path)
     if clean.startswith(("/", "..")) or clean == ".":
-        raise Refused([error("image-path", f"data.in_image: {path}", "is not inside the project, so no image can carry it.", "Name a path relative to the project.")])
+        raise Refused(
+            [
+                error(
+                    "image-path",
+                    f"data.in_image: {path}",
+                    "is not inside the project, so no image can carry it.",
+                    "Name a path relative to the project.",
+                )
+            ]
+        )
     if not any(sign in clean for sign in "*?[") and not (project.path / clean).exists():
-        raise Refused([error("image-path", f"data.in_image: {path}", "does not exist, so no image can carry it.", "Mend the path.")])
+        raise Refused(
+            [
+                error(
+                    "image-path",
+                    f"data.in_image: {path}",
+                    "does not exist, so no image can carry it.",
+                    "Mend the path.",
+                )
+            ]
+        )
     return clean
 
 
@@ -76,7 +99,10 @@ def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     if (path / "requirements.txt").is_file():
         return "requirements.txt", _requirement_files(path), []
     finding = warning(
-        "image-no-lock", "pyproject.toml", "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.", "Make a lock with `uv lock`."
+        "image-no-lock",
+        "pyproject.toml",
+        "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.",
+        "Make a lock with `uv lock`.",
     )
     return "pyproject.toml", [], [finding]
 
@@ -103,7 +129,7 @@ def _python(path: Path) -> str:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        import tomli as tomllib
+        import tomli as tomllib  # Kedro brings it on 3.10
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:

@@ -6,10 +6,13 @@ a team's repository leaves emitted files alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WIDTH = 88
 _INDENT = "    "
@@ -24,11 +27,19 @@ class Raw:
 
 @dataclass(frozen=True)
 class Call:
-    """A call with keyword arguments, after optional positional ones."""
+    """A call with keyword arguments, after optional positional ones and before the items of named dicts."""
 
     name: str
     keywords: Mapping[str, Any]
     positional: tuple[Any, ...] = ()
+    spread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Text:
+    """A long string in parts, each on a line of its own."""
+
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
     """The source of a value.
 
     Args:
-        value: None, bool, int, float, str, list, tuple, dict, datetime, timedelta, `Raw`, `Call` or `Splice`, nested.
+        value: None, bool, int, float, str, list, tuple, dict, datetime, timedelta, `Raw`, `Call`, `Splice` or `Text`, nested.
         indent: levels of four columns at which the value's own lines begin.
         used: columns before the value on its first line, indentation included.
         reserve: columns that follow it on its last line.
@@ -52,12 +63,14 @@ def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
         TypeError: for any other type.
     """
     flat = _flat(value)
-    if used + len(flat) + reserve <= WIDTH or not isinstance(value, list | tuple | dict | Call | Splice):
+    if used + len(flat) + reserve <= WIDTH or not isinstance(value, list | tuple | dict | Call | Splice | Text):
         return flat
     opening, parts, closing = _parts(value, indent + 1)
     if not parts:
         return flat
     inner = _INDENT * (indent + 1)
+    if isinstance(value, Text):
+        return opening + "\n" + "".join(f"{inner}{part}\n" for part in parts) + _INDENT * indent + closing
     return opening + "\n" + "".join(f"{inner}{part},\n" for part in parts) + _INDENT * indent + closing
 
 
@@ -74,7 +87,9 @@ def _parts(value: Any, indent: int) -> tuple[str, list[str], str]:
         parts = [source(item, indent, columns, 1) for item in value.positional]
         for name, item in value.keywords.items():
             parts.append(f"{name}=" + source(item, indent, columns + len(name) + 1, 1))
-        return f"{value.name}(", parts, ")"
+        return f"{value.name}(", [*parts, *(f"**{name}" for name in value.spread)], ")"
+    if isinstance(value, Text):
+        return "(", [text(part) for part in value.parts], ")"
     if isinstance(value, Splice):
         return "[", [f"*{value.name}", *(source(item, indent, columns, 1) for item in value.items)], "]"
     brackets = "()" if isinstance(value, tuple) else "[]"
@@ -86,11 +101,13 @@ def _flat(value: Any) -> str:
     if value is None or isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, float):
-        return repr(value) if value == value and abs(value) != float("inf") else f'float("{value}")'
+        return repr(value) if math.isfinite(value) else f'float("{value}")'
     if isinstance(value, str):
         return text(value)
     if isinstance(value, Raw):
         return value.source
+    if isinstance(value, Text):
+        return text("".join(value.parts))
     if isinstance(value, datetime):
         return _datetime(value)
     if isinstance(value, timedelta):
@@ -104,7 +121,11 @@ def _flat(value: Any) -> str:
     if isinstance(value, Splice):
         return "[" + ", ".join([f"*{value.name}", *map(_flat, value.items)]) + "]"
     if isinstance(value, Call):
-        arguments = [*map(_flat, value.positional), *(f"{name}={_flat(item)}" for name, item in value.keywords.items())]
+        arguments = [
+            *map(_flat, value.positional),
+            *(f"{name}={_flat(item)}" for name, item in value.keywords.items()),
+            *(f"**{name}" for name in value.spread),
+        ]
         return f"{value.name}({', '.join(arguments)})"
     raise TypeError(f"no source for a {type(value).__name__}")
 

@@ -4,7 +4,7 @@ A name that is legal already is kept. One that had to change ends in a hash of w
 meet in one name and an edit elsewhere never renames anything.
 
 Limits: Airflow keys have at most 250 characters of `[A-Za-z0-9_.-]` (`airflow.utils.helpers.validate_key`, 3.3 also refuses
-`..`), task group ids no dot; Kubernetes label values at most 63 characters that begin and end with a letter or digit.
+`..`), task group ids no dot and at most 200 characters; Kubernetes label values at most 63 characters that begin and end with a letter or digit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KEY_LIMIT = 250
+GROUP_LIMIT = 200
 LABEL_LIMIT = 63
 
 _NOT_IN_KEY = re.compile(r"[^A-Za-z0-9_.-]+|\.{2,}")
@@ -47,7 +48,7 @@ def key(name: str, members: Iterable[str]) -> str:
 
 def group_id(name: str) -> str:
     """A legal Airflow task group id for `name`."""
-    return _fit(name, [name], _NOT_IN_GROUP_ID, KEY_LIMIT)
+    return _fit(name, [name], _NOT_IN_GROUP_ID, GROUP_LIMIT)
 
 
 def label(value: str) -> str:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import difflib
 import json
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import durations
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAJORS = 2
+# Successors that a DAG file for every Airflow cannot use yet.
+_NOT_ON_ALL = frozenset({"durable"})
 # Arguments that the compiler sets itself, and the setting that reaches each.
 OWNED = {
     "affinity": "affinity",
@@ -72,10 +79,66 @@ def table() -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows}
 
 
-def problem(name: str, value: object) -> str | None:
+_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "list": "a list",
+    "dict": "a map",
+    "duration": "a duration such as 90s or 2h",
+    "datetime": "a date such as 2026-01-31",
+}
+
+
+def problem(name: str, given: object) -> str | None:
     """Why an argument cannot be passed on, in words that say what would be right; None when it can."""
+    if name in OWNED:
+        return f"`{name}` is set by the compiler; use {OWNED[name]}"
+    row = table().get(name)
+    if row is None:
+        close = difflib.get_close_matches(name, table(), 1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        return f"neither KubernetesPodOperator nor BaseOperator has an argument `{name}`{hint}"
+    if row["successor"] in OWNED:
+        return f"`{name}` is no longer to be used ({row['deprecated']}); use {OWNED[row['successor']]}"
+    if row["successor"] and row["successor"] not in _NOT_ON_ALL:
+        return f"`{name}` is no longer to be used ({row['deprecated']}); use `{row['successor']}`"
+    if row["deprecated"]:
+        return f"`{name}` cannot be used: {row['deprecated']}"
+    if len(row["airflow"]) < _MAJORS:
+        return f"`{name}` exists on Airflow {row['airflow'][0]} only, and one DAG file serves all"
+    if not row["type"]:
+        return f"`{name}` takes a Python object, which YAML cannot spell"
+    if given is not None and not any(_fits(given, kind) for kind in row["type"]):
+        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {given!r}"
     return None
 
 
-def value(name: str, value: object) -> Any:
-    return value
+def value(name: str, given: object) -> object:
+    """The Python value of an argument that YAML spells; durations and dates are parsed."""
+    kinds = table()[name]["type"]
+    if isinstance(given, str) and kinds == ["duration"]:
+        return durations.parse(given)
+    if isinstance(given, str) and kinds == ["datetime"]:
+        return datetime.fromisoformat(given).replace(tzinfo=timezone.utc)
+    return given
+
+
+def _fits(given: object, kind: str) -> bool:
+    if kind == "duration":
+        return isinstance(given, str) and _parses(durations.parse, given)
+    if kind == "datetime":
+        return isinstance(given, str) and _parses(datetime.fromisoformat, given)
+    if kind == "float":
+        return isinstance(given, int | float) and not isinstance(given, bool)
+    types: dict[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
+    return type(given) is types[kind]
+
+
+def _parses(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True

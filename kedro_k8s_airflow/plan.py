@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from kedro_k8s_airflow.config import DagSettings
@@ -49,6 +49,7 @@ class Task:
         pipeline: registered pipeline the pod loads.
         image: full reference.
         settings: resolved keys of the settings file that are set for it.
+        rules: names of the rules with a `match` behind them, in file order.
         scratch: absolute folders in the pod, beyond the common ones, that its nodes write to and that die with the pod.
         reasons: why its nodes are together.
     """
@@ -61,6 +62,7 @@ class Task:
     pipeline: str
     image: str
     settings: Mapping[str, Any]
+    rules: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
@@ -75,8 +77,9 @@ def deadline(settings: Mapping[str, Any]) -> int | None:
     timeout: timedelta | None = settings.get("execution_timeout")
     if timeout is None:
         return 24 * 3600
-    waits = settings["operator"]
-    return int(timeout.total_seconds()) + int(waits["startup_timeout_seconds"]) + int(waits["schedule_timeout_seconds"]) + 600
+    told = settings.get("operator", {})
+    waits = (told.get("startup_timeout_seconds", 120), told.get("schedule_timeout_seconds", 0))
+    return int(timeout.total_seconds()) + sum(map(int, waits)) + 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,9 @@ class Plan:
                 raise ValueError(f"two tasks of {self.dag_id} have the id {task.id!r}")
             missing = [other for other in task.after if other not in seen]
             if missing:
-                raise ValueError(f"task {task.id!r} of {self.dag_id} waits for {missing[0]!r}, which does not come before it")
+                raise ValueError(
+                    f"task {task.id!r} of {self.dag_id} waits for {missing[0]!r}, which does not come before it"
+                )
             if task.group is not None and task.group not in self.groups:
                 raise ValueError(f"task {task.id!r} of {self.dag_id} is in no known task group {task.group!r}")
             seen.add(task.id)

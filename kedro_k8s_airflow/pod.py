@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         run()
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever a node raises is a failed node
         traceback.print_exc()
         return 1
     return 0
@@ -74,7 +74,9 @@ def _prepare(given: argparse.Namespace) -> Any:
         raise StartedWrongly(f"the project cannot be loaded: {type(exc).__name__}: {exc}") from exc
     missing = sorted(set(given.nodes) - {node.name for node in registered.nodes})
     if missing:
-        raise StartedWrongly(f"pipeline {given.pipeline!r} has no node {missing[0]!r}; is the image older than the DAG?")
+        raise StartedWrongly(
+            f"pipeline {given.pipeline!r} has no node {missing[0]!r}; is the image older than the DAG?"
+        )
 
     def run() -> None:
         session.run(pipeline_names=[given.pipeline], node_names=given.nodes, runtime_params=runtime_params)

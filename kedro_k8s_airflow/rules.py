@@ -40,13 +40,31 @@ BUILT_IN: dict[str, Any] = {
     "automountServiceAccountToken": False,
     "deferrable": True,
     # 15 minutes for an image of 5 GB, half an hour for a node that has yet to be started.
-    "operator": {"startup_timeout_seconds": 900, "schedule_timeout_seconds": 1800},
+    "operator": {
+        "startup_timeout_seconds": 900,
+        "schedule_timeout_seconds": 1800,
+        "on_finish_action": "delete_pod",
+        "termination_message_policy": "FallbackToLogsOnError",
+        "log_pod_spec_on_failure": False,
+    },
 }
 # Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
 _LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
 _AGREE_NOT = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
 # Maps and lists that a pod can hold together, as long as no entry contradicts another.
-_UNITED = frozenset({"env", "envFrom", "labels", "annotations", "nodeSelector", "tolerations", "volumes", "volumeMounts", "imagePullSecrets"})
+_UNITED = frozenset(
+    {
+        "env",
+        "envFrom",
+        "labels",
+        "annotations",
+        "nodeSelector",
+        "tolerations",
+        "volumes",
+        "volumeMounts",
+        "imagePullSecrets",
+    }
+)
 # What is never taken from one node only: the others may not work with it.
 _STRICT = frozenset({"image", "operator"})
 
@@ -109,12 +127,19 @@ class Rules:
     base: Mapping[str, Any]
     _resolved: dict[tuple[str, ...], Mapping[str, Any]]
 
-    def settings(self, node: Node) -> Mapping[str, Any]:
-        """What a node is told; the same object for all nodes that the same rules match."""
-        names = tuple(name for name, matcher, _ in self.layers if matcher is None or matcher(node))
-        if names not in self._resolved:
-            self._resolved[names] = _fold(values for name, _, values in self.layers if name in names)
-        return self._resolved[names]
+    def matching(self, node: Node) -> tuple[str, ...]:
+        """Names of the rules with a `match` that a node fits, in file order."""
+        return tuple(name for name, matcher, _ in self.layers if matcher is not None and matcher(node))
+
+    def settings(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
+        """What nodes of these rules are told; the same object for the same rules."""
+        if not matching:
+            return self.base
+        if matching not in self._resolved:
+            self._resolved[matching] = _fold(
+                values for name, matcher, values in self.layers if matcher is None or name in matching
+            )
+        return self._resolved[matching]
 
     def named(self, nodes: Sequence[Node]) -> dict[str, list[int]]:
         """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
@@ -158,11 +183,23 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: s
     return Rules(tuple(layers), tuple(groups), base, {})
 
 
-def _unmatched(file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Mapping[str, Node]) -> list[Finding]:
+def _unmatched(
+    file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Mapping[str, Node]
+) -> list[Finding]:
     if matcher is None or match is None or any(matcher(node) for node in nodes.values()):
         return []
-    said = ", ".join(f"{name} {value[0] if len(value) == 1 else list(value)!r}" for name, value in match.model_dump(exclude_none=True).items())
-    return [error("rule-unmatched", f"{file}: {key}", f"{said} matches no node of any registered pipeline.", "Mend the match or remove it.")]
+    said = ", ".join(
+        f"{name} {value[0] if len(value) == 1 else list(value)!r}"
+        for name, value in match.model_dump(exclude_none=True).items()
+    )
+    return [
+        error(
+            "rule-unmatched",
+            f"{file}: {key}",
+            f"{said} matches no node of any registered pipeline.",
+            "Mend the match or remove it.",
+        )
+    ]
 
 
 def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -179,7 +216,9 @@ def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def kind(settings: Mapping[str, Any]) -> Hashable:
     """What nodes must have in common to be fused by choice."""
-    return json.dumps({key: value for key, value in settings.items() if key not in _AGREE_NOT}, sort_keys=True, default=str)
+    return json.dumps(
+        {key: value for key, value in settings.items() if key not in _AGREE_NOT}, sort_keys=True, default=str
+    )
 
 
 def combined(members: Sequence[tuple[str, Mapping[str, Any]]], because: str, file: str) -> Mapping[str, Any]:

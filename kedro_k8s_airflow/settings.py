@@ -33,16 +33,26 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
     """
     from pydantic import ValidationError
 
-    if raw is None:
-        raise refuse("settings", NAME, "the project has no such file in its configuration.", "Write one with `kedro k8s-airflow init`.")
-    leaked = [path for path in secrets.find(raw)]
+    if raw is None and not files:
+        raise refuse(
+            "settings",
+            NAME,
+            "the project has no such file in its configuration.",
+            "Write one with `kedro k8s-airflow init`.",
+        )
+    leaked = secrets.find(raw or {})
     if leaked:
         raise Refused(
-            error("secret", _where(path, files, root), "holds what looks like a credential, and the DAG file would show it to everyone.", "Refer to a Secret: env with valueFrom.secretKeyRef, envFrom, or credentials_secret.")
+            error(
+                "secret",
+                _where(path, files, root),
+                "holds what looks like a credential, and the DAG file would show it to everyone.",
+                "Refer to a Secret: env with valueFrom.secretKeyRef, envFrom, or credentials_secret.",
+            )
             for path in leaked
         )
     try:
-        return config.parse(dict(raw))
+        return config.parse(dict(raw or {}))
     except ValidationError as exc:
         raise Refused(dict.fromkeys(_finding(detail, files, root) for detail in exc.errors())) from None
 
@@ -67,7 +77,9 @@ def _finding(detail: ErrorDetails, files: Sequence[Path], root: Path) -> Finding
 def _shown(value: Any, path: Sequence[str]) -> str:
     if any(secrets.is_secret_name(part) for part in path) or secrets.find(value):
         return "its value (not shown)"
-    if isinstance(value, Mapping) and any(secrets.is_secret_name(str(part)) for part in (*value, *map(str, value.values()))):
+    if isinstance(value, Mapping) and any(
+        secrets.is_secret_name(str(part)) for part in (*value, *map(str, value.values()))
+    ):
         return "its value (not shown)"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

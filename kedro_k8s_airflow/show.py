@@ -44,7 +44,9 @@ def plan(out: Console, made: Plan) -> None:
     from rich.markup import escape
 
     single = "task" if len(made.tasks) == 1 else "tasks"
-    out.print(f"[bold]{escape(made.dag_id)}[/bold]: {len(made.tasks)} {single}, {made.node_count} nodes of pipeline {escape(made.pipeline)}")
+    out.print(
+        f"[bold]{escape(made.dag_id)}[/bold]: {len(made.tasks)} {single}, {made.node_count} nodes of pipeline {escape(made.pipeline)}"
+    )
     if len(made.tasks) <= _TASKS_SHOWN:
         out.print(_table(made.tasks))
     for line in _reasons(made.tasks):
@@ -66,7 +68,9 @@ def _table(tasks: Sequence[Task]) -> object:
     table.add_column("after", overflow="fold")
     table.add_column("together because", overflow="fold")
     for task in tasks:
-        table.add_row(escape(_printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task)))
+        table.add_row(
+            escape(_printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task))
+        )
     return table
 
 
@@ -119,14 +123,24 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
     rank = ("info", "warning", "error")
     for finding in sorted(dict.fromkeys(found), key=lambda one: rank.index(one.severity)):
         text = " ".join(str(finding).split("\n"))
-        out.print(f"[{colour[finding.severity]}]{finding.severity}[/] [{finding.code}] ".replace(f"[{finding.code}]", f"\\[{finding.code}]") + escape(text))
+        out.print(
+            f"[{colour[finding.severity]}]{finding.severity}[/] [{finding.code}] ".replace(
+                f"[{finding.code}]", f"\\[{finding.code}]"
+            )
+            + escape(text)
+        )
 
 
 def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:
     """One line for each file: new, changed, unchanged, or kept because it is the user's own."""
     from rich.markup import escape
 
-    words = {"new": "would write" if dry else "wrote", "changed": "would change" if dry else "changed", "unchanged": "unchanged", "kept": "kept (your own)"}
+    words = {
+        "new": "would write" if dry else "wrote",
+        "changed": "would change" if dry else "changed",
+        "unchanged": "unchanged",
+        "kept": "kept (your own)",
+    }
     for change in changes:
         path = change.output.path
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

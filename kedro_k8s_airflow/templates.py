@@ -33,7 +33,16 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["py"] = literals.source
+    environment.filters["yaml"] = _yaml
     return environment
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML on one line."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()
 
 
 def fill(template: str, **values: Any) -> str:

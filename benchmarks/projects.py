@@ -1,0 +1,150 @@
+"""Makes Kedro projects of a given size, for the benchmarks to compile.
+
+The graph is a stack of layers about as wide as it is high; a node reads two neighbours of the layer below it. Datasets are
+files on a volume, found by one dataset factory (an explicit catalog of 5,000 entries is beyond what omegaconf reads). In the
+variant with memory edges two datasets in five of every other layer are in no catalog, so that a fifth of all edges stays in
+memory and pods of three nodes come about.
+
+    python benchmarks/projects.py FOLDER NODES [--memory-edges]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = "bench"
+
+_PYPROJECT = f"""\
+[project]
+name = "{PACKAGE}"
+version = "0.1"
+dependencies = ["kedro", "kedro-datasets"]
+
+[tool.kedro]
+package_name = "{PACKAGE}"
+project_name = "{PACKAGE}"
+kedro_init_version = "{{kedro}}"
+source_dir = "src"
+"""
+
+_REGISTRY = '''\
+"""The pipeline of a benchmark: {nodes} nodes in layers of {width}."""
+
+from kedro.pipeline import Node, Pipeline
+
+NODES, WIDTH, MEMORY_EDGES = {nodes}, {width}, {memory_edges}
+
+
+def start(seed):
+    return seed
+
+
+def combine(left, right):
+    return left
+
+
+def dataset(index):
+    layer, column = divmod(index, WIDTH)
+    in_memory = MEMORY_EDGES and layer % 2 == 0 and column % 5 in (0, 2)
+    return f"step_{{index:05d}}_rows" if in_memory else f"step_{{index:05d}}_table"
+
+
+def inputs(index):
+    layer, column = divmod(index, WIDTH)
+    below = (layer - 1) * WIDTH
+    return [dataset(below + column), dataset(below + (column + 1) % WIDTH)] if layer else ["params:seed"]
+
+
+def register_pipelines():
+    nodes = [
+        Node(
+            combine if index >= WIDTH else start,
+            inputs(index),
+            dataset(index),
+            name=f"step_{{index:05d}}",
+            tags=["heavy"] if index % 10 == 0 else None,
+        )
+        for index in range(NODES)
+    ]
+    return {{"__default__": Pipeline(nodes)}}
+'''
+
+_CATALOG = """\
+"{name}_table":
+  type: pickle.PickleDataset
+  filepath: data/{name}.pkl
+"""
+
+_SETTINGS = """\
+image: registry.example.com/team/bench:1.0
+namespace: kedro
+data:
+  volumes:
+    data: {claim: bench-data, mount: data}
+dag:
+  retries: 1
+  owner: bench
+tasks:
+  default:
+    resources: {requests: {cpu: 250m, memory: 512Mi}, limits: {memory: 1Gi}}
+  heavy:
+    match: {tag: heavy}
+    resources: {requests: {cpu: "2", memory: 4Gi}, limits: {memory: 4Gi}}
+    execution_timeout: 1h
+"""
+
+
+class Shape(NamedTuple):
+    """What a project looks like: how many nodes, and whether a fifth of the edges is kept in memory."""
+
+    nodes: int
+    memory_edges: bool = False
+
+    @property
+    def width(self) -> int:
+        """Nodes in a layer; a multiple of five, so that the memory edges of neighbours never touch at the seam."""
+        return max(5, 5 * round(math.sqrt(self.nodes) / 5))
+
+
+def make(folder: Path, shape: Shape, *, kedro: str = "1.7.0") -> Path:
+    """Write a project.
+
+    Args:
+        folder: where; made if need be.
+        shape: of its pipeline.
+        kedro: the version the project says it was made with; Kedro refuses another major.
+
+    Returns:
+        The folder.
+    """
+    files = {
+        "pyproject.toml": _PYPROJECT.format(kedro=kedro),
+        f"src/{PACKAGE}/__init__.py": "",
+        f"src/{PACKAGE}/settings.py": "",
+        f"src/{PACKAGE}/pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width),
+        "conf/base/catalog.yml": _CATALOG,
+        "conf/base/parameters.yml": "seed: 1\n",
+        "conf/base/k8s_airflow.yml": _SETTINGS,
+        "conf/local/.gitkeep": "",
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("nodes", type=int)
+    parser.add_argument("--memory-edges", action="store_true", help="keep a fifth of the edges in memory")
+    given = parser.parse_args()
+    print(make(given.folder, Shape(given.nodes, given.memory_edges)))
+
+
+if __name__ == "__main__":
+    _main()

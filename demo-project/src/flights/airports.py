@@ -1,0 +1,3 @@
+"""The airports of origin: each has its own models, under its own namespace."""
+
+AIRPORTS = ("EWR", "JFK", "LGA")

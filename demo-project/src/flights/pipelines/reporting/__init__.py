@@ -1,0 +1,5 @@
+"""What the models learned, for people."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,184 @@
+"""The tasks of a DAG file: settings that all share, and for each task one call that holds only what differs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import names, operators
+from kedro_k8s_airflow.dag import pods
+from kedro_k8s_airflow.literals import Call, Splice, source
+from kedro_k8s_airflow.plan import deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.plan import Plan, Task
+
+# What the settings file calls it -> what KubernetesPodOperator or BaseOperator calls it.
+_ARGUMENTS = {
+    "imagePullPolicy": "image_pull_policy",
+    "imagePullSecrets": "image_pull_secrets",
+    "resources": "container_resources",
+    "envFrom": "env_from",
+    "nodeSelector": "node_selector",
+    "tolerations": "tolerations",
+    "affinity": "affinity",
+    "serviceAccountName": "service_account_name",
+    "automountServiceAccountToken": "automount_service_account_token",
+    "priorityClassName": "priority_class_name",
+    "runtimeClassName": "runtime_class_name",
+    "schedulerName": "schedulername",
+    "dnsPolicy": "dnspolicy",
+    "terminationGracePeriodSeconds": "termination_grace_period",
+    "podSecurityContext": "security_context",
+    "securityContext": "container_security_context",
+    "retries": "retries",
+    "retry_delay": "retry_delay",
+    "execution_timeout": "execution_timeout",
+    "pool": "pool",
+    "priority_weight": "priority_weight",
+    "queue": "queue",
+    "executor": "executor",
+    "trigger_rule": "trigger_rule",
+    "kubernetes_conn_id": "kubernetes_conn_id",
+    "in_cluster": "in_cluster",
+    "cluster_context": "cluster_context",
+    "deferrable": "deferrable",
+}
+# What the operator is given when a task takes a shared setting away and None would not mean "as if never said".
+_WITHOUT = {
+    "deferrable": False,
+    "trigger_rule": "all_success",
+    "priority_weight": 1,
+    "pool": "default_pool",
+    "kubernetes_conn_id": "kubernetes_default",
+    "startup_timeout_seconds": 120,
+    "on_finish_action": "delete_pod",
+    "termination_message_policy": "File",
+    "log_pod_spec_on_failure": True,
+}
+_RESERVED = frozenset(
+    {"ARGUMENTS", "RUN_PARAMS", "ENV_VARS", "VOLUMES", "VOLUME_MOUNTS", "LABELS", "SETTINGS", "GROUPS", "DAG"}
+)
+_Block = str | dict[str, Any]
+
+
+def shared(plan: Plan) -> dict[str, Any]:
+    """Operator arguments of a node that no rule speaks of, in the order a reader expects."""
+    return {
+        "image": plan.base_image,
+        "namespace": plan.namespace,
+        "cmds": ["python"],
+        **_arguments(plan.base),
+        "do_xcom_push": False,
+        **_operator(plan.base),
+    }
+
+
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {argument: _plain(settings[key]) for key, argument in _ARGUMENTS.items() if key in settings}
+    if arguments.get("deferrable"):
+        arguments["logging_interval"] = 60
+    seconds = deadline(settings)
+    if seconds is not None:
+        arguments["active_deadline_seconds"] = seconds
+    return arguments
+
+
+def _operator(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: operators.value(name, value) for name, value in settings.get("operator", {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[str, dict[str, Any]]]:
+    """What differs from the shared settings, for each task: the name of a constant when other tasks differ in the same way.
+
+    Returns:
+        For each task the name of a constant or the arguments themselves; and the constants.
+    """
+    cache: dict[int, dict[str, Any]] = {id(plan.base): {}}
+    found: list[dict[str, Any]] = []
+    for task in plan.tasks:
+        if id(task.settings) not in cache:
+            cache[id(task.settings)] = _differences(plan, task, shared)
+        found.append(cache[id(task.settings)])
+    sources = {id(block): source(block) for block in cache.values()}
+    users: dict[str, list[int]] = {}
+    for place, block in enumerate(found):
+        if block:
+            users.setdefault(sources[id(block)], []).append(place)
+    named: dict[str, dict[str, Any]] = {}
+    result: list[_Block] = list(found)
+    for text, places in users.items():
+        if len(places) > 1:
+            name = _constant(plan.tasks[places[0]].rules, text, named)
+            named[name] = found[places[0]]
+            for place in places:
+                result[place] = name
+    return result, dict(sorted(named.items()))
+
+
+def _constant(rules: tuple[str, ...], text: str, taken: Mapping[str, Any]) -> str:
+    """A name for settings that several tasks share, made of the rules behind them."""
+    name = re.sub(r"[^A-Z0-9]+", "_", "_".join(rules).upper()).strip("_")[:60]
+    if not name or not name[0].isalpha() or name in _RESERVED or name in taken:
+        return f"RULE_{names.short_hash([name, text])}".upper()
+    return name
+
+
+def call(plan: Plan, task: Task, block: _Block) -> Call:
+    """One call of the factory: only what differs from the shared settings."""
+    keywords: dict[str, Any] = {"nodes": list(task.nodes)}
+    if task.after:
+        keywords["after"] = list(task.after)
+    if task.group:
+        keywords["group"] = task.group
+    if isinstance(block, dict):
+        keywords.update(block)
+    keywords.update(_extra_volumes(plan, task))
+    base_labels = plan.base.get("labels") or {}
+    labels = {
+        name: value for name, value in (task.settings.get("labels") or {}).items() if base_labels.get(name) != value
+    }
+    if task.label != task.id:
+        labels[f"{pods.PREFIX}task"] = task.label
+    if labels:
+        keywords["labels"] = labels
+    if task.settings.get("annotations"):
+        keywords["annotations"] = dict(task.settings["annotations"])
+    return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
+
+
+def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"image": task.image, **_arguments(task.settings), **_operator(task.settings)}
+    fixed = {"namespace", "cmds", "do_xcom_push"}
+    different = {name: value for name, value in own.items() if name not in shared or shared[name] != value}
+    for name in shared:
+        if name not in own and name not in fixed:
+            different[name] = _WITHOUT.get(name)
+    base_env, task_env = plan.base.get("env") or [], task.settings.get("env") or []
+    if task_env != base_env:
+        different["env_vars"] = (
+            Splice("ENV_VARS", tuple(task_env[len(base_env) :]))
+            if task_env[: len(base_env)] == base_env
+            else pods.environment(plan, task.settings)
+        )
+    return different
+
+
+def _extra_volumes(plan: Plan, task: Task) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if not task.scratch and all(plan.base.get(key) == task.settings.get(key) for key in ("volumes", "volumeMounts")):
+        return result
+    for argument, constant, make in (
+        ("volumes", "VOLUMES", pods.volumes),
+        ("volume_mounts", "VOLUME_MOUNTS", pods.mounts),
+    ):
+        base, own = make(plan, plan.base, ()), make(plan, task.settings, task.scratch)
+        if own != base:
+            result[argument] = Splice(constant, tuple(own[len(base) :])) if own[: len(base)] == base else own
+    return result

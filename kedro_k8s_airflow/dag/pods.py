@@ -1,0 +1,136 @@
+"""What is in a pod: its program, environment, volumes and mounts, as the emitted file spells them."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import names
+from kedro_k8s_airflow.literals import Call, Raw, Text
+from kedro_k8s_airflow.plan import CONTRACT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.plan import Plan
+
+PROGRAM = ".k8s-airflow/pod.py"
+PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
+PREFIX = "kedro-k8s-airflow/"
+_VOLUME_SOURCES = {
+    "configMap": "config_map",
+    "csi": "csi",
+    "downwardAPI": "downward_api",
+    "emptyDir": "empty_dir",
+    "ephemeral": "ephemeral",
+    "hostPath": "host_path",
+    "nfs": "nfs",
+    "persistentVolumeClaim": "persistent_volume_claim",
+    "projected": "projected",
+    "secret": "secret",
+}
+
+
+def program(plan: Plan) -> list[str]:
+    """The pod's program and its arguments, without the nodes."""
+    given = [
+        f"--contract={CONTRACT_VERSION}",
+        f"--project={plan.project_path}",
+        f"--pipeline={plan.pipeline}",
+        *([f"--env={plan.env}"] if plan.env else []),
+        *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
+    ]
+    return [posixpath.join(plan.project_path, PROGRAM), *(verbatim(text.replace("$", "$$")) for text in given)]
+
+
+def verbatim(text: str) -> str:
+    """Text that Airflow's templates leave as it is; the emitted file has the same function.
+
+    Rendering drops a trailing newline and rewrites carriage returns even where there is no brace.
+    """
+    if any(sign in text for sign in "{\n\r"):
+        return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
+    return text
+
+
+def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Environment variables: ours, the run's parameters, the user's."""
+    fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in fixed.items()]
+    if plan.params or plan.runtime_params:
+        variables.append({"name": PARAMS_VARIABLE, "value": Raw("RUN_PARAMS")})
+    return [*variables, *(settings.get("env") or [])]
+
+
+def params_template(plan: Plan) -> Text:
+    r"""Airflow template that renders to JSON: declared parameters of this run, and Kedro's runtime parameters.
+
+    `$` is written as `\u0024`, because the kubelet expands `$(X)` and `$$` in the values of variables.
+    """
+    items = {name: _jinja(value) for name, value in plan.runtime_params.items()}
+    items.update({name: f"params[{_jinja(name)}]" for name in plan.params})
+    lines = [f"{_jinja(name)}: {value}" for name, value in sorted(items.items())]
+    return Text(("{{ {", *(f"{line}, " for line in lines), '} | tojson | replace("$", "\\\\u0024") }}'))
+
+
+def _jinja(value: Any) -> str:
+    """A value as a literal of a Jinja expression."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_jinja(str(key))}: {_jinja(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_jinja, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+    """The pod's volumes: those of the DAG, writable folders, the user's."""
+    volumes = []
+    for mount in plan.mounts:
+        if mount.claim is not None:
+            source = {
+                "persistent_volume_claim": Call("k8s.V1PersistentVolumeClaimVolumeSource", {"claim_name": mount.claim})
+            }
+        else:
+            source = {"secret": Call("k8s.V1SecretVolumeSource", {"secret_name": mount.secret})}
+        volumes.append(Call("k8s.V1Volume", {"name": mount.name, **source}))
+    for name, _ in _scratch(plan, scratch):
+        volumes.append(
+            Call(
+                "k8s.V1Volume",
+                {"name": name, "empty_dir": Call("k8s.V1EmptyDirVolumeSource", {"size_limit": plan.scratch_size})},
+            )
+        )
+    for volume in settings.get("volumes") or []:
+        key = next(key for key in volume if key != "name")
+        volumes.append(Call("k8s.V1Volume", {"name": volume["name"], _VOLUME_SOURCES[key]: volume[key]}))
+    return volumes
+
+
+def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+    """Where the pod's volumes appear in its container."""
+    mounts = []
+    for mount in plan.mounts:
+        keywords: dict[str, Any] = {"name": mount.name, "mount_path": mount.path}
+        if mount.key is not None:
+            keywords["sub_path"] = mount.key
+        elif mount.sub_path is not None:
+            keywords["sub_path"] = mount.sub_path
+        if mount.read_only:
+            keywords["read_only"] = True
+        mounts.append(Call("k8s.V1VolumeMount", keywords))
+    for name, path in _scratch(plan, scratch):
+        mounts.append(Call("k8s.V1VolumeMount", {"name": name, "mount_path": path}))
+    for extra in settings.get("volumeMounts") or []:
+        keys = {"name": "name", "mountPath": "mount_path", "subPath": "sub_path", "readOnly": "read_only"}
+        mounts.append(Call("k8s.V1VolumeMount", {keys[key]: value for key, value in extra.items()}))
+    return mounts
+
+
+def _scratch(plan: Plan, extra: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Writable folders of the pod's own: volume name and path."""
+    return [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108

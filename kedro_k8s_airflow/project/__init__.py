@@ -1,0 +1,165 @@
+"""Reading a Kedro project: the only package that touches a live one.
+
+Nothing is run to read it: no dataset is made, no hook is called, credentials are neither loaded nor needed. What comes out
+is plain frozen data; everything after this package is pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.findings import Finding, info, refuse
+from kedro_k8s_airflow.project import catalog as catalogs
+from kedro_k8s_airflow.project import configuration, registry
+from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
+from kedro_k8s_airflow.project.words import said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kedro.framework.startup import ProjectMetadata
+    from kedro.pipeline.node import Node as KedroNode
+
+    from kedro_k8s_airflow.project.catalog import Catalog
+
+# Kedro's own hook specs through which a project can change what the catalog holds.
+_CATALOG_HOOKS = ("after_catalog_created", "after_context_created")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Kedro node, as far as deployment cares. Dataset names are as written, transcoding included."""
+
+    name: str
+    namespace: str | None
+    tags: frozenset[str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    confirms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What is known of a project.
+
+    Attributes:
+        path: absolute folder of the project on this machine.
+        package: import name.
+        source: folder of the source, relative to the project, in POSIX form.
+        env: the run environment asked for, or None for Kedro's default.
+        base_env: name of the environment every other one is laid over.
+        run_env: the folder of the configuration that pods read besides the base.
+        conf_source: the project's configuration folder, relative to the project, or a URL.
+        conf_source_given: whether it differs from what the project's own settings say, so that pods have to be told.
+        pipelines: nodes of every registered pipeline, in Kedro's topological order.
+        parameters: all parameters, with environment and runtime parameters applied.
+        settings: the raw content of the settings file, or None when there is none.
+        kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, when it was asked for and there is one.
+        findings: what was noticed while reading.
+    """
+
+    path: Path
+    package: str
+    source: str
+    env: str | None
+    base_env: str
+    run_env: str
+    conf_source: str
+    conf_source_given: bool
+    pipelines: Mapping[str, tuple[Node, ...]]
+    parameters: Mapping[str, Any]
+    runtime_params: Mapping[str, Any]
+    settings: Mapping[str, Any] | None
+    catalog: Catalog
+    kedro_airflow: Mapping[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def read(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None = None,
+    conf_source: str | None = None,
+    runtime_params: Mapping[str, Any] | None = None,
+    kedro_airflow: bool = False,
+) -> Project:
+    """Read the project that `metadata` describes.
+
+    Raises:
+        Refused: when anything about it keeps it from being read whole.
+    """
+    from kedro.framework.project import settings, validate_settings
+
+    path = Path(metadata.project_path).resolve()
+    try:
+        validate_settings()
+        loader_args = dict(settings.CONFIG_LOADER_ARGS)
+        conf_default = str(settings.CONF_SOURCE)
+        hooks = tuple(settings.HOOKS)
+    except Exception as exc:
+        raise refuse("project", f"{metadata.package_name}.settings", f"cannot be used: {said(exc)}.") from exc
+    findings = list(_hook_findings(hooks))
+    pipelines, found = registry.load(metadata.package_name)
+    findings += found
+    source, conf_path, given = configuration.source(path, conf_default, conf_source)
+    base_env = loader_args.get("base_env") or "base"
+    default_env = loader_args.get("default_run_env") or LOCAL_ENV
+    run_env = configuration.run_env(env, default_env, base_env, conf_path)
+    loader = configuration.loader(
+        conf_path, run_env if run_env != LOCAL_ENV else base_env, dict(runtime_params or {}), loader_args
+    )
+    catalog = catalogs.read(loader)
+    return Project(
+        path=path,
+        package=metadata.package_name,
+        source=configuration.relative_to_project(Path(metadata.source_dir).resolve(), path) or "src",
+        env=env,
+        base_env=base_env,
+        run_env=run_env,
+        conf_source=source,
+        conf_source_given=given,
+        pipelines={name: tuple(_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
+        parameters=configuration.read(loader, "parameters") or {},
+        runtime_params=dict(runtime_params or {}),
+        settings=configuration.read(loader, SETTINGS_NAME) or None,
+        catalog=catalog,
+        kedro_airflow=configuration.read(loader, "airflow") if kedro_airflow else None,
+        findings=tuple(findings),
+    )
+
+
+def settings_files(project: Project) -> list[Path]:
+    """The files the settings may come from, the overlay's first."""
+    root = project.path / project.conf_source
+    envs = (
+        [project.run_env, project.base_env]
+        if project.run_env not in (LOCAL_ENV, project.base_env)
+        else [project.base_env]
+    )
+    return [
+        file
+        for env in envs
+        for file in sorted((root / env).glob(f"**/{SETTINGS_NAME}*"))
+        if file.is_file() and file.suffix in (".yml", ".yaml", ".json")
+    ]
+
+
+def _node(node: KedroNode) -> Node:
+    return Node(
+        node.name, node.namespace, frozenset(node.tags), tuple(node.inputs), tuple(node.outputs), tuple(node.confirms)
+    )
+
+
+def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
+    for hook in hooks:
+        for spec in _CATALOG_HOOKS:
+            if getattr(getattr(hook, spec, None), "kedro_impl", None) is not None:
+                kind = type(hook) if not isinstance(hook, type) else hook
+                yield info(
+                    "hooks",
+                    f"hook {kind.__module__}.{kind.__qualname__}",
+                    f"implements {spec}; what it adds to catalog or context is not seen here.",
+                    "`data.reach` can say how far such datasets reach.",
+                )

@@ -1,0 +1,140 @@
+"""The project's configuration: where it lies, which environment pods run with, and its files, read by its own loader."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.project.words import said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro.config import AbstractConfigLoader
+
+SETTINGS_NAME = "k8s_airflow"
+SETTINGS_PATTERNS = [f"{SETTINGS_NAME}*", f"{SETTINGS_NAME}*/**", f"**/{SETTINGS_NAME}*"]
+LOCAL_ENV = "local"
+
+
+def source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]:
+    """The configuration folder: as pods name it, as this machine finds it, and whether pods have to be told."""
+    chosen = given if given is not None else default
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", chosen):
+        return chosen, chosen, given is not None
+    folder = Path(chosen) if Path(chosen).is_absolute() else (Path.cwd() if given is not None else path) / chosen
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise refuse(
+            "conf-source",
+            "--conf-source" if given is not None else "settings.CONF_SOURCE",
+            f"{chosen!r} is not a folder.",
+        )
+    inside = relative_to_project(folder, path)
+    if inside is None:
+        raise refuse(
+            "conf-source",
+            "--conf-source" if given is not None else "settings.CONF_SOURCE",
+            f"{chosen!r} lies outside the project, so no image would hold it.",
+            "Move it into the project, or give a URL.",
+        )
+    return inside, str(folder), given is not None and inside != relative_to_project((path / default).resolve(), path)
+
+
+def run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
+    """The environment pods run with; one that is asked for has to exist."""
+    chosen = env or default_env
+    if chosen == LOCAL_ENV:
+        if env:
+            raise refuse(
+                "env",
+                "--env",
+                "conf/local never goes into an image, so pods cannot run with it.",
+                "Leave --env out to use the base environment, or name another one.",
+            )
+        return chosen
+    if "://" in conf_path or (Path(conf_path) / chosen).is_dir():
+        return chosen
+    known = sorted(
+        entry.name for entry in Path(conf_path).iterdir() if entry.is_dir() and entry.name not in (LOCAL_ENV, base_env)
+    )
+    raise refuse(
+        "env",
+        "--env",
+        f"there is no environment {chosen!r} in {Path(conf_path).name}/.",
+        f"There {'is' if known else 'is none but'} {', '.join(known) or base_env}.",
+    )
+
+
+def loader(
+    conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any]
+) -> AbstractConfigLoader:
+    """The project's own loader, which also knows where our settings and kedro-airflow's lie.
+
+    Raises:
+        Refused: when it cannot be made.
+    """
+    from kedro.framework.project import settings
+
+    try:
+        with _known_noise():
+            made: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
+                conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
+            )
+    except Exception as exc:
+        raise refuse("conf", conf_path, f"the configuration made cannot be made: {said(exc)}.") from exc
+    patterns = getattr(made, "config_patterns", None)
+    if isinstance(patterns, dict):
+        patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
+        patterns.setdefault("airflow", ["airflow*", "airflow/**"])
+    strategy = getattr(made, "merge_strategy", None)
+    if isinstance(strategy, dict):
+        strategy.setdefault(SETTINGS_NAME, "soft")
+    return made
+
+
+def read(loader: AbstractConfigLoader, name: str) -> dict[str, Any] | None:
+    """One kind of configuration, or None when no file holds it."""
+    from kedro.config import MissingConfigException
+
+    try:
+        with _known_noise():
+            content = loader[name]
+    except (MissingConfigException, KeyError) as exc:
+        if isinstance(exc, KeyError) and name not in str(exc):
+            raise refuse("conf", name, f"cannot be read: {said(exc)}.") from exc
+        return None
+    except Exception as exc:
+        raise _unreadable(name, exc) from exc
+    return copy.deepcopy(dict(content))
+
+
+def _unreadable(name: str, exc: Exception) -> Refused:
+    text = said(exc)
+    mend = ""
+    if "runtime_params" in text or "Runtime parameter" in text:
+        mend = "Give it a default in the configuration, or a value by --params."
+    elif "expanded nodes" in text or "expansion" in text:
+        mend = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
+    return refuse("conf", f"configuration {name!r}", f"cannot be read: {text}.", mend)
+
+
+@contextlib.contextmanager
+def _known_noise() -> Iterator[None]:
+    """Kedro's own loader calls what omegaconf 2.4 deprecates; its users can do nothing about that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\)")
+        yield
+
+
+def relative_to_project(folder: Path, path: Path) -> str | None:
+    """`folder` relative to the project in POSIX form, or None when it lies outside."""
+    try:
+        return folder.relative_to(path).as_posix()
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""Which DAGs are to be: those of the settings, or those that the command line asks for."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import Finding, Refused, refuse, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_k8s_airflow.config import DagSettings, Settings
+    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.project import Project
+
+DEFAULT = "__default__"
+
+
+@dataclass(frozen=True, slots=True)
+class Dag:
+    """A DAG that is to be: its name, its pipeline and its settings."""
+
+    name: str
+    pipeline: str
+    settings: DagSettings
+
+
+def dags(
+    project: Project, settings: Settings, file: str, pipelines: Sequence[str], *, everything: bool
+) -> tuple[list[Dag], list[Finding]]:
+    """The DAGs that are asked for, and what there is to say about them.
+
+    Raises:
+        Refused: when a pipeline is not registered, or has no nodes.
+    """
+    configured = [Dag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()]
+    for dag in configured:
+        if dag.pipeline not in project.pipelines:
+            raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
+    for name in pipelines:
+        if name not in project.pipelines:
+            raise _no_pipeline("--pipeline", name, project)
+    if everything:
+        wanted = list(project.pipelines)
+    elif pipelines:
+        wanted = list(dict.fromkeys(pipelines))
+    elif configured:
+        return _with_nodes(configured, project), []
+    else:
+        wanted = [DEFAULT]
+    if wanted == [DEFAULT] and DEFAULT not in project.pipelines:
+        raise _no_pipeline("pipeline registry", DEFAULT, project)
+    chosen = [dag for dag in configured if everything or dag.pipeline in wanted]
+    covered = {dag.pipeline for dag in chosen}
+    chosen += [Dag(name, name, settings.dag) for name in wanted if name not in covered]
+    notes: list[Finding] = []
+    if everything:
+        empty = [dag for dag in chosen if not project.pipelines[dag.pipeline]]
+        notes = [
+            warning("pipeline-empty", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
+            for dag in empty
+        ]
+        if len(empty) < len(chosen):
+            chosen = [dag for dag in chosen if dag not in empty]
+    return _with_nodes(chosen, project), notes
+
+
+def _with_nodes(dags: list[Dag], project: Project) -> list[Dag]:
+    if not dags:
+        raise refuse(
+            "registry",
+            "pipeline registry",
+            "the project registers no pipeline.",
+            "Create one with `kedro pipeline create`.",
+        )
+    for dag in dags:
+        if not project.pipelines[dag.pipeline]:
+            raise refuse(
+                "pipeline-empty",
+                f"pipeline {dag.pipeline!r}",
+                "has no nodes, so there is nothing to run.",
+                "Register nodes in it, or name another with --pipeline.",
+            )
+    return dags
+
+
+def _no_pipeline(where: str, name: str, project: Project) -> Refused:
+    known = sorted(project.pipelines)
+    if not known:
+        return refuse(
+            "registry",
+            "pipeline registry",
+            "the project registers no pipeline.",
+            "Create one with `kedro pipeline create`.",
+        )
+    close = difflib.get_close_matches(name, known, 1)
+    mend = f"Did you mean {close[0]!r}?" if close else f"Registered are {', '.join(map(repr, known[:20]))}."
+    return refuse("pipeline", where, f"there is no pipeline {name!r}.", mend)
+
+
+def unique_ids(made: Sequence[Plan], file: str) -> None:
+    """Nothing, when every plan has a dag_id of its own.
+
+    Raises:
+        Refused: naming two plans with one id.
+    """
+    seen: dict[str, Plan] = {}
+    for plan in made:
+        if plan.dag_id in seen:
+            raise refuse(
+                "dag-id",
+                f"{file}: dags",
+                f"{seen[plan.dag_id].name!r} and {plan.name!r} would both have the dag_id {plan.dag_id!r}.",
+                "Rename one.",
+            )
+        seen[plan.dag_id] = plan

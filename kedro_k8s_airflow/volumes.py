@@ -1,0 +1,92 @@
+"""Folders in the pod: claims and the credentials' Secret for every pod, writable folders for what dies with one."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.plan import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.project import Project
+
+
+def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
+    """The volumes of every pod: the claims of the settings and the credentials' Secret.
+
+    Raises:
+        Refused: when a mount would hide the project's own files, or two are in one place.
+    """
+    found: list[Mount] = []
+    for name, volume in settings.data.volumes.items():
+        path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
+        for hidden in ("", project.source, project.conf_source if "://" not in project.conf_source else ""):
+            inside = posixpath.normpath(posixpath.join(settings.project_path, hidden))
+            if inside == path or inside.startswith(path + "/"):
+                raise refuse(
+                    "volume",
+                    f"{file}: data.volumes.{name}.mount",
+                    f"{volume.mount!r} would hide the project's own files ({inside}) in the image.",
+                    "Mount a folder that holds only data.",
+                )
+        found.append(
+            Mount(name=name, path=path, claim=volume.claim, sub_path=volume.subPath, read_only=volume.readOnly)
+        )
+    paths = [mount.path for mount in found]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise refuse(
+            "volume", f"{file}: data.volumes", f"two volumes are mounted at {twice}.", "Give each a folder of its own."
+        )
+    if settings.credentials_secret is not None:
+        secret = settings.credentials_secret
+        path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
+        found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
+        if "credentials" in settings.data.volumes:
+            raise refuse(
+                "volume",
+                f"{file}: data.volumes.credentials",
+                "is the name of the credentials' own volume.",
+                "Choose another name.",
+            )
+    return tuple(found)
+
+
+def conf_in_pod(project: Project, settings: Settings) -> str:
+    """The configuration folder as pods name it."""
+    if "://" in project.conf_source:
+        return project.conf_source
+    return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
+
+
+def scratch(paths: Sequence[str], project: Project, settings: Settings) -> tuple[str, ...]:
+    """Folders that have to be writable in the pod for local files that die with it."""
+    if not paths:
+        return ()
+    folders: set[str] = set()
+    for path in paths:
+        folder = posixpath.dirname(path) if posixpath.splitext(path)[1] else path
+        for keep in ("", project.source, project.conf_source if "://" not in project.conf_source else ""):
+            kept = posixpath.normpath(posixpath.join(settings.project_path, keep))
+            if kept == folder or kept.startswith(folder.rstrip("/") + "/"):
+                raise refuse(
+                    "data-place",
+                    f"path {path}",
+                    f"lies beside the project's own files ({kept}), which pods cannot write to.",
+                    "Save it in a folder that holds only data.",
+                )
+        for pattern in settings.data.in_image:
+            carried = posixpath.normpath(posixpath.join(settings.project_path, pattern))
+            if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):
+                raise refuse(
+                    "data-place",
+                    f"path {path}",
+                    f"is written into {folder}, which the image carries (data.in_image: {pattern}).",
+                    "Save it in another folder.",
+                )
+        folders.add(folder)
+    return tuple(folder for folder in sorted(folders) if not any(folder.startswith(other + "/") for other in folders))

@@ -1,0 +1,67 @@
+"""Print, as JSON, what `kedro k8s-airflow create OPTIONS` plans in the current project, and what Kedro itself says.
+
+    python plan_json.py OPTIONS...
+
+The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, reasons}], crossings, params, declined,
+kedro: {node: [nodes it depends on]}}}, "findings": [[code, severity]]}. `kedro` is Pipeline.node_dependencies: the truth
+that no code of this package has touched.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def main(options: list[str]) -> None:
+    """Read, plan, print."""
+    from kedro.framework.project import pipelines
+    from kedro.framework.startup import bootstrap_project
+    from kedro_k8s_airflow import cli, creation
+
+    metadata = bootstrap_project(Path.cwd())
+    given = cli.create.make_context("create", options).params
+    with cli.create.make_context("create", options):
+        params = cli._split_params(given["params"])
+    created = creation.create(
+        metadata,
+        pipelines=given["pipelines"],
+        everything=given["everything"],
+        env=given["env"],
+        conf_source=given["conf_source"],
+        params=params,
+        folder=given["output"],
+        force=given["force"],
+    )
+    report = {
+        "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
+        "findings": [[finding.code, finding.severity] for finding in created.findings],
+    }
+    json.dump(report, sys.stdout)
+
+
+def _plan(plan, pipeline) -> dict:
+    return {
+        "tasks": [
+            {
+                "id": task.id,
+                "nodes": task.nodes,
+                "after": task.after,
+                "group": task.group,
+                "label": task.label,
+                "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
+            }
+            for task in plan.tasks
+        ],
+        "crossings": {crossing.dataset: crossing.reach.kind for crossing in plan.crossings},
+        "params": dict(plan.params),
+        "declined": plan.declined,
+        "kedro": {
+            node.name: sorted(parent.name for parent in parents) for node, parents in pipeline.node_dependencies.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
