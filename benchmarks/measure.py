@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 # What a caller's shell may hold that changes how Python starts. PYTHONDONTWRITEBYTECODE is the one that lies: without
 # bytecode every start costs three times as much.
-_LEFT_OUT = ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "KEDRO_ENV", "KEDRO_LOGGING_CONFIG")
+_LEFT_OUT = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "KEDRO_ENV",
+    "KEDRO_LOGGING_CONFIG",
+)
 # Kedro's telemetry would wait for a server, and write to the project.
 _SET = {"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
 
@@ -55,7 +63,9 @@ def run(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
-            sys.exit(f"{' '.join(map(str, command))}\nin {folder} ended with {process.returncode}:\n{output.read().decode()[-4000:]}")
+            sys.exit(
+                f"{' '.join(map(str, command))}\nin {folder} ended with {process.returncode}:\n{output.read().decode()[-4000:]}"
+            )
     kilobytes = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss / 1024
     return Cost(usage.ru_utime + usage.ru_stime, kilobytes / 1024)
 

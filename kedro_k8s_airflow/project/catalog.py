@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.findings import refuse
@@ -92,7 +92,7 @@ def _strip_credentials(entry: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def _compiled_patterns() -> Iterator[None]:
-    """Let Kedro's resolver compile each factory pattern once instead of once for each value of each dataset.
+    """Let Kedro's resolver compile each factory pattern once, and match each name once, not once for each value.
 
     `parse.parse(pattern, name)` compiles anew at every call: 60 us, 20,000 times in a catalog of 5,000 datasets.
     """
@@ -103,7 +103,12 @@ def _compiled_patterns() -> Iterator[None]:
         yield
         return
     compiled = cache(parse.compile)
-    module.parse = lambda pattern, name: compiled(pattern).parse(name)  # type: ignore[attr-defined]
+
+    @lru_cache(maxsize=64)
+    def match(pattern: str, name: str) -> object:
+        return compiled(pattern).parse(name)
+
+    module.parse = match  # type: ignore[attr-defined]
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from scenarios.model import Names, Node, Scenario
 
-_HEAD = '''
+_HEAD = """
 from functools import partial
 
 from kedro.pipeline import Node, Pipeline
@@ -31,7 +31,7 @@ def named(name):
 
 def register_pipelines():
     return {
-'''
+"""
 
 
 def make_project(scenario: Scenario, folder: Path) -> Path:

@@ -1,0 +1,64 @@
+"""The emitted pods and image on a real cluster: accepted by its API server, and doing what the DAG expects of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster.conftest import NAMESPACE, kubectl
+
+if TYPE_CHECKING:
+    from tests.cluster.conftest import Cluster
+
+pytestmark = pytest.mark.cluster
+TASK = "clean_airports"
+
+
+def test_the_api_server_accepts_every_pod(pods: dict[str, dict[str, Any]]) -> None:
+    items = [{**pod, "metadata": {**pod["metadata"], "namespace": NAMESPACE}} for pod in pods.values()]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    answer = json.loads(
+        kubectl("apply", "--dry-run=server", "--output", "json", "--filename", "-", stdin=json.dumps(listed))
+    )
+    accepted = answer.get("items", [answer])
+    assert len(accepted) == len(pods) >= 10
+
+
+def test_a_pod_runs_its_nodes_and_leaves_their_data_on_the_claim(
+    cluster: Cluster, keeper: str, pods: dict[str, dict[str, Any]]
+) -> None:
+    kubectl("exec", keeper, "--", "rm", "-rf", "/app/data/02_intermediate", "/app/data/03_primary")
+    code, log = cluster.exit_code(pods[TASK])
+    assert code == 0, log
+    written = kubectl("exec", keeper, "--", "find", "/app/data", "-type", "f", "-newer", "/app/pyproject.toml")
+    assert "airports.parquet" in written, written
+
+
+def test_a_pod_of_another_contract_ends_with_2(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
+    code, log = cluster.exit_code(_with_arguments(pods[TASK], {"--contract=1": "--contract=99"}))
+    assert (code, "contract" in log) == (2, True), log
+
+
+def test_a_pod_with_an_unknown_node_ends_with_2(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
+    code, log = cluster.exit_code(_with_arguments(pods[TASK], {f"--node={TASK}": "--node=no_such_node"}))
+    assert (code, "no_such_node" in log) == (2, True), log
+
+
+def test_a_pod_whose_node_fails_ends_with_1(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
+    broken = json.loads(json.dumps(pods[TASK]))
+    for volume in broken["spec"]["volumes"]:
+        if "persistentVolumeClaim" in volume:
+            del volume["persistentVolumeClaim"]
+            volume["emptyDir"] = {}
+    code, log = cluster.exit_code(broken)
+    assert code == 1, log
+
+
+def _with_arguments(pod: dict[str, Any], replaced: dict[str, str]) -> dict[str, Any]:
+    changed: dict[str, Any] = json.loads(json.dumps(pod))
+    container = changed["spec"]["containers"][0]
+    assert set(replaced) <= set(container["args"])
+    container["args"] = [replaced.get(argument, argument) for argument in container["args"]]
+    return changed
