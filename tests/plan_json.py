@@ -55,6 +55,7 @@ def _plan(plan, pipeline) -> dict:
             for task in plan.tasks
         ],
         "crossings": {crossing.dataset: crossing.reach.kind for crossing in plan.crossings},
+        "versioned": sorted(crossing.dataset for crossing in plan.crossings if crossing.reach.versioned),
         "params": dict(plan.params),
         "declined": plan.declined,
         "kedro": {

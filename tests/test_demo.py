@@ -1,0 +1,130 @@
+"""The demo project, and with it one reviewed example of every emitted text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "demo-project"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def kedro(project: Path, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    """A kedro command in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """A copy of the demo project as a fresh clone has it: no data, no outputs, no lock."""
+    pytest.importorskip("kedro_datasets", reason="the demo needs kedro-datasets, which this environment lacks")
+    copy = tmp_path / "flights-of-somebody"
+    made = (
+        "dags",
+        "Dockerfile",
+        ".dockerignore",
+        ".k8s-airflow",
+        "uv.lock",
+        "__pycache__",
+        ".venv",
+        "*.csv",
+        "*.parquet",
+    )
+    shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns(*made))
+    return copy
+
+
+def test_the_committed_dags_are_what_create_writes(demo: Path) -> None:
+    done = kedro(demo, "k8s-airflow", "create")
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_text() for path in (demo / "dags").iterdir()} == {
+        path.name: path.read_text() for path in (DEMO / "dags").glob("*.py")
+    }
+
+
+def test_the_image_spec_is_the_reviewed_one_and_hadolint_has_nothing_to_say(demo: Path) -> None:
+    assert kedro(demo, "k8s-airflow", "create", "--quiet").returncode == 0
+    for name in ("Dockerfile", "dockerignore"):
+        emitted = demo / (name if name == "Dockerfile" else ".dockerignore")
+        assert emitted.read_text() == (GOLDEN / name).read_text()
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.is_file():
+        pytest.skip("hadolint is not installed in this environment")
+    done = subprocess.run([hadolint, "--no-color", demo / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lock", "content"), [("uv.lock", "version = 1\n"), ("requirements.txt", "-r more.txt\nkedro\n")]
+)
+def test_every_kind_of_lock_gives_a_dockerfile_hadolint_accepts(demo: Path, lock: str, content: str) -> None:
+    (demo / lock).write_text(content)
+    (demo / "more.txt").write_text("pandas\n")
+    done = kedro(demo, "k8s-airflow", "create")
+    assert done.returncode == 0, done.stderr
+    assert "image-no-lock" not in done.stderr
+    text = (demo / "Dockerfile").read_text()
+    assert f" {lock}" in text
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.is_file():
+        pytest.skip("hadolint is not installed in this environment")
+    checked = subprocess.run([hadolint, "--no-color", demo / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_plan_is_worth_showing(demo: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "plan_json.py"], cwd=demo, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout[done.stdout.index('{"plans"') :])["plans"]["flights"]
+    assert len(plan["tasks"]) >= 10
+    assert 25 <= sum(len(task["nodes"]) for task in plan["tasks"]) <= 40
+    assert set(plan["crossings"].values()) == {"shared"}
+    assert len(plan["crossings"]) >= 3
+    assert len(plan["versioned"]) >= 2
+
+
+@pytest.mark.full
+def test_two_runs_give_the_same_files_in_under_three_minutes_each(demo: Path) -> None:
+    done = subprocess.run([sys.executable, "raw_data.py"], cwd=demo, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = []
+    for _ in range(2):
+        began = time.monotonic()
+        run = kedro(demo, "run")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert time.monotonic() - began < 180
+        found.append(_outputs(demo / "data"))
+        for folder in (demo / "data").iterdir():
+            if folder.name != "01_raw":
+                shutil.rmtree(folder)
+    assert found[0] == found[1]
+    assert len(found[0]) > 20
+
+
+def _outputs(data: Path) -> dict[str, str]:
+    """Hash of every output by its path; a version's time stamp is left out."""
+    hashes = {}
+    for path in sorted(data.rglob("*")):
+        if path.is_file() and "01_raw" not in path.parts and path.name != ".gitkeep":
+            name = "/".join(
+                part for part in path.relative_to(data).parts if not (part.startswith("20") and "T" in part)
+            )
+            hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes

@@ -1,0 +1,49 @@
+"""What the pages say of settings, findings and links is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from kedro_k8s_airflow import config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_setting_has_its_words() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    models = (
+        config.Settings,
+        config.Data,
+        config.Volume,
+        config.DagSettings,
+        config.TaskSettings,
+        config.Match,
+        config.Notifier,
+    )
+    missing = {name for model in models for name in model.model_fields if not re.search(rf"\b{name}\b", text)}
+    assert missing == set()
+
+
+def test_every_settings_example_is_accepted() -> None:
+    examples = 0
+    for page in PAGES:
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            content = yaml.safe_load(block)
+            if isinstance(content, dict) and set(content) <= set(config.Settings.model_fields):
+                config.parse({"image": "registry.example.com/x:1", **content})
+                examples += 1
+    assert examples >= 4
+
+
+def test_every_link_leads_somewhere() -> None:
+    dead = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+        if not target.startswith("https://") and not (page.parent / target).exists()
+    ]
+    assert dead == []
