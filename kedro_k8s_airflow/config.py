@@ -63,7 +63,7 @@ class Scratch(Model):
 class Data(Model):
     """How data gets from task to task."""
 
-    volumes: dict[DnsLabel, Volume] = Field(default_factory=dict, description="Claims by name.")
+    volumes: dict[DnsLabel, Volume | None] = Field(default_factory=dict, description="Claims by name.")
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
         default_factory=dict, description="How far a dataset (or glob) reaches, where the catalog cannot tell."
     )
@@ -169,7 +169,7 @@ class TaskSettings(Model):
     schedulerName: DnsName | None = None
     dnsPolicy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] | None = None
     terminationGracePeriodSeconds: Seconds | None = None
-    activeDeadlineSeconds: Seconds | None = Field(default=None, description="null: never.")
+    activeDeadlineSeconds: Annotated[Seconds, Field(ge=1)] | None = Field(default=None, description="null: never.")
     podSecurityContext: PodSecurityContext | None = None
     securityContext: ContainerSecurityContext | None = None
     volumes: list[PodVolume] | None = None
@@ -239,7 +239,7 @@ class Settings(Model):
     )
     data: Data = Field(default_factory=Data, description="How data gets from task to task.")
     dag: DagSettings = Field(default_factory=DagSettings, description="Defaults of every DAG.")
-    dags: dict[Text, DagSettings] = Field(
+    dags: dict[Text, DagSettings | None] = Field(
         default_factory=dict, description="DAGs by name; without it, one of __default__."
     )
     groups: dict[Text, Match | None] = Field(default_factory=dict, description="Nodes that share a pod by choice.")

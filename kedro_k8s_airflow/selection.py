@@ -35,8 +35,19 @@ def dags(
     Raises:
         Refused: when a pipeline is not registered, or has no nodes.
     """
-    configured = [Dag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()]
+    configured = [
+        Dag(name, own.pipeline or name, settings.dag.overlaid_by(own))
+        for name, own in settings.dags.items()
+        if own is not None
+    ]
     for dag in configured:
+        if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
+            raise refuse(
+                "schedule",
+                f"{file}: dags.{dag.name}",
+                "Airflow runs @continuous one at a time.",
+                "Set max_active_runs to 1.",
+            )
         if dag.pipeline not in project.pipelines:
             raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
     for name in pipelines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,11 @@ def console(*, stderr: bool = False) -> Console:
     """A console for people in a terminal, for plain lines elsewhere."""
     from rich.console import Console
 
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(
+            errors="backslashreplace"
+        )  # a name must not fail for want of a letter in the terminal's encoding
     made = Console(stderr=stderr, highlight=False, soft_wrap=True)
     if not made.is_terminal:
         # A file or a pipe has no width; lines are never cut there.

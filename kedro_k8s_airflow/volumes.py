@@ -23,6 +23,8 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     """
     found: list[Mount] = []
     for name, volume in settings.data.volumes.items():
+        if volume is None:
+            continue
         path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
         for hidden in ("", project.source, project.conf_source if "://" not in project.conf_source else ""):
             inside = posixpath.normpath(posixpath.join(settings.project_path, hidden))
@@ -44,6 +46,13 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
         )
     if settings.credentials_secret is not None:
         secret = settings.credentials_secret
+        if "://" in project.conf_source:
+            raise refuse(
+                "volume",
+                f"{file}: credentials_secret",
+                f"cannot be mounted into the configuration at {project.conf_source}.",
+                "Keep the configuration in the project, or give credentials by envFrom.",
+            )
         path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
         found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
         if "credentials" in settings.data.volumes:

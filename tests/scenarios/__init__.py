@@ -5,9 +5,9 @@ To add a case, add a `Scenario` to the module of its subject; the tests find it 
 
 from __future__ import annotations
 
-from scenarios import data, grouping, layouts, names, registries, rules
-from scenarios.factory import make_project
-from scenarios.model import Node, Refused, Scenario, Works
+from tests.scenarios import data, grouping, layouts, names, registries, rules
+from tests.scenarios.factory import make_project
+from tests.scenarios.model import Node, Refused, Scenario, Works
 
 ALL: tuple[Scenario, ...] = tuple(
     scenario for module in (names, layouts, registries, data, grouping, rules) for scenario in module.SCENARIOS

@@ -9,7 +9,7 @@ import yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scenarios.model import Names, Node, Scenario
+    from tests.scenarios.model import Names, Node, Scenario
 
 _HEAD = """
 from functools import partial

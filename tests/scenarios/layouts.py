@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.model import SETTINGS, Refused, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import SETTINGS, Refused, Scenario, Works, chain, default, pickled
 
 _AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out", "b_out")}
 _CANARY = "CANARY-9f8e7d6c5b4a"

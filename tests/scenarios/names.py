@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.model import Node, Scenario, Works, chain, default, groups, pickled
+from tests.scenarios.model import Node, Scenario, Works, chain, default, groups, pickled
 
 KEYWORDS = ("import", "class", "None", "True", "lambda", "async", "match", "print", "self")
 OURS = ("kedro_task", "DAG", "k8s", "TaskGroup", "SETTINGS", "verbatim", "KubernetesPodOperator", "json", "datetime")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.model import SETTINGS, Node, Refused, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import SETTINGS, Node, Refused, Scenario, Works, chain, default, pickled
 
 _FILES = pickled("raw", "a_out", "b_out")
 _NO_PIPELINE = "from kedro.pipeline import Node, Pipeline\n\n\ndef register_pipelines():\n"

@@ -1,0 +1,73 @@
+"""What tests share: Kedro commands, projects of scenarios, and the other environments' interpreters."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # `tests` is a package; nothing else puts it on the path
+
+from tests.scenarios.forge import Forge  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WHAT = {
+    "KKA_PYTHON_AIRFLOW_3": "Airflow 3 with the Kubernetes provider",
+    "KKA_PYTHON_AIRFLOW_2": "Airflow 2.11 with the Kubernetes provider",
+    "KKA_PYTHON_KEDRO_OLDEST": "the oldest Kedro we support",
+    "KKA_PYTHON_310": "Python 3.10",
+    "KKA_PYTHON_313": "Python 3.13",
+}
+
+
+def interpreter(variable: str) -> Path:
+    """The Python that an environment variable names; without one the test is skipped and says so."""
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set: it names the Python of an environment with {WHAT[variable]}")
+    # Not resolved: a virtual environment's Python is a link, and knows its packages by the link's place.
+    if not Path(value).is_file():
+        pytest.skip(f"{variable}: there is no {value}, an environment with {WHAT[variable]}")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    """Kedro commands, each in a process of its own."""
+    made = Forge(tmp_path_factory.mktemp("forge"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Any]:
+    """`once(name, make)`: what `make(folder)` returns, made by the first of all pytest processes that asks (as JSON)."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], Any]) -> Any:
+        folder = shared / "once" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = folder / "result.json"
+            if not result.exists():
+                made = make(folder)
+                result.write_text(json.dumps(made), encoding="ascii")
+        return json.loads(result.read_text(encoding="ascii"))
+
+    return get
+
+
+def run(command: list[str | Path], **more: Any) -> subprocess.CompletedProcess[str]:
+    """A finished command with its texts."""
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **more)

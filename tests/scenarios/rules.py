@@ -1,0 +1,374 @@
+"""Settings: DAGs, rules, parameters and further operator arguments; what is right, and what is wrong in ways a schema cannot tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.scenarios.model import IMAGE, SETTINGS, Node, Refused, Scenario, Works, chain, default, pickled
+
+_CANARY = "CANARY-ffeeddccbbaa"
+_TOKEN = "ghp_" + "c4nary" * 6  # the form of a token, in no way one
+_AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out", "b_out")}
+
+
+def _works(name: str, shows: str, settings: str, **expected: Any) -> Scenario:
+    return Scenario(name=name, shows=shows, **_AB, settings=SETTINGS + settings, expect=Works(**{"before": (("a", "b"),), **expected}))
+
+
+def _refused(name: str, shows: str, settings: str, code: str, *mentions: str, **more: Any) -> Scenario:
+    return Scenario(
+        name=name, shows=shows, **_AB, settings=SETTINGS + settings, expect=Refused(code=code, mentions=mentions), **more
+    )
+
+
+_DAGS = (
+    _works(
+        "dag-everything",
+        "every key of a DAG",
+        """
+dag:
+  schedule: "*/15 6-18 * * 1-5"
+  timezone: America/New_York
+  start_date: 2026-01-01T06:30
+  end_date: 2027-12-31
+  catchup: true
+  max_active_runs: 3
+  max_active_tasks: 7
+  dagrun_timeout: 1d
+  retries: 2
+  retry_delay: 90s
+  retry_exponential_backoff: true
+  owner: R&D "team"
+  tags: ["it's", "{{ x }}", 数据]
+  description: "A \\"quoted\\" \\\\ {{ description }} with 'all' $(HOME)"
+  doc_md: "# Title\\n\\n{{ not_a_template }} and `code` and \\"\\"\\"quotes\\"\\"\\"\\n"
+  dag_display_name: Flüge 🚀 {{ x }}
+  is_paused_upon_creation: true
+  on_failure: {slack: slack_default, text: "{{ dag.dag_id }} failed in {{ run_id }}"}
+  on_success: {slack: slack_default}
+""",
+    ),
+    _works("dag-every", "a DAG every half hour", "dag: {schedule: {every: 30m}}\n"),
+    _works("dag-preset", "a preset", 'dag: {schedule: "@daily", timezone: Europe/Paris, catchup: true}\n'),
+    _works("dag-once", "once", 'dag: {schedule: "@once"}\n'),
+    _works("dag-continuous", "again and again", 'dag: {schedule: "@continuous", max_active_runs: 1}\n'),
+    _works("dag-null", "by hand only", "dag: {schedule: null}\n"),
+    Scenario(
+        name="dags",
+        shows="several DAGs, each with its own settings over the defaults",
+        pipelines={"__default__": chain("a", "b"), "train": chain("a", "b"), "score": chain("b")},
+        catalog=pickled("raw", "a_out", "b_out"),
+        settings=SETTINGS
+        + """
+dag: {schedule: "@daily", retries: 1, tags: [all]}
+dags:
+  __default__: {}
+  nightly: {pipeline: train, schedule: "0 3 * * *", group_by: chain}
+  score: {retries: 0}
+""",
+        expect=Works(dag_ids=("project", "project_nightly", "project_score")),
+    ),
+    Scenario(
+        name="dags-like-env",
+        shows="a DAG named like the environment",
+        pipelines={"__default__": chain("a"), "train": chain("a")},
+        catalog=pickled("raw", "a_out"),
+        settings=SETTINGS + "dags: {prod: {pipeline: train}, __default__: {}}\n",
+        overlays={"prod": "namespace: prod\n"},
+        options=("--env", "prod"),
+        expect=Works(dag_ids=("project_prod", "project_prod_prod")),
+    ),
+    Scenario(
+        name="dags-collide",
+        shows="a configured DAG and one of --all with one id",
+        pipelines={"__default__": chain("a"), "train": chain("a"), "score": chain("a", "b")},
+        catalog=pickled("raw", "a_out", "b_out"),
+        settings=SETTINGS + "dags: {train: {pipeline: score}}\n",
+        options=("--all",),
+        expect=Refused(code="dag-id", mentions=("train", "project_train")),
+    ),
+)
+
+_RULES = (
+    _works(
+        "rules-everything",
+        "every key of a task",
+        """
+tasks:
+  default:
+    resources: {requests: {cpu: 500m, memory: 1Gi, ephemeral-storage: 1Gi}, limits: {memory: 2Gi, cpu: "2"}}
+    env: [{name: A, value: "1"}, {name: B_PASSWORD, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: "C", value: "{{ run_id }} $(A)"}]
+    envFrom: [{configMapRef: {name: m}}, {secretRef: {name: s, optional: true}, prefix: P_}]
+    labels: {team: flights, example.com/cost: "42"}
+    annotations: {example.com/note: "it's {{ a }} 🚀"}
+    imagePullPolicy: Always
+    imagePullSecrets: [{name: regcred}]
+    serviceAccountName: kedro
+    automountServiceAccountToken: false
+    nodeSelector: {disk: ssd}
+    tolerations: [{key: spot, operator: Exists, effect: NoSchedule}]
+    pool: kedro
+    kubernetes_conn_id: kubernetes_default
+  all:
+    match: {node: "*"}
+    affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]}}}
+    priorityClassName: high
+    runtimeClassName: gvisor
+    schedulerName: default-scheduler
+    dnsPolicy: ClusterFirst
+    terminationGracePeriodSeconds: 120
+    activeDeadlineSeconds: 3h
+    podSecurityContext: {runAsUser: 1234, fsGroup: null, supplementalGroups: [5]}
+    securityContext: {readOnlyRootFilesystem: false, capabilities: {add: [NET_BIND_SERVICE]}}
+    volumes: [{name: cache, emptyDir: {sizeLimit: 1Gi}}, {name: conf, configMap: {name: m}}]
+    volumeMounts: [{name: cache, mountPath: /cache}, {name: conf, mountPath: /etc/x, readOnly: true, subPath: a}]
+    retries: 4
+    retry_delay: 1m
+    execution_timeout: 2h
+    priority_weight: 5
+    queue: kubernetes
+    trigger_rule: none_failed
+    in_cluster: true
+    deferrable: false
+    operator: {log_events_on_startup: false}
+""",
+    ),
+    _works(
+        "rules-differ",
+        "tasks that take shared settings away",
+        """
+tasks:
+  default: {nodeSelector: {disk: ssd}, priorityClassName: high, env: [{name: X, value: "1"}], labels: {a: b}, execution_timeout: 1h}
+  b:
+    match: {node: b}
+    nodeSelector: null
+    priorityClassName: null
+    env: null
+    labels: null
+    execution_timeout: null
+    activeDeadlineSeconds: null
+    deferrable: false
+    resources: {limits: {memory: 4Gi, nvidia.com/gpu: 1}}
+    image: registry.example.com/gpu:1.2
+""",
+    ),
+    _works(
+        "rules-order",
+        "a later rule wins, fields of maps are merged",
+        """
+tasks:
+  default: {retries: 1, nodeSelector: {a: x, b: x}}
+  one: {match: {node: [a, b]}, retries: 2, nodeSelector: {b: y}}
+  two: {match: {reads: a_out, writes: "b_*"}, retries: 3, nodeSelector: {c: z, a: null}}
+""",
+    ),
+    _works("rules-openshift", "no user of our own, as OpenShift wants it", "tasks: {default: {podSecurityContext: {runAsUser: null, fsGroup: null}}}\n"),
+    _works("scratch", "larger scratch folders, another project path", "  scratch: {sizeLimit: 20Gi}\nproject_path: /opt/kedro-project\nnamespace: kedro-jobs\n"),
+    _works(
+        "operator-arguments",
+        "further arguments of the operator",
+        "tasks: {default: {operator: {startup_timeout_seconds: 60, log_events_on_startup: false, depends_on_past: true}}}\n",
+    ),
+    _refused("operator-owned", "an argument that we set", "tasks: {x: {operator: {image: foo}}}\n", "settings-value", "tasks.x.operator", "image"),
+    _refused(
+        "operator-owned-resources",
+        "an argument that a setting reaches",
+        "tasks: {x: {operator: {container_resources: {}}}}\n",
+        "settings-value",
+        "tasks.x.operator",
+        "container_resources",
+        "resources",
+    ),
+    _refused(
+        "operator-misspelt",
+        "an argument that is misspelt",
+        "tasks: {x: {operator: {log_event_on_startup: false}}}\n",
+        "settings-value",
+        "tasks.x.operator",
+        "log_event_on_startup",
+        "log_events_on_startup",
+    ),
+    _refused(
+        "operator-type",
+        "an argument of the wrong type",
+        "tasks: {x: {operator: {startup_timeout_seconds: soon}}}\n",
+        "settings-value",
+        "tasks.x.operator",
+        "startup_timeout_seconds",
+        "soon",
+    ),
+    _refused(
+        "operator-deprecated",
+        "an argument that has a successor",
+        "tasks: {x: {operator: {is_delete_operator_pod: true}}}\n",
+        "settings-value",
+        "tasks.x.operator",
+        "is_delete_operator_pod",
+    ),
+    _refused("rule-unmatched", "a rule that matches nothing", "tasks: {gpu: {match: {tag: gpu}, retries: 1}}\n", "rule-unmatched", "tasks.gpu.match", "gpu"),
+    _refused(
+        "rule-unmatched-all-of",
+        "a rule of which each half matches something, and both together nothing",
+        "tasks: {x: {match: {node: a, reads: a_out}, retries: 1}}\n",
+        "rule-unmatched",
+        "tasks.x.match",
+    ),
+    _refused("group-unmatched", "a group that matches nothing", "groups: {heavy: {tag: heavy}}\n", "rule-unmatched", "groups.heavy", "heavy"),
+    _refused(
+        "resources-upside-down",
+        "a request above its limit",
+        "tasks: {x: {resources: {requests: {memory: 4Gi}, limits: {memory: 2Gi}}}}\n",
+        "resources",
+        "4Gi",
+        "2Gi",
+    ),
+)
+
+_PARAMS = (
+    Scenario(
+        name="params-offered",
+        shows="parameters in the trigger form, of every type",
+        pipelines=default(Node(("raw", "params:model.depth", "params:names"), "a_out", "a"), Node("a_out", "b_out", "b")),
+        catalog=pickled("raw", "a_out", "b_out"),
+        parameters={
+            "model": {"depth": 3, "rate": 0.1, "name": "it's {{ x }} $(HOME)", "on": True, "none": None},
+            "names": ["a", {"b": [1, 2]}],
+            "table": {"x": {"y": 1}},
+        },
+        settings=SETTINGS + "dag: {params: [model.depth, model.rate, model.name, model.on, model.none, names, table]}\n",
+        expect=Works(
+            together=(),
+            offers={
+                "model.depth": 3,
+                "model.rate": 0.1,
+                "model.name": "it's {{ x }} $(HOME)",
+                "model.on": True,
+                "model.none": None,
+                "names": ["a", {"b": [1, 2]}],
+                "table": {"x": {"y": 1}},
+            },
+        ),
+    ),
+    Scenario(
+        name="params-both",
+        shows="--params give the defaults of what the form offers, and the rest is fixed",
+        pipelines=default(Node(("raw", "params:model.depth"), "a_out", "a")),
+        catalog=pickled("raw", "a_out"),
+        parameters={"model": {"depth": 3, "rate": 0.1}},
+        settings=SETTINGS + "dag: {params: [model.depth]}\n",
+        options=("--params", "model.depth=7,model.rate=0.5,note=$(HOME) {{ run_id }}"),
+        expect=Works(together=(), offers={"model.depth": 7}),
+    ),
+    Scenario(
+        name="params-env",
+        shows="an environment changes a default",
+        pipelines=default(Node(("raw", "params:depth"), "a_out", "a")),
+        catalog=pickled("raw", "a_out"),
+        parameters={"depth": 3},
+        files={"{conf}/prod/parameters.yml": "depth: 30\n"},
+        settings=SETTINGS + "dag: {params: [depth]}\n",
+        options=("--env", "prod"),
+        expect=Works(dag_ids=("project_prod",), offers={"depth": 30}),
+    ),
+    _refused("params-unknown", "an offered parameter that is not there", "dag: {params: [model.depht]}\n", "param-unknown", "dag.params", "model.depht"),
+    _refused(
+        "params-twice",
+        "an offered parameter that is part of another",
+        "dag: {params: [model, model.depth]}\n",
+        "param-twice",
+        "model.depth",
+        parameters={"model": {"depth": 3}},
+    ),
+    Scenario(
+        name="params-malformed",
+        shows="--params that Kedro would not read",
+        **_AB,
+        options=("--params", "nonsense"),
+        expect=Refused(code=None, mentions=("nonsense",), exit=2),
+    ),
+)
+
+_SECRETS = (
+    _refused(
+        "secret-by-name",
+        "a variable named like a credential with a literal",
+        f"tasks: {{x: {{env: [{{name: DB_PASSWORD, value: {_CANARY}}}]}}}}\n",
+        "settings-value",
+        "tasks.x.env.0",
+        "secretKeyRef",
+        canary=_CANARY,
+    ),
+    _refused(
+        "secret-by-form",
+        "a literal that has the form of a token",
+        f"tasks: {{x: {{env: [{{name: X, value: {_TOKEN}}}]}}}}\n",
+        "secret",
+        "tasks.x.env.0.value",
+        canary=_TOKEN,
+    ),
+    _refused(
+        "secret-in-url",
+        "a URL with a password",
+        f"tasks: {{x: {{annotations: {{a: 'https://me:{_CANARY}@example.com'}}}}}}\n",
+        "secret",
+        "tasks.x.annotations.a",
+        canary=_CANARY,
+    ),
+    _refused(
+        "secret-wrong-type",
+        "a credential where something else belongs is not shown",
+        f"tasks: {{x: {{env: {{DB_PASSWORD: {_CANARY}}}}}}}\n",
+        "settings-type",
+        "tasks.x.env",
+        canary=_CANARY,
+    ),
+    _refused(
+        "secret-misspelt",
+        "a credential under a misspelt key is not shown",
+        f"tasks: {{x: {{env: [{{name: DB_PASSWORD, valeu: {_CANARY}}}]}}}}\n",
+        "settings-unknown",
+        "tasks.x.env.0.valeu",
+        canary=_CANARY,
+    ),
+)
+
+_WRONG = (
+    _refused("yaml-unreadable", "a settings file that is no YAML", "tasks: {x: [\n", "conf", "k8s_airflow"),
+    _refused("yaml-twice", "a key that is there twice", "data: {}\n", "conf", "data"),
+    Scenario(
+        name="yaml-list",
+        shows="a settings file that is a list",
+        **_AB,
+        settings="- image: x\n",
+        expect=Refused(code=None, mentions=("k8s_airflow",)),
+    ),
+    Scenario(
+        name="yaml-interpolation",
+        shows="an interpolation that leads nowhere",
+        **_AB,
+        settings=f"image: {IMAGE}\nnamespace: ${{globals:nothing}}\n",
+        expect=Refused(code="conf", mentions=("k8s_airflow", "nothing")),
+    ),
+    Scenario(
+        name="image-missing",
+        shows="settings without the one key they need",
+        **_AB,
+        settings="namespace: x\n",
+        expect=Refused(code="settings-missing", mentions=("conf/base/k8s_airflow.yml", "image")),
+    ),
+    _refused("overlay-wrong", "a wrong value in an overlay", "", "settings-type", "conf/prod/k8s_airflow.yml", "dag.retries", overlays={"prod": "dag: {retries: many}\n"}, options=("--env", "prod")),
+    _refused("image-latest", "latest", "tasks: {x: {image: 'registry.example.com/x:latest'}}\n", "settings-value", "tasks.x.image", "latest"),
+    _refused("cron-wrong", "a cron line with six fields", 'dag: {schedule: "0 0 6 * * *"}\n', "settings-value", "dag.schedule", "0 0 6 * * *", "five fields"),
+    _refused("preset-wrong", "a preset that is not there", 'dag: {schedule: "@dayly"}\n', "settings-value", "dag.schedule", "@dayly", "@daily"),
+    _refused("timezone-wrong", "a timezone that is not there", "dag: {timezone: Europe/Pariss}\n", "settings-value", "dag.timezone", "Europe/Pariss"),
+    _refused("date-wrong", "a day that is not there", "dag: {start_date: '2026-02-30'}\n", "settings-value", "dag.start_date", "2026-02-30"),
+    _refused("duration-wrong", "a duration without unit", "tasks: {x: {execution_timeout: 90}}\n", "settings-value", "tasks.x.execution_timeout", "90"),
+    _refused("quantity-wrong", "a quantity that Kubernetes does not know", "tasks: {x: {resources: {limits: {memory: 2GB}}}}\n", "settings-value", "tasks.x.resources.limits.memory", "2GB"),
+    _refused("label-wrong", "a label that Kubernetes does not take", "tasks: {x: {labels: {team: 'a b'}}}\n", "settings-value", "tasks.x.labels", "a b"),
+    _refused("namespace-wrong", "a namespace in capitals", "namespace: Kedro_Jobs\n", "settings-value", "namespace", "Kedro_Jobs"),
+    _refused("choice-wrong", "a grouping that is not there", "dag: {group_by: pod}\n", "settings-type", "dag.group_by", "pod", "namespace"),
+    _refused("pipeline-under-dag", "one pipeline for all DAGs", "dag: {pipeline: __default__}\n", "settings-value", "dag", "dags:"),
+    _refused("doc-md-file", "a doc_md that Airflow would take for a file", "dag: {doc_md: README.md}\n", "settings-value", "dag.doc_md", "README.md"),
+)
+
+SCENARIOS = (*_DAGS, *_RULES, *_PARAMS, *_SECRETS, *_WRONG)

@@ -1,0 +1,140 @@
+"""Every scenario by the command line: it works, or it is refused in words that help and nothing is written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scenarios import ALL, BY_NAME, REFUSED, WORKING, Refused, Scenario, Works, make_project
+from tests.scenarios.factory import snapshot
+from tests.scenarios.forge import Forge, Outcome, clean_env
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CREATE = ("k8s-airflow", "create")
+# What `create` writes besides DAG files.
+SPEC = {"Dockerfile", ".dockerignore", ".k8s-airflow", ".k8s-airflow/pod.py"}
+
+
+def create(forge: Forge, scenario: Scenario, project: Path, *more: str) -> Outcome:
+    return forge.kedro(*CREATE, *scenario.options, *more, cwd=project)
+
+
+def codes(outcome: Outcome) -> set[str]:
+    """Codes of the findings that were told."""
+    return set(re.findall(r"^(?:error|warning|info) +\[([a-z-]+)\]", outcome.err, re.MULTILINE))
+
+
+def parents(paths: set[str]) -> set[str]:
+    """Paths with all folders above them."""
+    return {path.rsplit("/", cut)[0] for path in paths for cut in range(path.count("/") + 1)}
+
+
+@pytest.mark.parametrize("scenario", WORKING, ids=str)
+def test_create_writes_the_dags_once_and_then_has_nothing_to_change(
+    scenario: Scenario, forge: Forge, tmp_path: Path
+) -> None:
+    expect = scenario.expect
+    assert isinstance(expect, Works)
+    project = make_project(scenario, tmp_path / "project")
+    before = snapshot(project)
+
+    checked = create(forge, scenario, project, "--check")
+    assert checked.code == 1, checked
+    assert snapshot(project) == before
+
+    shown = create(forge, scenario, project, "--diff")
+    assert shown.code == 0, shown
+    assert snapshot(project) == before
+
+    first = create(forge, scenario, project)
+    assert first.code == 0, first
+    assert codes(first) >= set(expect.says), first.err
+    written = snapshot(project)
+    new = set(written) - set(before)
+    folder = scenario.options[scenario.options.index("--output") + 1] if "--output" in scenario.options else "dags"
+    dags = {path for path in written if path.startswith(f"{folder}/") and path.endswith(".py")}
+    assert new <= parents(dags) | SPEC, "files that nobody asked for"
+    if expect.dag_ids is not None:
+        assert dags == {f"{folder}/{dag_id}.py" for dag_id in expect.dag_ids}
+    elif "--all" not in scenario.options:
+        assert dags == {f"{folder}/{scenario.package}.py"}
+    changed = {path for path in before if written[path] != before[path]}
+    assert changed <= dags, "files of the user's own"
+
+    second = create(forge, scenario, project)
+    assert second.code == 0, second
+    assert snapshot(project) == written
+    lines = [line.split() for line in second.out.splitlines()[-len(dags) - len(SPEC) + 1 :]]
+    assert {words[0] for words in lines} <= {"unchanged", "kept"}, second.out
+
+    assert create(forge, scenario, project, "--check").code == 0
+    again = create(forge, scenario, project, "--diff")
+    assert (again.code, again.out) == (0, "")
+    quiet = create(forge, scenario, project, "--quiet")
+    assert (quiet.code, quiet.out) == (0, "")
+
+    if scenario.canary:
+        texts = [checked.out, checked.err, shown.out, shown.err, first.out, first.err, second.out, second.err]
+        texts += [content.decode() for path, content in written.items() if path in new and content is not None]
+        assert not [text for text in texts if scenario.canary in text]
+
+
+@pytest.mark.parametrize("scenario", REFUSED, ids=str)
+def test_create_refuses_with_a_message_and_writes_nothing(scenario: Scenario, forge: Forge, tmp_path: Path) -> None:
+    expect = scenario.expect
+    assert isinstance(expect, Refused)
+    project = make_project(scenario, tmp_path / "project")
+    before = snapshot(project)
+
+    outcome = create(forge, scenario, project)
+
+    assert outcome.code == expect.exit, outcome
+    assert snapshot(project) == before
+    assert "Traceback" not in outcome.said, outcome.err
+    if expect.code is not None:
+        assert expect.code in codes(outcome), outcome.err
+    assert not [words for words in expect.mentions if words not in outcome.said], outcome.err
+    if scenario.canary:
+        assert scenario.canary not in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("scenario", REFUSED, ids=str)
+def test_a_refused_project_leaves_what_is_there_alone(scenario: Scenario, forge: Forge, tmp_path: Path) -> None:
+    """Also --force and --output in a folder that has yet to be made write nothing."""
+    project = make_project(scenario, tmp_path / "project")
+    if isinstance(scenario.expect, Refused) and scenario.expect.code == "file-foreign":
+        pytest.skip("--force is how one overwrites a foreign file")
+    before = snapshot(tmp_path)
+
+    outcome = create(forge, scenario, project, "--force", "--output", str(tmp_path / "a" / "b"))
+
+    assert outcome.code == scenario.expect.exit, outcome
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["plain", "registry-raises", "quotes", "pod-report"])
+def test_a_forged_command_comes_to_what_a_fresh_python_comes_to(name: str, forge: Forge, tmp_path: Path) -> None:
+    scenario = BY_NAME[name]
+    forged, fresh = (make_project(scenario, tmp_path / kind / "project") for kind in ("forged", "fresh"))
+
+    outcome = create(forge, scenario, forged)
+    command = [sys.executable, "-m", "kedro", *CREATE, *scenario.options]
+    done = subprocess.run(command, cwd=fresh, env=clean_env(), capture_output=True, text=True, check=False)
+
+    assert done.returncode == outcome.code
+    assert snapshot(fresh) == snapshot(forged)
+    assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
+        line for line in outcome.err.splitlines() if line.startswith("error")
+    ]
+    assert done.stdout.splitlines()[-4:] == outcome.out.splitlines()[-4:]
+
+
+def test_every_scenario_says_what_it_shows() -> None:
+    assert not [scenario.name for scenario in ALL if not scenario.shows]
+    assert len({scenario.shows for scenario in ALL}) == len(ALL)
