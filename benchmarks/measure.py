@@ -31,6 +31,12 @@ _LEFT_OUT = (
 # Kedro's telemetry would wait for a server, and write to the project.
 _SET = {"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
 
+_VERSIONS = """
+import platform, sys
+from importlib.metadata import version
+print(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in sys.argv[1:])]))
+"""
+
 
 class Cost(NamedTuple):
     """What a process and the children it waited for used: CPU in seconds, user and system; memory at its peak in MiB."""
@@ -70,6 +76,18 @@ def run(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, kilobytes / 1024)
 
 
+def versions(python: Path, *distributions: str) -> str:
+    """The version of an interpreter and of distributions installed for it, in words.
+
+    Raises:
+        SystemExit: when one of them is missing.
+    """
+    asked = subprocess.run([python, "-c", _VERSIONS, *distributions], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        sys.exit(f"{python} needs {', '.join(distributions)}: {asked.stderr.strip().splitlines()[-1]}")
+    return asked.stdout.strip()
+
+
 def in_turns(candidates: Mapping[str, Callable[[], Cost]], turns: int) -> dict[str, list[Cost]]:
     """Costs of each candidate, every one measured once a turn, after one turn that warms caches and writes bytecode."""
     costs: dict[str, list[Cost]] = {name: [] for name in candidates}
@@ -89,3 +107,8 @@ def median(costs: Sequence[Cost]) -> Cost:
 def ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
     """How many times the CPU of `to`: the median over the turns."""
     return statistics.median(cost.cpu / other.cpu for cost, other in zip(costs, to, strict=True))
+
+
+def difference(costs: Sequence[Cost], less: Sequence[Cost]) -> float:
+    """How many CPU seconds more than `less`: the median over the turns."""
+    return statistics.median(cost.cpu - other.cpu for cost, other in zip(costs, less, strict=True))

@@ -26,7 +26,7 @@ dependencies = ["kedro", "kedro-datasets"]
 [tool.kedro]
 package_name = "{PACKAGE}"
 project_name = "{PACKAGE}"
-kedro_init_version = "{{kedro}}"
+kedro_init_version = "1.5.0"
 source_dir = "src"
 """
 
@@ -109,19 +109,18 @@ class Shape(NamedTuple):
         return max(5, 5 * round(math.sqrt(self.nodes) / 5))
 
 
-def make(folder: Path, shape: Shape, *, kedro: str = "1.7.0") -> Path:
+def make(folder: Path, shape: Shape) -> Path:
     """Write a project.
 
     Args:
         folder: where; made if need be.
         shape: of its pipeline.
-        kedro: the version the project says it was made with; Kedro refuses another major.
 
     Returns:
         The folder.
     """
     files = {
-        "pyproject.toml": _PYPROJECT.format(kedro=kedro),
+        "pyproject.toml": _PYPROJECT,
         f"src/{PACKAGE}/__init__.py": "",
         f"src/{PACKAGE}/settings.py": "",
         f"src/{PACKAGE}/pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import dag, files, image, project, settings, tasks
-from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.findings import Refused, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from kedro.framework.startup import ProjectMetadata
@@ -70,8 +71,24 @@ def create(
     changes, errors = files.compare([*outputs, *spec], force=force)
     if errors:
         raise Refused(errors)
-    findings = (*(finding for plan in plans for finding in plan.findings), *found)
+    findings = (
+        *(finding for plan in plans for finding in plan.findings),
+        *found,
+        *_kept(changes, plans[0].project_path),
+    )
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
+
+
+def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
+    """Warnings for image files of the user's own that pods could not start from."""
+    for change in changes:
+        if change.status == "kept" and PROGRAM.encode().split(b"/")[0] not in change.before:
+            yield warning(
+                "image-own",
+                change.output.path.name,
+                f"is your own and does not name .k8s-airflow, so the image may lack the program that pods start ({PROGRAM}).",
+                f"Let the image have it under {project_path}, as docs/image.md says, or move the file away and create again.",
+            )
 
 
 def _command(env: str | None) -> str:

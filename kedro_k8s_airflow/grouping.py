@@ -109,10 +109,10 @@ class _Sets:
         return index
 
     def join(self, merge: Merge) -> None:
+        self.merges.append(merge)  # also when the two are joined already: mending one reason then shows the next
         first, second = self.find(merge.first), self.find(merge.second)
         if first == second:
             return
-        self.merges.append(merge)
         if self.size[first] < self.size[second]:
             first, second = second, first
         self.parent[second] = first

@@ -98,13 +98,36 @@ def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
         return "uv.lock", [], []
     if (path / "requirements.txt").is_file():
         return "requirements.txt", _requirement_files(path), []
-    finding = warning(
-        "image-no-lock",
-        "pyproject.toml",
-        "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.",
-        "Make a lock with `uv lock`.",
-    )
+    table = _project_table(path)
+    named = table.get("dependencies", [])
+    if "dependencies" not in table.get("dynamic", []) and not any(re.match(r"kedro\b", str(name)) for name in named):
+        finding = warning(
+            "image-no-kedro",
+            "pyproject.toml",
+            "its [project] table does not depend on kedro and there is neither uv.lock nor requirements.txt, "
+            "so the image would hold no Kedro and no pod could start.",
+            f"Name the dependencies there, or write requirements.txt{_other_locks(path)}.",
+        )
+    else:
+        finding = warning(
+            "image-no-lock",
+            "pyproject.toml",
+            "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.",
+            "Make a lock with `uv lock`.",
+        )
     return "pyproject.toml", [], [finding]
+
+
+def _other_locks(path: Path) -> str:
+    """How to get requirements.txt from what other tools keep."""
+    for name, command in (
+        ("poetry.lock", "`poetry export -o requirements.txt`"),
+        ("pdm.lock", "`pdm export -o requirements.txt`"),
+        ("src/requirements.txt", "`mv src/requirements.txt requirements.txt`"),
+    ):
+        if (path / name).is_file():
+            return f", for example with {command}"
+    return ""
 
 
 def _requirement_files(path: Path) -> list[str]:
@@ -124,17 +147,22 @@ def _requirement_files(path: Path) -> list[str]:
 
 def _python(path: Path) -> str:
     """The Python of the base image: the first of ours that the project's `requires-python` allows."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        allowed = SpecifierSet(str(_project_table(path).get("requires-python", "")))
+    except InvalidSpecifier:
+        return _PYTHONS[0]
+    return next((version for version in _PYTHONS if allowed.contains(f"{version}.20")), _PYTHONS[0])
+
+
+def _project_table(path: Path) -> dict[str, Any]:
+    """The `[project]` table of pyproject.toml; Kedro has parsed the file before."""
     import sys
 
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # Kedro brings it on 3.10
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-        allowed = SpecifierSet(str(project.get("requires-python", "")))
-    except (ValueError, InvalidSpecifier):
-        return _PYTHONS[0]
-    return next((version for version in _PYTHONS if allowed.contains(f"{version}.20")), _PYTHONS[0])
+    table = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    return table if isinstance(table, dict) else {}

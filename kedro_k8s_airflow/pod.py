@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
 
 CONTRACT = 1
@@ -59,6 +61,7 @@ def _prepare(given: argparse.Namespace) -> Any:
     runtime_params = unflatten(_params())
     try:
         os.chdir(given.project)
+        _log_plainly(Path(given.project, given.conf_source or "conf", "logging.yml"))
         from kedro.framework.project import pipelines
         from kedro.framework.session import KedroServiceSession
         from kedro.framework.startup import bootstrap_project
@@ -82,6 +85,31 @@ def _prepare(given: argparse.Namespace) -> Any:
         session.run(pipeline_names=[given.pipeline], node_names=given.nodes, runtime_params=runtime_params)
 
     return run
+
+
+def _log_plainly(own: Path) -> None:
+    """Have Kedro log plain lines to stdout, at the levels of the project's own logging.yml.
+
+    Its handlers stay out: every starter's write info.log into the project, which is read-only in a pod, and fold lines at 80
+    columns. `KEDRO_LOGGING_CONFIG` in the image or in `env` wins over this.
+    """
+    if os.environ.get("KEDRO_LOGGING_CONFIG"):
+        return
+    import yaml  # Kedro's own
+
+    config: dict[str, Any] = yaml.safe_load(own.read_text(encoding="utf-8")) if own.is_file() else {}
+    loggers = (config or {}).get("loggers") or {"kedro": {"level": "INFO"}}
+    plain = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"}},
+        "loggers": {name: {"level": (said or {}).get("level", "INFO")} for name, said in loggers.items()},
+        "root": {"level": ((config or {}).get("root") or {}).get("level", "WARNING"), "handlers": ["console"]},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False, encoding="utf-8") as file:
+        json.dump(plain, file)
+    os.environ["KEDRO_LOGGING_CONFIG"] = file.name
 
 
 def _params() -> dict[str, Any]:

@@ -294,9 +294,10 @@ def _united(first: str, one: Any, second: str, other: Any, key: str, because: st
 
 
 def _contradiction(first: str, one: Any, second: str, other: Any, key: str, because: str, file: str) -> Refused:
+    said = ["not set" if value is None else repr(value) for value in (one, other)]
     return refuse(
         "settings-clash",
         f"{file}: tasks",
-        f"nodes {first!r} and {second!r} share a pod ({because}), but {key} is {one!r} for the one and {other!r} for the other.",
+        f"nodes {first!r} and {second!r} share a pod ({because}), but {key} is {said[0]} for the one and {said[1]} for the other.",
         "Give both the same, or store the data between them where both pods reach it.",
     )

@@ -123,7 +123,8 @@ def unique_ids(made: Sequence[Plan], file: str) -> None:
             raise refuse(
                 "dag-id",
                 f"{file}: dags",
-                f"{seen[plan.dag_id].name!r} and {plan.name!r} would both have the dag_id {plan.dag_id!r}.",
+                f"DAG {seen[plan.dag_id].name!r} (pipeline {seen[plan.dag_id].pipeline!r}) and DAG {plan.name!r} "
+                f"(pipeline {plan.pipeline!r}) would both have the dag_id {plan.dag_id!r}.",
                 "Rename one.",
             )
         seen[plan.dag_id] = plan

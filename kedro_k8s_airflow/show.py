@@ -50,10 +50,8 @@ def plan(out: Console, made: Plan) -> None:
     """The tasks of a DAG, its reasons and what crosses between tasks."""
     from rich.markup import escape
 
-    single = "task" if len(made.tasks) == 1 else "tasks"
-    out.print(
-        f"[bold]{escape(made.dag_id)}[/bold]: {len(made.tasks)} {single}, {made.node_count} nodes of pipeline {escape(made.pipeline)}"
-    )
+    size = f"{_count(len(made.tasks), 'task')}, {_count(made.node_count, 'node')}"
+    out.print(f"[bold]{escape(made.dag_id)}[/bold]: {size} of pipeline {escape(made.pipeline)}")
     if len(made.tasks) <= _TASKS_SHOWN:
         out.print(_table(made.tasks))
     for line in _reasons(made.tasks):
@@ -61,7 +59,12 @@ def plan(out: Console, made: Plan) -> None:
     if made.crossings:
         versioned = [crossing.dataset for crossing in made.crossings if crossing.reach.versioned]
         names = _some([crossing.dataset for crossing in made.crossings])
-        out.print(f"  {len(made.crossings)} datasets cross between tasks ({escape(names)}); {len(versioned)} versioned")
+        cross = "dataset crosses" if len(made.crossings) == 1 else "datasets cross"
+        out.print(f"  {len(made.crossings)} {cross} between tasks ({escape(names)}); {len(versioned)} versioned")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _table(tasks: Sequence[Task]) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # `tests` is a package; nothing else puts it on the path
 
+from tests.scenarios import Scenario, make_project  # noqa: E402
 from tests.scenarios.forge import Forge  # noqa: E402
 
 if TYPE_CHECKING:
@@ -66,6 +68,39 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
         return json.loads(result.read_text(encoding="ascii"))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def built(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Callable[[Scenario], dict[str, Any]]:
+    """`built(scenario)`: the project after `create`, as {folder, dags: {dag_id: file}, plans}; see plan_json.py."""
+
+    def get(scenario: Scenario) -> dict[str, Any]:
+        return once(f"built-{scenario.name}", lambda folder: create(forge, make_project(scenario, folder / "p"), scenario.options))
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def built_demo(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Callable[[], dict[str, Any]]:
+    """`built_demo()`: the same of a copy of the demo project."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        leave = shutil.ignore_patterns("data", "dags", ".venv", "__pycache__", ".*_cache")
+        return create(forge, Path(shutil.copytree(ROOT / "demo-project", folder / "demo", ignore=leave)), ())
+
+    return lambda: once("built-demo", make)
+
+
+def create(forge: Forge, project: Path, options: tuple[str, ...]) -> dict[str, Any]:
+    """Run `create` in a project, and say what it planned and wrote."""
+    done = forge.kedro("k8s-airflow", "create", *options, cwd=project)
+    planned = forge.script(str(ROOT / "tests" / "plan_json.py"), *options, cwd=project)
+    if done.code or planned.code:
+        raise RuntimeError(f"{project}: {done.err}{planned.err}")
+    report = json.loads(planned.out)
+    folder = project / (options[options.index("--output") + 1] if "--output" in options else "dags")
+    dags = {dag_id: str(folder / f"{dag_id}.py") for dag_id in report["plans"]}
+    return {"folder": str(project), "dags": dags, **report}
 
 
 def run(command: list[str | Path], **more: Any) -> subprocess.CompletedProcess[str]:

@@ -56,7 +56,9 @@ def _plan(plan, pipeline) -> dict:
         ],
         "crossings": {crossing.dataset: crossing.reach.kind for crossing in plan.crossings},
         "versioned": sorted(crossing.dataset for crossing in plan.crossings if crossing.reach.versioned),
+        "pipeline": plan.pipeline,
         "params": dict(plan.params),
+        "runtime_params": dict(plan.runtime_params),
         "declined": plan.declined,
         "kedro": {
             node.name: sorted(parent.name for parent in parents) for node, parents in pipeline.node_dependencies.items()

@@ -100,17 +100,14 @@ def read(
         hooks = tuple(settings.HOOKS)
     except Exception as exc:
         raise refuse("project", f"{metadata.package_name}.settings", f"cannot be used: {said(exc)}.") from exc
-    findings = list(_hook_findings(hooks))
-    pipelines, found = registry.load(metadata.package_name)
-    findings += found
+    pipelines, findings = registry.load(metadata.package_name, path)
     source, conf_path, given = configuration.source(path, conf_default, conf_source)
     base_env = loader_args.get("base_env") or "base"
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
     run_env = configuration.run_env(env, default_env, base_env, conf_path)
-    loader = configuration.loader(
-        conf_path, run_env if run_env != LOCAL_ENV else base_env, dict(runtime_params or {}), loader_args
-    )
-    catalog = catalogs.read(loader)
+    read_env = run_env if run_env != LOCAL_ENV else base_env
+    loader = configuration.loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
+    files = configuration.settings_files(Path(conf_path), (read_env, base_env))
     return Project(
         path=path,
         package=metadata.package_name,
@@ -123,27 +120,17 @@ def read(
         pipelines={name: tuple(_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
         parameters=configuration.read(loader, "parameters") or {},
         runtime_params=dict(runtime_params or {}),
-        settings=configuration.read(loader, SETTINGS_NAME) or None,
-        catalog=catalog,
+        settings=configuration.read(loader, SETTINGS_NAME, files, path) or None,
+        catalog=catalogs.read(loader),
         kedro_airflow=configuration.read(loader, "airflow") if kedro_airflow else None,
-        findings=tuple(findings),
+        findings=(*_hook_findings(hooks), *findings),
     )
 
 
 def settings_files(project: Project) -> list[Path]:
     """The files the settings may come from, the overlay's first."""
-    root = project.path / project.conf_source
-    envs = (
-        [project.run_env, project.base_env]
-        if project.run_env not in (LOCAL_ENV, project.base_env)
-        else [project.base_env]
-    )
-    return [
-        file
-        for env in envs
-        for file in sorted((root / env).glob(f"**/{SETTINGS_NAME}*"))
-        if file.is_file() and file.suffix in (".yml", ".yaml", ".json")
-    ]
+    envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
+    return configuration.settings_files(project.path / project.conf_source, tuple(envs))
 
 
 def _node(node: KedroNode) -> Node:

@@ -13,7 +13,7 @@ from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kedro.config import AbstractConfigLoader
 
@@ -98,30 +98,57 @@ def loader(
     return made
 
 
-def read(loader: AbstractConfigLoader, name: str) -> dict[str, Any] | None:
-    """One kind of configuration, or None when no file holds it."""
+def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
+    """The files of our settings in the folders of some environments, in their order."""
+    return [
+        file
+        for env in dict.fromkeys(envs)
+        for file in sorted((conf / env).glob(f"**/{SETTINGS_NAME}*"))
+        if file.is_file() and file.suffix in (".yml", ".yaml", ".json")
+    ]
+
+
+def read(
+    loader: AbstractConfigLoader, name: str, files: Sequence[Path] = (), root: Path | None = None
+) -> dict[str, Any] | None:
+    """One kind of configuration, or None when no file holds it.
+
+    Args:
+        loader: the project's own.
+        name: `catalog`, `parameters`, ...
+        files: the files it comes from, for messages; relative to `root` there.
+        root: the project's folder.
+
+    Raises:
+        Refused: when a file cannot be read.
+    """
     from kedro.config import MissingConfigException
 
     try:
         with _known_noise():
             content = loader[name]
-    except (MissingConfigException, KeyError) as exc:
-        if isinstance(exc, KeyError) and name not in str(exc):
-            raise refuse("conf", name, f"cannot be read: {said(exc)}.") from exc
+    except MissingConfigException:
         return None
     except Exception as exc:
-        raise _unreadable(name, exc) from exc
+        if isinstance(exc, KeyError) and name in str(exc) and "config patterns" in str(exc):
+            return None  # a loader of the project's own that knows no such kind
+        names = [
+            file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name for file in files
+        ]
+        raise _unreadable(", ".join(names) or f"configuration {name!r}", exc) from exc
     return copy.deepcopy(dict(content))
 
 
-def _unreadable(name: str, exc: Exception) -> Refused:
+def _unreadable(where: str, exc: Exception) -> Refused:
     text = said(exc)
     mend = ""
     if "runtime_params" in text or "Runtime parameter" in text:
         mend = "Give it a default in the configuration, or a value by --params."
     elif "expanded nodes" in text or "expansion" in text:
         mend = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
-    return refuse("conf", f"configuration {name!r}", f"cannot be read: {text}.", mend)
+    elif "ListConfig" in text:
+        text, mend = "it is a list", "Its top level has to be a map of keys."
+    return refuse("conf", where, f"cannot be read: {text}.", mend)
 
 
 @contextlib.contextmanager

@@ -6,20 +6,29 @@ import contextlib
 import io
 import re
 import sys
+import traceback
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kedro.pipeline import Pipeline
 
+_FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _SWALLOWED = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
 
 
-def load(package: str) -> tuple[dict[str, Pipeline], list[Finding]]:
-    """All registered pipelines; whatever the project prints meanwhile goes to stderr."""
+def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
+    """All registered pipelines, and findings; whatever the project prints meanwhile goes to stderr.
+
+    Raises:
+        Refused: when they cannot be loaded, or `find_pipelines()` left some out because of an error.
+    """
     from kedro.framework.project import pipelines
     from kedro.pipeline import Pipeline
 
@@ -30,6 +39,7 @@ def load(package: str) -> tuple[dict[str, Pipeline], list[Finding]]:
             registry = dict(pipelines)
     except (Exception, SystemExit) as exc:
         what = "ends the process" if isinstance(exc, SystemExit) else f"fails: {said(exc)}"
+        what += _place(_frames(exc), path)
         raise refuse(
             "registry",
             f"{package}.pipeline_registry",
@@ -49,7 +59,7 @@ def load(package: str) -> tuple[dict[str, Pipeline], list[Finding]]:
         )
     swallowed = [entry for entry in caught if _SWALLOWED.search(str(entry.message))]
     if swallowed:
-        raise Refused(_swallowed(str(entry.message)) for entry in swallowed)
+        raise Refused(_swallowed(str(entry.message), path) for entry in swallowed)
     findings += [
         warning("registry", f"{package}.pipeline_registry", str(entry.message))
         for entry in caught
@@ -66,12 +76,30 @@ def load(package: str) -> tuple[dict[str, Pipeline], list[Finding]]:
     return registry, findings
 
 
-def _swallowed(message: str) -> Finding:
+def _swallowed(message: str, path: Path) -> Finding:
     module = _SWALLOWED.search(message)
-    cause = [line for line in message.splitlines() if line.strip()][-1].strip()
+    cause = [line for line in message.splitlines() if line.strip()][-1].strip().rstrip(".")
     return error(
         "registry-swallowed",
         module["module"] if module else "pipeline_registry",
-        f"find_pipelines() left its pipelines out because the import failed: {cause}",
+        f"find_pipelines() left its pipelines out because the import failed: {cause}{_place(_FRAME.findall(message), path)}.",
         "Install or mend what is missing; `find_pipelines(raise_errors=True)` would have told you.",
     )
+
+
+def _frames(exc: BaseException) -> list[tuple[str, str]]:
+    """File and line of every call on the way to an exception and to what caused it, the innermost last."""
+    frames: list[tuple[str, str]] = []
+    cause: BaseException | None = exc
+    while cause is not None:
+        frames += [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(cause.__traceback__)]
+        if isinstance(cause, SyntaxError) and cause.filename:
+            frames.append((cause.filename, str(cause.lineno)))
+        cause = cause.__cause__
+    return frames
+
+
+def _place(frames: Sequence[tuple[str, str]], path: Path) -> str:
+    """` (src/x/nodes.py, line 3)` for the last frame inside the project, or nothing."""
+    inside = [(Path(file), line) for file, line in frames if Path(file).is_relative_to(path)]
+    return f" ({inside[-1][0].relative_to(path).as_posix()}, line {inside[-1][1]})" if inside else ""

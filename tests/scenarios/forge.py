@@ -7,6 +7,8 @@ that of `python -m kedro`.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import runpy
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
 
 LIMIT = 120
 PREIMPORT = (
+    "croniter",
+    "kedro.config",
     "kedro.framework.cli.cli",
-    "kedro.framework.session",
+    "kedro.framework.context",
+    "kedro.framework.context.context",
+    "kedro.framework.session.session",
     "kedro.io",
     "kedro.pipeline",
     "networkx",
@@ -32,6 +38,7 @@ PREIMPORT = (
     "kedro_k8s_airflow.cli",
     "kedro_k8s_airflow.creation",
     "kedro_k8s_airflow.show",
+    "kedro_telemetry.plugin",  # where it is installed
 )
 
 
@@ -56,7 +63,12 @@ class Forge:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_env()
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=clean_env(),
         )
 
     def kedro(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Outcome:
@@ -95,15 +107,19 @@ def clean_env(**more: str) -> dict[str, str]:
 def serve() -> None:
     """Answer requests, one for each line of stdin, until there are no more."""
     sys.path.pop(0)  # this file's own folder
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what modules print while they are imported is no answer
     for module in PREIMPORT:
-        __import__(module)
+        with contextlib.suppress(ImportError):
+            __import__(module)
+    gc.freeze()  # a child need not go through all this when it ends
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
         if not pid:
             _child(request)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
 def _child(request: dict[str, object]) -> None:

@@ -64,12 +64,14 @@ class Refused:
     """`create` ends with this exit code and a finding of this code, says these words, and writes nothing.
 
     Attributes:
-        code: of the finding; None where click itself refuses.
+        code: of the finding; None where click or Kedro refuses before we are asked.
+        ours: whether it is us who refuse; Kedro may show a traceback, we never do.
     """
 
     code: str | None
     mentions: tuple[str, ...]
     exit: int = 1
+    ours: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

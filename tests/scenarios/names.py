@@ -28,8 +28,8 @@ def _named(name: str, shows: str, *titles: str) -> Scenario:
     return Scenario(
         name=name,
         shows=shows,
-        pipelines=default(*chain(*titles)),
-        catalog=pickled("raw", *(f"{title}_out" for title in titles)),
+        pipelines=default(*(Node(f"d{place}", f"d{place + 1}", title) for place, title in enumerate(titles))),
+        catalog=pickled(*(f"d{place}" for place in range(len(titles) + 1))),
         expect=Works(together=(), before=tuple(zip(titles, titles[1:], strict=False))),
     )
 
@@ -173,11 +173,11 @@ SCENARIOS = (
         name="dataset-names",
         shows="datasets and tags with names that would break a template",
         pipelines=default(
-            Node("raw {{ x }}", 'it\'s "so"\n', "a", tags=("heavy",)),
+            Node("raw $(x) %s", 'it\'s "so"\n', "a", tags=("heavy",)),
             Node('it\'s "so"\n', "mem 🚀", "b"),
             Node("mem 🚀", "out", "c"),
         ),
-        catalog=pickled("raw {{ x }}", 'it\'s "so"\n', "out"),
+        catalog=pickled("raw $(x) %s", 'it\'s "so"\n', "out"),
         expect=Works(together=groups("b c"), before=(("a", "b"),)),
     ),
 )

@@ -1,0 +1,32 @@
+"""All benchmarks, one after the other: `make bench`, `make bench ARGS=--write`.
+
+Exit status 1 when an aim was missed and `--enforce` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import create
+import parse
+import startup
+
+
+def main() -> None:
+    """Run them, handing on what all of them understand."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", help="of a Kedro environment (this one)")
+    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--quick", action="store_true", help="few turns: does it run, not how fast")
+    parser.add_argument("--enforce", action="store_true", help="fail when an aim is missed")
+    given = parser.parse_args()
+    common = [*(["--python", given.python] if given.python else []), *(["--write"] if given.write else [])]
+    common += ["--turns", "1"] if given.quick else []
+    met = [benchmark.main(common) for benchmark in (create, startup, parse)]
+    if given.enforce and not all(met):
+        sys.exit("An aim was missed.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What installing the plugin adds to `kedro --version`, in CPU milliseconds.
+
+Kedro loads the commands of every plugin at each start inside a project. Two environments are made, folders of links to the
+packages of the given one: the first to all of them, the second to all but this plugin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import measure
+import projects
+import report
+
+if TYPE_CHECKING:
+    from measure import Cost
+
+_PLUGIN = "kedro_k8s_airflow"
+_WHERE = "import sys, sysconfig; print(sysconfig.get_path('purelib'), sys.base_prefix, sys.version_info[0], sys.version_info[1])"
+AIM_MS = 20
+
+
+def twin(folder: Path, python: Path, *, plugin: bool) -> Path:
+    """An environment with the packages of another one, with or without the plugin; its interpreter.
+
+    Links to folders share the bytecode that lies in them, so that both twins start from the same state.
+    """
+    where = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True).stdout.split()
+    packages, base, *version = where
+    minor = ".".join(version)
+    site = folder / "lib" / f"python{minor}" / "site-packages"
+    site.mkdir(parents=True)
+    for entry in Path(packages).iterdir():
+        if entry.name != "__pycache__" and (plugin or not entry.name.lstrip("_").startswith(_PLUGIN)):
+            (site / entry.name).symlink_to(entry)
+    home = Path(base) / "bin"
+    (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n", encoding="utf-8")
+    interpreter = folder / "bin" / "python"
+    interpreter.parent.mkdir()
+    interpreter.symlink_to(home / f"python{minor}")
+    found = subprocess.run(
+        [interpreter, "-c", f"import importlib.util as u, kedro; print(u.find_spec({_PLUGIN!r}) is not None)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=measure.environment(),
+    )
+    if found.stdout.strip().splitlines()[-1] != str(plugin):
+        sys.exit(f"{interpreter} should {'' if plugin else 'not '}have the plugin")
+    return interpreter
+
+
+def section(python: Path, turns: int, folder: Path) -> report.Section:
+    """Measure inside and outside a project."""
+    versions = measure.versions(python, "kedro", "kedro-k8s-airflow")
+    project = projects.make(folder / "project", projects.Shape(10))
+    outside = folder / "outside"
+    outside.mkdir()
+    twins = {name: twin(folder / name, python, plugin=name == "with") for name in ("with", "without")}
+
+    def started(name: str, place: Path) -> Cost:
+        return measure.run([twins[name], "-m", "kedro", "--version"], place)
+
+    rows, figures = [], {}
+    for words, place in (("inside a project", project), ("elsewhere", outside)):
+        print(f"startup: {words}, {turns} turns", file=sys.stderr, flush=True)
+        costs = measure.in_turns({name: lambda name=name, place=place: started(name, place) for name in twins}, turns)
+        figures[words] = 1000 * measure.difference(costs["with"], costs["without"])
+        cells = [f"{1000 * measure.median(costs[name]).cpu:.0f} ms" for name in ("without", "with")]
+        memory = measure.median(costs["with"]).peak - measure.median(costs["without"]).peak
+        rows.append([words, *cells, f"{figures[words]:+.1f} ms", f"{memory:+.1f} MiB"])
+    return report.Section(
+        "startup",
+        "`kedro --version`",
+        ("where", "without the plugin", "with it", "added CPU", "added memory"),
+        rows,
+        [report.Aim("added inside a project", figures["inside a project"], AIM_MS, " ms")],
+        [f"Medians of {turns} turns. {report.conditions(versions)}"],
+    )
+
+
+def main(argv: list[str] | None = None) -> bool:
+    """Measure and print; whether the aims were met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
+    parser.add_argument("--turns", type=int, default=25)
+    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    given = parser.parse_args(argv)
+    if os.name != "posix":
+        sys.exit("startup.py links environments as POSIX systems lay them out")
+    with tempfile.TemporaryDirectory(prefix="kka-startup-") as folder:
+        return report.tell(section(given.python.absolute(), given.turns, Path(folder).resolve()), write=given.write)
+
+
+if __name__ == "__main__":
+    main()
