@@ -10,6 +10,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ _FLOOR_PROGRAM = Path(__file__).resolve().parent / "programs" / "floor.py"
 
 def measured(python: Path, folder: Path, turns: int) -> dict[str, list[Cost]]:
     """Costs of all four candidates on the project in `folder`; each writes its files anew."""
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         FLOOR: [python, _FLOOR_PROGRAM, "."],
         CREATE: [python, "-m", "kedro", "k8s-airflow", "create"],
         AIRFLOW: [python, "-m", "kedro", "airflow", "create"],
@@ -41,7 +42,7 @@ def measured(python: Path, folder: Path, turns: int) -> dict[str, list[Cost]]:
             sys.exit(f"create wrote no DAG file in {folder / 'dags'}")
         return cost
 
-    return measure.in_turns({name: lambda name=name: once(name) for name in commands}, turns)
+    return measure.in_turns({name: partial(once, name) for name in commands}, turns)
 
 
 def row(shape: projects.Shape, costs: dict[str, list[Cost]]) -> list[str]:
@@ -88,13 +89,25 @@ def section(python: Path, sizes: list[int], turns: int, folder: Path) -> report.
     plain = {shape.nodes: costs for shape, costs in results.items() if not shape.memory_edges}
     grown = [
         ("`create`", {nodes: measure.median(costs[CREATE]).cpu for nodes, costs in plain.items()}),
-        ("What it adds to the floor", {nodes: measure.difference(costs[CREATE], costs[FLOOR]) for nodes, costs in plain.items()}),
+        (
+            "What it adds to the floor",
+            {nodes: measure.difference(costs[CREATE], costs[FLOOR]) for nodes, costs in plain.items()},
+        ),
         ("The floor", {nodes: measure.median(costs[FLOOR]).cpu for nodes, costs in plain.items()}),
     ]
     return report.Section(
         "create",
         "`create`",
-        ("nodes", "CPU", "to the floor", f"to `{AIRFLOW}`", "to its `--group-by memory`", "peak", "above the floor", "`--group-by memory`"),
+        (
+            "nodes",
+            "CPU",
+            "to the floor",
+            f"to `{AIRFLOW}`",
+            "to its `--group-by memory`",
+            "peak",
+            "above the floor",
+            "`--group-by memory`",
+        ),
         [row(shape, costs) for shape, costs in results.items()],
         aims if max(sizes) >= 5000 else (),
         [

@@ -109,6 +109,11 @@ def ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
     return statistics.median(cost.cpu / other.cpu for cost, other in zip(costs, to, strict=True))
 
 
+def differences(costs: Sequence[Cost], less: Sequence[Cost]) -> list[float]:
+    """How many CPU seconds more than `less` in each turn, ascending."""
+    return sorted(cost.cpu - other.cpu for cost, other in zip(costs, less, strict=True))
+
+
 def difference(costs: Sequence[Cost], less: Sequence[Cost]) -> float:
     """How many CPU seconds more than `less`: the median over the turns."""
-    return statistics.median(cost.cpu - other.cpu for cost, other in zip(costs, less, strict=True))
+    return statistics.median(differences(costs, less))

@@ -47,7 +47,7 @@ TASKS = [
 {dag}:
     tasks = {{}}
     for name, after, own in TASKS:
-        tasks[name] = KubernetesPodOperator(
+        tasks[name] = {operator}(
             task_id=name,
             arguments=[*ARGUMENTS, f"--node={{name}}"],
             labels={{**LABELS, "kedro-k8s-airflow/task": name}},
@@ -99,7 +99,8 @@ def by_hand(text: str) -> tuple[str, str]:
 
     What the tasks share is taken over as it stands; only how tasks are made differs.
     """
-    block = ast.parse(text).body[-1]
+    tree = ast.parse(text)
+    block = tree.body[-1]
     assert isinstance(block, ast.With), "the last statement of an emitted file is the DAG"
     header = "with " + ", ".join(map(ast.unparse, block.items))
     rows, edges = [], []
@@ -111,7 +112,17 @@ def by_hand(text: str) -> tuple[str, str]:
         rows.append(f"    ({name}, {after}, {own}),")
         edges.append(f"    ({name}, {after}),")
     head = text[: text.index(_FACTORY)]
-    return head + _BY_HAND.format(rows="\n".join(rows), dag=header), _BARE.format(rows="\n".join(edges), dag=header)
+    return head + _BY_HAND.format(rows="\n".join(rows), dag=header, operator=_operator(tree)), _BARE.format(
+        rows="\n".join(edges), dag=header
+    )
+
+
+def _operator(tree: ast.Module) -> str:
+    """Name of the class that the factory makes tasks of."""
+    factory = next(found for found in tree.body if isinstance(found, ast.FunctionDef) and found.name == "kedro_task")
+    made = next(found.value for found in factory.body if isinstance(found, ast.Assign))
+    assert isinstance(made, ast.Call), "the factory begins with making the task"
+    return ast.unparse(made.func)
 
 
 def _task(call: ast.Call) -> tuple[str, str, str]:
@@ -160,7 +171,10 @@ def parses(airflow: Path, files: Sequence[Path], turns: int, home: Path) -> dict
 def _same(ours: Any, theirs: Any, file: Path) -> None:
     """Refuse to compare DAGs that differ in more than the names of their source files."""
     for one, other in zip(ours, theirs, strict=True):
-        said, wanted = (json.dumps(task, sort_keys=True).replace(place, "") for task, place in ((one, "emitted"), (other, "by_hand")))
+        said, wanted = (
+            json.dumps(task, sort_keys=True).replace(place, "")
+            for task, place in ((one, "emitted"), (other, "by_hand"))
+        )
         if said != wanted:
             sys.exit(f"{file} is not the emitted DAG:\n{said}\n{wanted}")
 
@@ -197,7 +211,14 @@ def _row(label: str, costs: list[Parse], ours: list[Parse], nodes: int) -> list[
     importing, serializing, private = (statistics.median(figures) for figures in zip(*costs, strict=True))
     total = statistics.median(parse.total for parse in costs)
     again = "" if costs is ours else f"{_ratio(ours, costs):.2f} times"
-    return [label, f"{importing:.0f} ms", f"{serializing:.0f} ms", f"{total / nodes:.2f} ms", again, f"{private:.1f} MiB"]
+    return [
+        label,
+        f"{importing:.0f} ms",
+        f"{serializing:.0f} ms",
+        f"{total / nodes:.2f} ms",
+        again,
+        f"{private:.1f} MiB",
+    ]
 
 
 def _ratio(ours: list[Parse], theirs: list[Parse]) -> float:

@@ -36,14 +36,14 @@ def ends(graph: Graph, settings: Settings, project: Project) -> Iterable[Finding
                     "data-absent",
                     f"dataset {name!r}",
                     f"node {reader!r} loads {dataset.reach.path}, which no pod has.",
-                    "Cover the path by a volume (data.volumes), use a remote path, or name it in data.in_image if the image carries it.",
+                    _mend(dataset.reach.path, settings, "or name it in data.in_image if the image carries it."),
                 )
         elif not dataset.consumers and dataset.reach.kind == "pod" and not _discarded(name, settings):
             yield error(
                 "data-lost",
                 f"dataset {name!r}",
                 f"node {graph.nodes[dataset.producer].name!r} saves {dataset.reach.path}, which is gone when its pod ends.",
-                "Cover the path by a volume (data.volumes), use a remote path, or name it in data.discard.",
+                _mend(dataset.reach.path, settings, "or name it in data.discard."),
             )
 
 
@@ -79,6 +79,15 @@ def unmatched(project: Project, settings: Settings, file: str) -> Iterable[Findi
                     f"{pattern!r} matches no dataset of any registered pipeline.",
                     "Mend the name or remove it.",
                 )
+
+
+def _mend(path: str | None, settings: Settings, other: str) -> str:
+    """What to do about a local file that no volume covers."""
+    if "\\" in (path or ""):
+        return "Pods run Linux: spell the path with '/'."
+    if posixpath.dirname(path or "") == settings.project_path:
+        return f"Keep it in a folder that holds only data and cover that by a volume (data.volumes), use a remote path, {other}"
+    return f"Cover the path by a volume (data.volumes), use a remote path, {other}"
 
 
 def _in_image(path: str, settings: Settings) -> bool:

@@ -30,6 +30,7 @@ from kedro_k8s_airflow.fields import (
     Seconds,
     Text,
     Timezone,
+    VolumeName,
 )
 from kedro_k8s_airflow.podspec import (
     Affinity,
@@ -63,7 +64,7 @@ class Scratch(Model):
 class Data(Model):
     """How data gets from task to task."""
 
-    volumes: dict[DnsLabel, Volume | None] = Field(default_factory=dict, description="Claims by name.")
+    volumes: dict[VolumeName, Volume | None] = Field(default_factory=dict, description="Claims by name.")
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
         default_factory=dict, description="How far a dataset (or glob) reaches, where the catalog cannot tell."
     )

@@ -161,6 +161,17 @@ def _pool(value: object) -> object:
 
 
 Pool = Annotated[str, BeforeValidator(_pool)]
+
+
+def _volume_name(value: object) -> object:
+    if isinstance(value, str):
+        if value in ("tmp", "home", "credentials") or value.startswith("scratch-"):
+            raise ValueError("every pod has a volume of that name already; choose another")
+        _dns_label(value)
+    return value
+
+
+VolumeName = Annotated[str, BeforeValidator(_volume_name)]
 Duration = Annotated[timedelta, BeforeValidator(durations.parse)]
 Quantity = Annotated[str, BeforeValidator(_quantity)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]

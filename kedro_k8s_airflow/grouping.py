@@ -130,7 +130,7 @@ def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]
     if findings:
         return None, findings
     kinds = wishes.kinds or [None] * len(graph.nodes)
-    chosen, declined = _chosen(graph, wishes, kinds)
+    chosen, declined = _chosen(graph, wishes, _pod_kinds(graph, forced, kinds))
     while True:
         sets = _Sets(len(graph.nodes))
         for merge in (*forced, *chosen):
@@ -178,6 +178,19 @@ def _forbidden(graph: Graph, forced: Sequence[Merge], wishes: Wishes) -> Iterabl
             why = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
             mend = "Allow fusion (group_by: memory)."
         yield error(f"data-{rule}", f"dataset {dataset!r}", why, mend)
+
+
+def _pod_kinds(graph: Graph, forced: Sequence[Merge], kinds: Sequence[Hashable]) -> list[Hashable]:
+    """For each node the kind of the pod that forced merges put it in; a pod of several kinds is a kind of its own."""
+    sets = _Sets(len(graph.nodes))
+    for merge in forced:
+        sets.join(merge)
+    _close(graph, sets)
+    found: dict[int, set[Hashable]] = defaultdict(set)
+    for index, kind in enumerate(kinds):
+        found[sets.find(index)].add(kind)
+    roots = [sets.find(index) for index in range(len(graph.nodes))]
+    return [kinds[index] if len(found[root]) == 1 else ("mixed", root) for index, root in enumerate(roots)]
 
 
 def _chosen(graph: Graph, wishes: Wishes, kinds: Sequence[Hashable]) -> tuple[list[Merge], list[str]]:

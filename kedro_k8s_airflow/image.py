@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import __version__, templates
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.files import Output
-from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
+from kedro_k8s_airflow.findings import Finding, refuse, warning
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UV_IMAGE = "astral/uv:0.13.9"
 # The newest Python that every dependency of Kedro has wheels for comes first.
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
-_SAFE = re.compile(r"[A-Za-z0-9._/@+-]+\Z")
+_SAFE = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
 
 
 def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Finding]]:
@@ -34,7 +34,7 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
     lock, requirements, findings = _lock(project.path)
     source = project.source if project.source != "." else project.package
     conf = "" if "://" in project.conf_source else project.conf_source
-    carried = sorted({_carried(path, project) for plan in plans for path in plan.in_image})
+    carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
     for path in (source, conf, *carried):
         if path and not _SAFE.match(path):
             raise refuse(
@@ -65,31 +65,34 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
     return outputs, findings
 
 
-def _carried(path: str, project: Project) -> str:
+def _carried(path: str, project: Project) -> tuple[str, str]:
+    """A path of `data.in_image` as COPY takes it: source and destination.
+
+    Raises:
+        Refused: when it is not in the project, or no COPY can name it.
+    """
     clean = posixpath.normpath(path)
+    where = f"data.in_image: {path}"
+    folder, name = posixpath.split(clean)
     if clean.startswith(("/", "..")) or clean == ".":
-        raise Refused(
-            [
-                error(
-                    "image-path",
-                    f"data.in_image: {path}",
-                    "is not inside the project, so no image can carry it.",
-                    "Name a path relative to the project.",
-                )
-            ]
+        raise refuse(
+            "image-path",
+            where,
+            "is not inside the project, so no image can carry it.",
+            "Name a path relative to the project.",
         )
-    if not any(sign in clean for sign in "*?[") and not (project.path / clean).exists():
-        raise Refused(
-            [
-                error(
-                    "image-path",
-                    f"data.in_image: {path}",
-                    "does not exist, so no image can carry it.",
-                    "Mend the path.",
-                )
-            ]
+    if any(sign in folder for sign in "*?[") or "**" in name or (not folder and any(sign in name for sign in "*?[")):
+        raise refuse(
+            "image-path",
+            where,
+            "has a pattern that no COPY can follow.",
+            "Use patterns in the last part of the path only.",
         )
-    return clean
+    if any(sign in name for sign in "*?["):
+        return clean, f"{folder}/"
+    if not (project.path / clean).exists():
+        raise refuse("image-path", where, "does not exist, so no image can carry it.", "Mend the path.")
+    return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)
 
 
 def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
@@ -131,17 +134,18 @@ def _other_locks(path: Path) -> str:
 
 
 def _requirement_files(path: Path) -> list[str]:
-    """requirements.txt and the files beside it that it includes (`-r`, `-c`)."""
-    found, todo = [], ["requirements.txt"]
+    """requirements.txt and the files of the project that it includes (`-r`, `-c`), relative to the project."""
+    found: list[str] = []
+    todo = ["requirements.txt"]
     while todo:
         name = todo.pop()
-        if name in found or not (path / name).is_file():
+        if name in found or name.startswith("..") or not (path / name).is_file():
             continue
         found.append(name)
         for line in (path / name).read_text(encoding="utf-8", errors="replace").splitlines():
-            match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]+([A-Za-z0-9._-]+)\s*$", line)
+            match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]*([A-Za-z0-9._/-]+)\s*(?:#.*)?$", line)
             if match:
-                todo.append(match[1])
+                todo.append(posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1])))
     return sorted(found)
 
 

@@ -35,7 +35,9 @@ def short_hash(parts: Iterable[str]) -> str:
 
 
 def _fit(name: str, members: Iterable[str], forbidden: re.Pattern[str], limit: int) -> str:
-    legal = forbidden.sub("_", name) or "_"
+    legal = forbidden.sub("_", name)
+    if not re.search(r"[A-Za-z0-9]", legal):
+        legal = "x"  # the provider makes the pod's name from what letters and digits there are
     if legal == name and len(legal) <= limit:
         return name
     return f"{legal[: limit - 9]}-{short_hash(members)}"

@@ -13,33 +13,50 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Node, Project
 
 
-def offered(project: Project, dag: DagSettings, file: str, errors: list[Finding]) -> dict[str, Any]:
-    """Defaults of the parameters that the trigger form offers, by dotted name."""
+def names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every name that `params:` can load, with its value, as Kedro makes them: keys as they are spelled, joined by dots.
+
+    Source: `KedroContext._get_parameters`.
+    """
+    found: dict[str, Any] = {}
+    for key, value in parameters.items():
+        found[f"{prefix}{key}"] = value
+        if isinstance(value, dict):
+            found.update(names(value, f"{prefix}{key}."))
+    return found
+
+
+def offered(
+    known: Mapping[str, Any], project: Project, dag: DagSettings, file: str, errors: list[Finding]
+) -> dict[str, Any]:
+    """Defaults of the parameters that the trigger form offers, by dotted name; what is wrong goes to `errors`."""
     found: dict[str, Any] = {}
     for name in dag.params:
-        value: Any = project.parameters
-        for part in name.split("."):
-            if not isinstance(value, dict) or part not in value:
-                errors.append(
-                    error(
-                        "param-unknown",
-                        f"{file}: dag.params",
-                        f"the project has no parameter {name!r}.",
-                        "Name it as in `params:` inputs, with dots for what is nested.",
-                    )
-                )
-                break
-            value = value[part]
+        if name not in known:
+            mend = "Name it as in `params:` inputs, with dots for what is nested."
+            errors.append(
+                error("param-unknown", f"{file}: dag.params", f"the project has no parameter {name!r}.", mend)
+            )
+        elif not _reachable(name, project.parameters):
+            mend = "Spell it as nested keys in the parameters file."
+            why = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+            errors.append(error("param-dotted", f"{file}: dag.params", why, mend))
         else:
-            found[name] = value
+            found[name] = known[name]
     overlap = next(((one, other) for one in found for other in found if other.startswith(f"{one}.")), None)
     if overlap:
-        errors.append(
-            error(
-                "param-twice", f"{file}: dag.params", f"{overlap[1]!r} is part of {overlap[0]!r}.", "Offer one of them."
-            )
-        )
+        why = f"{overlap[1]!r} is part of {overlap[0]!r}."
+        errors.append(error("param-twice", f"{file}: dag.params", why, "Offer one of them."))
     return found
+
+
+def _reachable(name: str, parameters: Mapping[str, Any]) -> bool:
+    place: Any = parameters
+    for part in name.split("."):
+        if not isinstance(place, dict) or part not in place:
+            return False
+        place = place[part]
+    return True
 
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -53,22 +70,24 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return dotted
 
 
-def missing(project: Project, nodes: Sequence[Node]) -> Iterable[Finding]:
-    """Parameters that a node loads and the project does not have."""
+def missing(known: Mapping[str, Any], nodes: Sequence[Node]) -> Iterable[Finding]:
+    """Parameters that a node loads and the project does not have.
+
+    A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
+    Kedro's to check.
+    """
+    loaded = {given.removeprefix("params:") for node in nodes for given in node.inputs if given.startswith("params:")}
     for node in nodes:
         for given in node.inputs:
-            if not given.startswith("params:"):
+            name = given.removeprefix("params:")
+            if name == given or name in known:
                 continue
-            value: Any = project.parameters
-            for part in given.removeprefix("params:").split("."):
-                if not isinstance(value, dict):
-                    break  # a typed parameter; its fields are Kedro's to check
-                if part not in value:
-                    yield error(
-                        "param-missing",
-                        f"node {node.name!r}",
-                        f"loads {given!r}, which the project's parameters do not have.",
-                        "Add it to parameters.yml, or give it by --params.",
-                    )
-                    break
-                value = value[part]
+            parts = name.split(".")
+            wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
+            if not any(whole in known for whole in wholes & loaded):
+                yield error(
+                    "param-missing",
+                    f"node {node.name!r}",
+                    f"loads {given!r}, which the project's parameters do not have.",
+                    "Add it to parameters.yml, or give it by --params.",
+                )

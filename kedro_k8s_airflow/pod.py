@@ -68,10 +68,12 @@ def _prepare(given: argparse.Namespace) -> Any:
 
         bootstrap_project(given.project)
         pipelines.set_requested([given.pipeline])
+        if given.pipeline not in pipelines:
+            raise StartedWrongly(f"the project registers no pipeline {given.pipeline!r}")
         registered = pipelines[given.pipeline]
         session = KedroServiceSession.create(project_path=given.project, env=given.env, conf_source=given.conf_source)
-    except KeyError:
-        raise StartedWrongly(f"the project registers no pipeline {given.pipeline!r}") from None
+    except StartedWrongly:
+        raise
     except Exception as exc:
         traceback.print_exc()
         raise StartedWrongly(f"the project cannot be loaded: {type(exc).__name__}: {exc}") from exc

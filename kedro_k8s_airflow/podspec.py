@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kedro_k8s_airflow import secrets
-from kedro_k8s_airflow.fields import DnsLabel, DnsName, Mapping, Model, Quantity, Text
+from kedro_k8s_airflow.fields import DnsLabel, DnsName, Mapping, Model, Quantity, Text, VolumeName
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -141,7 +141,7 @@ class PodSecurityContext(Model):
 class PodVolume(Model):
     """A further volume of the pod, with exactly one source."""
 
-    name: DnsLabel
+    name: VolumeName
     configMap: Mapping | None = None
     csi: Mapping | None = None
     downwardAPI: Mapping | None = None

@@ -93,12 +93,12 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
         return Reach("shared")
     if short in _SQL_CLASSES:
         return _database_url(entry.get("con") or entry.get("connection"), places)
-    if isinstance(entry.get("connection"), dict):
-        return _ibis(entry["connection"], places)
     for key in _PATH_KEYS:
         path = entry.get(key)
         if isinstance(path, str) and path:
             return _path(path, places, versioned=versioned)
+    if isinstance(entry.get("connection"), dict):
+        return _ibis(entry["connection"], places)
     if "dataset" in entry:
         wrapped = entry["dataset"]
         reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)

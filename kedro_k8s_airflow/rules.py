@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.graph import base_name
+from kedro_k8s_airflow.plan import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -221,11 +222,14 @@ def kind(settings: Mapping[str, Any]) -> Hashable:
     )
 
 
-def combined(members: Sequence[tuple[str, Mapping[str, Any]]], because: str, file: str) -> Mapping[str, Any]:
+def combined(
+    members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, file: str
+) -> Mapping[str, Any]:
     """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
 
     Args:
         members: node names with their settings.
+        unset: what counts for keys that a node's settings do not have, such as the DAG's retries.
         because: why they share a pod, in words.
         file: the settings file, for messages.
 
@@ -236,68 +240,78 @@ def combined(members: Sequence[tuple[str, Mapping[str, Any]]], because: str, fil
     distinct = {id(settings): (name, settings) for name, settings in reversed(members)}
     for name, settings in distinct.values():
         if settings is not result:
-            result = _pair(first_name, result, name, settings, because, file)
+            result = _pair((first_name, result), (name, settings), unset, because, file)
     return result
 
 
 def _pair(
-    first: str, ours: Mapping[str, Any], second: str, theirs: Mapping[str, Any], because: str, file: str
+    first: tuple[str, Mapping[str, Any]],
+    second: tuple[str, Mapping[str, Any]],
+    unset: Mapping[str, Any],
+    because: str,
+    file: str,
 ) -> dict[str, Any]:
+    ours, theirs = first[1], second[1]
     result = dict(ours)
     for key in sorted(set(ours) | set(theirs)):
         one, other = ours.get(key), theirs.get(key)
-        if key == "activeDeadlineSeconds":
-            result.update(_later(key, ours, theirs))
-        elif one == other:
+        if one == other and key != "activeDeadlineSeconds":
             continue
+        if key == "activeDeadlineSeconds":
+            ends = (deadline(ours), deadline(theirs))
+            result[key] = None if None in ends else max(end for end in ends if end is not None)
+        elif key == "execution_timeout" and (one is None or other is None):
+            result.pop(key, None)  # a node that may run for ever still may
         elif key in _LARGEST:
-            result[key] = max(value for value in (one, other) if value is not None)
+            result[key] = max(unset[key] if value is None else value for value in (one, other))
         elif key == "resources":
             result[key] = _larger_resources(one or {}, other or {})
         elif key in _UNITED:
-            result[key] = _united(first, one, second, other, key, because, file)
+            result[key] = _united((first[0], one), (second[0], other), key, because, file)
         elif key not in _STRICT and (one is None or other is None):
             result[key] = other if one is None else one
         else:
-            raise _contradiction(first, one, second, other, key, because, file)
+            raise _contradiction((first[0], one), (second[0], other), key, because, file)
     return result
 
 
-def _later(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    values = [settings[key] for settings in (ours, theirs) if key in settings]
-    return {key: None if None in values else max(values)} if values else {}
-
-
 def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The larger of each; a resource that one node has no limit for has none, unless it is a device (`nvidia.com/gpu`)."""
     result: dict[str, dict[str, Any]] = {}
     for part in ("requests", "limits"):
-        both = dict(one.get(part) or {})
-        for resource, amount in (other.get(part) or {}).items():
-            both[resource] = quantities.greater(both[resource], amount) if resource in both else amount
+        mine, theirs = one.get(part) or {}, other.get(part) or {}
+        both = {
+            resource: quantities.greater(mine.get(resource, "0"), theirs.get(resource, "0"))
+            for resource in (*mine, *(name for name in theirs if name not in mine))
+            if part == "requests" or "/" in resource or (resource in mine and resource in theirs)
+        }
         if both:
             result[part] = both
     return result
 
 
-def _united(first: str, one: Any, second: str, other: Any, key: str, because: str, file: str) -> Any:
-    one, other = one or type(other)(), other or type(one)()
+def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, file: str) -> Any:
+    one, other = first[1] or type(second[1])(), second[1] or type(first[1])()
     if isinstance(one, dict):
         clash = [name for name in one if name in other and one[name] != other[name]]
         if clash:
-            raise _contradiction(first, one[clash[0]], second, other[clash[0]], f"{key}.{clash[0]}", because, file)
+            name = clash[0]
+            raise _contradiction((first[0], one[name]), (second[0], other[name]), f"{key}.{name}", because, file)
         return {**one, **other}
     named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
     for item in other:
         if item.get("name") in named and named[item["name"]] != item:
-            raise _contradiction(first, named[item["name"]], second, item, f"{key} {item['name']!r}", because, file)
+            mine = named[item["name"]]
+            raise _contradiction((first[0], mine), (second[0], item), f"{key} {item['name']!r}", because, file)
     return [*one, *(item for item in other if item not in one)]
 
 
-def _contradiction(first: str, one: Any, second: str, other: Any, key: str, because: str, file: str) -> Refused:
-    said = ["not set" if value is None else repr(value) for value in (one, other)]
+def _contradiction(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, file: str) -> Refused:
+    said = ["not set" if value is None else repr(value) for _, value in (first, second)]
     return refuse(
         "settings-clash",
         f"{file}: tasks",
-        f"nodes {first!r} and {second!r} share a pod ({because}), but {key} is {said[0]} for the one and {said[1]} for the other.",
+        f"nodes {first[0]!r} and {second[0]!r} share a pod ({because}), "
+        f"but {key} is {said[0]} for the one and {said[1]} for the other.",
         "Give both the same, or store the data between them where both pods reach it.",
     )

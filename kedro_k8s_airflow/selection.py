@@ -41,13 +41,6 @@ def dags(
         if own is not None
     ]
     for dag in configured:
-        if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
-            raise refuse(
-                "schedule",
-                f"{file}: dags.{dag.name}",
-                "Airflow runs @continuous one at a time.",
-                "Set max_active_runs to 1.",
-            )
         if dag.pipeline not in project.pipelines:
             raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
     for name in pipelines:
@@ -58,7 +51,7 @@ def dags(
     elif pipelines:
         wanted = list(dict.fromkeys(pipelines))
     elif configured:
-        return _with_nodes(configured, project), []
+        return _sound(configured, project, file), []
     else:
         wanted = [DEFAULT]
     if wanted == [DEFAULT] and DEFAULT not in project.pipelines:
@@ -75,10 +68,10 @@ def dags(
         ]
         if len(empty) < len(chosen):
             chosen = [dag for dag in chosen if dag not in empty]
-    return _with_nodes(chosen, project), notes
+    return _sound(chosen, project, file), notes
 
 
-def _with_nodes(dags: list[Dag], project: Project) -> list[Dag]:
+def _sound(dags: list[Dag], project: Project, file: str) -> list[Dag]:
     if not dags:
         raise refuse(
             "registry",
@@ -87,6 +80,9 @@ def _with_nodes(dags: list[Dag], project: Project) -> list[Dag]:
             "Create one with `kedro pipeline create`.",
         )
     for dag in dags:
+        if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
+            where = f"{file}: dag {dag.name!r}"
+            raise refuse("schedule", where, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
         if not project.pipelines[dag.pipeline]:
             raise refuse(
                 "pipeline-empty",

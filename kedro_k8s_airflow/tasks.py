@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.selection import Dag
 
 UNBUILT = "unbuilt"
+# What Airflow and Kubernetes take when a task's settings say nothing.
+_UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30}
 
 
 def plans(
@@ -78,12 +80,17 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     errors = list(arrival.ends(graph, settings, project))
     grouped, found = grouping.group(graph, wishes)
     errors += found
-    params = parameters.offered(project, dag.settings, file, errors)
-    if grouped is None or errors:
+    known = parameters.names(project.parameters)
+    params = parameters.offered(known, project, dag.settings, file, errors)
+    errors += parameters.missing(known, nodes)
+    if grouped is None:
         raise Refused(errors)
-    tasks, group_ids = _tasks(project, settings, dag, graph, grouped, told, matching, file)
+    try:
+        tasks, group_ids = _tasks(project, settings, dag, graph, grouped, told, matching, file)
+    except Refused as refused:
+        raise Refused([*errors, *refused.findings]) from None
     crossings = _crossings(graph, grouped, tasks)
-    errors = [*arrival.unknown(crossings), *parameters.missing(project, nodes)]
+    errors += arrival.unknown(crossings)
     if errors:
         raise Refused(errors)
     dag_name = () if dag.name == selection.DEFAULT else (dag.name,)
@@ -130,6 +137,7 @@ def _tasks(
     matching: Sequence[tuple[str, ...]],
     file: str,
 ) -> tuple[tuple[Task, ...], dict[str, str]]:
+    unset = {**_UNSET, "retries": dag.settings.retries, "retry_delay": dag.settings.retry_delay}
     ids = identities.task_ids(graph, grouped)
     shown, group_ids = identities.task_groups(graph, grouped, set(ids))
     made: list[Task] = []
@@ -142,13 +150,13 @@ def _tasks(
     for place, group in enumerate(grouped.groups):
         members = [(graph.nodes[index].name, told[index]) for index in group.members]
         try:
-            own = members[0][1] if len(members) == 1 else layers.combined(members, _because(group), file)
+            own = members[0][1] if len(members) == 1 else layers.combined(members, unset, _because(group), file)
             scratch = volumes.scratch([path for index in group.members for path in written[index]], project, settings)
         except Refused as refused:
             errors += refused.findings
             continue
         if id(own) not in checked:
-            errors += _resource_errors(own, members[0][0], file)
+            errors += _pod_errors(own, settings, members[0][0], file)
             checked.add(id(own))
         made.append(
             Task(
@@ -196,16 +204,25 @@ def _crossings(graph: Graph, grouped: Grouping, tasks: Sequence[Task]) -> tuple[
     return tuple(crossings)
 
 
-def _resource_errors(settings: Mapping[str, Any], node: str, file: str) -> Iterable[Finding]:
-    resources = settings.get("resources") or {}
+def _pod_errors(own: Mapping[str, Any], settings: Settings, node: str, file: str) -> Iterable[Finding]:
+    """Errors for settings that Kubernetes would refuse together."""
+    where = f"{file}: tasks, node {node!r}"
+    resources = own.get("resources") or {}
     limits = resources.get("limits") or {}
     for resource, request in (resources.get("requests") or {}).items():
         if resource in limits and quantities.amount(request) > quantities.amount(limits[resource]):
+            why = f"requests {request} {resource}, more than the limit of {limits[resource]}."
+            yield error("resources", where, why, "Kubernetes refuses such a pod; raise the limit.")
+    taken = [name for name, volume in settings.data.volumes.items() if volume is not None]
+    for name in [volume["name"] for volume in own.get("volumes") or []]:
+        if name in taken:
+            yield error("volume", where, f"has two volumes of the name {name!r}.", "Rename one.")
+        taken.append(name)
+    known = {*taken, *volumes.OWN_NAMES}
+    for mount in own.get("volumeMounts") or []:
+        if mount["name"] not in known:
             yield error(
-                "resources",
-                f"{file}: tasks, node {node!r}",
-                f"requests {request} {resource}, more than the limit of {limits[resource]}.",
-                "Kubernetes refuses such a pod; raise the limit.",
+                "volume", where, f"mounts {mount['name']!r}, but no volume has that name.", "Add it to `volumes`."
             )
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Project
 
 
+# Volumes every pod has; their names are ours.
+OWN_NAMES = ("tmp", "home", "credentials")
+
+
 def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
     """The volumes of every pod: the claims of the settings and the credentials' Secret.
 
@@ -55,13 +59,6 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
             )
         path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
         found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
-        if "credentials" in settings.data.volumes:
-            raise refuse(
-                "volume",
-                f"{file}: data.volumes.credentials",
-                "is the name of the credentials' own volume.",
-                "Choose another name.",
-            )
     return tuple(found)
 
 

@@ -1,9 +1,9 @@
 """Print, as JSON, what `kedro k8s-airflow create OPTIONS` plans in the current project, and what Kedro itself says.
 
-    python plan_json.py OPTIONS...
+    python plan_json.py [--write] OPTIONS...
 
 The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, reasons}], crossings, params, declined,
-kedro: {node: [nodes it depends on]}}}, "findings": [[code, severity]]}. `kedro` is Pipeline.node_dependencies: the truth
+kedro: {node: [nodes it depends on]}}}, "findings": [[code, severity]]}; with --write the files are written, too. `kedro` is Pipeline.node_dependencies: the truth
 that no code of this package has touched.
 """
 
@@ -16,9 +16,11 @@ from pathlib import Path
 
 def main(options: list[str]) -> None:
     """Read, plan, print."""
+    write = options[:1] == ["--write"]
+    options = options[write:]
     from kedro.framework.project import pipelines
     from kedro.framework.startup import bootstrap_project
-    from kedro_k8s_airflow import cli, creation
+    from kedro_k8s_airflow import cli, creation, files
 
     metadata = bootstrap_project(Path.cwd())
     given = cli.create.make_context("create", options).params
@@ -34,6 +36,8 @@ def main(options: list[str]) -> None:
         folder=given["output"],
         force=given["force"],
     )
+    if write:
+        files.write(created.changes)
     report = {
         "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
         "findings": [[finding.code, finding.severity] for finding in created.findings],

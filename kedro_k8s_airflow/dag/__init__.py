@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, names, templates
@@ -27,6 +27,7 @@ _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", 
 def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     """The text of the plan's DAG file, compiled and compared with the plan before it is returned."""
     shared = calls.shared(plan)
+    common = {key: calls.common(plan, key) for key in ("labels", "annotations")}
     constants: dict[str, Any] = {
         "ARGUMENTS": pods.program(plan),
         **({"RUN_PARAMS": pods.params_template(plan)} if plan.params or plan.runtime_params else {}),
@@ -37,8 +38,9 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
             "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
             "app.kubernetes.io/part-of": names.label(plan.package),
             f"{pods.PREFIX}pipeline": names.label(plan.pipeline),
-            **(plan.base.get("labels") or {}),
+            **common["labels"],
         },
+        **({"ANNOTATIONS": common["annotations"]} if common["annotations"] else {}),
     }
     settings = {
         **shared,
@@ -48,7 +50,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "post_execute": Raw("fail_if_killed"),
     }
     blocks, named = calls.blocks(plan, shared)
-    dag, tasks = _dag(plan), [calls.call(plan, task, blocks[place]) for place, task in enumerate(plan.tasks)]
+    dag, tasks = _dag(plan), [calls.call(plan, task, blocks[place], common) for place, task in enumerate(plan.tasks)]
     text = templates.fill(
         "dag.py.j2",
         marker=f"{MARKER} {__version__}; do not edit.",
@@ -59,6 +61,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         stdlib=_standard_library(plan, (dag, settings, *named.values(), *tasks)),
         imports=_imports(plan),
         constants=constants,
+        annotations="ANNOTATIONS" in constants,
         settings=settings,
         shared=named,
         task_label=f"{pods.PREFIX}task",
@@ -78,18 +81,29 @@ def _docstring(plan: Plan) -> str:
 
 
 def _standard_library(plan: Plan, values: Iterable[object]) -> list[str]:
-    needed = ["datetime", *(["timedelta"] if any(map(_has_timedelta, values)) else [])]
-    if plan.dag.timezone == "UTC":
-        return [f"from datetime import {', '.join([*needed, 'timezone'])}"]
-    return [f"from datetime import {', '.join(needed)}", "from zoneinfo import ZoneInfo"]
+    found = {kind for value in values for kind in _kinds(value)}
+    needed = ["datetime"]
+    if timedelta in found:
+        needed.append("timedelta")
+    # Dates of the operator's arguments are in UTC whatever the DAG's zone.
+    if plan.dag.timezone == "UTC" or timezone in found:
+        needed.append("timezone")
+    zone = [] if plan.dag.timezone == "UTC" else ["from zoneinfo import ZoneInfo"]
+    return [f"from datetime import {', '.join(needed)}", *zone]
 
 
-def _has_timedelta(value: object) -> bool:
+def _kinds(value: object) -> Iterable[type]:
+    """The classes of module datetime that the source of a value names."""
     if isinstance(value, Call):
-        return any(map(_has_timedelta, (*value.positional, *value.keywords.values())))
-    if isinstance(value, dict):
-        return any(map(_has_timedelta, value.values()))
-    return isinstance(value, timedelta)
+        for item in (*value.positional, *value.keywords.values()):
+            yield from _kinds(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _kinds(item)
+    elif isinstance(value, timedelta):
+        yield timedelta
+    elif isinstance(value, datetime) and str(value.tzinfo) == "UTC":
+        yield timezone
 
 
 def _imports(plan: Plan) -> list[str]:

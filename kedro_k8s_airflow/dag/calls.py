@@ -59,7 +59,18 @@ _WITHOUT = {
     "log_pod_spec_on_failure": True,
 }
 _RESERVED = frozenset(
-    {"ARGUMENTS", "RUN_PARAMS", "ENV_VARS", "VOLUMES", "VOLUME_MOUNTS", "LABELS", "SETTINGS", "GROUPS", "DAG"}
+    {
+        "ARGUMENTS",
+        "RUN_PARAMS",
+        "ENV_VARS",
+        "VOLUMES",
+        "VOLUME_MOUNTS",
+        "LABELS",
+        "ANNOTATIONS",
+        "SETTINGS",
+        "GROUPS",
+        "DAG",
+    }
 )
 _Block = str | dict[str, Any]
 
@@ -130,8 +141,15 @@ def _constant(rules: tuple[str, ...], text: str, taken: Mapping[str, Any]) -> st
     return name
 
 
-def call(plan: Plan, task: Task, block: _Block) -> Call:
-    """One call of the factory: only what differs from the shared settings."""
+def common(plan: Plan, key: str) -> dict[str, str]:
+    """Labels or annotations that every task has; a rule may have taken one away from some."""
+    distinct = {id(task.settings): task.settings.get(key) or {} for task in plan.tasks}
+    base = plan.base.get(key) or {}
+    return {name: value for name, value in base.items() if all(name in own for own in distinct.values())}
+
+
+def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str, str]]) -> Call:
+    """One call of the factory: only what differs from the shared settings, labels and annotations."""
     keywords: dict[str, Any] = {"nodes": list(task.nodes)}
     if task.after:
         keywords["after"] = list(task.after)
@@ -140,26 +158,29 @@ def call(plan: Plan, task: Task, block: _Block) -> Call:
     if isinstance(block, dict):
         keywords.update(block)
     keywords.update(_extra_volumes(plan, task))
-    base_labels = plan.base.get("labels") or {}
-    labels = {
-        name: value for name, value in (task.settings.get("labels") or {}).items() if base_labels.get(name) != value
-    }
+    labels = _beyond(task, "labels", shared)
     if task.label != task.id:
         labels[f"{pods.PREFIX}task"] = task.label
     if labels:
         keywords["labels"] = labels
-    if task.settings.get("annotations"):
-        keywords["annotations"] = dict(task.settings["annotations"])
+    annotations = _beyond(task, "annotations", shared)
+    if annotations:
+        keywords["annotations"] = annotations
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
+
+
+def _beyond(task: Task, key: str, shared: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in (task.settings.get(key) or {}).items() if shared[key].get(name) != value}
 
 
 def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str, Any]:
     own = {"image": task.image, **_arguments(task.settings), **_operator(task.settings)}
     fixed = {"namespace", "cmds", "do_xcom_push"}
+    without = {**_WITHOUT, "retries": plan.dag.retries, "retry_delay": plan.dag.retry_delay}
     different = {name: value for name, value in own.items() if name not in shared or shared[name] != value}
     for name in shared:
         if name not in own and name not in fixed:
-            different[name] = _WITHOUT.get(name)
+            different[name] = without.get(name)
     base_env, task_env = plan.base.get("env") or [], task.settings.get("env") or []
     if task_env != base_env:
         different["env_vars"] = (

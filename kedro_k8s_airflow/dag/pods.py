@@ -98,7 +98,7 @@ def volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -
         else:
             source = {"secret": Call("k8s.V1SecretVolumeSource", {"secret_name": mount.secret})}
         volumes.append(Call("k8s.V1Volume", {"name": mount.name, **source}))
-    for name, _ in _scratch(plan, scratch):
+    for name, _ in _scratch(plan, settings, scratch):
         volumes.append(
             Call(
                 "k8s.V1Volume",
@@ -123,7 +123,7 @@ def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) ->
         if mount.read_only:
             keywords["read_only"] = True
         mounts.append(Call("k8s.V1VolumeMount", keywords))
-    for name, path in _scratch(plan, scratch):
+    for name, path in _scratch(plan, settings, scratch):
         mounts.append(Call("k8s.V1VolumeMount", {"name": name, "mount_path": path}))
     for extra in settings.get("volumeMounts") or []:
         keys = {"name": "name", "mountPath": "mount_path", "subPath": "sub_path", "readOnly": "read_only"}
@@ -131,6 +131,10 @@ def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) ->
     return mounts
 
 
-def _scratch(plan: Plan, extra: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Writable folders of the pod's own: volume name and path."""
-    return [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108
+def _scratch(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Writable folders of the pod's own, volume name and path, except where the user has mounted something else."""
+    taken = {mount.path for mount in plan.mounts} | {
+        mount["mountPath"].rstrip("/") for mount in settings.get("volumeMounts") or []
+    }
+    own = [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108
+    return [(name, path) for name, path in own if path not in taken]

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,197 +21,256 @@ pytest.importorskip("kubernetes_validate")
 from tests.airflow.pod_checks import VERSIONS, metadata_violations, restricted_violations, validate_pod
 from tests.conftest import interpreter, run
 from tests.kubelet import environment, expand
-from tests.scenarios import BY_NAME, WORKING
+from tests.scenarios import WORKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 HERE = Path(__file__).parent
 AIRFLOWS = {"airflow-3": "KKA_PYTHON_AIRFLOW_3", "airflow-2": "KKA_PYTHON_AIRFLOW_2"}
 DEMO = "demo-project"
-PROJECTS = (DEMO, *(scenario.name for scenario in WORKING))
 PARAMS = "KEDRO_K8S_AIRFLOW_PARAMS"
+RUN_ID = "manual__2026-03-04T05:06:07.089000+00:00"  # probe.py's
 
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def built_all(built: Callable[..., Json], built_demo: Callable[[], Json]) -> Callable[[], dict[str, Json]]:
-    """`built_all()`: every project after `create`, by name."""
+def projects(built: Callable[..., Json], built_demo: Callable[[], Json]) -> dict[str, Json]:
+    """Every project after `create`, by name."""
+    # Two pytest processes begin at different ends, so that each makes a half.
+    forwards = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    made = {scenario.name: built(scenario) for scenario in (WORKING if forwards else reversed(WORKING))}
+    return {DEMO: built_demo(), **made}
 
-    @lru_cache
-    def get() -> dict[str, Json]:
-        return {DEMO: built_demo(), **{scenario.name: built(scenario) for scenario in WORKING}}
 
-    return get
+@dataclass(frozen=True)
+class Dag:
+    """One DAG file: what was planned, and what one Airflow has.
+
+    Attributes:
+        name: project and dag_id, for messages.
+        plan: see plan_json.py.
+        file: the report of the file, see probe.py.
+    """
+
+    name: str
+    dag_id: str
+    plan: Json
+    file: Json
+
+    @property
+    def loaded(self) -> Json:
+        """The DAG as Airflow has it; nothing when it has not."""
+        return self.file.get("dags", {}).get(self.dag_id) or {"tasks": {}}
+
+    @property
+    def tasks(self) -> Json:
+        """Its tasks by id."""
+        return self.loaded["tasks"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Everything that one Airflow says."""
+
+    report: Json
+    dags: list[Dag]
+
+    def dag(self, project: str, dag_id: str = "project") -> Json:
+        """One DAG as Airflow has it."""
+        return next(dag.loaded for dag in self.dags if (dag.name, dag.dag_id) == (project, dag_id))
 
 
 @pytest.fixture(scope="session", params=AIRFLOWS)
-def report(request: pytest.FixtureRequest, once: Callable[..., Json], built_all: Callable[[], dict[str, Json]]) -> Json:
-    """What one Airflow says of every DAG file, by path; and of itself."""
+def airflow(request: pytest.FixtureRequest, once: Callable[..., Json], projects: dict[str, Json]) -> Loaded:
+    """What one Airflow makes of every DAG file. Files of one content are loaded once."""
     python = interpreter(AIRFLOWS[request.param])
+    files = {file: Path(file).read_bytes() for project in projects.values() for file in project["dags"].values()}
+    first = {content: file for file, content in sorted(files.items(), reverse=True)}
 
     def probe(folder: Path) -> Json:
-        files = [file for project in built_all().values() for file in project["dags"].values()]
-        done = run([python, HERE / "probe.py", *files, "--out", folder / "probe.json", "--jobs", "2"])
+        jobs = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"  # the other process probes the other Airflow
+        done = run([python, HERE / "probe.py", *first.values(), "--out", folder / "probe.json", "--jobs", jobs])
         assert done.returncode == 0, done.stderr
         return json.loads((folder / "probe.json").read_text(encoding="ascii"))
 
-    return once(f"probe-{request.param}", probe)
+    report = once(f"probe-{request.param}", probe)
+    dags = [
+        Dag(name, dag_id, project["plans"][dag_id], report["files"][first[files[file]]])
+        for name, project in projects.items()
+        for dag_id, file in project["dags"].items()
+    ]
+    return Loaded(report, dags)
 
 
-@pytest.fixture(params=PROJECTS)
-def project(request: pytest.FixtureRequest, built_all: Callable[[], dict[str, Json]]) -> Json:
-    return built_all()[request.param]
+def faults(airflow: Loaded, check: Callable[[Dag], Iterable[object]]) -> dict[str, list[object]]:
+    """What a check has to say, by DAG; empty is good."""
+    found = {f"{dag.name}/{dag.dag_id}": list(check(dag)) for dag in airflow.dags}
+    return {name: problems for name, problems in found.items() if problems}
 
 
-@pytest.fixture
-def files(project: Json, report: Json) -> dict[str, Json]:
-    """The report of each DAG file of the project, by dag_id."""
-    return {dag_id: report["files"][file] for dag_id, file in project["dags"].items()}
+def different(what: str, is_: object, should_be: object) -> Iterator[str]:
+    """A sentence when two things differ."""
+    if is_ != should_be:
+        yield f"{what} is {is_!r}, and should be {should_be!r}"
 
 
-@pytest.fixture
-def dags(files: dict[str, Json]) -> dict[str, Json]:
-    """Each DAG of the project as Airflow has it."""
-    assert not [dag_id for dag_id, file in files.items() if list(file["dags"]) != [dag_id]], "not one DAG in a file"
-    return {dag_id: file["dags"][dag_id] for dag_id, file in files.items()}
+def test_airflow_is_one_that_we_support(airflow: Loaded) -> None:
+    assert re.match(r"2\.11\.|3\.", airflow.report["airflow"])
+    assert [int(part) for part in airflow.report["provider"].split(".")[:2]] >= [10, 25]
 
 
-def tasks_of(dags: dict[str, Json]) -> Iterator[Json]:
-    for dag in dags.values():
-        yield from dag["tasks"].values()
+def test_every_scenario_and_the_demo_are_loaded(airflow: Loaded) -> None:
+    assert {dag.name for dag in airflow.dags} == {DEMO, *(scenario.name for scenario in WORKING)}
+    assert faults(airflow, lambda dag: different("dags", list(dag.file["dags"]), [dag.dag_id])) == {}
 
 
-def test_airflow_is_one_that_we_support(report: Json) -> None:
-    assert re.match(r"2\.11\.|3\.", report["airflow"])
-    assert [int(part) for part in report["provider"].split(".")[:2]] >= [10, 25]
+def test_airflow_loads_every_file_without_error_warning_or_word(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        quiet = {"crash": None, "import_errors": [], "warnings": [], "bag_warnings": [], "output": "", "stability": None}
+        for name, nothing in quiet.items():
+            yield from different(name, dag.file.get(name), nothing)
+
+    assert faults(airflow, check) == {}
 
 
-def test_airflow_loads_the_file_without_error_warning_or_word(files: dict[str, Json]) -> None:
-    for file in files.values():
-        assert file["crash"] is None
-        assert file["import_errors"] == []
-        assert file["warnings"] == []
-        assert file["bag_warnings"] == []
-        assert file["output"] == ""
-        assert file["stability"] is None, "Airflow 3 would see a new version of the DAG at every parse"
+def test_tasks_edges_and_groups_are_those_of_the_plan(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        plan = {task["id"]: task for task in dag.plan["tasks"]}
+        yield from different("order", dag.loaded["order"], list(plan))
+        for name, task in plan.items():
+            there = dag.tasks.get(name, {})
+            below = sorted(other for other in plan if name in plan[other]["after"])
+            yield from different(f"{name}: upstream", there.get("upstream"), sorted(task["after"]))
+            yield from different(f"{name}: downstream", there.get("downstream"), below)
+            yield from different(f"{name}: group", there.get("group"), task["group"])
+
+    assert faults(airflow, check) == {}
 
 
-def test_tasks_edges_and_groups_are_those_of_the_plan(project: Json, dags: dict[str, Json]) -> None:
-    for dag_id, dag in dags.items():
-        plan = {task["id"]: task for task in project["plans"][dag_id]["tasks"]}
-        assert dag["order"] == list(plan)
-        assert {name: task["upstream"] for name, task in dag["tasks"].items()} == {
-            name: sorted(task["after"]) for name, task in plan.items()
-        }
-        assert {name: task["group"] for name, task in dag["tasks"].items()} == {
-            name: task["group"] for name, task in plan.items()
-        }
-        downstream = {name: sorted(other for other in plan if name in plan[other]["after"]) for name in plan}
-        assert {name: task["downstream"] for name, task in dag["tasks"].items()} == downstream
-
-
-def test_the_order_of_tasks_is_that_of_kedros_own_dependencies(project: Json, dags: dict[str, Json]) -> None:
+def test_the_order_of_tasks_is_that_of_kedros_own_dependencies(airflow: Loaded) -> None:
     """Beside the plan: from what arrives in the pods to Kedro's own view of the pipeline."""
-    for dag_id, dag in dags.items():
-        kedro = project["plans"][dag_id]["kedro"]
-        arrived = {name: nodes_of(task) for name, task in dag["tasks"].items()}
-        assert sorted(node for nodes in arrived.values() for node in nodes) == sorted(kedro)
+
+    def check(dag: Dag) -> Iterator[str]:
+        kedro = dag.plan["kedro"]
         done: dict[str, set[str]] = {}
-        for name in dag["order"]:
-            ready = set().union(*(done[other] for other in dag["tasks"][name]["upstream"]))
-            for node in arrived[name]:
-                assert ready >= set(kedro[node])
-                ready.add(node)
-            done[name] = ready
+        for name in dag.loaded["order"]:
+            done[name] = set().union(*(done[other] for other in dag.tasks[name]["upstream"]))
+            for node in nodes_of(dag.tasks[name]):
+                missing = set(kedro[node]) - done[name]
+                if missing:
+                    yield f"{name}: {node!r} starts before {missing}"
+                done[name].add(node)
+        yield from different("nodes", sorted(set().union(*done.values())), sorted(kedro))
+
+    assert faults(airflow, check) == {}
+
+
+def container_of(task: Json) -> Json:
+    """The container of a task's pod in a run."""
+    return task["rendered_pod"]["spec"]["containers"][0]
 
 
 def nodes_of(task: Json) -> list[str]:
     """The nodes that the program in the pod is told to run, after Airflow's templates and the kubelet's expansion."""
-    container = task["rendered_pod"]["spec"]["containers"][0]
-    variables = {**environment(container), "HOME": "expanded", "x": "expanded"}
-    arguments = [expand(argument, variables) for argument in container["args"]]
+    variables = {**environment(container_of(task)), "HOME": "expanded", "x": "expanded"}
+    arguments = [expand(argument, variables) for argument in container_of(task)["args"]]
     return [argument.removeprefix("--node=") for argument in arguments if argument.startswith("--node=")]
 
 
-def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_says(
-    project: Json, dags: dict[str, Json]
+def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_says(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        for task in dag.plan["tasks"]:
+            there = dag.tasks[task["id"]]
+            yield from different(f"{task['id']}: errors", there["errors"], {})
+            yield from different(f"{task['id']}: nodes", nodes_of(there), list(task["nodes"]))
+            fixed = [expand(argument, {}) for argument in container_of(there)["args"] if "--node=" not in argument]
+            given = [argument for argument in fixed if argument.startswith("--pipeline=")]
+            yield from different(f"{task['id']}: pipeline", given, [f"--pipeline={dag.plan['pipeline']}"])
+
+    assert faults(airflow, check) == {}
+
+
+def test_the_nodes_can_be_read_from_a_pods_annotations(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        for task in dag.plan["tasks"]:
+            noted = dag.tasks[task["id"]]["rendered_pod"]["metadata"]["annotations"]["kedro-k8s-airflow/nodes"]
+            yield from different(task["id"], noted, "\n".join(task["nodes"])[:30000])
+
+    assert faults(airflow, check) == {}
+
+
+def test_parameters_arrive_as_json_with_the_values_of_the_trigger_form(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        offered = {name: param["value"] for name, param in dag.loaded["params"].items()}
+        yield from different("offered", offered, dag.plan["params"])
+        for name, task in dag.tasks.items():
+            variables = [{"name": "HOME", "value": "expanded"}, *container_of(task)["env"]]
+            arrived = environment({"env": variables}).get(PARAMS, "{}")
+            yield from different(name, json.loads(arrived), {**dag.plan["runtime_params"], **dag.plan["params"]})
+
+    assert faults(airflow, check) == {}
+
+
+def pods_of(dag: Dag) -> Iterator[tuple[str, Json]]:
+    """Each task's pod as it is planned and as it is in a run."""
+    for name, task in dag.tasks.items():
+        for kind in ("pod", "rendered_pod"):
+            yield f"{name}: {kind}", task.get(kind) or {}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_pod_fits_the_strict_schema_of_kubernetes(version: str, airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        for name, pod in pods_of(dag):
+            yield from (f"{name}: {problem}" for problem in validate_pod(pod, version))
+
+    assert faults(airflow, check) == {}
+
+
+@pytest.mark.parametrize("violations", [metadata_violations, restricted_violations])
+def test_every_pod_is_named_as_kubernetes_wants_and_meets_the_restricted_profile(
+    violations: Callable[[Json], list[str]], airflow: Loaded
 ) -> None:
-    for dag_id, dag in dags.items():
-        plan = project["plans"][dag_id]
-        nodes = {task["id"]: list(task["nodes"]) for task in plan["tasks"]}
-        for name, task in dag["tasks"].items():
-            assert task["errors"] == {}
-            assert nodes_of(task) == nodes[name]
-            container = task["rendered_pod"]["spec"]["containers"][0]
-            fixed = [expand(argument, {}) for argument in container["args"] if "--node=" not in argument]
-            assert f"--pipeline={plan['pipeline']}" in fixed
-            noted = task["rendered_pod"]["metadata"]["annotations"]["kedro-k8s-airflow/nodes"]
-            assert expand(noted, {}).split("\n") == "\n".join(nodes[name])[:30000].split("\n")
+    def check(dag: Dag) -> Iterator[str]:
+        for name, pod in pods_of(dag):
+            yield from (f"{name}: {problem}" for problem in violations(pod))
+
+    assert faults(airflow, check) == {}
 
 
-def test_parameters_arrive_as_json_with_the_values_of_the_trigger_form(project: Json, dags: dict[str, Json]) -> None:
-    for dag_id, dag in dags.items():
-        plan = project["plans"][dag_id]
-        assert {name: param["value"] for name, param in dag["params"].items()} == plan["params"]
-        for task in dag["tasks"].values():
-            container = task["rendered_pod"]["spec"]["containers"][0]
-            arrived = environment({"env": [{"name": "HOME", "value": "expanded"}, *container["env"]]}).get(PARAMS)
-            given = {**plan["runtime_params"], **plan["params"]}
-            assert (json.loads(arrived) if arrived else {}) == given
+def test_every_dag_serialises_and_two_loads_give_one_hash(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        yield from different("error", dag.loaded["serialize_error"], None)
+        first, second = dag.loaded["hashes"]
+        yield from different("second hash", second, first or "a hash")
+
+    assert faults(airflow, check) == {}
 
 
-def test_every_pod_is_one_that_kubernetes_takes(dags: dict[str, Json]) -> None:
-    for task in tasks_of(dags):
-        for pod in (task["pod"], task["rendered_pod"]):
-            assert metadata_violations(pod) == []
-            for version in VERSIONS:
-                assert validate_pod(pod, version) == []
+def test_what_airflows_pages_do_with_the_graph_works(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        yield from (f"{name}: {result}" for name, result in dag.loaded["sorts"].items() if result != "ok")
+
+    assert faults(airflow, check) == {}
 
 
-def test_every_pod_meets_the_restricted_profile(dags: dict[str, Json]) -> None:
-    for task in tasks_of(dags):
-        for pod in (task["pod"], task["rendered_pod"]):
-            assert restricted_violations(pod) == []
+def test_a_killed_pod_never_ends_as_a_success(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        yield from (name for name, task in dag.tasks.items() if "killed" not in (task.get("guard") or ""))
 
-
-def test_the_dag_serialises_and_two_loads_give_one_hash(dags: dict[str, Json]) -> None:
-    for dag in dags.values():
-        assert dag["serialize_error"] is None
-        first, second = dag["hashes"]
-        assert first
-        assert first == second
-
-
-def test_what_airflows_pages_do_with_the_graph_works(dags: dict[str, Json]) -> None:
-    for dag in dags.values():
-        assert {name: result for name, result in dag["sorts"].items() if result != "ok"} == {}
-
-
-def test_a_killed_pod_never_ends_as_a_success(dags: dict[str, Json]) -> None:
-    for task in tasks_of(dags):
-        assert "killed" in (task["guard"] or "")
+    assert faults(airflow, check) == {}
 
 
 # -- what the settings say, on Airflow's side and in the pod ----------------------------------------------------------
 
 
-@pytest.fixture
-def dag_of(report: Json, built: Callable[..., Json]) -> Callable[[str, str], Json]:
-    """`dag_of(scenario, dag_id)`: one DAG as Airflow has it."""
-
-    def get(name: str, dag_id: str = "project") -> Json:
-        return report["files"][built(BY_NAME[name])["dags"][dag_id]]["dags"][dag_id]
-
-    return get
-
-
-def test_every_key_of_a_dag_reaches_airflow(dag_of: Callable[..., Json]) -> None:
-    dag = dag_of("dag-everything")
+def test_every_key_of_a_dag_reaches_airflow(airflow: Loaded) -> None:
+    dag = airflow.dag("dag-everything")
     expected = {
-        "start_date": "2026-01-01T06:30:00-05:00",
-        "end_date": "2027-12-31T00:00:00-05:00",
+        "start_date": "2026-01-01T11:30:00+00:00",
+        "end_date": "2027-12-31T05:00:00+00:00",
         "catchup": True,
         "max_active_runs": 3,
         "max_active_tasks": 7,
@@ -247,13 +307,13 @@ def test_every_key_of_a_dag_reaches_airflow(dag_of: Callable[..., Json]) -> None
         ("dag-every", "0:30:00"),
     ],
 )
-def test_a_schedule_is_the_one_that_was_asked_for(name: str, summary: str, dag_of: Callable[..., Json]) -> None:
-    dag = dag_of(name)
+def test_a_schedule_is_the_one_that_was_asked_for(name: str, summary: str, airflow: Loaded) -> None:
+    dag = airflow.dag(name)
     assert dag["timetable"]["summary"].replace("Never, external triggers only", "None") == summary
 
 
-def test_every_key_of_a_task_reaches_the_pod(dag_of: Callable[..., Json]) -> None:
-    task = dag_of("rules-everything")["tasks"]["a"]
+def test_every_key_of_a_task_reaches_the_pod(airflow: Loaded) -> None:
+    task = airflow.dag("rules-everything")["tasks"]["a"]
     spec, metadata = task["pod"]["spec"], task["pod"]["metadata"]
     container = spec["containers"][0]
     assert container["resources"] == {
@@ -310,11 +370,11 @@ def test_every_key_of_a_task_reaches_the_pod(dag_of: Callable[..., Json]) -> Non
     }
     assert {name: fields[name] for name in expected} == expected
     rendered = task["rendered_pod"]["metadata"]["annotations"]
-    assert rendered["example.com/note"] == "it's {{ a }} 🚀"
+    assert rendered["example.com/note"] == f"it's {RUN_ID} 🚀"
 
 
-def test_a_task_takes_away_what_the_others_share(dag_of: Callable[..., Json]) -> None:
-    tasks = dag_of("rules-differ")["tasks"]
+def test_a_task_takes_away_what_the_others_share(airflow: Loaded) -> None:
+    tasks = airflow.dag("rules-differ")["tasks"]
     a, b = (tasks[name]["pod"] for name in ("a", "b"))
     assert a["spec"]["nodeSelector"] == {"disk": "ssd"}
     assert a["spec"]["priorityClassName"] == "high"
@@ -330,15 +390,15 @@ def test_a_task_takes_away_what_the_others_share(dag_of: Callable[..., Json]) ->
     assert (tasks["a"]["fields"]["deferrable"], tasks["b"]["fields"]["deferrable"]) == (True, False)
 
 
-def test_a_later_rule_wins_and_maps_are_merged(dag_of: Callable[..., Json]) -> None:
-    tasks = dag_of("rules-order")["tasks"]
+def test_a_later_rule_wins_and_maps_are_merged(airflow: Loaded) -> None:
+    tasks = airflow.dag("rules-order")["tasks"]
     assert tasks["a"]["pod"]["spec"]["nodeSelector"] == {"a": "x", "b": "y"}
     assert tasks["b"]["pod"]["spec"]["nodeSelector"] == {"b": "y", "c": "z"}
     assert [tasks[name]["fields"]["retries"] for name in ("a", "b")] == [2, 3]
 
 
-def test_fused_nodes_get_the_largest_of_each_resource(dag_of: Callable[..., Json]) -> None:
-    (task,) = dag_of("resources-fused")["tasks"].values()
+def test_fused_nodes_get_the_largest_of_each_resource(airflow: Loaded) -> None:
+    (task,) = airflow.dag("resources-fused")["tasks"].values()
     assert task["pod"]["spec"]["containers"][0]["resources"] == {
         "requests": {"cpu": "4", "memory": "8Gi"},
         "limits": {"memory": "8Gi"},
@@ -346,16 +406,16 @@ def test_fused_nodes_get_the_largest_of_each_resource(dag_of: Callable[..., Json
     assert task["fields"]["execution_timeout"] == 5400.0
 
 
-def test_an_environment_changes_one_field_and_drops_a_rule(dag_of: Callable[..., Json]) -> None:
-    overlaid = dag_of("env-overlay", "project_prod")["tasks"]["b"]
+def test_an_environment_changes_one_field_and_drops_a_rule(airflow: Loaded) -> None:
+    overlaid = airflow.dag("env-overlay", "project_prod")["tasks"]["b"]
     assert (overlaid["fields"]["retries"], overlaid["pod"]["spec"]["priorityClassName"]) == (5, "high")
     assert overlaid["pod"]["metadata"]["namespace"] == "prod"
     assert overlaid["pod"]["spec"]["nodeSelector"] == {"disk": "ssd"}
-    assert "priorityClassName" not in dag_of("env-null", "project_prod")["tasks"]["b"]["pod"]["spec"]
+    assert "priorityClassName" not in airflow.dag("env-null", "project_prod")["tasks"]["b"]["pod"]["spec"]
 
 
-def test_the_credentials_secret_is_one_file_of_the_run_environment(dag_of: Callable[..., Json]) -> None:
-    spec = dag_of("credentials-secret", "project_prod")["tasks"]["a"]["pod"]["spec"]
+def test_the_credentials_secret_is_one_file_of_the_run_environment(airflow: Loaded) -> None:
+    spec = airflow.dag("credentials-secret", "project_prod")["tasks"]["a"]["pod"]["spec"]
     (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["mountPath"].startswith("/app/conf")]
     assert mount["mountPath"] == "/app/conf/prod/credentials_from_secret.yml"
     assert (mount["subPath"], mount["readOnly"]) == ("credentials.yml", True)
@@ -363,8 +423,8 @@ def test_the_credentials_secret_is_one_file_of_the_run_environment(dag_of: Calla
     assert volume["secret"]["secretName"] == "kedro-credentials"  # noqa: S105  the name of a Secret is none
 
 
-def test_the_defaults_of_a_task_suit_production(dag_of: Callable[..., Json]) -> None:
-    task = dag_of("plain")["tasks"]["a"]
+def test_the_defaults_of_a_task_suit_production(airflow: Loaded) -> None:
+    task = airflow.dag("plain")["tasks"]["a"]
     fields, spec = task["fields"], task["pod"]["spec"]
     expected = {
         "deferrable": True,
@@ -388,8 +448,8 @@ def test_the_defaults_of_a_task_suit_production(dag_of: Callable[..., Json]) -> 
     assert labels["kedro-k8s-airflow/task"] == "a"
 
 
-def test_files_of_the_pods_disk_get_a_writable_folder(dag_of: Callable[..., Json]) -> None:
-    (task,) = dag_of("pod-between")["tasks"].values()
+def test_files_of_the_pods_disk_get_a_writable_folder(airflow: Loaded) -> None:
+    (task,) = airflow.dag("pod-between")["tasks"].values()
     spec = task["pod"]["spec"]
     (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["mountPath"] == "/app/tmp"]
     assert [volume["emptyDir"] for volume in spec["volumes"] if volume["name"] == mount["name"]]
@@ -398,24 +458,21 @@ def test_files_of_the_pods_disk_get_a_writable_folder(dag_of: Callable[..., Json
 # -- the text ---------------------------------------------------------------------------------------------------------
 
 
-def all_files(built_all: Callable[[], dict[str, Json]]) -> list[str]:
-    return [file for project in built_all().values() for file in project["dags"].values()]
+def ruff(projects: dict[str, Json], *arguments: str) -> subprocess.CompletedProcess[str]:
+    files = [file for project in projects.values() for file in project["dags"].values()]
+    return run([Path(sys.executable).with_name("ruff"), *arguments, "--isolated", "--no-cache", *files])
 
 
-def ruff(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run([Path(sys.executable).with_name("ruff"), *arguments])
-
-
-def test_ruffs_airflow_rules_find_nothing(built_all: Callable[[], dict[str, Json]]) -> None:
-    done = ruff("check", "--isolated", "--no-cache", "--preview", "--select", "AIR", *all_files(built_all))
+def test_ruffs_airflow_rules_find_nothing(projects: dict[str, Json]) -> None:
+    done = ruff(projects, "check", "--preview", "--select", "AIR")
     assert done.returncode == 0, done.stdout
 
 
-def test_ruffs_default_rules_find_nothing(built_all: Callable[[], dict[str, Json]]) -> None:
-    done = ruff("check", "--isolated", "--no-cache", "--select", "E4,E7,E9,F,I", *all_files(built_all))
+def test_ruffs_default_rules_and_its_order_of_imports_find_nothing(projects: dict[str, Json]) -> None:
+    done = ruff(projects, "check", "--select", "E4,E7,E9,F,I")
     assert done.returncode == 0, done.stdout
 
 
-def test_ruffs_formatter_leaves_the_files_alone(built_all: Callable[[], dict[str, Json]]) -> None:
-    done = ruff("format", "--isolated", "--no-cache", "--diff", *all_files(built_all))
+def test_ruffs_formatter_leaves_the_files_alone(projects: dict[str, Json]) -> None:
+    done = ruff(projects, "format", "--diff")
     assert done.returncode == 0, done.stdout

@@ -57,18 +57,18 @@ class Outcome:
 
 
 class Forge:
-    """The server, seen from a test."""
+    """The server, seen from a test: of this Python or another one, with further environment variables."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: Path | None = None, env: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, __file__],
+            [python or sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=clean_env(),
+            env=clean_env(**(env or {})),
         )
 
     def kedro(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Outcome:

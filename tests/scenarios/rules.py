@@ -100,7 +100,7 @@ tasks:
     env: [{name: A, value: "1"}, {name: B_PASSWORD, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: "C", value: "{{ run_id }} $(A)"}]
     envFrom: [{configMapRef: {name: m}}, {secretRef: {name: s, optional: true}, prefix: P_}]
     labels: {team: flights, example.com/cost: "42"}
-    annotations: {example.com/note: "it's {{ a }} 🚀"}
+    annotations: {example.com/note: "it's {{ run_id }} 🚀"}
     imagePullPolicy: Always
     imagePullSecrets: [{name: regcred}]
     serviceAccountName: kedro

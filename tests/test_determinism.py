@@ -1,0 +1,110 @@
+"""The same project gives the same bytes: under any hash seed, in any place, from any folder, on any Python and Kedro."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, interpreter
+from tests.scenarios import BY_NAME, make_project
+from tests.scenarios.factory import snapshot
+from tests.scenarios.forge import Forge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Bytes = dict[str, dict[str, bytes | None]]
+
+DEMO = "demo-project"
+# One for each part of an emitted file: names, groups, parameters, settings, volumes, several DAGs.
+SCENARIOS = (
+    "quotes",
+    "emoji",
+    "one-slug",
+    "unnamed",
+    "odd-namespaces",
+    "all-pipelines",
+    "env-overlay",
+    "dags",
+    "rules-everything",
+    "rules-differ",
+    "dag-everything",
+    "params-offered",
+    "params-both",
+    "credentials",
+    "pod-between",
+    "memory-two-detours",
+    "named-group-unconnected",
+    "by-namespace-declined",
+    "shared-subpipeline",
+    "wide",
+)
+
+
+def written(forge: Forge, folder: Path, *, below: str = "", demo: bool = True) -> Bytes:
+    """What `create` writes for each project, made in `folder` and called from its folder `below`."""
+    found = {}
+    for name in (*SCENARIOS, *([DEMO] if demo else [])):
+        project = folder / name
+        if name == DEMO:
+            leave = shutil.ignore_patterns("data", "dags", ".venv", "__pycache__", ".*_cache", ".k8s-airflow")
+            shutil.copytree(ROOT / DEMO, project, ignore=leave)
+            options = ()
+        else:
+            make_project(BY_NAME[name], project)
+            options = BY_NAME[name].options
+        before = snapshot(project)
+        done = forge.kedro("k8s-airflow", "create", *options, cwd=project / below)
+        assert done.code == 0, (name, done)
+        found[name] = {path: content for path, content in snapshot(project).items() if before.get(path, 0) != content}
+    return found
+
+
+@contextmanager
+def another(folder: Path, python: Path | None = None, **env: str) -> Iterator[Forge]:
+    """Kedro commands of another interpreter, or with other variables."""
+    forge = Forge(folder, python=python, env=env)
+    try:
+        yield forge
+    finally:
+        forge.close()
+
+
+@pytest.fixture(scope="module")
+def reference(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Bytes:
+    return written(forge, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hash_seed_changes_no_byte(seed: int, reference: Bytes, tmp_path: Path) -> None:
+    with another(tmp_path / "forge", PYTHONHASHSEED=str(seed)) as forge:
+        assert written(forge, tmp_path / "projects") == reference
+
+
+def test_the_projects_place_and_the_working_directory_change_no_byte(
+    forge: Forge, reference: Bytes, tmp_path: Path
+) -> None:
+    assert written(forge, tmp_path / "a longer way" / "to thé projects", below="conf/base") == reference
+
+
+def test_time_language_and_columns_change_no_byte(reference: Bytes, tmp_path: Path) -> None:
+    other = {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "20", "HOME": "/nowhere", "USER": "x"}
+    with another(tmp_path / "forge", **other) as forge:
+        assert written(forge, tmp_path / "projects") == reference
+
+
+@pytest.mark.parametrize("variable", ["KKA_PYTHON_310", "KKA_PYTHON_313"])
+def test_the_version_of_python_changes_no_byte(variable: str, reference: Bytes, tmp_path: Path) -> None:
+    with another(tmp_path / "forge", python=interpreter(variable)) as forge:
+        assert written(forge, tmp_path / "projects") == reference
+
+
+def test_the_oldest_kedro_gives_the_same_bytes(reference: Bytes, tmp_path: Path) -> None:
+    """Without the demo, whose libraries are not in that environment."""
+    with another(tmp_path / "forge", python=interpreter("KKA_PYTHON_KEDRO_OLDEST")) as forge:
+        found = written(forge, tmp_path / "projects", demo=False)
+    assert found == {name: files for name, files in reference.items() if name != DEMO}
