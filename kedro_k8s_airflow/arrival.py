@@ -10,15 +10,15 @@ from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow.findings import Finding, error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.graph import Graph
-    from kedro_k8s_airflow.plan import Crossing
+    from kedro_k8s_airflow.plan import Crossing, Mount
     from kedro_k8s_airflow.project import Project
 
 
-def ends(graph: Graph, settings: Settings, project: Project) -> Iterable[Finding]:
+def ends(graph: Graph, settings: Settings, project: Project, mounts: Sequence[Mount]) -> Iterable[Finding]:
     """Errors for what a pod would look for in vain, and for what would be lost with the pod."""
     hooked = any(finding.code == "hooks" for finding in project.findings)
     for name, dataset in graph.datasets.items():
@@ -38,6 +38,13 @@ def ends(graph: Graph, settings: Settings, project: Project) -> Iterable[Finding
                     f"node {reader!r} loads {dataset.reach.path}, which no pod has.",
                     _mend(dataset.reach.path, settings, "or name it in data.in_image if the image carries it."),
                 )
+        elif (mount := _read_only(dataset.reach.path, mounts)) is not None:
+            yield error(
+                "data-read-only",
+                f"dataset {name!r}",
+                f"node {graph.nodes[dataset.producer].name!r} saves {dataset.reach.path} on volume {mount!r}, which is mounted read-only.",
+                "Take readOnly from the volume, or save it on another.",
+            )
         elif not dataset.consumers and dataset.reach.kind == "pod" and not _discarded(name, settings):
             yield error(
                 "data-lost",
@@ -79,6 +86,15 @@ def unmatched(project: Project, settings: Settings, file: str) -> Iterable[Findi
                     f"{pattern!r} matches no dataset of any registered pipeline.",
                     "Mend the name or remove it.",
                 )
+
+
+def _read_only(path: str | None, mounts: Sequence[Mount]) -> str | None:
+    """The read-only volume that a path lies on, if it does; of nested mounts the innermost counts."""
+    over = [
+        mount for mount in mounts if mount.claim and path and (path == mount.path or path.startswith(f"{mount.path}/"))
+    ]
+    innermost = max(over, key=lambda mount: len(mount.path), default=None)
+    return innermost.name if innermost is not None and innermost.read_only else None
 
 
 def _mend(path: str | None, settings: Settings, other: str) -> str:

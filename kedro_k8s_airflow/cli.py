@@ -110,6 +110,8 @@ def create(
             folder=output,
             force=force,
         )
+        if not (check or diff):
+            files.write(created.changes)
         out, err = show.console(), show.console(stderr=True)
         if not quiet:
             show.findings(err, created.findings)
@@ -118,8 +120,6 @@ def create(
         elif not quiet:
             for plan in created.plans:
                 show.plan(out, plan)
-        if not (check or diff):
-            files.write(created.changes)
         if not (quiet or diff):
             show.written(out, created.changes, created.root, dry=check)
     if check and any(change.status in ("new", "changed") for change in created.changes):

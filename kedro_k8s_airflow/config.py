@@ -25,9 +25,11 @@ from kedro_k8s_airflow.fields import (
     Mount,
     Names,
     Pool,
+    ProjectPath,
     Quantity,
     Schedule,
     Seconds,
+    SubPath,
     Text,
     Timezone,
     VolumeName,
@@ -51,7 +53,7 @@ class Volume(Model):
 
     claim: DnsName = Field(description="Name of the PersistentVolumeClaim.")
     mount: Mount = Field(description="Folder of the project, such as data, or an absolute path.")
-    subPath: Text | None = Field(default=None, description="Folder inside the claim.")
+    subPath: SubPath | None = Field(default=None, description="Folder inside the claim.")
     readOnly: bool = Field(default=False, description="Mount it read-only.")
 
 
@@ -64,7 +66,7 @@ class Scratch(Model):
 class Data(Model):
     """How data gets from task to task."""
 
-    volumes: dict[VolumeName, Volume | None] = Field(default_factory=dict, description="Claims by name.")
+    volumes: dict[VolumeName, Volume] = Field(default_factory=dict, description="Claims by name.")
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
         default_factory=dict, description="How far a dataset (or glob) reaches, where the catalog cannot tell."
     )
@@ -87,6 +89,9 @@ class Notifier(Model):
     text: Text | None = Field(default=None, description="Message; Airflow's Jinja, such as {{ run_id }}.")
 
 
+Retries = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class DagSettings(Model):
     """One DAG; under `dag:` the defaults of all."""
 
@@ -102,9 +107,7 @@ class DagSettings(Model):
     max_active_runs: Annotated[int, Field(ge=1)] = Field(default=1, description="Runs at the same time.")
     max_active_tasks: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Tasks at the same time.")
     dagrun_timeout: Duration | None = Field(default=None, description="A run that lasts longer fails.")
-    retries: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Of every task, unless its own rule says otherwise."
-    )
+    retries: Retries = Field(default=0, description="Of every task, unless its own rule says otherwise.")
     retry_delay: Duration = Field(default=timedelta(minutes=5), description="Wait before a retry.")
     retry_exponential_backoff: bool = Field(default=False, description="Wait longer before each retry.")
     owner: Text | None = Field(default=None, description="Owner shown in Airflow.")
@@ -145,7 +148,8 @@ class Match(Model):
 
     @model_validator(mode="after")
     def _says_something(self) -> Match:
-        if not self.model_fields_set:
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        if not said or None in said.values():
             raise ValueError(f"say what to match: {', '.join(type(self).model_fields)}")
         return self
 
@@ -178,7 +182,7 @@ class TaskSettings(Model):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     # Airflow
-    retries: Annotated[int, Field(ge=0)] | None = None
+    retries: Retries | None = None
     retry_delay: Duration | None = None
     execution_timeout: Duration | None = None
     pool: Pool | None = None
@@ -219,6 +223,12 @@ class TaskRule(TaskSettings):
 
     match: Match | None = None
 
+    @model_validator(mode="after")
+    def _match_said(self) -> TaskRule:
+        if "match" in self.model_fields_set and self.match is None:
+            raise ValueError("`match` is empty; say what to match, or remove it for a rule of every node")
+        return self
+
 
 class CredentialsSecret(Model):
     """The Secret key that holds a Kedro credentials file."""
@@ -232,15 +242,13 @@ class Settings(Model):
 
     image: Image = Field(description="Image repository; without tag or digest the image lock says which.")
     namespace: DnsLabel = Field(default="default", description="Kubernetes namespace of the pods.")
-    project_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")] = Field(
-        default="/app", description="The project in the image."
-    )
+    project_path: ProjectPath = Field(default="/app", description="The project in the image.")
     credentials_secret: CredentialsSecret | None = Field(
         default=None, description="Mounted as a file of the project's configuration."
     )
     data: Data = Field(default_factory=Data, description="How data gets from task to task.")
     dag: DagSettings = Field(default_factory=DagSettings, description="Defaults of every DAG.")
-    dags: dict[Text, DagSettings | None] = Field(
+    dags: dict[Text, DagSettings] = Field(
         default_factory=dict, description="DAGs by name; without it, one of __default__."
     )
     groups: dict[Text, Match | None] = Field(default_factory=dict, description="Nodes that share a pod by choice.")
@@ -260,4 +268,5 @@ def parse(raw: dict[str, Any]) -> Settings:
     Raises:
         pydantic.ValidationError: see `settings.describe` for the words a user gets.
     """
-    return Settings.model_validate(raw)
+    # A key whose content was commented out is null in YAML and means: nothing said.
+    return Settings.model_validate({key: value for key, value in raw.items() if value is not None})

@@ -79,6 +79,23 @@ def create(
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
 
 
+def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
+    """Warnings for DAG files of this project and environment that the settings no longer make."""
+    made = {f"{plan.dag_id}.py" for plan in plans}
+    origin = dag.origin(plans[0]).partition(" of Kedro project ")[2]
+    for path in sorted(folder.glob("*.py")):
+        if path.name in made or not path.is_file():
+            continue
+        head = path.read_bytes()[:2000].decode("utf-8", "replace").splitlines()[:2]
+        if len(head) > 1 and head[0].startswith(dag.MARKER) and head[1].endswith(f" of Kedro project {origin}."):
+            yield warning(
+                "file-stale",
+                path.name,
+                "the settings make no such DAG any more.",
+                "Delete the file, or Airflow goes on running it.",
+            )
+
+
 def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
     """Warnings for image files of the user's own that pods could not start from."""
     for change in changes:

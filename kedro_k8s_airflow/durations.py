@@ -23,6 +23,8 @@ def parse(value: object) -> timedelta:
         duration = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
     except OverflowError:
         raise ValueError(f"{value!r} is longer than any duration can be") from None
+    if duration > timedelta(days=3650):
+        raise ValueError(f"a duration is ten years at most; got {value!r}")
     if not duration:
         raise ValueError(f"a duration is longer than nothing; got {value!r}")
     return duration

@@ -114,9 +114,11 @@ def _schedule(value: object) -> str | timedelta | None:
     return value
 
 
-def _timezone(value: str) -> str:
+def _timezone(value: object) -> object:
     from zoneinfo import ZoneInfo
 
+    if not isinstance(value, str):
+        return value
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):
@@ -171,6 +173,30 @@ def _volume_name(value: object) -> object:
     return value
 
 
+def _project_path(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", value):
+        raise ValueError(
+            "the project's folder in the image is an absolute path without a slash at its end, such as /app"
+        )
+    return value
+
+
+def _sub_path(value: object) -> object:
+    if isinstance(value, str) and (value.startswith("/") or ".." in value.split("/")):
+        raise ValueError("a subPath is a folder inside the volume, without a slash at its beginning and without '..'")
+    return value
+
+
+def _resource(value: object) -> object:
+    standard = ("cpu", "memory", "ephemeral-storage")
+    if isinstance(value, str) and value not in standard and not value.startswith("hugepages-") and "/" not in value:
+        raise ValueError(f"Kubernetes knows {', '.join(standard)}, hugepages-<size> and devices such as nvidia.com/gpu")
+    return value
+
+
+ProjectPath = Annotated[str, BeforeValidator(_project_path)]
+SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path)]
+Resource = Annotated[str, BeforeValidator(_resource)]
 VolumeName = Annotated[str, BeforeValidator(_volume_name)]
 Duration = Annotated[timedelta, BeforeValidator(durations.parse)]
 Quantity = Annotated[str, BeforeValidator(_quantity)]

@@ -130,13 +130,14 @@ def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]
     if findings:
         return None, findings
     kinds = wishes.kinds or [None] * len(graph.nodes)
-    chosen, declined = _chosen(graph, wishes, _pod_kinds(graph, forced, kinds))
+    asks = bool(wishes.named) or wishes.group_by == "namespace"
+    chosen, declined = _chosen(graph, wishes, _pod_kinds(graph, forced, kinds)) if asks else ([], [])
     while True:
         sets = _Sets(len(graph.nodes))
         for merge in (*forced, *chosen):
             sets.join(merge)
         _close(graph, sets)
-        clashing = _clashing(sets, chosen, kinds)
+        clashing = dict.fromkeys(_clashing(sets, chosen, kinds))
         if not clashing:
             break
         declined += [

@@ -14,7 +14,7 @@ from kedro_k8s_airflow.findings import Finding, refuse, warning
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kedro_k8s_airflow.plan import Plan
     from kedro_k8s_airflow.project import Project
@@ -32,6 +32,8 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
         Refused: when a Dockerfile cannot name what it has to copy.
     """
     lock, requirements, findings = _lock(project.path)
+    python, found = _python(project.path)
+    findings += found
     source = project.source if project.source != "." else project.package
     conf = "" if "://" in project.conf_source else project.conf_source
     carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
@@ -45,7 +47,7 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
             )
     values: dict[str, Any] = {
         "version": __version__,
-        "base_image": f"python:{_python(project.path)}-slim",
+        "base_image": f"python:{python}-slim",
         "uv_image": UV_IMAGE,
         "project_path": plans[0].project_path,
         "lock": lock,
@@ -100,7 +102,8 @@ def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     if (path / "uv.lock").is_file():
         return "uv.lock", [], []
     if (path / "requirements.txt").is_file():
-        return "requirements.txt", _requirement_files(path), []
+        files = _requirement_files(path)
+        return "requirements.txt", files, list(_requirement_findings(path, files))
     table = _project_table(path)
     named = table.get("dependencies", [])
     if "dependencies" not in table.get("dynamic", []) and not any(re.match(r"kedro\b", str(name)) for name in named):
@@ -119,6 +122,28 @@ def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
             "Make a lock with `uv lock`.",
         )
     return "pyproject.toml", [], [finding]
+
+
+def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]:
+    """Warnings for requirement files that give no image pods could start from."""
+    named = False
+    for file in files:
+        for number, line in enumerate(
+            (path / file).read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+        ):
+            text = line.split("#")[0].strip()
+            named |= bool(re.match(r"kedro\b", text))
+            if re.match(r"(-e\b|--editable\b|\.)", text):
+                yield warning(
+                    "image-local",
+                    f"{file}, line {number}",
+                    f"{text!r} is not in the layer that installs dependencies, so the build would stop there.",
+                    "Leave it out: the project's source is on the path without it.",
+                )
+    if not named:
+        yield warning(
+            "image-no-kedro", "requirements.txt", "it does not name kedro, so no pod could start.", "Add kedro to it."
+        )
 
 
 def _other_locks(path: Path) -> str:
@@ -149,15 +174,25 @@ def _requirement_files(path: Path) -> list[str]:
     return sorted(found)
 
 
-def _python(path: Path) -> str:
-    """The Python of the base image: the first of ours that the project's `requires-python` allows."""
+def _python(path: Path) -> tuple[str, list[Finding]]:
+    """The Python of the base image: the first of ours that the project's `requires-python` allows; and findings."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+    said = str(_project_table(path).get("requires-python", ""))
     try:
-        allowed = SpecifierSet(str(_project_table(path).get("requires-python", "")))
+        allowed = SpecifierSet(said)
     except InvalidSpecifier:
-        return _PYTHONS[0]
-    return next((version for version in _PYTHONS if allowed.contains(f"{version}.20")), _PYTHONS[0])
+        allowed = SpecifierSet("<0")
+    for version in _PYTHONS:
+        if any(allowed.contains(f"{version}.{patch}") for patch in range(40)):
+            return version, []
+    finding = warning(
+        "image-python",
+        "pyproject.toml: project.requires-python",
+        f"{said!r} allows none of Python {', '.join(sorted(_PYTHONS))}; the image takes {_PYTHONS[0]}.",
+        "Kedro needs one of these.",
+    )
+    return _PYTHONS[0], [finding]
 
 
 def _project_table(path: Path) -> dict[str, Any]:

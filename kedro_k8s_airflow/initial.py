@@ -63,9 +63,8 @@ def _still_open(text: str, read: Project) -> list[Finding]:
     """What `create` would refuse with the new file, as warnings."""
     import yaml
 
-    checked = config.parse(yaml.safe_load(text))
     try:
-        tasks.plans(read, checked, file=settings.NAME)
+        tasks.plans(read, settings.check(yaml.safe_load(text), [], read.path), file=settings.NAME)
     except Refused as refused:
         return [
             Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)
@@ -90,7 +89,7 @@ def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
         mount = posixpath.dirname(inside) if inside.startswith("/") else inside.split("/", 1)[0]
         if owner is not None:
             in_image.add(inside)
-        elif (inside.startswith("/") and mount != "/") or "/" in inside:
+        elif mount != "/" and "/" in inside:
             name = _slug(mount)
             volumes.setdefault(name, {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount})
     return volumes, sorted(in_image)

@@ -7,6 +7,7 @@ a team's repository leaves emitted files alone.
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
         TypeError: for any other type.
     """
     flat = _flat(value)
-    if used + len(flat) + reserve <= WIDTH or not isinstance(value, list | tuple | dict | Call | Splice | Text):
+    if used + columns(flat) + reserve <= WIDTH or not isinstance(value, list | tuple | dict | Call | Splice | Text):
         return flat
     opening, parts, closing = _parts(value, indent + 1)
     if not parts:
@@ -74,26 +75,35 @@ def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
     return opening + "\n" + "".join(f"{inner}{part},\n" for part in parts) + _INDENT * indent + closing
 
 
+def columns(written: str) -> int:
+    """How wide a text is on a screen: East Asian letters and emoji take two columns, combining marks none."""
+    if written.isascii():
+        return len(written)
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in written
+    )
+
+
 def _parts(value: Any, indent: int) -> tuple[str, list[str], str]:
     """Opening bracket, the items each laid out on lines of its own, closing bracket."""
-    columns = len(_INDENT) * indent
+    left = len(_INDENT) * indent
     if isinstance(value, dict):
         parts = []
         for key, item in value.items():
             lead = f"{_flat(key)}: "
-            parts.append(lead + source(item, indent, columns + len(lead), 1))
+            parts.append(lead + source(item, indent, left + columns(lead), 1))
         return "{", parts, "}"
     if isinstance(value, Call):
-        parts = [source(item, indent, columns, 1) for item in value.positional]
+        parts = [source(item, indent, left, 1) for item in value.positional]
         for name, item in value.keywords.items():
-            parts.append(f"{name}=" + source(item, indent, columns + len(name) + 1, 1))
+            parts.append(f"{name}=" + source(item, indent, left + len(name) + 1, 1))
         return f"{value.name}(", [*parts, *(f"**{name}" for name in value.spread)], ")"
     if isinstance(value, Text):
         return "(", [text(part) for part in value.parts], ")"
     if isinstance(value, Splice):
-        return "[", [f"*{value.name}", *(source(item, indent, columns, 1) for item in value.items)], "]"
+        return "[", [f"*{value.name}", *(source(item, indent, left, 1) for item in value.items)], "]"
     brackets = "()" if isinstance(value, tuple) else "[]"
-    return brackets[0], [source(item, indent, columns, 1) for item in value], brackets[1]
+    return brackets[0], [source(item, indent, left, 1) for item in value], brackets[1]
 
 
 def _flat(value: Any) -> str:
@@ -101,7 +111,7 @@ def _flat(value: Any) -> str:
     if value is None or isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'float("{value}")'
+        return repr(value).replace("e+", "e") if math.isfinite(value) else f'float("{value}")'
     if isinstance(value, str):
         return text(value)
     if isinstance(value, Raw):

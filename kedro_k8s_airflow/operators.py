@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import durations
+from kedro_k8s_airflow import durations, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,10 @@ _WORDS = {
 def problem(name: str, given: object) -> str | None:
     """Why an argument cannot be passed on, in words that say what would be right; None when it can."""
     if name in OWNED:
-        return f"`{name}` is set by the compiler; use {OWNED[name]}"
+        instead = OWNED[name]
+        return (
+            f"`{name}` is set by the compiler; use {instead if ' ' in instead else f'the key `{instead}` of the rule'}"
+        )
     row = table().get(name)
     if row is None:
         close = difflib.get_close_matches(name, table(), 1)
@@ -111,8 +114,12 @@ def problem(name: str, given: object) -> str | None:
     if not row["type"]:
         return f"`{name}` takes a Python object, which YAML cannot spell"
     if given is not None and not any(_fits(given, kind) for kind in row["type"]):
-        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {given!r}"
+        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_shown(given)}"
     return None
+
+
+def _shown(given: object) -> str:
+    return "its value (not shown)" if secrets.suspicious(given) else repr(given)
 
 
 def value(name: str, given: object) -> object:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow import secrets
 from kedro_k8s_airflow.findings import Finding, error
 
 if TYPE_CHECKING:
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config import DagSettings
     from kedro_k8s_airflow.project import Node, Project
+
+
+_LIMIT = 100_000
 
 
 def names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -41,6 +46,8 @@ def offered(
             mend = "Spell it as nested keys in the parameters file."
             why = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
             errors.append(error("param-dotted", f"{file}: dag.params", why, mend))
+        elif is_credential(name, known[name]):
+            errors.append(_credential(f"{file}: dag.params", name))
         else:
             found[name] = known[name]
     overlap = next(((one, other) for one in found for other in found if other.startswith(f"{one}.")), None)
@@ -48,6 +55,48 @@ def offered(
         why = f"{overlap[1]!r} is part of {overlap[0]!r}."
         errors.append(error("param-twice", f"{file}: dag.params", why, "Offer one of them."))
     return found
+
+
+def unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
+    """Errors for parameters that cannot reach a pod as JSON in one environment variable of at most 100 KB."""
+    size = 0
+    for name, value in params.items():
+        try:
+            size += len(json.dumps({name: value}, allow_nan=False))
+        except ValueError:
+            why = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
+            yield error("param-number", where, why, "Write it as a text, and read it as a number in the node.")
+        except TypeError:
+            yield error(
+                "param-type", where, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
+            )
+    if size > _LIMIT:
+        largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
+        why = f"parameters take {size} bytes, and a pod gets 100,000 at most; the largest is {largest!r}."
+        yield error("param-size", where, why, "Keep large values in the project's parameters, or in a dataset.")
+
+
+def is_credential(name: str, value: Any) -> bool:
+    """Whether a parameter, or anything inside it, looks like a credential."""
+    if any(secrets.is_secret_name(part) for part in name.split(".")) and value not in (None, ""):
+        return True
+    if isinstance(value, dict):
+        return any(is_credential(str(key), item) for key, item in value.items())
+    return bool(secrets.find(value))
+
+
+def _credential(where: str, name: str) -> Finding:
+    why = f"{name!r} looks like a credential, and the DAG file would show it to everyone."
+    return error(
+        "secret", where, why, "Keep it in Kedro's credentials and mount them by credentials_secret, or use envFrom."
+    )
+
+
+def leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
+    """Runtime parameters, by dotted name, that look like credentials."""
+    for name, value in runtime_params.items():
+        if is_credential(name, value):
+            yield _credential("--params", name)
 
 
 def _reachable(name: str, parameters: Mapping[str, Any]) -> bool:

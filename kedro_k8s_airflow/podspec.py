@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kedro_k8s_airflow import secrets
-from kedro_k8s_airflow.fields import DnsLabel, DnsName, Mapping, Model, Quantity, Text, VolumeName
+from kedro_k8s_airflow.fields import DnsLabel, DnsName, Mapping, Model, Quantity, Resource, SubPath, Text, VolumeName
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -85,8 +85,12 @@ class EnvFrom(Model):
 class Resources(Model):
     """Requests and limits of the container."""
 
-    requests: dict[str, Quantity | None] = Field(default_factory=dict, description="What the scheduler sets aside.")
-    limits: dict[str, Quantity | None] = Field(default_factory=dict, description="What the container may use at most.")
+    requests: dict[Resource, Quantity | None] = Field(
+        default_factory=dict, description="What the scheduler sets aside."
+    )
+    limits: dict[Resource, Quantity | None] = Field(
+        default_factory=dict, description="What the container may use at most."
+    )
 
 
 class Toleration(Model):
@@ -166,5 +170,5 @@ class VolumeMount(Model):
 
     name: DnsLabel
     mountPath: Text
-    subPath: Text | None = None
+    subPath: SubPath | None = None
     readOnly: bool | None = None

@@ -206,13 +206,22 @@ def _unmatched(
 def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = BUILT_IN
     never_ends = False
+    asked: set[str] = set()
     for layer in layers:
+        asked.update((layer.get("resources") or {}).get("requests") or {})
         if "activeDeadlineSeconds" in layer:
             never_ends = layer["activeDeadlineSeconds"] is None
         result = merge(result, layer)
     if never_ends:
         result = {**result, "activeDeadlineSeconds": None}
-    return result
+    limits = (result.get("resources") or {}).get("limits") or {}
+    lower = {
+        name: limits[name]
+        for name, amount in (result.get("resources", {}).get("requests") or {}).items()
+        if name not in asked and name in limits and quantities.amount(amount) > quantities.amount(limits[name])
+    }
+    # A request that nobody wrote gives way to a limit that somebody did.
+    return merge(result, {"resources": {"requests": lower}}) if lower else result
 
 
 def kind(settings: Mapping[str, Any]) -> Hashable:

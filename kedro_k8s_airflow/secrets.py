@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 
 _NAME = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|ACCOUNT|PRIVATE|SECRET|ENCRYPTION)_?KEY|CONNECTION_STRING|SAS)(_|$|[0-9])",
-    re.IGNORECASE,
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN)"
+    r"|(^|_)(PASS|PWD|AUTH|PAT|CREDENTIALS?|SAS|CONNECTION_STRING"
+    r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION)_?KEY)(_|$|[0-9])"
 )
-_NOT_SECRET_NAME = re.compile(r"(_(FILE|PATH|DIR|NAME|ID|URL|URI|TTL|EXPIRY|TYPE|ENDPOINT))$", re.IGNORECASE)
+_NOT_SECRET_NAME = re.compile(
+    r"_(FILE|PATH|DIR|NAME|ID|URL|URI|TTL|EXPIRY|TYPE|ENDPOINT|METHOD|MODE|ENABLED|LENGTH|COUNT)$"
+)
+_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _VALUE = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -24,12 +28,16 @@ _VALUE = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"
     r"|://[^/\s:@]*:[^/\s@$]+@"
     r"|\bAccountKey="
+    r"|\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|\bBasic\s+[A-Za-z0-9+/=]{8,}"
 )
+_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable or key of this name usually holds a credential."""
-    return bool(_NAME.search(name)) and not _NOT_SECRET_NAME.search(name)
+    """Whether a variable or key of this name usually holds a credential; `dbPassword` and `db-password` count as `DB_PASSWORD`."""
+    words = _WORD_END.sub("_", name).upper()
+    return bool(_NAME.search(words)) and not _NOT_SECRET_NAME.search(words)
 
 
 def is_secret_value(value: str) -> bool:
@@ -37,12 +45,30 @@ def is_secret_value(value: str) -> bool:
     return bool(_VALUE.search(value))
 
 
-def find(value: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths of all texts inside nested `value` that have the form of a credential."""
+def find(value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of all texts inside nested `value` that have the form of a credential.
+
+    Args:
+        value: maps, lists and texts.
+        free: keys below which names are the user's own; a text under a telling name counts there, too.
+        path: where `value` itself is.
+    """
     if isinstance(value, str):
-        return [path] if is_secret_value(value) else []
+        named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1])
+        return [path] if is_secret_value(value) or (named and value) else []
     if isinstance(value, dict):
-        return [hit for key, item in value.items() for hit in find(item, (*path, str(key)))]
+        return [hit for key, item in value.items() for hit in find(item, free, (*path, str(key)))]
     if isinstance(value, list | tuple):
-        return [hit for index, item in enumerate(value) for hit in find(item, (*path, str(index)))]
+        return [hit for index, item in enumerate(value) for hit in find(item, free, (*path, str(index)))]
     return []
+
+
+def suspicious(value: object) -> bool:
+    """Whether a value, or a name or assignment anywhere inside it, may be a credential; for messages, so rather too often."""
+    if isinstance(value, str):
+        return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNED.findall(value)))
+    if isinstance(value, dict):
+        return any(is_secret_name(str(key)) or suspicious(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return any(map(suspicious, value))
+    return False

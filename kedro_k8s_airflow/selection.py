@@ -35,11 +35,7 @@ def dags(
     Raises:
         Refused: when a pipeline is not registered, or has no nodes.
     """
-    configured = [
-        Dag(name, own.pipeline or name, settings.dag.overlaid_by(own))
-        for name, own in settings.dags.items()
-        if own is not None
-    ]
+    configured = [Dag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()]
     for dag in configured:
         if dag.pipeline not in project.pipelines:
             raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
@@ -83,6 +79,14 @@ def _sound(dags: list[Dag], project: Project, file: str) -> list[Dag]:
         if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
             where = f"{file}: dag {dag.name!r}"
             raise refuse("schedule", where, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
+        end = dag.settings.end_date
+        if end is not None and end < dag.settings.start_date:
+            raise refuse(
+                "schedule",
+                f"{file}: dag {dag.name!r}",
+                f"ends on {end:%Y-%m-%d}, before it starts.",
+                "Mend start_date or end_date.",
+            )
         if not project.pipelines[dag.pipeline]:
             raise refuse(
                 "pipeline-empty",

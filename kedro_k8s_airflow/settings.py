@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config import Settings
 
 NAME = "k8s_airflow.yml"
+# Below these keys users name things themselves, so that a name can betray a credential.
+_FREE_MAPS = frozenset({"annotations", "labels", "operator", "volumeAttributes", "on_failure", "on_success"})
 
 
 def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:
@@ -37,10 +39,10 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
         raise refuse(
             "settings",
             NAME,
-            "the project has no such file in its configuration.",
+            f"the project has no such file in the configuration that is read{_similar(root)}.",
             "Write one with `kedro k8s-airflow init`.",
         )
-    leaked = secrets.find(raw or {})
+    leaked = secrets.find(raw or {}, _FREE_MAPS)
     if leaked:
         raise Refused(
             error(
@@ -51,10 +53,52 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
             )
             for path in leaked
         )
+    _dropped(raw or {}, files, root)
     try:
         return config.parse(dict(raw or {}))
     except ValidationError as exc:
         raise Refused(dict.fromkeys(_finding(detail, files, root) for detail in exc.errors())) from None
+
+
+def _similar(root: Path) -> str:
+    """Files whose name or place is nearly right, in words."""
+    found = sorted(file.relative_to(root).as_posix() for file in root.glob("conf*/**/k8s[-_]airflow*.y*ml"))
+    return f"; {', '.join(found)} is not" if found else ""
+
+
+def _dropped(raw: Mapping[str, Any], files: Sequence[Path], root: Path) -> None:
+    """Nothing, when every rule and group that is dropped by null is one that another file defines.
+
+    Raises:
+        Refused: naming those that are not; a misspelt name would drop nothing.
+    """
+    import yaml
+
+    for key in ("tasks", "groups"):
+        section = raw.get(key)
+        for name, value in section.items() if isinstance(section, Mapping) else ():
+            if value is not None:
+                continue
+            contents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+            defined = [(content or {}).get(key) or {} for content in contents if isinstance(content, dict)]
+            if not any(isinstance(one, dict) and one.get(name) is not None for one in defined):
+                known = sorted(
+                    {
+                        str(other)
+                        for one in defined
+                        if isinstance(one, dict)
+                        for other, rule in one.items()
+                        if rule is not None
+                    }
+                )
+                close = difflib.get_close_matches(str(name), known, 1)
+                mend = f"Did you mean {close[0]!r}?" if close else "Write what it should hold, or remove it."
+                raise refuse(
+                    "settings-value",
+                    _where((key, str(name)), files, root),
+                    "is empty, and there is nothing of that name to drop.",
+                    mend,
+                )
 
 
 def _finding(detail: ErrorDetails, files: Sequence[Path], root: Path) -> Finding:
@@ -62,24 +106,52 @@ def _finding(detail: ErrorDetails, files: Sequence[Path], root: Path) -> Finding
     where = _where(path, files, root)
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        close = difflib.get_close_matches(path[-1], known, 1)
-        mend = f"Did you mean {close[0]!r}?" if close else f"Known are {', '.join(known)}."
-        return error("settings-unknown", where, "is not a setting.", mend)
+        return error("settings-unknown", where, "is not a setting.", _known(path))
     if kind == "missing":
         return error("settings-missing", where, "is required.", f"Add `{path[-1]}:` to the file.")
     said = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error":
-        return error("settings-value", where, f"{_shown(given, path)} cannot be used: {said}.")
-    return error("settings-type", where, f"{_shown(given, path)} cannot be used; it should be {said}.")
+        return error(
+            "settings-value", where, f"{_shown(given, path)} cannot be used: {said}{'' if said.endswith('?') else '.'}"
+        )
+    return error(
+        "settings-type", where, f"{_shown(given, path)} cannot be used; it should be {_type(kind, said, given)}."
+    )
+
+
+def _known(path: Sequence[str]) -> str:
+    """What the unknown key at the end of a path may have been meant to be."""
+    known = _known_keys(path[:-1])
+    close = difflib.get_close_matches(path[-1], known, 1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    if len(path) == 1:
+        homes = (("dag", config.DagSettings), ("data", config.Data), ("tasks.<rule>", config.TaskRule))
+        for home, model in homes:
+            if path[0] in model.model_fields:
+                return f"It belongs under `{home}:`."
+    return f"Known are {', '.join(known)}."
+
+
+def _type(kind: str, said: str, given: Any) -> str:
+    """What a value should be, in the words of YAML."""
+    if kind == "string_type":
+        return "a text; put it in quotes" if isinstance(given, bool | int | float) else "a text"
+    if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
+        return "a map of keys" if given is not None else "a map of keys; it is empty, so remove it or write {}"
+    words = {
+        "tuple_type": "a list",
+        "list_type": "a list",
+        "bool_type": "true or false",
+        "int_type": "a whole number",
+        "float_type": "a number",
+    }
+    return words.get(kind, said)
 
 
 def _shown(value: Any, path: Sequence[str]) -> str:
-    if any(secrets.is_secret_name(part) for part in path) or secrets.find(value):
-        return "its value (not shown)"
-    if isinstance(value, Mapping) and any(
-        secrets.is_secret_name(str(part)) for part in (*value, *map(str, value.values()))
-    ):
+    """A value for a message, unless it may be a credential."""
+    if any(secrets.is_secret_name(part) for part in path) or secrets.suspicious(value):
         return "its value (not shown)"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -77,12 +77,14 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         named=ruled.named(nodes),
         kinds=[kinds[id(one)] for one in told],
     )
-    errors = list(arrival.ends(graph, settings, project))
+    errors = list(arrival.ends(graph, settings, project, mounts))
     grouped, found = grouping.group(graph, wishes)
     errors += found
     known = parameters.names(project.parameters)
     params = parameters.offered(known, project, dag.settings, file, errors)
-    errors += parameters.missing(known, nodes)
+    fixed = parameters.flat(project.runtime_params)
+    errors += [*parameters.leaked(fixed), *parameters.missing(known, nodes)]
+    errors += parameters.unsendable({**fixed, **params}, f"{file}: dag.params" if params else "--params")
     if grouped is None:
         raise Refused(errors)
     try:
@@ -111,7 +113,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         base=ruled.base,
         base_image=_image(ruled.base.get("image"), settings),
         params=params,
-        runtime_params=parameters.flat(project.runtime_params),
+        runtime_params=fixed,
         groups=group_ids,
         tasks=tasks,
         crossings=crossings,
@@ -213,7 +215,7 @@ def _pod_errors(own: Mapping[str, Any], settings: Settings, node: str, file: str
         if resource in limits and quantities.amount(request) > quantities.amount(limits[resource]):
             why = f"requests {request} {resource}, more than the limit of {limits[resource]}."
             yield error("resources", where, why, "Kubernetes refuses such a pod; raise the limit.")
-    taken = [name for name, volume in settings.data.volumes.items() if volume is not None]
+    taken = list(settings.data.volumes)
     for name in [volume["name"] for volume in own.get("volumes") or []]:
         if name in taken:
             yield error("volume", where, f"has two volumes of the name {name!r}.", "Rename one.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Volumes every pod has; their names are ours.
 OWN_NAMES = ("tmp", "home", "credentials")
+_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
 
 
 def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
@@ -27,18 +28,15 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     """
     found: list[Mount] = []
     for name, volume in settings.data.volumes.items():
-        if volume is None:
-            continue
         path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
-        for hidden in ("", project.source, project.conf_source if "://" not in project.conf_source else ""):
-            inside = posixpath.normpath(posixpath.join(settings.project_path, hidden))
-            if inside == path or inside.startswith(path + "/"):
-                raise refuse(
-                    "volume",
-                    f"{file}: data.volumes.{name}.mount",
-                    f"{volume.mount!r} would hide the project's own files ({inside}) in the image.",
-                    "Mount a folder that holds only data.",
-                )
+        hidden = _hidden(path, project, settings)
+        if hidden:
+            raise refuse(
+                "volume",
+                f"{file}: data.volumes.{name}.mount",
+                f"{volume.mount!r} would hide {hidden} in the image.",
+                "Mount a folder that holds only data.",
+            )
         found.append(
             Mount(name=name, path=path, claim=volume.claim, sub_path=volume.subPath, read_only=volume.readOnly)
         )
@@ -60,6 +58,22 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
         path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
         found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
     return tuple(found)
+
+
+def _hidden(path: str, project: Project, settings: Settings) -> str | None:
+    """What of the image a volume at `path` would hide: the project's own files, or the system's."""
+    if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
+        return "the system's own files"
+    conf = project.conf_source if "://" not in project.conf_source else ""
+    for folder in ("", project.source, conf, ".k8s-airflow"):
+        own = posixpath.normpath(posixpath.join(settings.project_path, folder))
+        if own == path or own.startswith(f"{path}/"):
+            return f"the project's own files ({own})"
+        if folder not in ("", ".") and path.startswith(f"{own}/"):
+            inside = project.path / posixpath.relpath(path, settings.project_path)
+            if folder != project.source or any(inside.rglob("*.py")):
+                return f"the project's own files ({path})"
+    return None
 
 
 def conf_in_pod(project: Project, settings: Settings) -> str:

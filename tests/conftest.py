@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,11 @@ from tests.scenarios.forge import Forge  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# The same examples in every run, and no time limit for one: a test that passes today passes tomorrow.
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=200, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=5000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 WHAT = {
     "KKA_PYTHON_AIRFLOW_3": "Airflow 3 with the Kubernetes provider",

@@ -54,8 +54,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     text = templates.fill(
         "dag.py.j2",
         marker=f"{MARKER} {__version__}; do not edit.",
-        origin=f"pipeline {json.dumps(plan.pipeline, ensure_ascii=True)} of Kedro project {plan.package}"
-        + (f", environment {json.dumps(plan.env)}" if plan.env else ""),
+        origin=origin(plan),
         command=command,
         docstring=_docstring(plan),
         stdlib=_standard_library(plan, (dag, settings, *named.values(), *tasks)),
@@ -72,6 +71,12 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     )
     _check(text, plan)
     return text
+
+
+def origin(plan: Plan) -> str:
+    """What a DAG file says it comes from."""
+    env = f", environment {json.dumps(plan.env)}" if plan.env else ""
+    return f"pipeline {json.dumps(plan.pipeline)} of Kedro project {plan.package}{env}"
 
 
 def _docstring(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import re
 import warnings
 from pathlib import Path
@@ -49,13 +50,21 @@ def source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]
 def run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
     """The environment pods run with; one that is asked for has to exist."""
     chosen = env or default_env
+    where = "KEDRO_ENV" if env and env == os.environ.get("KEDRO_ENV") else "--env"
+    if env and (env in (".", "..") or "/" in env or "\\" in env):
+        raise refuse(
+            "env",
+            where,
+            f"{env!r} is not the name of an environment.",
+            "Give the name of one folder of the configuration.",
+        )
     if chosen == LOCAL_ENV:
         if env:
             raise refuse(
                 "env",
-                "--env",
+                where,
                 "conf/local never goes into an image, so pods cannot run with it.",
-                "Leave --env out to use the base environment, or name another one.",
+                f"Leave {where} out to use the base environment, or name another one.",
             )
         return chosen
     if "://" in conf_path or (Path(conf_path) / chosen).is_dir():
@@ -65,7 +74,7 @@ def run_env(env: str | None, default_env: str, base_env: str, conf_path: str) ->
     )
     raise refuse(
         "env",
-        "--env",
+        where,
         f"there is no environment {chosen!r} in {Path(conf_path).name}/.",
         f"There {'is' if known else 'is none but'} {', '.join(known) or base_env}.",
     )
@@ -87,7 +96,7 @@ def loader(
                 conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
             )
     except Exception as exc:
-        raise refuse("conf", conf_path, f"the configuration made cannot be made: {said(exc)}.") from exc
+        raise refuse("conf", conf_path, f"the configuration loader cannot be made: {said(exc)}.") from exc
     patterns = getattr(made, "config_patterns", None)
     if isinstance(patterns, dict):
         patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
@@ -103,7 +112,7 @@ def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
     return [
         file
         for env in dict.fromkeys(envs)
-        for file in sorted((conf / env).glob(f"**/{SETTINGS_NAME}*"))
+        for file in sorted({*(conf / env).glob(f"**/{SETTINGS_NAME}*"), *(conf / env).glob(f"{SETTINGS_NAME}*/**/*")})
         if file.is_file() and file.suffix in (".yml", ".yaml", ".json")
     ]
 
@@ -146,6 +155,8 @@ def _unreadable(where: str, exc: Exception) -> Refused:
         mend = "Give it a default in the configuration, or a value by --params."
     elif "expanded nodes" in text or "expansion" in text:
         mend = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
+    elif "UnsupportedInterpolationType" in text:
+        mend = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."
     elif "ListConfig" in text:
         text, mend = "it is a list", "Its top level has to be a map of keys."
     return refuse("conf", where, f"cannot be read: {text}.", mend)

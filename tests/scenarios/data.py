@@ -461,6 +461,13 @@ _CATALOGS = (
         expect=Works(together=groups("b c"), before=(("a", "b"),)),
     ),
     Scenario(
+        name="transcoded-apart",
+        shows="one dataset in two forms, and nothing else between two nodes",
+        pipelines=default(Node("raw", "table@spark", "a"), Node("table@pandas", "out", "b")),
+        catalog=pickled("raw", "out", "table@spark", "table@pandas"),
+        expect=Works(together=(), before=(("a", "b"),)),
+    ),
+    Scenario(
         name="transcoded-half-in-memory",
         shows="one form stored, the other not",
         pipelines=default(Node("raw", "table@pandas", "a"), Node("table@arrow", "out", "b")),

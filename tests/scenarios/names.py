@@ -56,6 +56,16 @@ SCENARIOS = (
     _named("keywords", "Python's keywords and builtins", *KEYWORDS),
     _named("ours", "names of the emitted file", *OURS),
     _named("unicode", "letters that Kedro takes and Airflow does not", "größe", "データ", "ñ.é"),
+    _named(
+        "wide-letters",
+        "letters two columns wide, at lengths around the end of a line",
+        *("数" * count + "a" * more for count in range(9, 16) for more in (0, 1)),
+    ),
+    _named(
+        "files",
+        "names that Airflow could take for files with templates",
+        *("run.sh", "a.yaml", "b.yml", "c.json", "d.j2", "e.sql", "f.html", "g.md", "h.py", "i.json.j2"),
+    ),
     _named("dots", "dots that Airflow 3.3 refuses", "a..b", "a.b", "..", ".hidden", "end."),
     _named("dashes", "names that begin like options or end in signs", "-x", "--node", "_", "__", "-", "x-"),
     Scenario(
@@ -158,6 +168,14 @@ SCENARIOS = (
             "🚀 $(HOME)\n": chain("a", "b", "c"),
         },
         catalog=pickled("raw", "a_out", "b_out", "c_out"),
+        options=("--all",),
+        expect=Works(before=(("a", "b"),)),
+    ),
+    Scenario(
+        name="pipeline-like-file",
+        shows="pipelines that Airflow could take for files with templates",
+        pipelines={"run.sh": chain("a"), "a.yaml": chain("a"), "b.json": chain("a", "b")},
+        catalog=pickled("raw", "a_out", "b_out"),
         options=("--all",),
         expect=Works(before=(("a", "b"),)),
     ),
