@@ -71,10 +71,12 @@ def create(
     changes, errors = files.compare([*outputs, *spec], force=force)
     if errors:
         raise Refused(errors)
+    stale = () if pipelines or everything else _stale(root, plans)
     findings = (
         *(finding for plan in plans for finding in plan.findings),
         *found,
         *_kept(changes, plans[0].project_path),
+        *stale,
     )
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
 

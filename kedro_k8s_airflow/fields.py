@@ -58,7 +58,7 @@ def _image(value: str) -> str:
 def _mount(value: str) -> str:
     parts = value.split("/")
     clean = value.rstrip("/")
-    if not clean or clean == "." or ".." in parts or "\\" in value:
+    if not clean or clean == "." or ".." in parts or "\\" in value or ":" in value:
         raise ValueError("a mount is a folder inside the project, such as 'data', or an absolute path, without '..'")
     return clean.removeprefix("./")
 

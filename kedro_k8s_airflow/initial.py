@@ -10,9 +10,10 @@ from kedro_k8s_airflow import config, graph, project, reach, selection, settings
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
 from kedro_k8s_airflow.reach import Places
+from kedro_k8s_airflow.volumes import OWN_NAMES, hides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from kedro_k8s_airflow.project import Project
 
@@ -78,35 +79,41 @@ def _slug(name: str) -> str:
 
 
 def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Volumes for the folders that local paths of the catalog lie in, and local paths that are part of the project."""
+    """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
     places = Places(_POD_PROJECT, read.path.as_posix())
     carried = [folder for folder in (read.source, read.conf_source) if folder != "."]
-    volumes: dict[str, dict[str, str]] = {}
+    mounts: set[str] = set()
     in_image: set[str] = set()
-    for path in sorted(_local_paths(read, places)):
+    for path, saved in sorted(_local_paths(read, places).items()):
         inside = path.removeprefix(f"{_POD_PROJECT}/") if path.startswith(f"{_POD_PROJECT}/") else path
-        owner = next((folder for folder in carried if inside.startswith(f"{folder}/")), None)
         mount = posixpath.dirname(inside) if inside.startswith("/") else inside.split("/", 1)[0]
-        if owner is not None:
-            in_image.add(inside)
-        elif mount != "/" and "/" in inside:
-            name = _slug(mount)
-            volumes.setdefault(name, {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount})
+        if any(inside.startswith(f"{folder}/") for folder in carried):
+            if not saved and (read.path / inside).exists():
+                in_image.add(inside)
+        elif "/" in inside and not mount.startswith("/tmp") and not any(sign in inside for sign in ":\\"):  # noqa: S108
+            mounts.add(mount)
+    volumes: dict[str, dict[str, str]] = {}
+    for mount in sorted(mounts):
+        place = places.in_pod(mount)
+        if any(mount.startswith(f"{other}/") for other in mounts) or hides(place, read, _POD_PROJECT):
+            continue
+        slug = _slug(mount)
+        name = slug if slug not in (*OWN_NAMES, *volumes) and not slug.startswith("scratch-") else f"data-{slug}"
+        volumes[name] = {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount}
     return volumes, sorted(in_image)
 
 
-def _local_paths(read: Project, places: Places) -> Iterable[str]:
-    names = {
-        name
-        for nodes in read.pipelines.values()
-        for node in nodes
-        for name in (*node.inputs, *node.outputs)
-        if not graph.is_parameter(name)
-    }
-    for entry in read.catalog.entries(sorted(names)).values():
+def _local_paths(read: Project, places: Places) -> dict[str, bool]:
+    """Local paths of all pipelines' datasets, and whether a node saves there."""
+    loaded = {name for nodes in read.pipelines.values() for node in nodes for name in node.inputs}
+    saved = {name for nodes in read.pipelines.values() for node in nodes for name in node.outputs}
+    names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
+    paths: dict[str, bool] = {}
+    for name, entry in read.catalog.entries(names).items():
         found = reach.of_entry(entry, places)
         if found.kind == "pod" and found.path:
-            yield found.path
+            paths[found.path] = paths.get(found.path, False) or name in saved
+    return paths
 
 
 def _carried_over(airflow: Mapping[str, Any], read: Project) -> tuple[dict[str, Any], dict[str, Any], list[str]]:

@@ -29,7 +29,7 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     found: list[Mount] = []
     for name, volume in settings.data.volumes.items():
         path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
-        hidden = _hidden(path, project, settings)
+        hidden = hides(path, project, settings.project_path)
         if hidden:
             raise refuse(
                 "volume",
@@ -60,17 +60,17 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     return tuple(found)
 
 
-def _hidden(path: str, project: Project, settings: Settings) -> str | None:
+def hides(path: str, project: Project, project_path: str) -> str | None:
     """What of the image a volume at `path` would hide: the project's own files, or the system's."""
     if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
         return "the system's own files"
     conf = project.conf_source if "://" not in project.conf_source else ""
     for folder in ("", project.source, conf, ".k8s-airflow"):
-        own = posixpath.normpath(posixpath.join(settings.project_path, folder))
+        own = posixpath.normpath(posixpath.join(project_path, folder))
         if own == path or own.startswith(f"{path}/"):
             return f"the project's own files ({own})"
         if folder not in ("", ".") and path.startswith(f"{own}/"):
-            inside = project.path / posixpath.relpath(path, settings.project_path)
+            inside = project.path / posixpath.relpath(path, project_path)
             if folder != project.source or any(inside.rglob("*.py")):
                 return f"the project's own files ({path})"
     return None

@@ -81,7 +81,10 @@ def built(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Ca
     """`built(scenario)`: the project after `create`, as {folder, dags: {dag_id: file}, plans}; see plan_json.py."""
 
     def get(scenario: Scenario) -> dict[str, Any]:
-        return once(f"built-{scenario.name}", lambda folder: create(forge, make_project(scenario, folder / "p"), scenario.options))
+        return once(
+            f"built-{scenario.name}",
+            lambda folder: create(forge, make_project(scenario, folder / "p"), scenario.options),
+        )
 
     return get
 

@@ -3,8 +3,8 @@
     python plan_json.py [--write] OPTIONS...
 
 The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, reasons}], crossings, params, declined,
-kedro: {node: [nodes it depends on]}}}, "findings": [[code, severity]]}; with --write the files are written, too. `kedro` is Pipeline.node_dependencies: the truth
-that no code of this package has touched.
+kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]]}; with --write the files are written, too.
+`kedro` is Pipeline.node_dependencies: the truth that no code of this package has touched.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def main(options: list[str]) -> None:
     options = options[write:]
     from kedro.framework.project import pipelines
     from kedro.framework.startup import bootstrap_project
+
     from kedro_k8s_airflow import cli, creation, files
 
     metadata = bootstrap_project(Path.cwd())

@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedro_k8s_airflow import identities
+from kedro_k8s_airflow import config, dag, identities, tasks
 from kedro_k8s_airflow.graph import Graph, build
 from kedro_k8s_airflow.grouping import FORCED, Grouping, Wishes, group
-from kedro_k8s_airflow.project import Node
+from kedro_k8s_airflow.project import Node, Project
+from kedro_k8s_airflow.project.catalog import Catalog
 from kedro_k8s_airflow.reach import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     Pair = tuple[int, int]
     Blocks = frozenset[frozenset[int]]
@@ -48,7 +50,9 @@ class Case:
         return build(self.nodes, entries, PLACES, {})
 
 
-def node(name: str, inputs: Iterable[str], outputs: Iterable[str], namespace: str | None = None, confirms: Iterable[str] = ()) -> Node:
+def node(
+    name: str, inputs: Iterable[str], outputs: Iterable[str], namespace: str | None = None, confirms: Iterable[str] = ()
+) -> Node:
     return Node(name, namespace, frozenset(), tuple(inputs), tuple(outputs), tuple(confirms))
 
 
@@ -71,7 +75,9 @@ def cases(draw: st.DrawFn, *, wishes: bool = True) -> Case:
     if not wishes:
         return Case(tuple(nodes), made, Wishes())
     owners = draw(st.lists(st.sampled_from((None, None, "g", "h")), min_size=size, max_size=size))
-    named = {name: [place for place, owner in enumerate(owners) if owner == name] for name in ("g", "h") if name in owners}
+    named = {
+        name: [place for place, owner in enumerate(owners) if owner == name] for name in ("g", "h") if name in owners
+    }
     kinds = draw(st.one_of(st.just(()), st.lists(st.sampled_from(("cpu", "cpu", "gpu")), min_size=size, max_size=size)))
     how = draw(st.sampled_from(("memory", "namespace", "chain")))
     return Case(tuple(nodes), made, Wishes(group_by=how, named=named, kinds=tuple(kinds)))
@@ -152,7 +158,9 @@ def test_groups_hold_every_node_once_and_have_an_order(case: Case) -> None:
 def test_every_node_comes_after_all_it_depends_on(case: Case) -> None:
     graph, grouping = case.graph, grouped(case)
     place = {index: number for number, one in enumerate(grouping.groups) for index in one.members}
-    waits = reachable(len(grouping.groups), {(other, at) for at, others in enumerate(grouping.after) for other in others})
+    waits = reachable(
+        len(grouping.groups), {(other, at) for at, others in enumerate(grouping.after) for other in others}
+    )
     for first, second in reachable(len(case.nodes), edges(graph)):
         if place[first] == place[second]:
             members = grouping.groups[place[first]].members
@@ -183,7 +191,12 @@ def test_every_group_is_held_together_by_recorded_reasons_that_are_true(case: Ca
     for one in grouping.groups:
         joined = {one.members[0]}
         while True:
-            more = {index for merge in one.merges for index in (merge.first, merge.second) if {merge.first, merge.second} & joined}
+            more = {
+                index
+                for merge in one.merges
+                for index in (merge.first, merge.second)
+                if {merge.first, merge.second} & joined
+            }
             if more <= joined:
                 break
             joined |= more
@@ -209,7 +222,10 @@ def test_by_memory_nothing_is_fused_that_could_be_apart(case: Case) -> None:
 def test_what_lies_between_fused_nodes_comes_along_and_nothing_else(case: Case) -> None:
     grouping = grouped(replace(case, wishes=replace(case.wishes, group_by="namespace")))
     given_ = {
-        (merge.first, merge.second) for one in grouping.groups for merge in one.merges if merge.rule not in ("between", "chain")
+        (merge.first, merge.second)
+        for one in grouping.groups
+        for merge in one.merges
+        if merge.rule not in ("between", "chain")
     }
     assert blocks(grouping) == finest(case.graph, given_)
 
@@ -244,14 +260,20 @@ def test_chain_loses_no_parallelism_and_leaves_no_chain(case: Case) -> None:
             assert {(first, second), (second, first)} & ordered, "two pods that could run at once became one"
 
     place = {index: number for number, one in enumerate(after.groups) for index in one.members}
-    ordered_after = reachable(len(after.groups), {(other, at) for at, others in enumerate(after.after) for other in others})
+    ordered_after = reachable(
+        len(after.groups), {(other, at) for at, others in enumerate(after.after) for other in others}
+    )
     for first, second in combinations(range(len(case.nodes)), 2):
         apart = {(place[first], place[second]), (place[second], place[first])} & ordered_after
         if apart and place[first] != place[second]:
-            ends = [next(at for at, one in enumerate(before.groups) if index in one.members) for index in (first, second)]
+            ends = [
+                next(at for at, one in enumerate(before.groups) if index in one.members) for index in (first, second)
+            ]
             assert {(ends[0], ends[1]), (ends[1], ends[0])} & ordered, "chain made one pod wait for another"
 
-    followers = [[at for at, others in enumerate(after.after) if place_ in others] for place_ in range(len(after.groups))]
+    followers = [
+        [at for at, others in enumerate(after.after) if place_ in others] for place_ in range(len(after.groups))
+    ]
     assert not [at for at, found in enumerate(followers) if len(found) == 1 and after.after[found[0]] == (at,)]
 
 
@@ -288,7 +310,9 @@ def test_task_ids_are_unique_and_an_edit_elsewhere_renames_nothing(case: Case) -
     assert len({task_id for task_id, *_ in tasks}) == len(tasks)
     if case.wishes.kinds or case.wishes.group_by == "chain":
         return
-    more = replace(case, nodes=(*case.nodes, node("zzz", ["fresh"], ["zzz_out"])), reaches={**case.reaches, "zzz_out": "shared"})
+    more = replace(
+        case, nodes=(*case.nodes, node("zzz", ["fresh"], ["zzz_out"])), reaches={**case.reaches, "zzz_out": "shared"}
+    )
     assert {task_id for task_id, *_ in named(more)} == {task_id for task_id, *_ in tasks} | {"zzz"}
 
 
@@ -299,7 +323,9 @@ LARGE = 20_000
 
 def line(size: int, reach: str, *more: Node) -> Case:
     """A chain of nodes."""
-    nodes = tuple(node(f"n{index:05}", ["raw" if not index else f"d{index - 1}"], [f"d{index}"]) for index in range(size))
+    nodes = tuple(
+        node(f"n{index:05}", ["raw" if not index else f"d{index - 1}"], [f"d{index}"]) for index in range(size)
+    )
     return Case((*nodes, *more), {"raw": "shared", **{f"d{index}": reach for index in range(size)}}, Wishes())
 
 
@@ -335,9 +361,38 @@ def test_two_layers_of_namespaces_with_many_edges_are_grouped() -> None:
     """20,000 edges, each namespace waiting for each other one: a single pod."""
     first = [node(f"a{index}", ["raw"], [f"x{index}"], f"s{index % 100}") for index in range(2000)]
     second = [
-        node(f"b{index}", [f"x{(index * 7 + step * 13) % 2000}" for step in range(10)], [f"y{index}"], f"s{index % 100}")
+        node(
+            f"b{index}", [f"x{(index * 7 + step * 13) % 2000}" for step in range(10)], [f"y{index}"], f"s{index % 100}"
+        )
         for index in range(2000)
     ]
     reaches = {name: "shared" for one in (*first, *second) for name in (*one.inputs, *one.outputs)}
     found = grouped(Case((*first, *second), reaches, Wishes(group_by="namespace")))
     assert len(found.groups) == 1
+
+
+def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
+    """From the project to the text of the DAG file; the file's syntax tree is read back by `render` itself."""
+    nodes = line(LARGE, "shared").nodes
+    stored = {f"d{index}": {"type": "x.Y", "filepath": f"s3://bucket/{index}"} for index in range(LARGE)}
+    catalog = Catalog({"raw": {"type": "x.Y", "filepath": "s3://bucket/raw"}, **stored})
+    read = Project(
+        path=tmp_path,
+        package="large",
+        source="src",
+        env=None,
+        base_env="base",
+        run_env="local",
+        conf_source="conf",
+        conf_source_given=False,
+        pipelines={"__default__": nodes},
+        parameters={},
+        runtime_params={},
+        settings={},
+        catalog=catalog,
+    )
+    (plan,) = tasks.plans(read, config.parse({"image": "registry.example.com/x"}), file="k8s_airflow.yml")
+    text = dag.render(plan)
+    assert len(plan.tasks) == LARGE
+    assert [task.after for task in plan.tasks[:2]] == [(), ("n00000",)]
+    assert len(text.splitlines()) > LARGE

@@ -29,7 +29,24 @@ TEXT = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
     st.text(st.sampled_from("'\"\\{}%#$()\n\r\t \0\x7f\x85\u2028ab🚀é")),
 )
-ODD = ("{{ x }}", "{% raw %}", "{#", "$(HOME)", "$$(A)", "$", "'\"", '"""', "\\", "\\n", "\r\n", "a\n", "\n", "}}", "\x00", "\\u0041")
+ODD = (
+    "{{ x }}",
+    "{% raw %}",
+    "{#",
+    "$(HOME)",
+    "$$(A)",
+    "$",
+    "'\"",
+    '"""',
+    "\\",
+    "\\n",
+    "\r\n",
+    "a\n",
+    "\n",
+    "}}",
+    "\x00",
+    "\\u0041",
+)
 NUMBERS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 SCALARS = st.one_of(NUMBERS, TEXT)
 VALUES = st.recursive(
@@ -64,7 +81,9 @@ def test_a_text_is_written_on_one_line(text: str) -> None:
 
 @given(
     st.one_of(
-        st.datetimes(timezones=st.sampled_from([timezone.utc, ZoneInfo("Europe/Paris")])).map(lambda at: at.replace(microsecond=0)),
+        st.datetimes(timezones=st.sampled_from([timezone.utc, ZoneInfo("Europe/Paris")])).map(
+            lambda at: at.replace(microsecond=0)
+        ),
         st.integers(1, 10**9).map(lambda seconds: timedelta(seconds=seconds)),
         st.floats(allow_nan=False),
     )

@@ -122,7 +122,11 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
     "ibis server": (ibis(backend="postgres", host="h"), SHARED),
     "ibis of nothing": (ibis(), UNKNOWN),
     "ibis file": (
-        {"type": "ibis.FileDataset", "filepath": "a.parquet", "connection": {"backend": "duckdb", "database": "data/x.db"}},
+        {
+            "type": "ibis.FileDataset",
+            "filepath": "a.parquet",
+            "connection": {"backend": "duckdb", "database": "data/x.db"},
+        },
         on_pod("/app/a.parquet"),
     ),
     "BigQuery": ({"type": "pandas.GBQTableDataset", "dataset": "d", "table_name": "t"}, SHARED),

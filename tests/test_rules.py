@@ -77,7 +77,14 @@ def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
 
 @pytest.mark.parametrize(
     "match",
-    [{"node": "LOAD"}, {"tag": "hea*"}, {"namespace": "EW"}, {"pipeline": "trai*"}, {"reads": "tabl"}, {"node": "load", "tag": "gpu"}],
+    [
+        {"node": "LOAD"},
+        {"tag": "hea*"},
+        {"namespace": "EW"},
+        {"pipeline": "trai*"},
+        {"reads": "tabl"},
+        {"node": "load", "tag": "gpu"},
+    ],
     ids=str,
 )
 def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
@@ -104,8 +111,14 @@ def test_a_node_is_in_the_first_group_that_it_matches() -> None:
         ({"x": {"match": {"tag": "io"}, "retries": 1}}, {}),
         ({"x": None, "y": {"retries": 2}}, {"retries": 2}),
         ({"x": {"retries": 1}, "y": {"retries": None}}, {}),
-        ({"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": "2"}}}, {"nodeSelector": {"a": "1", "b": "2"}}),
-        ({"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": None}}}, {"nodeSelector": {"a": "1"}}),
+        (
+            {"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": "2"}}},
+            {"nodeSelector": {"a": "1", "b": "2"}},
+        ),
+        (
+            {"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": None}}},
+            {"nodeSelector": {"a": "1"}},
+        ),
         (
             {"x": {"env": [{"name": "A", "value": "1"}]}, "y": {"env": [{"name": "B", "value": "2"}]}},
             {"env": [{"name": "B", "value": "2"}]},
@@ -173,7 +186,11 @@ def together(*settings: dict[str, Any]) -> dict[str, Any]:
             {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
             {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
         ),
-        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}, {"tolerations": [{"key": "a"}, {"key": "b"}]}),
+        (
+            {"tolerations": [{"key": "a"}]},
+            {"tolerations": [{"key": "b"}]},
+            {"tolerations": [{"key": "a"}, {"key": "b"}]},
+        ),
         (
             {"resources": {"requests": {"cpu": "500m"}}},
             {"resources": {"requests": {"cpu": "2", "memory": "1Gi"}}},
@@ -226,8 +243,18 @@ def test_nodes_that_share_a_pod_may_not_contradict_each_other(
 
 def test_a_node_without_end_makes_a_pod_without_end() -> None:
     built_in = dict(BUILT_IN)
-    assert together({**built_in, "activeDeadlineSeconds": None}, {**built_in, "activeDeadlineSeconds": 60})["activeDeadlineSeconds"] is None
-    assert together({**built_in, "activeDeadlineSeconds": 90}, {**built_in, "activeDeadlineSeconds": 60})["activeDeadlineSeconds"] == 90
+    assert (
+        together({**built_in, "activeDeadlineSeconds": None}, {**built_in, "activeDeadlineSeconds": 60})[
+            "activeDeadlineSeconds"
+        ]
+        is None
+    )
+    assert (
+        together({**built_in, "activeDeadlineSeconds": 90}, {**built_in, "activeDeadlineSeconds": 60})[
+            "activeDeadlineSeconds"
+        ]
+        == 90
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import sys
 import traceback
@@ -32,9 +33,9 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
     from kedro.framework.project import pipelines
     from kedro.pipeline import Pipeline
 
-    printed = io.StringIO()
+    stdout = _Stdout()
     try:
-        with _overheard() as heard, contextlib.redirect_stdout(printed):
+        with _overheard() as heard, stdout.logged_apart(), contextlib.redirect_stdout(stdout):
             registry = dict(pipelines)
     except (Exception, SystemExit) as exc:
         what = "ends the process" if isinstance(exc, SystemExit) else f"fails: {said(exc)}"
@@ -46,8 +47,7 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
             "Mend it until `kedro registry list` works.",
         ) from exc
     findings = []
-    if printed.getvalue():
-        sys.stderr.write(printed.getvalue())
+    if stdout.printed:
         findings.append(
             warning(
                 "registry-prints",
@@ -69,6 +69,39 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
         name, kind = next(iter(wrong.items()))
         raise refuse("registry", f"{package}.pipeline_registry", f"pipeline {name!r} is a {kind}, not a Pipeline.")
     return registry, findings
+
+
+class _Stdout(io.TextIOBase):
+    """Stands in for stdout: passes everything to stderr, and remembers whether code printed; what loggers write is no print."""
+
+    def __init__(self) -> None:
+        self.printed = False
+        self._logging = 0
+
+    def write(self, text: str) -> int:
+        self.printed |= not self._logging and bool(text)
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def logged_apart(self) -> Iterator[None]:
+        """Know, meanwhile, which writes come from a logger."""
+        original = logging.Logger.callHandlers
+
+        def counted(logger: logging.Logger, record: logging.LogRecord) -> None:
+            self._logging += 1
+            try:
+                original(logger, record)
+            finally:
+                self._logging -= 1
+
+        logging.Logger.callHandlers = counted  # type: ignore[method-assign,assignment]
+        try:
+            yield
+        finally:
+            logging.Logger.callHandlers = original  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ pytest.importorskip("kubernetes_validate")
 from tests.airflow.pod_checks import VERSIONS, metadata_violations, restricted_violations, validate_pod
 from tests.conftest import interpreter, run
 from tests.kubelet import environment, expand
-from tests.scenarios import WORKING
+from tests.scenarios import BY_NAME, WORKING
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterable, Iterator
 
 HERE = Path(__file__).parent
@@ -128,7 +128,14 @@ def test_every_scenario_and_the_demo_are_loaded(airflow: Loaded) -> None:
 
 def test_airflow_loads_every_file_without_error_warning_or_word(airflow: Loaded) -> None:
     def check(dag: Dag) -> Iterator[str]:
-        quiet = {"crash": None, "import_errors": [], "warnings": [], "bag_warnings": [], "output": "", "stability": None}
+        quiet = {
+            "crash": None,
+            "import_errors": [],
+            "warnings": [],
+            "bag_warnings": [],
+            "output": "",
+            "stability": None,
+        }
         for name, nothing in quiet.items():
             yield from different(name, dag.file.get(name), nothing)
 
@@ -211,6 +218,36 @@ def test_parameters_arrive_as_json_with_the_values_of_the_trigger_form(airflow: 
             yield from different(name, json.loads(arrived), {**dag.plan["runtime_params"], **dag.plan["params"]})
 
     assert faults(airflow, check) == {}
+
+
+# What somebody types into the trigger form; `note` and `names.x` are not offered there.
+FORM = {
+    "model.depth": 9,
+    "model.name": "it's {{ run_id }} $(HOME) $$ \u2028 \\ \" 🚀",
+    "model.none": "now a text",
+    "names": [],
+    "note": "s3://elsewhere",
+    "names.x": 1,
+}
+
+
+@pytest.mark.parametrize("variable", AIRFLOWS.values(), ids=AIRFLOWS)
+def test_what_is_typed_into_the_trigger_form_arrives_and_nothing_else(
+    variable: str, built: Callable[..., Json], tmp_path: Path
+) -> None:
+    project = built(BY_NAME["params-offered"])
+    (file,), (plan,) = project["dags"].values(), project["plans"].values()
+    conf = tmp_path / "conf.json"
+    conf.write_text(json.dumps(FORM), encoding="ascii")
+
+    command = [interpreter(variable), HERE / "probe.py", file, "--out", tmp_path / "out.json", "--conf", f"@{conf}"]
+    done = run(command)
+
+    assert done.returncode == 0, done.stderr
+    (dag,) = json.loads((tmp_path / "out.json").read_text(encoding="ascii"))["files"][file]["dags"].values()
+    for task in dag["tasks"].values():
+        arrived = environment({"env": [{"name": "HOME", "value": "expanded"}, *container_of(task)["env"]]})[PARAMS]
+        assert json.loads(arrived) == {name: FORM.get(name, value) for name, value in plan["params"].items()}
 
 
 def pods_of(dag: Dag) -> Iterator[tuple[str, Json]]:
@@ -324,7 +361,9 @@ def test_every_key_of_a_task_reaches_the_pod(airflow: Loaded) -> None:
     assert variables["A"]["value"] == "1"
     assert variables["B_PASSWORD"]["valueFrom"] == {"secretKeyRef": {"name": "s", "key": "k"}}
     assert {"prefix": "P_", "secretRef": {"name": "s", "optional": True}} in container["envFrom"]
-    assert {"configMapRef": {"name": "m"}} in [{key: value for key, value in one.items() if value} for one in container["envFrom"]]
+    assert {"configMapRef": {"name": "m"}} in [
+        {key: value for key, value in one.items() if value} for one in container["envFrom"]
+    ]
     assert {"team": "flights", "example.com/cost": "42"}.items() <= metadata["labels"].items()
     assert container["imagePullPolicy"] == "Always"
     assert spec["imagePullSecrets"] == [{"name": "regcred"}]
@@ -420,7 +459,7 @@ def test_the_credentials_secret_is_one_file_of_the_run_environment(airflow: Load
     assert mount["mountPath"] == "/app/conf/prod/credentials_from_secret.yml"
     assert (mount["subPath"], mount["readOnly"]) == ("credentials.yml", True)
     (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
-    assert volume["secret"]["secretName"] == "kedro-credentials"  # noqa: S105  the name of a Secret is none
+    assert volume["secret"]["secretName"] == "kedro-credentials"
 
 
 def test_the_defaults_of_a_task_suit_production(airflow: Loaded) -> None:

@@ -2,7 +2,8 @@
 
     {pipeline: {"nodes": {node: [nodes it depends on]}, "local": [[dataset, producer, [consumers]]]}}
 
-`local` is data that stays in the process or on the disk of the machine that made it (data/ counts as shared storage).
+`local` is data that stays in the process or on the disk of the machine that made it (data/ counts as shared storage), and
+confirmations, which Kedro keeps in the process that loaded the dataset.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ def main(env: str | None, conf_source: str | None) -> None:
     """Read and print."""
     from kedro.framework.project import pipelines
     from kedro.framework.startup import bootstrap_project
+
     from kedro_k8s_airflow import graph, project
     from kedro_k8s_airflow.reach import Places
 
@@ -35,7 +37,8 @@ def main(env: str | None, conf_source: str | None) -> None:
                 [one.name, nodes[one.producer].name, [nodes[reader].name for reader in one.consumers]]
                 for one in made.datasets.values()
                 if one.producer is not None and one.reach.kind in ("memory", "pod")
-            ],
+            ]
+            + [[name, nodes[one].name, [nodes[reader].name]] for name, one, reader in made.confirmed],
         }
     json.dump(report, sys.stdout)
 

@@ -30,7 +30,7 @@ def _wrapped(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(con: str) -> dict[str, Any]:
-    return {"type": "pandas.SQLTableDataset", "table_name": "t", "credentials": "db", "con": con}
+    return {"type": "pandas.SQLTableDataset", "table_name": "t", "con": con}
 
 
 _MEMORY = (
@@ -39,11 +39,17 @@ _MEMORY = (
     _between("memory-full-name", "kedro.io.MemoryDataset", {"type": "kedro.io.MemoryDataset"}, fused=True),
     _between("memory-shared", "SharedMemoryDataset", {"type": "SharedMemoryDataset"}, fused=True),
     _between(
-        "memory-protocol", "a memory:// path", {"type": "pickle.PickleDataset", "filepath": "memory://a.pkl"}, fused=True
+        "memory-protocol",
+        "a memory:// path",
+        {"type": "pickle.PickleDataset", "filepath": "memory://a.pkl"},
+        fused=True,
     ),
     _between("memory-cached", "memory in a CachedDataset", _wrapped({"type": "MemoryDataset"}), fused=True),
     _between(
-        "memory-cached-short", "a CachedDataset that names only a type", {"type": "CachedDataset", "dataset": "MemoryDataset"}, fused=True
+        "memory-cached-short",
+        "a CachedDataset that names only a type",
+        {"type": "CachedDataset", "dataset": "MemoryDataset"},
+        fused=True,
     ),
     _between(
         "memory-nested",
@@ -58,7 +64,13 @@ _MEMORY = (
         fused=True,
     ),
     _between("memory-sqlite", "a sqlite database of the process", _table("sqlite://"), fused=True),
-    _between("memory-factory", "a factory that keeps all in memory", None, fused=True, files={"{conf}/base/catalog_more.yml": '"{name}_out": {type: MemoryDataset}\n'}),
+    _between(
+        "memory-factory",
+        "a factory that keeps all in memory",
+        None,
+        fused=True,
+        files={"{conf}/base/catalog_more.yml": '"{name}_out": {type: MemoryDataset}\n'},
+    ),
 )
 
 _STORED = (
@@ -69,9 +81,17 @@ _STORED = (
         {"type": "pickle.PickleDataset", "filepath": "file:///app/data/a.pkl"},
         fused=False,
     ),
-    _between("stored-remote", "an object store", {"type": "pickle.PickleDataset", "filepath": "s3://bucket/a.pkl"}, fused=False),
     _between(
-        "stored-cached", "a file in a CachedDataset", _wrapped({"type": "pickle.PickleDataset", "filepath": "data/a.pkl"}), fused=False
+        "stored-remote",
+        "an object store",
+        {"type": "pickle.PickleDataset", "filepath": "s3://bucket/a.pkl"},
+        fused=False,
+    ),
+    _between(
+        "stored-cached",
+        "a file in a CachedDataset",
+        _wrapped({"type": "pickle.PickleDataset", "filepath": "data/a.pkl"}),
+        fused=False,
     ),
     _between(
         "stored-versioned",
@@ -90,16 +110,31 @@ _STORED = (
         "a dataset factory",
         None,
         fused=False,
-        files={"{conf}/base/catalog_more.yml": '"{name}_out": {type: pickle.PickleDataset, filepath: "data/{name}.pkl"}\n'},
+        files={
+            "{conf}/base/catalog_more.yml": '"{name}_out": {type: pickle.PickleDataset, filepath: "data/{name}.pkl"}\n'
+        },
+    ),
+    _between(
+        "stored-catch-all",
+        "a factory for everything",
+        None,
+        fused=False,
+        files={"{conf}/base/catalog_more.yml": '"{any}": {type: pickle.PickleDataset, filepath: "data/{any}.pkl"}\n'},
     ),
     _between("stored-database", "a database server", _table("postgresql+psycopg://db.example.com/x"), fused=False),
     _between("stored-sqlite", "a sqlite file on a volume", _table("sqlite:///data/x.db"), fused=False),
-    _between("stored-sqlite-absolute", "an absolute sqlite file on a volume", _table("sqlite:////app/data/x.db"), fused=False),
+    _between(
+        "stored-sqlite-absolute", "an absolute sqlite file on a volume", _table("sqlite:////app/data/x.db"), fused=False
+    ),
     _between("stored-duckdb", "a duckdb file on a volume", _table("duckdb:///data/x.duckdb"), fused=False),
     _between(
         "stored-ibis",
         "a duckdb file by ibis on a volume",
-        {"type": "ibis.TableDataset", "table_name": "t", "connection": {"backend": "duckdb", "database": "data/x.duckdb"}},
+        {
+            "type": "ibis.TableDataset",
+            "table_name": "t",
+            "connection": {"backend": "duckdb", "database": "data/x.duckdb"},
+        },
         fused=False,
     ),
     _between(
@@ -153,7 +188,11 @@ _ON_THE_POD = (
         pipelines=default(*chain("a", "b")),
         catalog={
             **pickled("raw", "b_out"),
-            "a_out": {"type": "ibis.TableDataset", "table_name": "t", "connection": {"backend": "duckdb", "database": "x.duckdb"}},
+            "a_out": {
+                "type": "ibis.TableDataset",
+                "table_name": "t",
+                "connection": {"backend": "duckdb", "database": "x.duckdb"},
+            },
         },
         expect=Refused(code="data-place", mentions=("x.duckdb",)),
     ),
@@ -353,7 +392,12 @@ _SECRETS = (
         local=False,
         catalog={
             "raw": {"type": "pickle.PickleDataset", "filepath": "s3://bucket/raw.pkl", "credentials": "dev_s3"},
-            "a_out": {"type": "pandas.SQLTableDataset", "table_name": "t", "credentials": "db", "con": "postgresql://db/x"},
+            "a_out": {
+                "type": "pandas.SQLTableDataset",
+                "table_name": "t",
+                "credentials": "db",
+                "con": "postgresql://db/x",
+            },
             **pickled("b_out"),
         },
         expect=Works(together=(), before=(("a", "b"),)),
@@ -364,7 +408,11 @@ _SECRETS = (
         pipelines=default(*chain("a", "b")),
         catalog={
             **pickled("raw", "b_out"),
-            "a_out": {"type": "pandas.SQLTableDataset", "table_name": "t", "credentials": {"con": f"postgresql://u:{_CANARY}@h/d"}},
+            "a_out": {
+                "type": "pandas.SQLTableDataset",
+                "table_name": "t",
+                "credentials": {"con": f"postgresql://u:{_CANARY}@h/d"},
+            },
         },
         canary=_CANARY,
         expect=Refused(code="data-unknown", mentions=("a_out", "data.reach")),
@@ -375,7 +423,11 @@ _SECRETS = (
         pipelines=default(*chain("a", "b")),
         catalog={
             **pickled("raw", "b_out"),
-            "a_out": {"type": "pandas.SQLTableDataset", "table_name": "t", "con": f"postgresql://me:{_CANARY}@db.example.com/x"},
+            "a_out": {
+                "type": "pandas.SQLTableDataset",
+                "table_name": "t",
+                "con": f"postgresql://me:{_CANARY}@db.example.com/x",
+            },
         },
         canary=_CANARY,
         expect=Works(together=(), before=(("a", "b"),)),
@@ -438,14 +490,20 @@ _CATALOGS = (
         name="catalog-runtime-params",
         shows="a path that needs a runtime parameter",
         pipelines=default(*chain("a")),
-        catalog={**pickled("a_out"), "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}.pkl"}},
+        catalog={
+            **pickled("a_out"),
+            "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}.pkl"},
+        },
         expect=Refused(code="conf", mentions=("day", "--params")),
     ),
     Scenario(
         name="catalog-runtime-params-given",
         shows="the same, given by --params",
         pipelines=default(*chain("a")),
-        catalog={**pickled("a_out"), "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}.pkl"}},
+        catalog={
+            **pickled("a_out"),
+            "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}.pkl"},
+        },
         options=("--params", "day=monday"),
         expect=Works(together=()),
     ),

@@ -17,11 +17,11 @@ import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 LIMIT = 120
 PREIMPORT = (
@@ -148,7 +148,7 @@ def _child(request: dict[str, object]) -> None:
         traceback.print_exc()
         code = 1
     if isinstance(code, str):
-        print(code, file=sys.stderr)
+        sys.stderr.write(f"{code}\n")
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -67,7 +67,9 @@ SCENARIOS = (
         name="memory-fan",
         shows="memory from one node to many",
         pipelines=default(
-            Node("raw", "mem", "a"), *(Node("mem", f"o{number}", f"b{number}") for number in range(5)), Node("o1", "end", "c")
+            Node("raw", "mem", "a"),
+            *(Node("mem", f"o{number}", f"b{number}") for number in range(5)),
+            Node("o1", "end", "c"),
         ),
         catalog=pickled("raw", "end", *(f"o{number}" for number in range(5))),
         expect=Works(together=groups("a b0 b1 b2 b3 b4"), before=(("b1", "c"),)),
@@ -82,7 +84,9 @@ SCENARIOS = (
     Scenario(
         name="independent",
         shows="nodes that have nothing to do with each other",
-        pipelines=default(*(Node("raw", f"o{number}", f"n{number}") for number in range(4)), Node("raw", None, "nothing")),
+        pipelines=default(
+            *(Node("raw", f"o{number}", f"n{number}") for number in range(4)), Node("raw", None, "nothing")
+        ),
         catalog=pickled("raw", *(f"o{number}" for number in range(4))),
         expect=Works(together=()),
     ),
@@ -90,11 +94,15 @@ SCENARIOS = (
         name="diamond",
         shows="a diamond, and an edge that is implied by others",
         pipelines=default(
-            Node("raw", ("l", "r", "far"), "top"), Node("l", "l2", "left"), Node("r", "r2", "right"), Node(("l2", "r2", "far"), "out", "bottom")
+            Node("raw", ("l", "r", "far"), "top"),
+            Node("l", "l2", "left"),
+            Node("r", "r2", "right"),
+            Node(("l2", "r2", "far"), "out", "bottom"),
         ),
         catalog=pickled("raw", "l", "r", "far", "l2", "r2", "out"),
         expect=Works(
-            together=(), before=(("top", "left"), ("top", "right"), ("top", "bottom"), ("left", "bottom"), ("right", "bottom"))
+            together=(),
+            before=(("top", "left"), ("top", "right"), ("top", "bottom"), ("left", "bottom"), ("right", "bottom")),
         ),
     ),
     Scenario(
@@ -134,11 +142,15 @@ SCENARIOS = (
         name="by-namespace-declined",
         shows="a namespace whose nodes need different images",
         pipelines=default(
-            Node("raw", "a.x", "one", namespace="a"), Node("a.x", "a.y", "two", namespace="a"), Node("a.y", "out", "three", namespace="a")
+            Node("raw", "a.x", "one", namespace="a"),
+            Node("a.x", "a.y", "two", namespace="a"),
+            Node("a.y", "out", "three", namespace="a"),
         ),
         catalog=pickled("raw", "a.x", "a.y", "out"),
         settings=_by("namespace", "tasks: {gpu: {match: {node: a.two}, image: registry.example.com/gpu}}\n"),
-        expect=Works(apart=groups("a.one a.two", "a.two a.three"), before=(("a.one", "a.two"),), says=("group-declined",)),
+        expect=Works(
+            apart=groups("a.one a.two", "a.two a.three"), before=(("a.one", "a.two"),), says=("group-declined",)
+        ),
     ),
     Scenario(
         name="by-none",
@@ -215,15 +227,18 @@ SCENARIOS = (
         shows="a group with a name that no task could have",
         pipelines=default(*_CHOSEN),
         catalog=_CHOSEN_FILES,
-        settings=SETTINGS + "groups: {\"it's {{ ds }}\": {tag: model}, plot: {node: [split, measure], tag: nothing}}\n",
+        settings=SETTINGS + 'groups: {"it\'s {{ ds }}": {tag: model}, plot: {node: [split, measure], tag: nothing}}\n',
         expect=Refused(code="rule-unmatched", mentions=("groups.plot", "nothing")),
     ),
     Scenario(
         name="named-group-unconnected",
         shows="a group of nodes that hand each other nothing",
-        pipelines=default(*(Node("raw", f"o{number}", f"n{number}", tags=("small",)) for number in range(3)), Node("o1", "end", "last")),
+        pipelines=default(
+            *(Node("raw", f"o{number}", f"n{number}", tags=("small",)) for number in range(3)),
+            Node("o1", "end", "last"),
+        ),
         catalog=pickled("raw", "o0", "o1", "o2", "end"),
-        settings=SETTINGS + "groups: {\"it's {{ ds }} 🚀\": {tag: small}}\n",
+        settings=SETTINGS + 'groups: {"it\'s {{ ds }} 🚀": {tag: small}}\n',
         expect=Works(together=groups("n0 n1 n2"), before=(("n1", "last"),)),
     ),
     Scenario(
@@ -278,7 +293,9 @@ tasks:
         name="confirms",
         shows="a node that confirms what another loads",
         pipelines=default(
-            Node("stream", "a_out", "load"), Node("a_out", "b_out", "work"), Node("b_out", "c_out", "done", confirms="stream")
+            Node("stream", "a_out", "load"),
+            Node("a_out", "b_out", "work"),
+            Node("b_out", "c_out", "done", confirms="stream"),
         ),
         catalog={
             **pickled("a_out", "b_out", "c_out"),
@@ -296,7 +313,11 @@ tasks:
         pipelines=default(Node("stream", "a_out", "load", confirms="stream"), Node("a_out", "b_out", "work")),
         catalog={
             **pickled("a_out", "b_out"),
-            "stream": {"type": "partitions.IncrementalDataset", "path": "data/stream", "dataset": "pickle.PickleDataset"},
+            "stream": {
+                "type": "partitions.IncrementalDataset",
+                "path": "data/stream",
+                "dataset": "pickle.PickleDataset",
+            },
         },
         expect=Works(together=(), before=(("load", "work"),)),
     ),
@@ -315,7 +336,9 @@ tasks:
             ),
             Node(("EWR.model", "JFK.model", "LGA.model"), "report", "report"),
         ),
-        catalog=pickled("raw", "report", *(f"{space}.{name}" for space in ("EWR", "JFK", "LGA") for name in ("table", "model"))),
+        catalog=pickled(
+            "raw", "report", *(f"{space}.{name}" for space in ("EWR", "JFK", "LGA") for name in ("table", "model"))
+        ),
         parameters={"size": 0.2},
         expect=Works(
             together=groups("EWR.select EWR.fit", "JFK.select JFK.fit", "LGA.select LGA.fit"),

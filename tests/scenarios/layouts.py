@@ -74,6 +74,16 @@ tasks:
         expect=Works(dag_ids=("project_prod",), before=(("a", "b"),)),
     ),
     Scenario(
+        name="env-null-more",
+        shows="an environment that drops a DAG, a volume and a group",
+        pipelines={"__default__": chain("a", "b"), "train": chain("a")},
+        catalog=pickled("raw", "a_out", "b_out", folder="s3://bucket"),
+        settings=SETTINGS + "dags: {__default__: {}, weekly: {pipeline: train}}\ngroups: {all: {node: '*'}}\n",
+        overlays={"prod": "dags: {weekly: null}\ndata: {volumes: {data: null}}\ngroups: {all: null}\n"},
+        options=("--env", "prod"),
+        expect=Works(dag_ids=("project_prod",), together=(), before=(("a", "b"),)),
+    ),
+    Scenario(
         name="env-catalog",
         shows="an environment in which a dataset of memory is stored",
         pipelines=default(*chain("a", "b")),
@@ -183,7 +193,7 @@ tasks:
         shows="a Dockerfile of the user's own is left alone",
         files={"Dockerfile": "FROM scratch\n"},
         **_AB,
-        expect=Works(before=(("a", "b"),)),
+        expect=Works(before=(("a", "b"),), says=("image-own",)),
     ),
     Scenario(
         name="output-option",

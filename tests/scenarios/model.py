@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IMAGE = "registry.example.com/team/project"
 SETTINGS = f"""
@@ -46,7 +48,7 @@ class Works:
         before: pairs of node names; the task of the first is directly before the task of the second.
         apart: sets of node names of which no two share a task.
         ids: task ids by the name of a node in the task.
-        says: codes of findings that must be told.
+        says: codes of findings that must be told; there is no warning but those.
         offers: parameters of the trigger form.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tests.scenarios.model import Node, Scenario, Works, chain, default, groups, pickled
 
 KEYWORDS = ("import", "class", "None", "True", "lambda", "async", "match", "print", "self")
@@ -30,7 +32,7 @@ def _named(name: str, shows: str, *titles: str) -> Scenario:
         shows=shows,
         pipelines=default(*(Node(f"d{place}", f"d{place + 1}", title) for place, title in enumerate(titles))),
         catalog=pickled(*(f"d{place}" for place in range(len(titles) + 1))),
-        expect=Works(together=(), before=tuple(zip(titles, titles[1:], strict=False))),
+        expect=Works(together=(), before=tuple(itertools.pairwise(titles))),
     )
 
 

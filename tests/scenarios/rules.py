@@ -12,12 +12,23 @@ _AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out"
 
 
 def _works(name: str, shows: str, settings: str, **expected: Any) -> Scenario:
-    return Scenario(name=name, shows=shows, **_AB, settings=SETTINGS + settings, expect=Works(**{"before": (("a", "b"),), **expected}))
+    return Scenario(
+        name=name,
+        shows=shows,
+        **_AB,
+        settings=SETTINGS + settings,
+        expect=Works(**{"before": (("a", "b"),), **expected}),
+    )
 
 
 def _refused(name: str, shows: str, settings: str, code: str, *mentions: str, **more: Any) -> Scenario:
     return Scenario(
-        name=name, shows=shows, **_AB, settings=SETTINGS + settings, expect=Refused(code=code, mentions=mentions), **more
+        name=name,
+        shows=shows,
+        **_AB,
+        settings=SETTINGS + settings,
+        expect=Refused(code=code, mentions=mentions),
+        **more,
     )
 
 
@@ -111,7 +122,10 @@ tasks:
     kubernetes_conn_id: kubernetes_default
   all:
     match: {node: "*"}
-    affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]}}}
+    affinity:
+      nodeAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+          nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]
     priorityClassName: high
     runtimeClassName: gvisor
     schedulerName: default-scheduler
@@ -162,14 +176,29 @@ tasks:
   two: {match: {reads: a_out, writes: "b_*"}, retries: 3, nodeSelector: {c: z, a: null}}
 """,
     ),
-    _works("rules-openshift", "no user of our own, as OpenShift wants it", "tasks: {default: {podSecurityContext: {runAsUser: null, fsGroup: null}}}\n"),
-    _works("scratch", "larger scratch folders, another project path", "  scratch: {sizeLimit: 20Gi}\nproject_path: /opt/kedro-project\nnamespace: kedro-jobs\n"),
+    _works(
+        "rules-openshift",
+        "no user of our own, as OpenShift wants it",
+        "tasks: {default: {podSecurityContext: {runAsUser: null, fsGroup: null}}}\n",
+    ),
+    _works(
+        "scratch",
+        "larger scratch folders, another project path",
+        "  scratch: {sizeLimit: 20Gi}\nproject_path: /opt/kedro-project\nnamespace: kedro-jobs\n",
+    ),
     _works(
         "operator-arguments",
         "further arguments of the operator",
         "tasks: {default: {operator: {startup_timeout_seconds: 60, log_events_on_startup: false, depends_on_past: true}}}\n",
     ),
-    _refused("operator-owned", "an argument that we set", "tasks: {x: {operator: {image: foo}}}\n", "settings-value", "tasks.x.operator", "image"),
+    _refused(
+        "operator-owned",
+        "an argument that we set",
+        "tasks: {x: {operator: {image: foo}}}\n",
+        "settings-value",
+        "tasks.x.operator",
+        "image",
+    ),
     _refused(
         "operator-owned-resources",
         "an argument that a setting reaches",
@@ -205,7 +234,14 @@ tasks:
         "tasks.x.operator",
         "is_delete_operator_pod",
     ),
-    _refused("rule-unmatched", "a rule that matches nothing", "tasks: {gpu: {match: {tag: gpu}, retries: 1}}\n", "rule-unmatched", "tasks.gpu.match", "gpu"),
+    _refused(
+        "rule-unmatched",
+        "a rule that matches nothing",
+        "tasks: {gpu: {match: {tag: gpu}, retries: 1}}\n",
+        "rule-unmatched",
+        "tasks.gpu.match",
+        "gpu",
+    ),
     _refused(
         "rule-unmatched-all-of",
         "a rule of which each half matches something, and both together nothing",
@@ -213,7 +249,14 @@ tasks:
         "rule-unmatched",
         "tasks.x.match",
     ),
-    _refused("group-unmatched", "a group that matches nothing", "groups: {heavy: {tag: heavy}}\n", "rule-unmatched", "groups.heavy", "heavy"),
+    _refused(
+        "group-unmatched",
+        "a group that matches nothing",
+        "groups: {heavy: {tag: heavy}}\n",
+        "rule-unmatched",
+        "groups.heavy",
+        "heavy",
+    ),
     _refused(
         "resources-upside-down",
         "a request above its limit",
@@ -228,14 +271,17 @@ _PARAMS = (
     Scenario(
         name="params-offered",
         shows="parameters in the trigger form, of every type",
-        pipelines=default(Node(("raw", "params:model.depth", "params:names"), "a_out", "a"), Node("a_out", "b_out", "b")),
+        pipelines=default(
+            Node(("raw", "params:model.depth", "params:names"), "a_out", "a"), Node("a_out", "b_out", "b")
+        ),
         catalog=pickled("raw", "a_out", "b_out"),
         parameters={
             "model": {"depth": 3, "rate": 0.1, "name": "it's {{ x }} $(HOME)", "on": True, "none": None},
             "names": ["a", {"b": [1, 2]}],
             "table": {"x": {"y": 1}},
         },
-        settings=SETTINGS + "dag: {params: [model.depth, model.rate, model.name, model.on, model.none, names, table]}\n",
+        settings=SETTINGS
+        + "dag: {params: [model.depth, model.rate, model.name, model.on, model.none, names, table]}\n",
         expect=Works(
             together=(),
             offers={
@@ -270,7 +316,14 @@ _PARAMS = (
         options=("--env", "prod"),
         expect=Works(dag_ids=("project_prod",), offers={"depth": 30}),
     ),
-    _refused("params-unknown", "an offered parameter that is not there", "dag: {params: [model.depht]}\n", "param-unknown", "dag.params", "model.depht"),
+    _refused(
+        "params-unknown",
+        "an offered parameter that is not there",
+        "dag: {params: [model.depht]}\n",
+        "param-unknown",
+        "dag.params",
+        "model.depht",
+    ),
     _refused(
         "params-twice",
         "an offered parameter that is part of another",
@@ -278,6 +331,47 @@ _PARAMS = (
         "param-twice",
         "model.depth",
         parameters={"model": {"depth": 3}},
+    ),
+    Scenario(
+        name="params-credential-offered",
+        shows="a parameter in the form that looks like a credential",
+        **_AB,
+        parameters={"db": {"host": "x", "password": _CANARY}},
+        settings=SETTINGS + "dag: {params: [db]}\n",
+        canary=_CANARY,
+        expect=Refused(code="secret", mentions=("dag.params", "'db'")),
+    ),
+    Scenario(
+        name="params-credential-given",
+        shows="a credential by --params",
+        **_AB,
+        options=("--params", f"db.password={_CANARY}"),
+        canary=_CANARY,
+        expect=Refused(code="secret", mentions=("--params", "db.password")),
+    ),
+    Scenario(
+        name="params-number",
+        shows="a number that JSON cannot write",
+        **_AB,
+        parameters={"rate": float("inf")},
+        settings=SETTINGS + "dag: {params: [rate]}\n",
+        expect=Refused(code="param-number", mentions=("rate",)),
+    ),
+    Scenario(
+        name="params-large",
+        shows="parameters beyond what a variable of the environment can hold",
+        **_AB,
+        parameters={"table": ["x" * 100] * 1000},
+        settings=SETTINGS + "dag: {params: [table]}\n",
+        expect=Refused(code="param-size", mentions=("table", "100,000")),
+    ),
+    Scenario(
+        name="params-dotted",
+        shows="a parameter with a dot in its key, which Kedro cannot override",
+        **_AB,
+        parameters={"a.b": 1},
+        settings=SETTINGS + "dag: {params: [a.b]}\n",
+        expect=Refused(code="param-dotted", mentions=("a.b",)),
     ),
     Scenario(
         name="params-malformed",
@@ -356,19 +450,115 @@ _WRONG = (
         settings="namespace: x\n",
         expect=Refused(code="settings-missing", mentions=("conf/base/k8s_airflow.yml", "image")),
     ),
-    _refused("overlay-wrong", "a wrong value in an overlay", "", "settings-type", "conf/prod/k8s_airflow.yml", "dag.retries", overlays={"prod": "dag: {retries: many}\n"}, options=("--env", "prod")),
-    _refused("image-latest", "latest", "tasks: {x: {image: 'registry.example.com/x:latest'}}\n", "settings-value", "tasks.x.image", "latest"),
-    _refused("cron-wrong", "a cron line with six fields", 'dag: {schedule: "0 0 6 * * *"}\n', "settings-value", "dag.schedule", "0 0 6 * * *", "five fields"),
-    _refused("preset-wrong", "a preset that is not there", 'dag: {schedule: "@dayly"}\n', "settings-value", "dag.schedule", "@dayly", "@daily"),
-    _refused("timezone-wrong", "a timezone that is not there", "dag: {timezone: Europe/Pariss}\n", "settings-value", "dag.timezone", "Europe/Pariss"),
-    _refused("date-wrong", "a day that is not there", "dag: {start_date: '2026-02-30'}\n", "settings-value", "dag.start_date", "2026-02-30"),
-    _refused("duration-wrong", "a duration without unit", "tasks: {x: {execution_timeout: 90}}\n", "settings-value", "tasks.x.execution_timeout", "90"),
-    _refused("quantity-wrong", "a quantity that Kubernetes does not know", "tasks: {x: {resources: {limits: {memory: 2GB}}}}\n", "settings-value", "tasks.x.resources.limits.memory", "2GB"),
-    _refused("label-wrong", "a label that Kubernetes does not take", "tasks: {x: {labels: {team: 'a b'}}}\n", "settings-value", "tasks.x.labels", "a b"),
-    _refused("namespace-wrong", "a namespace in capitals", "namespace: Kedro_Jobs\n", "settings-value", "namespace", "Kedro_Jobs"),
-    _refused("choice-wrong", "a grouping that is not there", "dag: {group_by: pod}\n", "settings-type", "dag.group_by", "pod", "namespace"),
-    _refused("pipeline-under-dag", "one pipeline for all DAGs", "dag: {pipeline: __default__}\n", "settings-value", "dag", "dags:"),
-    _refused("doc-md-file", "a doc_md that Airflow would take for a file", "dag: {doc_md: README.md}\n", "settings-value", "dag.doc_md", "README.md"),
+    _refused(
+        "overlay-wrong",
+        "a wrong value in an overlay",
+        "",
+        "settings-type",
+        "conf/prod/k8s_airflow.yml",
+        "dag.retries",
+        overlays={"prod": "dag: {retries: many}\n"},
+        options=("--env", "prod"),
+    ),
+    _refused(
+        "image-latest",
+        "latest",
+        "tasks: {x: {image: 'registry.example.com/x:latest'}}\n",
+        "settings-value",
+        "tasks.x.image",
+        "latest",
+    ),
+    _refused(
+        "cron-wrong",
+        "a cron line with six fields",
+        'dag: {schedule: "0 0 6 * * *"}\n',
+        "settings-value",
+        "dag.schedule",
+        "0 0 6 * * *",
+        "five fields",
+    ),
+    _refused(
+        "preset-wrong",
+        "a preset that is not there",
+        'dag: {schedule: "@dayly"}\n',
+        "settings-value",
+        "dag.schedule",
+        "@dayly",
+        "@daily",
+    ),
+    _refused(
+        "timezone-wrong",
+        "a timezone that is not there",
+        "dag: {timezone: Europe/Pariss}\n",
+        "settings-value",
+        "dag.timezone",
+        "Europe/Pariss",
+    ),
+    _refused(
+        "date-wrong",
+        "a day that is not there",
+        "dag: {start_date: '2026-02-30'}\n",
+        "settings-value",
+        "dag.start_date",
+        "2026-02-30",
+    ),
+    _refused(
+        "duration-wrong",
+        "a duration without unit",
+        "tasks: {x: {execution_timeout: 90}}\n",
+        "settings-value",
+        "tasks.x.execution_timeout",
+        "90",
+    ),
+    _refused(
+        "quantity-wrong",
+        "a quantity that Kubernetes does not know",
+        "tasks: {x: {resources: {limits: {memory: 2GB}}}}\n",
+        "settings-value",
+        "tasks.x.resources.limits.memory",
+        "2GB",
+    ),
+    _refused(
+        "label-wrong",
+        "a label that Kubernetes does not take",
+        "tasks: {x: {labels: {team: 'a b'}}}\n",
+        "settings-value",
+        "tasks.x.labels",
+        "a b",
+    ),
+    _refused(
+        "namespace-wrong",
+        "a namespace in capitals",
+        "namespace: Kedro_Jobs\n",
+        "settings-value",
+        "namespace",
+        "Kedro_Jobs",
+    ),
+    _refused(
+        "choice-wrong",
+        "a grouping that is not there",
+        "dag: {group_by: pod}\n",
+        "settings-type",
+        "dag.group_by",
+        "pod",
+        "namespace",
+    ),
+    _refused(
+        "pipeline-under-dag",
+        "one pipeline for all DAGs",
+        "dag: {pipeline: __default__}\n",
+        "settings-value",
+        "dag",
+        "dags:",
+    ),
+    _refused(
+        "doc-md-file",
+        "a doc_md that Airflow would take for a file",
+        "dag: {doc_md: README.md}\n",
+        "settings-value",
+        "dag.doc_md",
+        "README.md",
+    ),
 )
 
 SCENARIOS = (*_DAGS, *_RULES, *_PARAMS, *_SECRETS, *_WRONG)
