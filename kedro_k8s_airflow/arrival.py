@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 def ends(graph: Graph, settings: Settings, project: Project, mounts: Sequence[Mount]) -> Iterable[Finding]:
     """Errors for what a pod would look for in vain, and for what would be lost with the pod."""
-    hooked = any(finding.code == "hooks" for finding in project.findings)
     for name, dataset in graph.datasets.items():
         if dataset.producer is None:
             reader = graph.nodes[dataset.consumers[0]].name
-            if dataset.reach.kind == "memory" and not dataset.held and not hooked:
+            if dataset.reach.kind == "memory" and not dataset.held and not project.hooked:
                 yield error(
                     "data-missing",
                     f"dataset {name!r}",
@@ -36,7 +35,9 @@ def ends(graph: Graph, settings: Settings, project: Project, mounts: Sequence[Mo
                     "data-absent",
                     f"dataset {name!r}",
                     f"node {reader!r} loads {dataset.reach.path}, which no pod has.",
-                    _mend(dataset.reach.path, settings, "or name it in data.in_image if the image carries it."),
+                    _mend(
+                        dataset.reach.path, project, settings, "or name it in data.in_image if the image carries it."
+                    ),
                 )
         elif (mount := _read_only(dataset.reach.path, mounts)) is not None:
             yield error(
@@ -50,7 +51,7 @@ def ends(graph: Graph, settings: Settings, project: Project, mounts: Sequence[Mo
                 "data-lost",
                 f"dataset {name!r}",
                 f"node {graph.nodes[dataset.producer].name!r} saves {dataset.reach.path}, which is gone when its pod ends.",
-                _mend(dataset.reach.path, settings, "or name it in data.discard."),
+                _mend(dataset.reach.path, project, settings, "or name it in data.discard."),
             )
 
 
@@ -97,8 +98,10 @@ def _read_only(path: str | None, mounts: Sequence[Mount]) -> str | None:
     return innermost.name if innermost is not None and innermost.read_only else None
 
 
-def _mend(path: str | None, settings: Settings, other: str) -> str:
+def _mend(path: str | None, project: Project, settings: Settings, other: str) -> str:
     """What to do about a local file that no volume covers."""
+    if (path or "").startswith(f"{project.path.as_posix()}/"):
+        return "It is an absolute path of this machine: write it relative to the project."
     if "\\" in (path or ""):
         return "Pods run Linux: spell the path with '/'."
     if posixpath.dirname(path or "") == settings.project_path:

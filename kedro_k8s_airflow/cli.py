@@ -107,6 +107,7 @@ def create(
             env=env,
             conf_source=conf_source,
             params=_split_params(params),
+            params_text=params,
             folder=output,
             force=force,
         )

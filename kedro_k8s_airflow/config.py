@@ -179,8 +179,8 @@ class TaskSettings(Model):
     securityContext: ContainerSecurityContext | None = None
     volumes: list[PodVolume] | None = None
     volumeMounts: list[VolumeMount] | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
     # Airflow
     retries: Retries | None = None
     retry_delay: Duration | None = None
@@ -200,13 +200,22 @@ class TaskSettings(Model):
 
     @field_validator("labels")
     @classmethod
-    def _legal_labels(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+    def _legal_labels(cls, value: dict[str, str | None] | None) -> dict[str, str | None] | None:
         return None if value is None else fields.legal_labels(value)
 
     @field_validator("annotations")
     @classmethod
-    def _legal_annotations(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+    def _legal_annotations(cls, value: dict[str, str | None] | None) -> dict[str, str | None] | None:
         return None if value is None else fields.legal_annotations(value)
+
+    @field_validator("env")
+    @classmethod
+    def _each_once(cls, value: list[EnvVar] | None) -> list[EnvVar] | None:
+        names = [variable.name for variable in value or []]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is there twice")
+        return value
 
     @field_validator("operator")
     @classmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, image, project, settings, tasks
+from kedro_k8s_airflow import dag, files, image, project, selection, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
-from kedro_k8s_airflow.findings import Refused, warning
+from kedro_k8s_airflow.findings import Refused, error, warning
+from kedro_k8s_airflow.project import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.project import Project
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def create(
     env: str | None,
     conf_source: str | None,
     params: Mapping[str, Any],
+    params_text: str = "",
     folder: Path,
     force: bool,
 ) -> Created:
@@ -50,6 +54,7 @@ def create(
         env: Kedro environment the pods run with.
         conf_source: configuration folder, when it is not the project's own.
         params: Kedro's runtime parameters of every pod.
+        params_text: the same as they were written, for the header of the files.
         folder: where the DAG files go, relative to the project or absolute.
         force: overwrite DAG files of somebody else's.
 
@@ -65,8 +70,12 @@ def create(
         else settings.NAME
     )
     plans = tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
+    _loadable(read, plans)
     root = read.path / folder
-    outputs = [files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env))) for plan in plans]
+    outputs = [
+        files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
+        for plan in plans
+    ]
     spec, found = image.spec(read, plans)
     changes, errors = files.compare([*outputs, *spec], force=force)
     if errors:
@@ -79,6 +88,23 @@ def create(
         *stale,
     )
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
+
+
+def _loadable(read: Project, plans: Sequence[Plan]) -> None:
+    """Nothing, when pods can load every pipeline by itself.
+
+    Raises:
+        Refused: naming those that Kedro finds only when it loads all.
+    """
+    errors = []
+    for name in sorted({plan.pipeline for plan in plans} - {selection.DEFAULT}):
+        why = registry.why_not_alone(name, read.pipelines[name])
+        if why is not None:
+            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {why}."
+            mend = "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
+            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, mend))
+    if errors:
+        raise Refused(errors)
 
 
 def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
@@ -110,5 +136,8 @@ def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
             )
 
 
-def _command(env: str | None) -> str:
-    return f"kedro k8s-airflow create --env {env}" if env else "kedro k8s-airflow create"
+def _command(env: str | None, conf_source: str | None, params: str) -> str:
+    """The command that makes these files again."""
+    given = {"--env": env, "--conf-source": conf_source, "--params": params}
+    options = [f"{option}={shlex.quote(value)}" for option, value in given.items() if value]
+    return " ".join(["kedro k8s-airflow create", *options])

@@ -134,21 +134,21 @@ def _matches(value: object) -> tuple[str, ...]:
     raise ValueError("write one name or a list of names")
 
 
-def legal_labels(value: dict[str, str]) -> dict[str, str]:
+def legal_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     """The labels, when Kubernetes takes them all."""
     for key, text in value.items():
         if not _LABEL_KEY.match(key):
             raise ValueError(
                 f"{key!r} is not a label key; Kubernetes wants [prefix.example.com/]name, the name at most 63 characters"
             )
-        if not _LABEL_VALUE.match(text):
+        if text is not None and not _LABEL_VALUE.match(text):
             raise ValueError(
                 f"{text!r} (of {key}) is not a label value; at most 63 letters, digits, '-', '_' and '.', or use annotations"
             )
     return value
 
 
-def legal_annotations(value: dict[str, str]) -> dict[str, str]:
+def legal_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
     """The annotations, when Kubernetes takes all their keys."""
     for key in value:
         if not _LABEL_KEY.match(key):

@@ -84,13 +84,13 @@ def task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[
     if len(shown) < 2:
         return {}, {}
     ids: dict[str, str] = {}
+    # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
+    reserved = taken | {task.partition(".upstream_join")[0] for task in taken}
     for space in shown:
         group_id = names.group_id(space)
-        # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
-        while group_id in ids.values() or any(
-            task == group_id or task.startswith(f"{group_id}.upstream_join") for task in taken
-        ):
+        while group_id in reserved:
             group_id = f"{group_id[: names.GROUP_LIMIT - 9]}-{names.short_hash([space, group_id])}"
+        reserved.add(group_id)
         ids[space] = group_id
     return {place: ids[space] for place, space in tops.items() if space in ids}, {
         group_id: space for space, group_id in ids.items()

@@ -34,7 +34,7 @@ def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Fi
     lock, requirements, findings = _lock(project.path)
     python, found = _python(project.path)
     findings += found
-    source = project.source if project.source != "." else project.package
+    source = project.code
     conf = "" if "://" in project.conf_source else project.conf_source
     carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
     for path in (source, conf, *carried):

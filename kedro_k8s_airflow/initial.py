@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import config, graph, project, reach, selection, settings, tasks, templates
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
+from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.reach import Places
 from kedro_k8s_airflow.volumes import OWN_NAMES, hides
 
@@ -80,8 +81,8 @@ def _slug(name: str) -> str:
 
 def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
-    places = Places(_POD_PROJECT, read.path.as_posix())
-    carried = [folder for folder in (read.source, read.conf_source) if folder != "."]
+    places = Places(_POD_PROJECT)
+    carried = (read.code, read.conf_source)
     mounts: set[str] = set()
     in_image: set[str] = set()
     for path, saved in sorted(_local_paths(read, places).items()):
@@ -98,7 +99,9 @@ def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
         if any(mount.startswith(f"{other}/") for other in mounts) or hides(place, read, _POD_PROJECT):
             continue
         slug = _slug(mount)
-        name = slug if slug not in (*OWN_NAMES, *volumes) and not slug.startswith("scratch-") else f"data-{slug}"
+        name = f"data-{slug}" if slug in OWN_NAMES or slug.startswith("scratch-") else slug
+        if name in volumes:
+            name = f"{name}-{short_hash([mount])}"
         volumes[name] = {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount}
     return volumes, sorted(in_image)
 

@@ -113,7 +113,9 @@ def problem(name: str, given: object) -> str | None:
         return f"`{name}` exists on Airflow {row['airflow'][0]} only, and one DAG file serves all"
     if not row["type"]:
         return f"`{name}` takes a Python object, which YAML cannot spell"
-    if given is not None and not any(_fits(given, kind) for kind in row["type"]):
+    if given is None:
+        return f"`{name}` cannot be taken away by null; give it the value it should have"
+    if not any(_fits(given, kind) for kind in row["type"]):
         return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_shown(given)}"
     return None
 

@@ -78,7 +78,9 @@ def unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
 
 def is_credential(name: str, value: Any) -> bool:
     """Whether a parameter, or anything inside it, looks like a credential."""
-    if any(secrets.is_secret_name(part) for part in name.split(".")) and value not in (None, ""):
+    if value is None or isinstance(value, bool | int | float):
+        return False
+    if value and any(secrets.is_secret_name(part) for part in name.split(".")):
         return True
     if isinstance(value, dict):
         return any(is_credential(str(key), item) for key, item in value.items())

@@ -68,9 +68,9 @@ def _prepare(given: argparse.Namespace) -> Any:
 
         bootstrap_project(given.project)
         pipelines.set_requested([given.pipeline])
-        if given.pipeline not in pipelines:
+        registered = dict(pipelines).get(given.pipeline)
+        if registered is None:
             raise StartedWrongly(f"the project registers no pipeline {given.pipeline!r}")
-        registered = pipelines[given.pipeline]
         session = KedroServiceSession.create(project_path=given.project, env=given.env, conf_source=given.conf_source)
     except StartedWrongly:
         raise

@@ -52,6 +52,8 @@ class EnvVar(Model):
     def _sound(self) -> EnvVar:
         if not _ENV_NAME.match(self.name):
             raise ValueError(f"{self.name!r} is no name of an environment variable")
+        if self.name.startswith("KEDRO_K8S_AIRFLOW_"):
+            raise ValueError(f"{self.name} is one of the names that pods are told things by; choose another")
         if (self.value is None) == (self.valueFrom is None):
             raise ValueError("give either value or valueFrom")
         if self.value is not None and secrets.is_secret_name(self.name):

@@ -18,6 +18,7 @@ Kind = Literal["memory", "pod", "shared", "unknown"]
 # From the nearest to the farthest; of two entries for one dataset the nearer one counts.
 ORDER: tuple[Kind, ...] = ("memory", "pod", "unknown", "shared")
 
+_PACKAGE = re.compile(r"^kedro_datasets(_experimental)?\.")
 _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
 _PATH_KEYS = ("filepath", "path", "filename")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
@@ -32,12 +33,15 @@ _SERVER_CLASSES = frozenset(
         "pandas.GBQTableDataset",
         "redis.PickleDataset",
         "snowflake.SnowparkTableDataset",
+        "spark.GBQQueryDataset",
         "spark.SparkHiveDataset",
         "spark.SparkJDBCDataset",
     }
 )
 _SQL_CLASSES = frozenset({"pandas.SQLTableDataset", "pandas.SQLQueryDataset", "polars.PolarsDatabaseDataset"})
 _LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
+# Backends of ibis that live in the process.
+_ENGINES = frozenset({"polars", "datafusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,15 @@ class Places:
 
     Attributes:
         project_path: the project's folder in the image, such as `/app`.
-        origin: the project's folder on this machine; absolute paths under it are the project's own.
         mounts: absolute folders in the pod that a volume covers.
     """
 
     project_path: str
-    origin: str
     mounts: Sequence[str] = ()
 
     def in_pod(self, path: str) -> str:
         """The absolute path in the pod that a catalog entry's local path means there."""
-        inside = path
-        if path == self.origin or path.startswith(self.origin.rstrip("/") + "/"):
-            inside = posixpath.relpath(path, self.origin)
-        return posixpath.normpath(posixpath.join(self.project_path, inside))
+        return posixpath.normpath(posixpath.join(self.project_path, path))
 
     def local(self, path: str, *, versioned: bool = False) -> Reach:
         """The reach of a file or folder at a local path."""
@@ -85,7 +84,7 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
     if entry is None:
         return MEMORY
     module, _, name = str(entry.get("type", "")).rpartition(".")
-    short = f"{module.removeprefix('kedro_datasets.').split('.')[0]}.{name}"
+    short = f"{_PACKAGE.sub('', module).split('.')[0]}.{name}"
     versioned = bool(entry.get("versioned", False))
     if name in _MEMORY_CLASSES and module in _MEMORY_MODULES:
         return MEMORY
@@ -99,6 +98,8 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
             return _path(path, places, versioned=versioned)
     if isinstance(entry.get("connection"), dict):
         return _ibis(entry["connection"], places)
+    if isinstance(entry.get("backend"), str) and "database" in entry:
+        return _ibis(entry, places)
     if "dataset" in entry:
         wrapped = entry["dataset"]
         reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
@@ -107,6 +108,8 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
 
 
 def _path(path: str, places: Places, *, versioned: bool) -> Reach:
+    if "::" in path:
+        return Reach("unknown", None, versioned)  # fsspec's chained addresses are no paths to Kedro
     match = _PROTOCOL.match(path)
     protocol = match["name"].lower() if match else "file"
     if protocol == "memory":
@@ -127,9 +130,12 @@ def _database_url(url: object, places: Places) -> Reach:
 
 
 def _ibis(connection: Mapping[str, Any], places: Places) -> Reach:
-    if str(connection.get("backend", "")).lower() not in _LOCAL_DATABASES:
-        return Reach("shared") if connection.get("backend") else Reach("unknown")
+    backend = str(connection.get("backend", "")).lower()
     path = connection.get("database") or connection.get("path")
+    if backend in _ENGINES:
+        return MEMORY
+    if backend not in _LOCAL_DATABASES or str(path).startswith(("md:", "motherduck:")):
+        return Reach("shared") if backend else Reach("unknown")
     return places.local(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY
 
 

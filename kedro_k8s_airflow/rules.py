@@ -67,7 +67,7 @@ _UNITED = frozenset(
     }
 )
 # What is never taken from one node only: the others may not work with it.
-_STRICT = frozenset({"image", "operator"})
+_STRICT = frozenset({"image"})
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,12 +160,11 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: s
         Refused: when a rule or group matches no node of any registered pipeline.
     """
     pipelines_of: dict[str, set[str]] = {}
-    everything: dict[str, Node] = {}
     for pipeline, nodes in pipelines.items():
         for node in nodes:
             pipelines_of.setdefault(node.name, set()).add(pipeline)
-            everything.setdefault(node.name, node)
     frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
+    everything = [node for nodes in pipelines.values() for node in nodes]
     layers: list[tuple[str, _Matcher | None, Mapping[str, Any]]] = []
     findings: list[Finding] = []
     for name, rule in settings.tasks.items():
@@ -185,9 +184,9 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: s
 
 
 def _unmatched(
-    file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Mapping[str, Node]
+    file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Sequence[Node]
 ) -> list[Finding]:
-    if matcher is None or match is None or any(matcher(node) for node in nodes.values()):
+    if matcher is None or match is None or any(matcher(node) for node in nodes):
         return []
     said = ", ".join(
         f"{name} {value[0] if len(value) == 1 else list(value)!r}"
@@ -264,6 +263,8 @@ def _pair(
     result = dict(ours)
     for key in sorted(set(ours) | set(theirs)):
         one, other = ours.get(key), theirs.get(key)
+        if key == "image":
+            one, other = one or unset[key], other or unset[key]
         if one == other and key != "activeDeadlineSeconds":
             continue
         if key == "activeDeadlineSeconds":
@@ -275,6 +276,8 @@ def _pair(
             result[key] = max(unset[key] if value is None else value for value in (one, other))
         elif key == "resources":
             result[key] = _larger_resources(one or {}, other or {})
+        elif key in BUILT_IN and not isinstance(BUILT_IN[key], dict) and BUILT_IN[key] in (one, other):
+            result[key] = other if one == BUILT_IN[key] else one  # what a rule says wins over what nobody said
         elif key in _UNITED:
             result[key] = _united((first[0], one), (second[0], other), key, because, file)
         elif key not in _STRICT and (one is None or other is None):
@@ -302,11 +305,19 @@ def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[
 def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, file: str) -> Any:
     one, other = first[1] or type(second[1])(), second[1] or type(first[1])()
     if isinstance(one, dict):
-        clash = [name for name in one if name in other and one[name] != other[name]]
-        if clash:
-            name = clash[0]
+        both = {**one, **other}
+        for name in one:
+            if name not in other or one[name] == other[name]:
+                continue
+            built_in = BUILT_IN["operator"].get(name) if key == "operator" else None
+            if name.endswith("_timeout_seconds"):
+                both[name] = max(one[name], other[name])
+                continue
+            if built_in is not None and built_in in (one[name], other[name]):
+                both[name] = other[name] if one[name] == built_in else one[name]
+                continue
             raise _contradiction((first[0], one[name]), (second[0], other[name]), f"{key}.{name}", because, file)
-        return {**one, **other}
+        return both
     named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
     for item in other:
         if item.get("name") in named and named[item["name"]] != item:

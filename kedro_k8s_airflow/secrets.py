@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 
+# The telling word ends a name: TOKENIZERS_PARALLELISM and max_tokens are ordinary settings.
 _NAME = re.compile(
-    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN)"
-    r"|(^|_)(PASS|PWD|AUTH|PAT|CREDENTIALS?|SAS|CONNECTION_STRING"
-    r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION)_?KEY)(_|$|[0-9])"
+    r"(PASSWORD|PASSWD|PASSPHRASE)(_|[0-9]|$)"
+    r"|(^|_)(PASS|PWD|SECRET|[A-Z]*TOKEN|AUTH|AUTHORIZATION|PAT|CREDENTIALS?|SAS|CONNECTION_STRING"
+    r"|(API|ACCESS|ACCOUNT|STORAGE|PRIVATE|SECRET|ENCRYPTION)_?KEY)(_?[0-9]+|_BASE(64)?|_VALUE|_STRING)?$"
 )
 _NOT_SECRET_NAME = re.compile(
     r"_(FILE|PATH|DIR|NAME|ID|URL|URI|TTL|EXPIRY|TYPE|ENDPOINT|METHOD|MODE|ENABLED|LENGTH|COUNT)$"
+    r"|^(OLD)?PWD$|^GOOGLE_APPLICATION_CREDENTIALS$"
 )
 _WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _VALUE = re.compile(
@@ -54,7 +56,7 @@ def find(value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...
         path: where `value` itself is.
     """
     if isinstance(value, str):
-        named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1])
+        named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
         return [path] if is_secret_value(value) or (named and value) else []
     if isinstance(value, dict):
         return [hit for key, item in value.items() for hit in find(item, free, (*path, str(key)))]

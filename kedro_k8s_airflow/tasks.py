@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.selection import Dag
 
 UNBUILT = "unbuilt"
+_MEBIBYTE = 2**20
 # What Airflow and Kubernetes take when a task's settings say nothing.
 _UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30}
 
@@ -63,9 +64,7 @@ def plans(
 def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: str) -> Plan:
     nodes = project.pipelines[dag.pipeline]
     mounts = volumes.mounts(project, settings, file)
-    places = Places(
-        settings.project_path, project.path.as_posix(), tuple(mount.path for mount in mounts if mount.claim)
-    )
+    places = Places(settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
     used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)})
     graph = graphs.build(nodes, project.catalog.entries(used), places, settings.data.reach)
     matching = [ruled.matching(node) for node in nodes]
@@ -83,7 +82,9 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     known = parameters.names(project.parameters)
     params = parameters.offered(known, project, dag.settings, file, errors)
     fixed = parameters.flat(project.runtime_params)
-    errors += [*parameters.leaked(fixed), *parameters.missing(known, nodes)]
+    # What lies below an offered parameter is part of its default already.
+    fixed = {name: value for name, value in fixed.items() if not any(name.startswith(f"{one}.") for one in params)}
+    errors += [*parameters.leaked(fixed), *([] if project.hooked else parameters.missing(known, nodes))]
     errors += parameters.unsendable({**fixed, **params}, f"{file}: dag.params" if params else "--params")
     if grouped is None:
         raise Refused(errors)
@@ -139,7 +140,12 @@ def _tasks(
     matching: Sequence[tuple[str, ...]],
     file: str,
 ) -> tuple[tuple[Task, ...], dict[str, str]]:
-    unset = {**_UNSET, "retries": dag.settings.retries, "retry_delay": dag.settings.retry_delay}
+    unset = {
+        **_UNSET,
+        "image": settings.image,
+        "retries": dag.settings.retries,
+        "retry_delay": dag.settings.retry_delay,
+    }
     ids = identities.task_ids(graph, grouped)
     shown, group_ids = identities.task_groups(graph, grouped, set(ids))
     made: list[Task] = []
@@ -215,13 +221,28 @@ def _pod_errors(own: Mapping[str, Any], settings: Settings, node: str, file: str
         if resource in limits and quantities.amount(request) > quantities.amount(limits[resource]):
             why = f"requests {request} {resource}, more than the limit of {limits[resource]}."
             yield error("resources", where, why, "Kubernetes refuses such a pod; raise the limit.")
+    for part in ("requests", "limits"):
+        memory = (resources.get(part) or {}).get("memory")
+        if memory is not None and quantities.amount(memory) < _MEBIBYTE:
+            yield error(
+                "resources",
+                where,
+                f"{part} {memory} bytes of memory.",
+                f"Did you mean {memory}Gi?" if memory.isdigit() else "",
+            )
     taken = list(settings.data.volumes)
     for name in [volume["name"] for volume in own.get("volumes") or []]:
         if name in taken:
             yield error("volume", where, f"has two volumes of the name {name!r}.", "Rename one.")
         taken.append(name)
     known = {*taken, *volumes.OWN_NAMES}
+    places = [volumes.in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
     for mount in own.get("volumeMounts") or []:
+        place = mount["mountPath"].rstrip("/")
+        if place in places or not place.startswith("/"):
+            why = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {'taken' if place in places else 'no absolute path'}."
+            yield error("volume", where, why, "Choose another path.")
+        places.append(place)
         if mount["name"] not in known:
             yield error(
                 "volume", where, f"mounts {mount['name']!r}, but no volume has that name.", "Add it to `volumes`."

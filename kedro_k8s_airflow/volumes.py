@@ -60,18 +60,23 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     return tuple(found)
 
 
+def in_pod(path: str, settings: Settings) -> str:
+    """The absolute path in the pod of one that is relative to the project."""
+    return posixpath.normpath(posixpath.join(settings.project_path, path))
+
+
 def hides(path: str, project: Project, project_path: str) -> str | None:
     """What of the image a volume at `path` would hide: the project's own files, or the system's."""
     if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
         return "the system's own files"
     conf = project.conf_source if "://" not in project.conf_source else ""
-    for folder in ("", project.source, conf, ".k8s-airflow"):
+    for folder in ("", project.code, conf, ".k8s-airflow"):
         own = posixpath.normpath(posixpath.join(project_path, folder))
         if own == path or own.startswith(f"{path}/"):
             return f"the project's own files ({own})"
         if folder not in ("", ".") and path.startswith(f"{own}/"):
             inside = project.path / posixpath.relpath(path, project_path)
-            if folder != project.source or any(inside.rglob("*.py")):
+            if folder != project.code or any(inside.rglob("*.py")):
                 return f"the project's own files ({path})"
     return None
 
@@ -88,17 +93,20 @@ def scratch(paths: Sequence[str], project: Project, settings: Settings) -> tuple
     if not paths:
         return ()
     folders: set[str] = set()
+    conf = project.conf_source if "://" not in project.conf_source else ""
+    kept = [posixpath.normpath(posixpath.join(settings.project_path, name)) for name in ("", project.code, conf)]
     for path in paths:
-        folder = posixpath.dirname(path) if posixpath.splitext(path)[1] else path
-        for keep in ("", project.source, project.conf_source if "://" not in project.conf_source else ""):
-            kept = posixpath.normpath(posixpath.join(settings.project_path, keep))
-            if kept == folder or kept.startswith(folder.rstrip("/") + "/"):
-                raise refuse(
-                    "data-place",
-                    f"path {path}",
-                    f"lies beside the project's own files ({kept}), which pods cannot write to.",
-                    "Save it in a folder that holds only data.",
-                )
+        folder = posixpath.dirname(path)
+        if any(own == folder or own.startswith(f"{folder}/") for own in kept) and not posixpath.splitext(path)[1]:
+            folder = path  # a folder of partitions, directly in the project
+        hidden = next((own for own in kept if own == folder or own.startswith(f"{folder.rstrip('/')}/")), None)
+        if hidden is not None:
+            raise refuse(
+                "data-place",
+                f"path {path}",
+                f"lies beside the project's own files ({hidden}), which pods cannot write to.",
+                "Save it in a folder that holds only data.",
+            )
         for pattern in settings.data.in_image:
             carried = posixpath.normpath(posixpath.join(settings.project_path, pattern))
             if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Pair = tuple[int, int]
     Blocks = frozenset[frozenset[int]]
 
-PLACES = Places("/app", "/home/me/project", ("/app/data",))
+PLACES = Places("/app", ("/app/data",))
 ENTRIES = {
     "memory": None,
     "pod": {"type": "pickle.PickleDataset", "filepath": "local/{}.pkl"},

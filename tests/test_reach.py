@@ -11,7 +11,7 @@ from kedro_k8s_airflow.graph import build
 from kedro_k8s_airflow.project import Node
 from kedro_k8s_airflow.reach import Places, Reach, nearer, of_entry
 
-PLACES = Places("/app", "/home/me/flights", ("/app/data", "/mnt/big"))
+PLACES = Places(project_path="/app", mounts=("/app/data", "/mnt/big"))
 MEMORY = Reach("memory")
 SHARED = Reach("shared")
 UNKNOWN = Reach("unknown")
@@ -68,8 +68,7 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
     "path out of the project": (file("../a.csv"), on_pod("/a.csv")),
     "absolute path": (file("/tmp/a.csv"), on_pod("/tmp/a.csv")),  # noqa: S108  the pod's
     "absolute path on a volume": (file("/mnt/big/a.csv"), on_volume("/mnt/big/a.csv")),
-    "absolute path of this machine": (file("/home/me/flights/data/a.csv"), on_volume("/app/data/a.csv")),
-    "absolute path beside the project": (file("/home/me/flights-old/a.csv"), on_pod("/home/me/flights-old/a.csv")),
+    "absolute path of this machine": (file("/home/me/flights/a.csv"), on_pod("/home/me/flights/a.csv")),
     "file protocol": (file("file:///mnt/big/a.csv"), on_volume("/mnt/big/a.csv")),
     "file protocol in capitals": (file("FILE:///srv/a.csv"), on_pod("/srv/a.csv")),
     "file protocol, relative": (file("file://data/a.csv"), on_volume("/app/data/a.csv")),
@@ -90,6 +89,7 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
         {"type": "partitions.IncrementalDataset", "path": "parts", "dataset": "pandas.CSVDataset"},
         on_pod("/app/parts"),
     ),
+    "addresses in a chain": (file("simplecache::s3://bucket/a.csv"), UNKNOWN),
     # remote files
     "S3": (file("s3://bucket/a.csv"), SHARED),
     "S3 in capitals": (file("S3://bucket/a.csv"), SHARED),
@@ -129,6 +129,8 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
         },
         on_pod("/app/a.parquet"),
     ),
+    "ibis duckdb by MotherDuck": (ibis(backend="duckdb", database="md:flights"), SHARED),
+    "ibis engine of the process": (ibis(backend="polars"), MEMORY),
     "BigQuery": ({"type": "pandas.GBQTableDataset", "dataset": "d", "table_name": "t"}, SHARED),
     "Snowflake": ({"type": "snowflake.SnowparkTableDataset", "table_name": "t"}, SHARED),
     "Databricks table": ({"type": "databricks.ManagedTableDataset", "table": "t"}, SHARED),

@@ -13,7 +13,13 @@ from kedro_k8s_airflow.project import Node
 from kedro_k8s_airflow.rules import BUILT_IN, Rules, combined, kind, rules
 
 FILE = "conf/base/k8s_airflow.yml"
-UNSET = {"retries": 1, "retry_delay": timedelta(minutes=5), "priority_weight": 1, "terminationGracePeriodSeconds": 30}
+UNSET = {
+    "image": "own",
+    "retries": 1,
+    "retry_delay": timedelta(minutes=5),
+    "priority_weight": 1,
+    "terminationGracePeriodSeconds": 30,
+}
 NODES = {
     "load": Node("load", None, frozenset({"io"}), ("raw",), ("table@spark",), ()),
     "fit": Node("EWR.fit", "EWR", frozenset({"heavy", "gpu"}), ("table@pandas", "params:size"), ("EWR.model",), ()),
@@ -178,6 +184,13 @@ def together(*settings: dict[str, Any]) -> dict[str, Any]:
         ({"priority_weight": 5}, {"priority_weight": -1}, {"priority_weight": 5}),
         ({"execution_timeout": timedelta(1)}, {"execution_timeout": timedelta(2)}, {"execution_timeout": timedelta(2)}),
         ({"pool": "a"}, {}, {"pool": "a"}),
+        ({"image": "project"}, {}, {"image": "project"}),
+        ({"deferrable": True}, {"deferrable": False}, {"deferrable": False}),  # a rule wins over what is built in
+        (
+            {"operator": {"startup_timeout_seconds": 900}},
+            {"operator": {"startup_timeout_seconds": 60}},
+            {"operator": {"startup_timeout_seconds": 900}},
+        ),
         ({"pool": "a"}, {"pool": "a"}, {"pool": "a"}),
         ({"nodeSelector": {"a": "1"}}, {"nodeSelector": {"b": "2"}}, {"nodeSelector": {"a": "1", "b": "2"}}),
         ({"labels": {"a": "1"}}, {}, {"labels": {"a": "1"}}),
@@ -226,7 +239,6 @@ def _unordered(value: Any) -> Any:
         ({"pool": "a"}, {"pool": "b"}, "pool"),
         ({"nodeSelector": {"zone": "a"}}, {"nodeSelector": {"zone": "b"}}, "nodeSelector.zone"),
         ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, "'A'"),
-        ({"deferrable": True}, {"deferrable": False}, "deferrable"),
     ],
     ids=str,
 )

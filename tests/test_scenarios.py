@@ -105,6 +105,7 @@ def test_the_plan_groups_and_orders_the_nodes_as_expected(scenario: Scenario, bu
     expect = scenario.expect
     assert isinstance(expect, Works)
     report = built(scenario)
+    assert report["error"] == ""
     *_, plan = report["plans"].values()  # of several DAGs the last one, the largest by convention
     task_of = {plain(node): task["id"] for task in plan["tasks"] for node in task["nodes"]}
     after = {task["id"]: set(task["after"]) for task in plan["tasks"]}
@@ -126,7 +127,9 @@ def test_the_plan_groups_and_orders_the_nodes_as_expected(scenario: Scenario, bu
 def test_the_plan_runs_every_node_once_and_after_all_that_kedro_says_it_needs(
     scenario: Scenario, built: Callable[..., Any]
 ) -> None:
-    for plan in built(scenario)["plans"].values():
+    plans = built(scenario)["plans"]
+    assert plans
+    for plan in plans.values():
         kedro = plan["kedro"]
         nodes = [node for task in plan["tasks"] for node in task["nodes"]]
         assert sorted(nodes) == sorted(kedro)

@@ -181,13 +181,10 @@ def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str,
     for name in shared:
         if name not in own and name not in fixed:
             different[name] = without.get(name)
-    base_env, task_env = plan.base.get("env") or [], task.settings.get("env") or []
-    if task_env != base_env:
-        different["env_vars"] = (
-            Splice("ENV_VARS", tuple(task_env[len(base_env) :]))
-            if task_env[: len(base_env)] == base_env
-            else pods.environment(plan, task.settings)
-        )
+    if (plan.base.get("env") or []) != (task.settings.get("env") or []):
+        base, whole = pods.environment(plan, plan.base), pods.environment(plan, task.settings)
+        shares = whole[: len(base)] == base
+        different["env_vars"] = Splice("ENV_VARS", tuple(whole[len(base) :])) if shares else whole
     return different
 
 

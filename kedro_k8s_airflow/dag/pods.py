@@ -57,7 +57,10 @@ def verbatim(text: str) -> str:
 def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Environment variables: ours, the run's parameters, the user's."""
     fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
-    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in fixed.items()]
+    own = {variable["name"] for variable in settings.get("env") or []}
+    variables: list[dict[str, Any]] = [
+        {"name": name, "value": value} for name, value in fixed.items() if name not in own
+    ]
     if plan.params or plan.runtime_params:
         variables.append({"name": PARAMS_VARIABLE, "value": Raw("RUN_PARAMS")})
     return [*variables, *(settings.get("env") or [])]

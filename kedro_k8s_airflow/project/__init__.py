@@ -58,6 +58,7 @@ class Project:
         settings: the raw content of the settings file, or None when there is none.
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, when it was asked for and there is one.
         findings: what was noticed while reading.
+        hooked: whether hooks of the project's own may add to catalog and parameters.
     """
 
     path: Path
@@ -75,6 +76,12 @@ class Project:
     catalog: Catalog
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
+    hooked: bool = False
+
+    @property
+    def code(self) -> str:
+        """The folder of the project's own code, relative to the project: the package when there is no source folder."""
+        return self.package if self.source == "." else self.source
 
 
 def read(
@@ -100,6 +107,7 @@ def read(
         hooks = tuple(settings.HOOKS)
     except Exception as exc:
         raise refuse("project", f"{metadata.package_name}.settings", f"cannot be used: {said(exc)}.") from exc
+    hook_findings = tuple(_hook_findings(hooks))
     pipelines, findings = registry.load(metadata.package_name, path)
     source, conf_path, given = configuration.source(path, conf_default, conf_source)
     base_env = loader_args.get("base_env") or "base"
@@ -123,7 +131,8 @@ def read(
         settings=configuration.read(loader, SETTINGS_NAME, files, path) or None,
         catalog=catalogs.read(loader),
         kedro_airflow=configuration.read(loader, "airflow") if kedro_airflow else None,
-        findings=(*_hook_findings(hooks), *findings),
+        findings=(*hook_findings, *findings),
+        hooked=bool(hook_findings),
     )
 
 

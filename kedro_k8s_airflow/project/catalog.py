@@ -83,7 +83,12 @@ def read(loader: AbstractConfigLoader) -> Catalog:
 
 def _strip_credentials(entry: dict[str, Any]) -> bool:
     """Take every `credentials` key out of an entry, at any depth; whether there was one."""
-    had = entry.pop("credentials", None) is not None
+    credentials = entry.pop("credentials", None)
+    if isinstance(credentials, dict) and isinstance(credentials.get("con"), str):
+        # Of a database's URL only what says where the data is; files have no secrets, servers keep theirs.
+        dialect, _, place = credentials["con"].partition("://")
+        entry.setdefault("con", f"{dialect}://{place if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
+    had = credentials is not None
     for value in entry.values():
         if isinstance(value, dict):
             had |= _strip_credentials(value)

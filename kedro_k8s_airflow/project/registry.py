@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from kedro.pipeline import Pipeline
 
+    from kedro_k8s_airflow.project import Node
+
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _SWALLOWED = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
 
@@ -69,6 +71,32 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
         name, kind = next(iter(wrong.items()))
         raise refuse("registry", f"{package}.pipeline_registry", f"pipeline {name!r} is a {kind}, not a Pipeline.")
     return registry, findings
+
+
+def why_not_alone(name: str, nodes: Sequence[Node]) -> str | None:
+    """Why Kedro, which loads only the pipeline it is to run, would not find the same nodes; None when it would.
+
+    `find_pipelines()` leaves out what was not requested, so a pipeline put together from its result comes out different
+    (kedro 1.5 to 1.7, `KedroServiceSession.run` and `KedroSession.run`).
+    """
+    from kedro.framework.project import pipelines
+
+    pipelines.set_requested([name])
+    try:
+        with _overheard(), contextlib.redirect_stdout(sys.stderr):
+            alone = dict(pipelines).get(name)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's own code may raise anything
+        return said(exc)
+    finally:
+        pipelines.set_requested(None)
+    if alone is None:
+        return "it is not registered then"
+    found = {(node.name, tuple(node.inputs), tuple(node.outputs), node.namespace) for node in alone.nodes}
+    return (
+        None
+        if found == {(node.name, node.inputs, node.outputs, node.namespace) for node in nodes}
+        else "it has other nodes then"
+    )
 
 
 class _Stdout(io.TextIOBase):

@@ -404,7 +404,19 @@ _SECRETS = (
     ),
     Scenario(
         name="credentials-hidden-url",
-        shows="a database URL that only the credentials hold",
+        shows="a database URL that only conf/local holds",
+        pipelines=default(*chain("a", "b")),
+        catalog={
+            **pickled("raw", "b_out"),
+            "a_out": {"type": "pandas.SQLTableDataset", "table_name": "t", "credentials": "db"},
+        },
+        files={"{conf}/local/credentials.yml": f"db: {{con: 'postgresql://u:{_CANARY}@h/d'}}\n"},
+        canary=_CANARY,
+        expect=Refused(code="data-unknown", mentions=("a_out", "data.reach")),
+    ),
+    Scenario(
+        name="credentials-inline-url",
+        shows="a database URL in the credentials of the entry itself",
         pipelines=default(*chain("a", "b")),
         catalog={
             **pickled("raw", "b_out"),
@@ -415,7 +427,21 @@ _SECRETS = (
             },
         },
         canary=_CANARY,
-        expect=Refused(code="data-unknown", mentions=("a_out", "data.reach")),
+        expect=Works(together=(), before=(("a", "b"),)),
+    ),
+    Scenario(
+        name="credentials-inline-file",
+        shows="a database file in the credentials of the entry itself",
+        pipelines=default(*chain("a", "b")),
+        catalog={
+            **pickled("raw", "b_out"),
+            "a_out": {
+                "type": "pandas.SQLTableDataset",
+                "table_name": "t",
+                "credentials": {"con": "sqlite:///db/x.db"},
+            },
+        },
+        expect=Works(together=groups("a b"), says=("data-pod",)),
     ),
     Scenario(
         name="credentials-in-url",

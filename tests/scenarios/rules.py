@@ -503,6 +503,13 @@ _WRONG = (
         "2026-02-30",
     ),
     _refused(
+        "end-before-start",
+        "a DAG that ends before it starts",
+        "dag: {start_date: 2026-03-01, end_date: 2026-02-01}\n",
+        "schedule",
+        "2026-02-01",
+    ),
+    _refused(
         "duration-wrong",
         "a duration without unit",
         "tasks: {x: {execution_timeout: 90}}\n",
