@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import NAMESPACE, kubectl
+from tests.cluster.conftest import NAMESPACE, ROOT, kubectl, run
+from tests.conftest import interpreter
+from tests.scenarios import WORKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.cluster.conftest import Cluster
+    from tests.scenarios import Scenario
 
 pytestmark = pytest.mark.cluster
 TASK = "clean_airports"
@@ -24,6 +30,42 @@ def test_the_api_server_accepts_every_pod(pods: dict[str, dict[str, Any]]) -> No
     )
     accepted = answer.get("items", [answer])
     assert len(accepted) == len(pods) >= 10
+
+
+def test_the_api_server_accepts_every_pod_of_every_scenario(
+    built: Callable[[Scenario], dict[str, Any]], tmp_path: Path
+) -> None:
+    files = [file for scenario in WORKING for file in built(scenario)["dags"].values()]
+    report = tmp_path / "report.json"
+    run(
+        [
+            interpreter("KKA_PYTHON_AIRFLOW_3"),
+            ROOT / "tests" / "airflow" / "probe.py",
+            *files,
+            "--out",
+            report,
+            "--jobs",
+            "2",
+        ]
+    )
+    found = [
+        task["rendered_pod"]
+        for entry in json.loads(report.read_text())["files"].values()
+        for dag in entry["dags"].values()
+        for task in dag["tasks"].values()
+    ]
+    assert len(found) > len(files) > 90
+    items = [_without_references(pod) for pod in {json.dumps(pod): pod for pod in found}.values()]
+    for start in range(0, len(items), 100):
+        listed = {"apiVersion": "v1", "kind": "List", "items": items[start : start + 100]}
+        kubectl("apply", "--dry-run=server", "--output", "name", "--filename", "-", stdin=json.dumps(listed))
+
+
+def _without_references(pod: dict[str, Any]) -> dict[str, Any]:
+    """The pod without names of things that admission looks up, which no test cluster has."""
+    absent = ("priorityClassName", "runtimeClassName", "serviceAccountName", "serviceAccount", "imagePullSecrets")
+    spec = {key: value for key, value in pod["spec"].items() if key not in absent}
+    return {**pod, "metadata": {**pod["metadata"], "namespace": NAMESPACE}, "spec": spec}
 
 
 def test_a_pod_runs_its_nodes_and_leaves_their_data_on_the_claim(
