@@ -55,6 +55,7 @@ _AGREE_NOT = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
 # Maps and lists that a pod can hold together, as long as no entry contradicts another.
 _UNITED = frozenset(
     {
+        "operator",
         "env",
         "envFrom",
         "labels",

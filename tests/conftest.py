@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # The same examples in every run, and no time limit for one: a test that passes today passes tomorrow.
-hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=200, database=None)
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=120, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 

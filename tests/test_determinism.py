@@ -23,25 +23,17 @@ DEMO = "demo-project"
 # One for each part of an emitted file: names, groups, parameters, settings, volumes, several DAGs.
 SCENARIOS = (
     "quotes",
-    "emoji",
     "one-slug",
     "unnamed",
     "odd-namespaces",
-    "all-pipelines",
     "env-overlay",
     "dags",
     "rules-everything",
     "rules-differ",
-    "dag-everything",
-    "params-offered",
     "params-both",
-    "credentials",
     "pod-between",
     "memory-two-detours",
-    "named-group-unconnected",
-    "by-namespace-declined",
     "shared-subpipeline",
-    "wide",
 )
 
 

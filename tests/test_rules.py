@@ -184,7 +184,6 @@ def together(*settings: dict[str, Any]) -> dict[str, Any]:
         ({"priority_weight": 5}, {"priority_weight": -1}, {"priority_weight": 5}),
         ({"execution_timeout": timedelta(1)}, {"execution_timeout": timedelta(2)}, {"execution_timeout": timedelta(2)}),
         ({"pool": "a"}, {}, {"pool": "a"}),
-        ({"image": "project"}, {}, {"image": "project"}),
         ({"deferrable": True}, {"deferrable": False}, {"deferrable": False}),  # a rule wins over what is built in
         (
             {"operator": {"startup_timeout_seconds": 900}},
