@@ -84,6 +84,10 @@ format: .venvs/kedro/.made ## Format the code, and mend what ruff can mend safel
 bench: .venvs/kedro/.made .venvs/airflow-3/.made ## Run the benchmarks and print their tables
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+.PHONY: comparison
+comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
+	$(BIN)/python -m tests.comparison.compare
+
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
 	rm -rf dist

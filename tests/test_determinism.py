@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Bytes = dict[str, dict[str, bytes | None]]
 
 DEMO = "demo-project"
+WITHOUT_DEMO = find_spec("sklearn") is None or find_spec("matplotlib") is None
 # One for each part of an emitted file: names, groups, parameters, settings, volumes, several DAGs.
 SCENARIOS = (
     "quotes",
@@ -40,7 +42,7 @@ SCENARIOS = (
 def written(forge: Forge, folder: Path, *, below: str = "", demo: bool = True) -> Bytes:
     """What `create` writes for each project, made in `folder` and called from its folder `below`."""
     found = {}
-    for name in (*SCENARIOS, *([DEMO] if demo else [])):
+    for name in (*SCENARIOS, *([DEMO] if demo and not WITHOUT_DEMO else [])):
         project = folder / name
         if name == DEMO:
             leave = shutil.ignore_patterns("data", "dags", ".venv", "__pycache__", ".*_cache", ".k8s-airflow")
@@ -69,6 +71,11 @@ def another(folder: Path, python: Path | None = None, **env: str) -> Iterator[Fo
 @pytest.fixture(scope="module")
 def reference(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Bytes:
     return written(forge, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.mark.skipif(WITHOUT_DEMO, reason="the demo's libraries are not in this environment; the scenarios are compared")
+def test_the_demo_is_compared_too(reference: Bytes) -> None:
+    assert DEMO in reference
 
 
 @pytest.mark.parametrize("seed", range(5))

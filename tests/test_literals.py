@@ -111,9 +111,12 @@ LAID_OUT = st.recursive(
 @given(st.lists(LAID_OUT, min_size=20, max_size=40))
 @settings(max_examples=20)
 def test_ruffs_formatter_leaves_a_written_value_alone(values: list[Any]) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.is_file():
+        pytest.skip("ruff is not in this environment")
     name = "a_name"
     text = "".join(f"{name} = {literals.source(value, used=len(name) + 3)}\n" for value in values)
-    done = run([Path(sys.executable).with_name("ruff"), "format", "--isolated", "--diff", "-"], input=text)
+    done = run([ruff, "format", "--isolated", "--diff", "-"], input=text)
     assert done.returncode == 0, done.stdout
 
 

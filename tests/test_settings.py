@@ -62,6 +62,11 @@ def bare(annotation: Any) -> Any:
     return annotation
 
 
+def is_model(kind: Any) -> bool:
+    # In Python 3.10 `dict[str, int]` passes for a type.
+    return get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def keys(model: type[BaseModel], above: Path_ = ()) -> Iterator[Key]:
     """Every key of a model, at any depth; `x` stands for a name of the user's, `0` for a place in a list."""
     for name, field in model.model_fields.items():
@@ -74,7 +79,7 @@ def below(annotation: Any, path: Path_) -> Iterator[Key]:
     kind = bare(annotation)
     if fields.Names in (annotation, *get_args(annotation)):
         return  # judged as a whole
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
+    if is_model(kind):
         yield from keys(kind, path)
     elif get_origin(kind) in (dict, list, tuple):
         inside = get_args(kind)[1] if get_origin(kind) is dict else get_args(kind)[0]
@@ -91,7 +96,7 @@ NAMED = tuple(key for key in KEYS if key.named)
 def wrong(annotation: Any) -> Any:
     """A value that cannot be right for its type: a text where a map belongs, a map everywhere else."""
     kind = bare(annotation)
-    mapping = get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, BaseModel))
+    mapping = get_origin(kind) is dict or is_model(kind)
     return "wrong" if mapping else {"wrong": "type"}
 
 

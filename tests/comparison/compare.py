@@ -348,8 +348,8 @@ kedro-airflow runs nodes inside the Airflow worker, where tasks may well share a
 user unless `--group-by memory` asks otherwise; it also filters by tags and takes templates, which was not tested. Nothing
 was run: a DAG that loads with the right order can still fail. For kedro-airflow an empty module stood in for Kedro when its
 files were loaded, because nothing of it is called then. With `--group-by memory` kedro-airflow makes every dataset of the
-catalog, so some of its tracebacks (a library or class that is not installed here, `s3fs` among them) would not occur on a
-machine that has everything.
+catalog: {libraries} of its {crashed} tracebacks come from a library or class that is not installed here (`s3fs`, SQLAlchemy
+and a class that nobody has among them), and most of those would not occur on a machine that has everything.
 
 To make this page again: `make comparison`.
 """
@@ -360,6 +360,12 @@ def page(rows: list[tuple[Scenario, dict[str, Verdict]]], report: dict[str, Any]
     can = [(scenario, found) for scenario, found in rows if isinstance(scenario.expect, Works)]
     cannot = [(scenario, found) for scenario, found in rows if not isinstance(scenario.expect, Works)]
     tools = (OURS, *THEIRS)
+    crashed = [
+        found["kedro-airflow -g memory"].short
+        for _, found in rows
+        if found["kedro-airflow -g memory"].kind == "crashed"
+    ]
+    libraries = [said for said in crashed if re.search("Hint: If you are trying to use|Failed to instantiate", said)]
     versions = f"kedro-k8s-airflow {version('kedro-k8s-airflow')} and kedro-airflow {version('kedro-airflow')}"
     lines = [
         "# Comparison with kedro-airflow",
@@ -388,7 +394,7 @@ def page(rows: list[tuple[Scenario, dict[str, Verdict]]], report: dict[str, Any]
             for scenario, found in rows
         ),
         "",
-        MADE,
+        MADE.format(libraries=len(libraries), crashed=len(crashed)),
     ]
     return "\n".join(lines)
 
