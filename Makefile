@@ -86,7 +86,7 @@ bench: .venvs/kedro/.made .venvs/airflow-3/.made ## Run the benchmarks and print
 
 .PHONY: comparison
 comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
-	$(BIN)/python -m tests.comparison.compare
+	$(BIN)/python tests/comparison/compare.py
 
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
