@@ -232,11 +232,14 @@ def test_what_lies_between_fused_nodes_comes_along_and_nothing_else(case: Case) 
 
 @given(cases())
 def test_a_pod_of_several_kinds_is_one_that_had_to_be(case: Case) -> None:
+    """Or, by chain, a line of such pods of the same kinds: they agree about everything that can be contradicted."""
     had_to_be = finest(case.graph, forced(case.graph))
     kinds: Sequence[object] = case.wishes.kinds or [None] * len(case.nodes)
     for block in blocks(grouped(case)):
-        if len({kinds[index] for index in block}) > 1:
-            assert block in had_to_be
+        found = {kinds[index] for index in block}
+        if len(found) > 1 and block not in had_to_be:
+            assert case.wishes.group_by == "chain"
+            assert all({kinds[index] for index in part} == found for part in had_to_be if part <= block)
 
 
 @given(cases())
