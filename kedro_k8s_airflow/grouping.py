@@ -303,16 +303,17 @@ def _result(graph: Graph, sets: _Sets, wishes: Wishes, declined: tuple[str, ...]
     asked = {frozenset(nodes): name for name, nodes in wishes.named.items()}
     groups = {
         root: Group(
-            _inner_order(graph, found), tuple(merges[root]), asked.get(frozenset(found)) if len(found) > 1 else None
+            _inner_order(graph, found),
+            tuple(merges[root]),
+            asked.get(frozenset(found)) if asked and len(found) > 1 else None,
         )
         for root, found in members.items()
     }
-    order = _topological(
-        _quotient(graph, sets.find), {root: graph.nodes[found.members[0]].name for root, found in groups.items()}
-    )
+    edges = _quotient(graph, sets.find)
+    order = _topological(edges, {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
     position = {root: place for place, root in enumerate(order)}
     after: list[set[int]] = [set() for _ in order]
-    for root, successors in _quotient(graph, sets.find).items():
+    for root, successors in edges.items():
         for successor in successors:
             after[position[successor]].add(position[root])
     return Grouping(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from kedro_k8s_airflow import config, secrets
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
@@ -172,14 +172,15 @@ def _known_keys(path: Sequence[str]) -> list[str]:
         if found is None:
             return []
         model = found
-        inside_mapping = str(field.annotation).removeprefix("typing.").startswith("dict")
+        inside_mapping = get_origin(field.annotation) is dict
     return sorted(model.model_fields)
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
     from pydantic import BaseModel
 
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    # On Python 3.10 dict[str, X] is an instance of type, too.
+    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in reversed(getattr(annotation, "__args__", ())):
         found = _model_of(argument)

@@ -51,13 +51,14 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     }
     blocks, named = calls.blocks(plan, shared)
     dag, tasks = _dag(plan), [calls.call(plan, task, blocks[place], common) for place, task in enumerate(plan.tasks)]
+    distinct = {id(block): block for block in blocks if isinstance(block, dict)}.values()
     text = templates.fill(
         "dag.py.j2",
         marker=f"{MARKER} {__version__}; do not edit.",
         origin=origin(plan),
         command=command,
         docstring=_docstring(plan),
-        stdlib=_standard_library(plan, (dag, settings, *named.values(), *tasks)),
+        stdlib=_standard_library(plan, (dag, settings, *named.values(), *distinct)),
         imports=_imports(plan),
         constants=constants,
         annotations="ANNOTATIONS" in constants,
