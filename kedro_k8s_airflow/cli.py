@@ -28,20 +28,15 @@ def k8s_airflow() -> None:
 
 def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that reads the project."""
-    for option in reversed(
-        (
-            click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with."),
-            click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."),
-            click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod."),
-        )
-    ):
-        command = option(command)
-    return command
+    conf_source = click.option(
+        "--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."
+    )
+    env = click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with.")
+    return env(conf_source(command))
 
 
 @k8s_airflow.command()
-@click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment to read the catalog of.")
-@click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration.")
+@_project_options
 @click.pass_obj
 def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None) -> None:
     """Write a first k8s_airflow.yml that fits this project."""
@@ -67,6 +62,7 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
 )
 @click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
 @_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
 @click.option(
     "--output",
     "-o",

@@ -275,7 +275,7 @@ def parse(raw: dict[str, Any]) -> Settings:
     """The settings a mapping spells.
 
     Raises:
-        pydantic.ValidationError: see `settings.describe` for the words a user gets.
+        pydantic.ValidationError: see `settings.check` for the words a user gets.
     """
     # A key whose content was commented out is null in YAML and means: nothing said.
     return Settings.model_validate({key: value for key, value in raw.items() if value is not None})

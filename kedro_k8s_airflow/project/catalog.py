@@ -25,13 +25,7 @@ class Catalog:
     """The project's catalog as configuration, without credentials; no dataset is ever made."""
 
     config: Mapping[str, Mapping[str, Any]]
-    had_credentials: frozenset[str] = frozenset()
     _resolver: Any = field(default=None, repr=False, compare=False)
-
-    def entry(self, dataset: str) -> Mapping[str, Any] | None:
-        """The resolved entry of a dataset, or None when the catalog has none and Kedro would keep it in memory."""
-        found = self.entries([dataset]).get(dataset)
-        return None if found is None else found
 
     def entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """Resolved entries of those datasets that the catalog knows, dataset factories applied by Kedro's own resolver.
@@ -72,27 +66,26 @@ def read(loader: AbstractConfigLoader) -> Catalog:
             "is not a dataset.",
             "Kedro ignores top-level keys that begin with an underscore.",
         )
-    had_credentials = frozenset(name for name, entry in config.items() if _strip_credentials(entry))
+    for entry in config.values():
+        _strip_credentials(entry)
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
         raise refuse("catalog", "catalog", f"cannot be resolved: {said(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
-    return Catalog(explicit, had_credentials, resolver)
+    return Catalog(explicit, resolver)
 
 
-def _strip_credentials(entry: dict[str, Any]) -> bool:
-    """Take every `credentials` key out of an entry, at any depth; whether there was one."""
+def _strip_credentials(entry: dict[str, Any]) -> None:
+    """Take every `credentials` key out of an entry, at any depth."""
     credentials = entry.pop("credentials", None)
     if isinstance(credentials, dict) and isinstance(credentials.get("con"), str):
         # Of a database's URL only what says where the data is; files have no secrets, servers keep theirs.
         dialect, _, place = credentials["con"].partition("://")
         entry.setdefault("con", f"{dialect}://{place if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
-    had = credentials is not None
     for value in entry.values():
         if isinstance(value, dict):
-            had |= _strip_credentials(value)
-    return had
+            _strip_credentials(value)
 
 
 @contextlib.contextmanager
