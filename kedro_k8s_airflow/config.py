@@ -63,6 +63,13 @@ class Scratch(Model):
     sizeLimit: Quantity = Field(default="2Gi", description="Size of each, bytes; beyond it the pod is evicted.")
 
 
+class Store(Model):
+    """Where datasets in memory are kept while they go from task to task."""
+
+    path: Text | None = Field(default=None, description="Folder on a volume, or a URL such as s3://bucket/folder.")
+    keep: Duration = Field(default=timedelta(days=7), description="What failed runs leave there is removed afterwards.")
+
+
 class Data(Model):
     """How data gets from task to task."""
 
@@ -73,6 +80,10 @@ class Data(Model):
     pod_local: Literal["fuse", "refuse"] = Field(
         default="fuse", description="Nodes that hand each other files of the pod's disk."
     )
+    memory: Literal["fuse", "store"] = Field(
+        default="fuse", description="Nodes that hand each other data in memory: one pod, or a pickle in the store."
+    )
+    store: Store = Field(default=Store(), description="The store of `memory: store`.")
     discard: tuple[Text, ...] = Field(
         default=(), strict=False, description="Datasets (globs) that may be lost with the pod."
     )
@@ -80,6 +91,14 @@ class Data(Model):
         default=(), strict=False, description="Local paths (globs) that the image carries."
     )
     scratch: Scratch = Field(default=Scratch(), description="Writable folders of the pod.")
+
+    @model_validator(mode="after")
+    def _store_said(self) -> Data:
+        if self.memory == "store" and self.store.path is None:
+            raise ValueError(
+                "`memory: store` needs store.path: a folder on a volume, or a URL such as s3://bucket/folder"
+            )
+        return self
 
 
 class Notifier(Model):
@@ -122,6 +141,12 @@ class DagSettings(Model):
     on_success: Notifier | None = Field(default=None, description="Sent when a run succeeded.")
     params: tuple[Text, ...] = Field(
         default=(), strict=False, description="Kedro parameters offered in Airflow's trigger form."
+    )
+    macros: dict[Text, Text] = Field(
+        default_factory=dict, description="Kedro parameters from the run: run_date, or one Airflow expression in {{ }}."
+    )
+    narrow_pipeline: bool = Field(
+        default=True, description="Let a pod load a smaller registered pipeline that holds the same nodes."
     )
 
     @field_validator("doc_md")
@@ -179,6 +204,9 @@ class TaskSettings(Model):
     securityContext: ContainerSecurityContext | None = None
     volumes: list[PodVolume] | None = None
     volumeMounts: list[VolumeMount] | None = None
+    runner: Literal["SequentialRunner", "ThreadRunner", "ParallelRunner", "kedro"] | None = Field(
+        default=None, description="Kedro's runner in the pod; `kedro`: plain `kedro run`, without our program."
+    )
     labels: dict[str, str | None] | None = None
     annotations: dict[str, str | None] | None = None
     # Airflow
@@ -215,6 +243,9 @@ class TaskSettings(Model):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice} is there twice")
+        ours = next((name for name in names if name.startswith("KEDRO_K8S_AIRFLOW_")), None)
+        if ours is not None:
+            raise ValueError(f"{ours} is set by the DAG")
         return value
 
     @field_validator("operator")

@@ -6,10 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, image, project, selection, settings, tasks
+from kedro_k8s_airflow import dag, files, image, narrowing, project, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
-from kedro_k8s_airflow.findings import Refused, error, warning
-from kedro_k8s_airflow.project import registry
+from kedro_k8s_airflow.findings import Refused, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.plan import Plan
-    from kedro_k8s_airflow.project import Project
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def create(
         else settings.NAME
     )
     plans = tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
-    _loadable(read, plans)
+    plans = narrowing.narrowed(read, plans)
     root = read.path / folder
     outputs = [
         files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
@@ -88,23 +86,6 @@ def create(
         *stale,
     )
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
-
-
-def _loadable(read: Project, plans: Sequence[Plan]) -> None:
-    """Nothing, when pods can load every pipeline by itself.
-
-    Raises:
-        Refused: naming those that Kedro finds only when it loads all.
-    """
-    errors = []
-    for name in sorted({plan.pipeline for plan in plans} - {selection.DEFAULT}):
-        why = registry.why_not_alone(name, read.pipelines[name])
-        if why is not None:
-            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {why}."
-            mend = "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
-            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, mend))
-    if errors:
-        raise Refused(errors)
 
 
 def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:

@@ -82,12 +82,14 @@ class Wishes:
 
     Attributes:
         group_by: `none` forbids every merge, `memory` allows the forced ones alone.
+        store: data in memory may go from pod to pod, and forces nothing.
         pod_local: `refuse` makes it an error when nodes hand each other files of the pod's disk.
         named: nodes by group name.
         kinds: for each node a value that nodes must share to be fused by choice (image, operator, ...).
     """
 
     group_by: Literal["none", "memory", "namespace", "chain"] = "memory"
+    store: bool = False
     pod_local: Literal["fuse", "refuse"] = "fuse"
     named: Mapping[str, Sequence[int]] = field(default_factory=dict)
     kinds: Sequence[Hashable] = ()
@@ -125,7 +127,7 @@ def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]
     Returns:
         The grouping, or None when a finding is an error; and the findings.
     """
-    forced = list(_forced(graph))
+    forced = list(_forced(graph, store=wishes.store))
     findings = list(_forbidden(graph, forced, wishes))
     if findings:
         return None, findings
@@ -149,8 +151,10 @@ def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]
     return _result(graph, sets, wishes, tuple(sorted(set(declined)))), []
 
 
-def _forced(graph: Graph) -> Iterable[Merge]:
+def _forced(graph: Graph, *, store: bool) -> Iterable[Merge]:
     for name, dataset in graph.datasets.items():
+        if dataset.reach.kind == "memory" and store:
+            continue
         if dataset.producer is not None and dataset.reach.kind in ("memory", "pod"):
             for reader in dataset.consumers:
                 if reader != dataset.producer:
@@ -171,7 +175,7 @@ def _forbidden(graph: Graph, forced: Sequence[Merge], wishes: Wishes) -> Iterabl
         path = graph.datasets[dataset].reach.path
         if rule == "memory":
             why = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
-            mend = "Give it a catalog entry on a volume or in an object store, or allow fusion (group_by: memory)."
+            mend = "Give it a catalog entry on a volume or in an object store, allow fusion (group_by: memory), or store it (data.memory: store)."
         elif rule == "pod":
             why = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
             mend = "Cover the path by a volume (data.volumes) or use a remote path."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import secrets
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 
 _LIMIT = 100_000
+_EXPRESSION = re.compile(r"\s*\{\{(?!%)(.+)\}\}\s*\Z", re.DOTALL)
+# Runs have a logical date, or (Airflow 3, triggered by hand or by an asset) only the moment they may run after.
+_MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
 
 
 def names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -54,6 +58,59 @@ def offered(
     if overlap:
         why = f"{overlap[1]!r} is part of {overlap[0]!r}."
         errors.append(error("param-twice", f"{file}: dag.params", why, "Offer one of them."))
+    return found
+
+
+def macros(
+    known: Mapping[str, Any],
+    project: Project,
+    dag: DagSettings,
+    file: str,
+    others: Mapping[str, Any],
+    errors: list[Finding],
+) -> dict[str, str]:
+    """Expressions of Airflow's templates for the parameters that the run decides; what is wrong goes to `errors`.
+
+    Args:
+        known: every name that `params:` can load.
+        project: as it was read.
+        dag: settings of the DAG.
+        file: the settings file, for messages.
+        others: parameters given in another way, by dotted name.
+        errors: gets what is wrong.
+    """
+    import jinja2
+
+    found: dict[str, str] = {}
+    for name, text in dag.macros.items():
+        where = f"{file}: dag.macros.{name}"
+        if name not in known and not project.hooked:
+            mend = "Add it to parameters.yml; its value there is what `kedro run` uses."
+            errors.append(error("param-unknown", where, f"the project has no parameter {name!r}.", mend))
+        elif name in known and not _reachable(name, project.parameters):
+            why = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+            errors.append(error("param-dotted", where, why, "Spell it as nested keys in the parameters file."))
+        elif overlap := next(
+            (other for other in others if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")),
+            None,
+        ):
+            why = f"{name!r} and {overlap!r}, which is given by dag.params or --params, are one."
+            errors.append(error("param-twice", where, why, "Give it in one way."))
+        elif text in _MACROS:
+            found[name] = _MACROS[text]
+        else:
+            expression = _EXPRESSION.match(text)
+            try:
+                if expression is None or "}}" in expression[1] or "{{" in expression[1]:
+                    raise jinja2.TemplateSyntaxError("it is no single expression", 1)
+                jinja2.Environment(autoescape=False).parse(text)  # noqa: S701  Python is not HTML
+            except jinja2.TemplateSyntaxError as exc:
+                mend = (
+                    f"Write {', '.join(_MACROS)} or one expression of Airflow's templates, such as '{{{{ run_id }}}}'."
+                )
+                errors.append(error("macro", where, f"{text!r} cannot be used: {exc.message}.", mend))
+            else:
+                found[name] = expression[1].strip()
     return found
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.reach import Reach
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,16 @@ class Task:
 
     Attributes:
         id: legal in Airflow and unique in the DAG.
-        nodes: names of the Kedro nodes, in an order they can run in.
+        nodes: names of the Kedro nodes, in an order they can run in; none for the task that clears the store.
         after: ids of the tasks it waits for, sorted.
         group: id of the task group it is shown in, or None.
         label: the task as a Kubernetes label value.
         pipeline: registered pipeline the pod loads.
+        whole: why the pod loads the DAG's whole pipeline, when no smaller one is proven to do.
+        memory: datasets that its pod keeps in memory, sorted.
+        stored: datasets in memory that it hands to other tasks or gets from them, sorted.
+        versions: versioned datasets that it loads and other tasks save, sorted, as its nodes name them.
+        flags: further arguments of the pod's program.
         image: full reference.
         settings: resolved keys of the settings file that are set for it.
         rules: names of the rules with a `match` behind them, in file order.
@@ -65,6 +70,11 @@ class Task:
     rules: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    whole: str | None = None
+    memory: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 def deadline(settings: Mapping[str, Any]) -> int | None:
@@ -95,6 +105,24 @@ class Mount:
     read_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where datasets in memory are kept while they go from task to task: a path in the pod or a URL; seconds that leftovers stay."""
+
+    url: str
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInput:
+    """A dataset that no node makes and that lies on a volume: its path in the pod and, relative to the project, on this machine."""
+
+    dataset: str
+    path: str
+    mount: str
+    here: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """One DAG.
@@ -113,7 +141,9 @@ class Plan:
         base: settings of a node that no rule with a `match` speaks of.
         base_image: image of such a node.
         params: Kedro parameters of Airflow's trigger form, with their defaults.
+        macros: Kedro parameters that the run decides, as dotted names -> an expression of Airflow's templates.
         runtime_params: Kedro's runtime parameters of every pod, as dotted names.
+        store: what holds datasets in memory between tasks, when any are.
         groups: task group id -> namespace it shows.
         tasks: in topological order.
         crossings: what goes from task to task.
@@ -144,6 +174,9 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     declined: tuple[str, ...] = ()
     in_image: tuple[str, ...] = field(default=())
+    macros: Mapping[str, str] = field(default_factory=dict)
+    store: Store | None = None
+    local_inputs: tuple[LocalInput, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

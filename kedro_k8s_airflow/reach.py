@@ -46,14 +46,22 @@ _ENGINES = frozenset({"polars", "datafusion"})
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a dataset reaches; `path` is the absolute path in the pod of local data, else None."""
+    """How far a dataset reaches.
+
+    Attributes:
+        path: the absolute path in the pod of local data, else None.
+        versioned: whether the catalog says so.
+        plain: whether Kedro's own memory holds it: no entry, or a MemoryDataset.
+    """
 
     kind: Kind
     path: str | None = None
     versioned: bool = False
+    plain: bool = False
 
 
 MEMORY = Reach("memory")
+PLAIN = Reach("memory", plain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,12 @@ class Places:
 def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
     """The reach that a resolved catalog entry has; None is a dataset the catalog does not know."""
     if entry is None:
-        return MEMORY
+        return PLAIN
     module, _, name = str(entry.get("type", "")).rpartition(".")
     short = f"{_PACKAGE.sub('', module).split('.')[0]}.{name}"
     versioned = bool(entry.get("versioned", False))
     if name in _MEMORY_CLASSES and module in _MEMORY_MODULES:
-        return MEMORY
+        return PLAIN
     if short in _SERVER_CLASSES:
         return Reach("shared")
     if short in _SQL_CLASSES:
@@ -103,7 +111,7 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
     if "dataset" in entry:
         wrapped = entry["dataset"]
         reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
-        return Reach(reach.kind, reach.path, versioned or reach.versioned)
+        return Reach(reach.kind, reach.path, versioned or reach.versioned, reach.plain and name == "CachedDataset")
     return Reach("unknown")
 
 

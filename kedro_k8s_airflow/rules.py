@@ -68,7 +68,7 @@ _UNITED = frozenset(
     }
 )
 # What is never taken from one node only: the others may not work with it.
-_STRICT = frozenset({"image"})
+_STRICT = frozenset({"image", "runner"})
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def _pair(
     result = dict(ours)
     for key in sorted(set(ours) | set(theirs)):
         one, other = ours.get(key), theirs.get(key)
-        if key == "image":
+        if key in _STRICT:
             one, other = one or unset[key], other or unset[key]
         if one == other and key != "activeDeadlineSeconds":
             continue

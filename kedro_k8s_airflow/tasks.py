@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import arrival, grouping, identities, names, parameters, quantities, selection, volumes
+from kedro_k8s_airflow import arrival, grouping, handover, identities, names, parameters, quantities, selection, volumes
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import rules as layers
 from kedro_k8s_airflow.findings import Finding, Refused, error, info
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 UNBUILT = "unbuilt"
 _MEBIBYTE = 2**20
 # What Airflow and Kubernetes take when a task's settings say nothing.
-_UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30}
+_UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
 
 
 def plans(
@@ -72,6 +72,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     kinds = {key: layers.kind(one) for key, one in {id(one): one for one in told}.items()}
     wishes = grouping.Wishes(
         group_by=dag.settings.group_by,
+        store=settings.data.memory == "store" and dag.settings.group_by != "memory",
         pod_local=settings.data.pod_local,
         named=ruled.named(nodes),
         kinds=[kinds[id(one)] for one in told],
@@ -86,6 +87,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     fixed = {name: value for name, value in fixed.items() if not any(name.startswith(f"{one}.") for one in params)}
     errors += [*parameters.leaked(fixed), *([] if project.hooked else parameters.missing(known, nodes))]
     errors += parameters.unsendable({**fixed, **params}, f"{file}: dag.params" if params else "--params")
+    macros = parameters.macros(known, project, dag.settings, file, {**fixed, **params}, errors)
     if grouped is None:
         raise Refused(errors)
     try:
@@ -94,6 +96,18 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         raise Refused([*errors, *refused.findings]) from None
     crossings = _crossings(graph, grouped, tasks)
     errors += arrival.unknown(crossings)
+    tasks = handover.told(tasks, nodes, graph, crossings)
+    lost: list[Finding] = []
+    for task in tasks:
+        if task.settings.get("runner") == "kedro":
+            found = list(handover.plain_run(task, {**fixed, **params, **macros}, file))
+            errors += [one for one in found if one.severity == "error"]
+            lost += [one for one in found if one.severity != "error"]
+    store = None
+    if any(task.stored for task in tasks):
+        store = handover.store(settings, mounts, file, errors)
+        like = replace(tasks[0], settings=ruled.base, image=_image(ruled.base.get("image"), settings))
+        tasks.append(handover.clearing(tasks, like, {*(task.id for task in tasks), *group_ids}))
     if errors:
         raise Refused(errors)
     dag_name = () if dag.name == selection.DEFAULT else (dag.name,)
@@ -107,7 +121,9 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         dag=dag.settings,
         namespace=settings.namespace,
         project_path=settings.project_path,
-        conf_source=volumes.conf_in_pod(project, settings) if project.conf_source_given else None,
+        conf_source=volumes.conf_in_pod(project, settings)
+        if project.conf_source_given or project.conf_source != "conf"
+        else None,
         home="/home/kedro",
         scratch_size=settings.data.scratch.sizeLimit,
         mounts=mounts,
@@ -116,11 +132,14 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         params=params,
         runtime_params=fixed,
         groups=group_ids,
-        tasks=tasks,
+        tasks=tuple(tasks),
         crossings=crossings,
-        findings=tuple(_notes(project, settings, grouped, tasks)),
+        findings=(*_notes(project, settings, grouped, tasks), *lost),
         declined=grouped.declined,
         in_image=settings.data.in_image,
+        macros=macros,
+        store=store,
+        local_inputs=handover.local_inputs(graph, mounts, settings.project_path),
     )
 
 
@@ -139,7 +158,7 @@ def _tasks(
     told: Sequence[Mapping[str, Any]],
     matching: Sequence[tuple[str, ...]],
     file: str,
-) -> tuple[tuple[Task, ...], dict[str, str]]:
+) -> tuple[list[Task], dict[str, str]]:
     unset = {
         **_UNSET,
         "image": settings.image,
@@ -188,7 +207,7 @@ def _tasks(
         )
     if errors:
         raise Refused(errors)
-    return tuple(made), group_ids
+    return made, group_ids
 
 
 def _because(group: Group) -> str:

@@ -8,22 +8,32 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.common.compat.sdk import DAG, Param, TaskGroup
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    Param,
+    TaskGroup,
+)
 from kubernetes.client import models as k8s
 
-ARGUMENTS = [
-    "/app/.k8s-airflow/pod.py",
-    "--contract=1",
-    "--project=/app",
-    "--pipeline=__default__",
-]
+ARGUMENTS = ["/app/.k8s-airflow/pod.py", "--contract=2", "--project=/app"]
+RUN = (
+    "{{ {"
+    '"dag_id": dag.dag_id, '
+    '"run_id": run_id, '
+    '"task_id": ti.task_id, '
+    '"try_number": ti.try_number, '
+    '"run_after": (dag_run.run_after if dag_run.run_after is defined '
+    "else [dag_run.logical_date, dag_run.data_interval_end] | max) | string"
+    '} | tojson | replace("$", "\\\\u0024") }}'
+)
 RUN_PARAMS = (
     "{{ {"
     '"delay_threshold": params["delay_threshold"], '
     '"model_options.learning_rate": params["model_options.learning_rate"], '
     '"model_options.max_iter": params["model_options.max_iter"], '
     '"model_options.random_state": params["model_options.random_state"], '
-    '"model_options.test_size": params["model_options.test_size"], '
+    '"model_options.test_size": params["model_options.test_size"]'
     '} | tojson | replace("$", "\\\\u0024") }}'
 )
 ENV_VARS = [
@@ -31,6 +41,7 @@ ENV_VARS = [
     {"name": "DO_NOT_TRACK", "value": "1"},
     {"name": "KEDRO_DISABLE_TELEMETRY", "value": "1"},
     {"name": "PYTHONUNBUFFERED", "value": "1"},
+    {"name": "KEDRO_K8S_AIRFLOW_RUN", "value": RUN},
     {"name": "KEDRO_K8S_AIRFLOW_PARAMS", "value": RUN_PARAMS},
 ]
 VOLUMES = [
@@ -68,6 +79,19 @@ def fail_if_killed(context, result=None):
         raise RuntimeError("The pod was killed before it had finished.")
 
 
+def refuse_large_params(context):
+    """Fail before a pod is made that no container could start."""
+    for variable in context["task"].env_vars:
+        size = len(variable.value or "")
+        if variable.name == "KEDRO_K8S_AIRFLOW_PARAMS" and size > 100_000:
+            params = json.loads(variable.value)
+            largest = max(params, key=lambda name: len(json.dumps(params[name])))
+            raise AirflowFailException(
+                f"The parameters take {size} bytes and a pod gets 100,000 at most;"
+                f" the largest is {largest!r}."
+            )
+
+
 SETTINGS = {
     "image": "registry.example.com/team/flights:unbuilt",
     "namespace": "kedro",
@@ -102,6 +126,7 @@ SETTINGS = {
     "env_vars": ENV_VARS,
     "volumes": VOLUMES,
     "volume_mounts": VOLUME_MOUNTS,
+    "pre_execute": refuse_large_params,
     "post_execute": fail_if_killed,
 }
 HEAVY_FIT = {
@@ -122,25 +147,37 @@ def kedro_task(
     nodes,
     after=(),
     group=None,
+    pipeline="__default__",
+    memory=(),
+    versions=(),
     labels=None,
     annotations=None,
     **settings,
 ):
     """Run Kedro nodes in one pod, after other tasks; settings replace shared ones."""
+    given = [
+        f"--pipeline={pipeline}",
+        *(f"--node={node}" for node in nodes),
+        *(f"--memory={name}" for name in memory),
+        *(f"--version-of={name}" for name in versions),
+    ]
     task = KubernetesPodOperator(
         task_id=task_id,
         task_group=GROUPS.get(group),
-        arguments=[
-            *ARGUMENTS,
-            # The kubelet expands $(...) and reads $$ as $.
-            *(verbatim(f"--node={node}".replace("$", "$$")) for node in nodes),
-        ],
         labels={**LABELS, "kedro-k8s-airflow/task": task_id, **(labels or {})},
         annotations={
             "kedro-k8s-airflow/nodes": verbatim("\n".join(nodes)[:30000]),
             **(annotations or {}),
         },
-        **{**SETTINGS, **settings},
+        **{
+            "arguments": [
+                *ARGUMENTS,
+                # The kubelet expands $(...) and reads $$ as $.
+                *(verbatim(text.replace("$", "$$")) for text in given),
+            ],
+            **SETTINGS,
+            **settings,
+        },
     )
     task.set_upstream([task.dag.task_dict[other] for other in after])
     return task
@@ -173,35 +210,43 @@ with DAG(
         "LGA": TaskGroup("LGA", prefix_group_id=False),
     }
 
-    kedro_task("clean_airports", nodes=["clean_airports"])
-    kedro_task("clean_planes", nodes=["clean_planes"])
+    kedro_task("clean_airports", nodes=["clean_airports"], pipeline="ingest")
+    kedro_task("clean_planes", nodes=["clean_planes"], pipeline="ingest")
     kedro_task(
         "parse_flights-to-partition_flights_by_month",
         nodes=["parse_flights", "partition_flights_by_month"],
+        pipeline="ingest",
+        memory=["flights_parsed"],
     )
     kedro_task(
         "build_disruption_features",
         nodes=["build_disruption_features"],
         after=["parse_flights-to-partition_flights_by_month"],
+        pipeline="features",
     )
     kedro_task(
         "build_plane_features",
         nodes=["build_plane_features"],
         after=["clean_planes", "parse_flights-to-partition_flights_by_month"],
+        pipeline="features",
     )
     kedro_task(
         "build_route_features",
         nodes=["build_route_features"],
         after=["clean_airports", "parse_flights-to-partition_flights_by_month"],
+        pipeline="features",
     )
     kedro_task(
         "build_schedule_features",
         nodes=["build_schedule_features"],
         after=["parse_flights-to-partition_flights_by_month"],
+        pipeline="features",
     )
     kedro_task(
         "parse_weather-to-fill_weather_gaps",
         nodes=["parse_weather", "fill_weather_gaps"],
+        pipeline="ingest",
+        memory=["weather_parsed"],
     )
     kedro_task(
         "build_weather_features",
@@ -210,6 +255,7 @@ with DAG(
             "parse_flights-to-partition_flights_by_month",
             "parse_weather-to-fill_weather_gaps",
         ],
+        pipeline="features",
     )
     kedro_task(
         "check_data_quality",
@@ -220,16 +266,20 @@ with DAG(
             "parse_flights-to-partition_flights_by_month",
             "parse_weather-to-fill_weather_gaps",
         ],
+        pipeline="ingest",
     )
     kedro_task(
         "rank_carriers",
         nodes=["rank_carriers"],
         after=["parse_flights-to-partition_flights_by_month"],
+        pipeline="reporting",
     )
     kedro_task(
         "sum_daily_delays-to-build_history_features",
         nodes=["sum_daily_delays", "build_history_features"],
         after=["parse_flights-to-partition_flights_by_month"],
+        pipeline="features",
+        memory=["daily_delays"],
     )
     kedro_task(
         "assemble_features-to-split_by_airport",
@@ -243,18 +293,22 @@ with DAG(
             "parse_flights-to-partition_flights_by_month",
             "sum_daily_delays-to-build_history_features",
         ],
+        pipeline="features",
+        memory=["feature_table"],
     )
     kedro_task(
         "EWR.split_train_test",
         nodes=["EWR.split_train_test"],
         after=["assemble_features-to-split_by_airport"],
         group="EWR",
+        pipeline="training",
     )
     kedro_task(
         "EWR.fit_delay_model",
         nodes=["EWR.fit_delay_model"],
         after=["EWR.split_train_test"],
         group="EWR",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -262,6 +316,7 @@ with DAG(
         nodes=["EWR.fit_late_model"],
         after=["EWR.split_train_test"],
         group="EWR",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -269,24 +324,30 @@ with DAG(
         nodes=["EWR.fit_baseline", "EWR.predict_test_set"],
         after=["EWR.fit_delay_model", "EWR.fit_late_model", "EWR.split_train_test"],
         group="EWR",
+        pipeline="training",
+        memory=["EWR.baseline"],
+        versions=["EWR.late_model", "EWR_delay_model"],
     )
     kedro_task(
         "EWR.score_predictions",
         nodes=["EWR.score_predictions"],
         after=["EWR.fit_baseline-to-EWR.predict_test_set"],
         group="EWR",
+        pipeline="training",
     )
     kedro_task(
         "JFK.split_train_test",
         nodes=["JFK.split_train_test"],
         after=["assemble_features-to-split_by_airport"],
         group="JFK",
+        pipeline="training",
     )
     kedro_task(
         "JFK.fit_delay_model",
         nodes=["JFK.fit_delay_model"],
         after=["JFK.split_train_test"],
         group="JFK",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -294,6 +355,7 @@ with DAG(
         nodes=["JFK.fit_late_model"],
         after=["JFK.split_train_test"],
         group="JFK",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -301,24 +363,30 @@ with DAG(
         nodes=["JFK.fit_baseline", "JFK.predict_test_set"],
         after=["JFK.fit_delay_model", "JFK.fit_late_model", "JFK.split_train_test"],
         group="JFK",
+        pipeline="training",
+        memory=["JFK.baseline"],
+        versions=["JFK.late_model", "JFK_delay_model"],
     )
     kedro_task(
         "JFK.score_predictions",
         nodes=["JFK.score_predictions"],
         after=["JFK.fit_baseline-to-JFK.predict_test_set"],
         group="JFK",
+        pipeline="training",
     )
     kedro_task(
         "LGA.split_train_test",
         nodes=["LGA.split_train_test"],
         after=["assemble_features-to-split_by_airport"],
         group="LGA",
+        pipeline="training",
     )
     kedro_task(
         "LGA.fit_delay_model",
         nodes=["LGA.fit_delay_model"],
         after=["LGA.split_train_test"],
         group="LGA",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -326,6 +394,7 @@ with DAG(
         nodes=["LGA.fit_late_model"],
         after=["LGA.split_train_test"],
         group="LGA",
+        pipeline="training",
         **HEAVY_FIT,
     )
     kedro_task(
@@ -333,12 +402,16 @@ with DAG(
         nodes=["LGA.fit_baseline", "LGA.predict_test_set"],
         after=["LGA.fit_delay_model", "LGA.fit_late_model", "LGA.split_train_test"],
         group="LGA",
+        pipeline="training",
+        memory=["LGA.baseline"],
+        versions=["LGA.late_model", "LGA_delay_model"],
     )
     kedro_task(
         "LGA.score_predictions",
         nodes=["LGA.score_predictions"],
         after=["LGA.fit_baseline-to-LGA.predict_test_set"],
         group="LGA",
+        pipeline="training",
     )
     kedro_task(
         "measure_importance",
@@ -351,6 +424,8 @@ with DAG(
             "LGA.fit_delay_model",
             "LGA.split_train_test",
         ],
+        pipeline="reporting",
+        versions=["EWR_delay_model", "JFK_delay_model", "LGA_delay_model"],
         container_resources={
             "requests": {"cpu": "1", "memory": "1Gi"},
             "limits": {"memory": "2Gi"},
@@ -370,6 +445,9 @@ with DAG(
             "measure_importance",
             "rank_carriers",
         ],
+        pipeline="reporting",
+        memory=["scores"],
+        versions=["EWR_metrics", "JFK_metrics", "LGA_metrics"],
     )
     kedro_task(
         "plot_calibration",
@@ -379,4 +457,5 @@ with DAG(
             "JFK.score_predictions",
             "LGA.score_predictions",
         ],
+        pipeline="reporting",
     )

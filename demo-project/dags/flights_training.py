@@ -8,22 +8,32 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.common.compat.sdk import DAG, Param, TaskGroup
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    Param,
+    TaskGroup,
+)
 from kubernetes.client import models as k8s
 
-ARGUMENTS = [
-    "/app/.k8s-airflow/pod.py",
-    "--contract=1",
-    "--project=/app",
-    "--pipeline=training",
-]
+ARGUMENTS = ["/app/.k8s-airflow/pod.py", "--contract=2", "--project=/app"]
+RUN = (
+    "{{ {"
+    '"dag_id": dag.dag_id, '
+    '"run_id": run_id, '
+    '"task_id": ti.task_id, '
+    '"try_number": ti.try_number, '
+    '"run_after": (dag_run.run_after if dag_run.run_after is defined '
+    "else [dag_run.logical_date, dag_run.data_interval_end] | max) | string"
+    '} | tojson | replace("$", "\\\\u0024") }}'
+)
 RUN_PARAMS = (
     "{{ {"
     '"delay_threshold": params["delay_threshold"], '
     '"model_options.learning_rate": params["model_options.learning_rate"], '
     '"model_options.max_iter": params["model_options.max_iter"], '
     '"model_options.random_state": params["model_options.random_state"], '
-    '"model_options.test_size": params["model_options.test_size"], '
+    '"model_options.test_size": params["model_options.test_size"]'
     '} | tojson | replace("$", "\\\\u0024") }}'
 )
 ENV_VARS = [
@@ -31,6 +41,7 @@ ENV_VARS = [
     {"name": "DO_NOT_TRACK", "value": "1"},
     {"name": "KEDRO_DISABLE_TELEMETRY", "value": "1"},
     {"name": "PYTHONUNBUFFERED", "value": "1"},
+    {"name": "KEDRO_K8S_AIRFLOW_RUN", "value": RUN},
     {"name": "KEDRO_K8S_AIRFLOW_PARAMS", "value": RUN_PARAMS},
 ]
 VOLUMES = [
@@ -68,6 +79,19 @@ def fail_if_killed(context, result=None):
         raise RuntimeError("The pod was killed before it had finished.")
 
 
+def refuse_large_params(context):
+    """Fail before a pod is made that no container could start."""
+    for variable in context["task"].env_vars:
+        size = len(variable.value or "")
+        if variable.name == "KEDRO_K8S_AIRFLOW_PARAMS" and size > 100_000:
+            params = json.loads(variable.value)
+            largest = max(params, key=lambda name: len(json.dumps(params[name])))
+            raise AirflowFailException(
+                f"The parameters take {size} bytes and a pod gets 100,000 at most;"
+                f" the largest is {largest!r}."
+            )
+
+
 SETTINGS = {
     "image": "registry.example.com/team/flights:unbuilt",
     "namespace": "kedro",
@@ -102,6 +126,7 @@ SETTINGS = {
     "env_vars": ENV_VARS,
     "volumes": VOLUMES,
     "volume_mounts": VOLUME_MOUNTS,
+    "pre_execute": refuse_large_params,
     "post_execute": fail_if_killed,
 }
 HEAVY_FIT = {
@@ -122,25 +147,37 @@ def kedro_task(
     nodes,
     after=(),
     group=None,
+    pipeline="training",
+    memory=(),
+    versions=(),
     labels=None,
     annotations=None,
     **settings,
 ):
     """Run Kedro nodes in one pod, after other tasks; settings replace shared ones."""
+    given = [
+        f"--pipeline={pipeline}",
+        *(f"--node={node}" for node in nodes),
+        *(f"--memory={name}" for name in memory),
+        *(f"--version-of={name}" for name in versions),
+    ]
     task = KubernetesPodOperator(
         task_id=task_id,
         task_group=GROUPS.get(group),
-        arguments=[
-            *ARGUMENTS,
-            # The kubelet expands $(...) and reads $$ as $.
-            *(verbatim(f"--node={node}".replace("$", "$$")) for node in nodes),
-        ],
         labels={**LABELS, "kedro-k8s-airflow/task": task_id, **(labels or {})},
         annotations={
             "kedro-k8s-airflow/nodes": verbatim("\n".join(nodes)[:30000]),
             **(annotations or {}),
         },
-        **{**SETTINGS, **settings},
+        **{
+            "arguments": [
+                *ARGUMENTS,
+                # The kubelet expands $(...) and reads $$ as $.
+                *(verbatim(text.replace("$", "$$")) for text in given),
+            ],
+            **SETTINGS,
+            **settings,
+        },
     )
     task.set_upstream([task.dag.task_dict[other] for other in after])
     return task
@@ -193,6 +230,8 @@ with DAG(
         nodes=["EWR.fit_baseline", "EWR.predict_test_set", "EWR.score_predictions"],
         after=["EWR.fit_delay_model", "EWR.fit_late_model", "EWR.split_train_test"],
         group="EWR",
+        memory=["EWR.baseline"],
+        versions=["EWR.late_model", "EWR_delay_model"],
     )
     kedro_task("JFK.split_train_test", nodes=["JFK.split_train_test"], group="JFK")
     kedro_task(
@@ -214,6 +253,8 @@ with DAG(
         nodes=["JFK.fit_baseline", "JFK.predict_test_set", "JFK.score_predictions"],
         after=["JFK.fit_delay_model", "JFK.fit_late_model", "JFK.split_train_test"],
         group="JFK",
+        memory=["JFK.baseline"],
+        versions=["JFK.late_model", "JFK_delay_model"],
     )
     kedro_task("LGA.split_train_test", nodes=["LGA.split_train_test"], group="LGA")
     kedro_task(
@@ -235,4 +276,6 @@ with DAG(
         nodes=["LGA.fit_baseline", "LGA.predict_test_set", "LGA.score_predictions"],
         after=["LGA.fit_delay_model", "LGA.fit_late_model", "LGA.split_train_test"],
         group="LGA",
+        memory=["LGA.baseline"],
+        versions=["LGA.late_model", "LGA_delay_model"],
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, names, templates
 from kedro_k8s_airflow.dag import calls, pods
-from kedro_k8s_airflow.literals import Call, Raw
+from kedro_k8s_airflow.literals import WIDTH, Call, Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kedro_k8s_airflow.config import Notifier
     from kedro_k8s_airflow.plan import Plan
@@ -30,7 +30,8 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     common = {key: calls.common(plan, key) for key in ("labels", "annotations")}
     constants: dict[str, Any] = {
         "ARGUMENTS": pods.program(plan),
-        **({"RUN_PARAMS": pods.params_template(plan)} if plan.params or plan.runtime_params else {}),
+        "RUN": pods.run_template(),
+        **({"RUN_PARAMS": pods.params_template(plan)} if plan.params or plan.runtime_params or plan.macros else {}),
         "ENV_VARS": pods.environment(plan, plan.base),
         "VOLUMES": pods.volumes(plan, plan.base, ()),
         "VOLUME_MOUNTS": pods.mounts(plan, plan.base, ()),
@@ -47,6 +48,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "env_vars": Raw("ENV_VARS"),
         "volumes": Raw("VOLUMES"),
         "volume_mounts": Raw("VOLUME_MOUNTS"),
+        **({"pre_execute": Raw("refuse_large_params")} if plan.params else {}),
         "post_execute": Raw("fail_if_killed"),
     }
     blocks, named = calls.blocks(plan, shared)
@@ -67,6 +69,10 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         task_label=f"{pods.PREFIX}task",
         nodes_annotation=f"{pods.PREFIX}nodes",
         groups=_groups(plan),
+        pipeline=plan.pipeline,
+        params_variable=pods.PARAMS_VARIABLE if plan.params else None,
+        options=calls.options(plan),
+        flags=any(task.flags for task in plan.tasks),
         dag=dag,
         tasks=tasks,
     )
@@ -113,14 +119,27 @@ def _kinds(value: object) -> Iterable[type]:
 
 
 def _imports(plan: Plan) -> list[str]:
-    sdk = ["DAG", *(["Param"] if plan.params else []), *(["TaskGroup"] if plan.groups else [])]
+    sdk = [
+        "DAG",
+        *(["AirflowFailException"] if plan.params else []),
+        *(["Param"] if plan.params else []),
+        *(["TaskGroup"] if plan.groups else []),
+    ]
     lines = [
         "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator",
-        f"from airflow.providers.common.compat.sdk import {', '.join(sdk)}",
+        _import("airflow.providers.common.compat.sdk", sdk),
     ]
     if plan.dag.on_failure or plan.dag.on_success:
         lines.append("from airflow.providers.slack.notifications.slack_webhook import (\n    SlackWebhookNotifier,\n)")
     return [*lines, "from kubernetes.client import models as k8s"]
+
+
+def _import(module: str, names: Sequence[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    listed = "".join(f"    {name},\n" for name in names)
+    return f"from {module} import (\n{listed})"
 
 
 def _dag(plan: Plan) -> Call:
@@ -193,19 +212,19 @@ def _check(text: str, plan: Plan) -> None:
     block = tree.body[-1]
     if strange or not isinstance(block, ast.With):
         raise AssertionError(f"{plan.dag_id}: unexpected statements in the emitted file")
-    calls = {
+    made = {
         id(statement): statement.value
         for statement in block.body
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
     }
-    written = [(_constant(call.args[0]), *_lists(call)) for call in calls.values()]
+    written = [(_constant(call.args[0]), *_lists(call)) for call in made.values()]
     if written != [(task.id, task.nodes, task.after) for task in plan.tasks]:
         raise AssertionError(f"{plan.dag_id}: the emitted file does not hold the plan's tasks")
     # Calls with nothing but constants are proven by now; compiling 5,000 of them would be a tenth of the whole command.
     proven = {
         name
-        for name, call in calls.items()
-        if {keyword.arg for keyword in call.keywords} <= {"nodes", "after", "group"}
+        for name, call in made.items()
+        if {keyword.arg for keyword in call.keywords} <= {"nodes", "after", "group", *calls.PROGRAM_KEYWORDS}
     }
     block.body = [statement for statement in block.body if id(statement) not in proven] or [
         ast.Pass(lineno=1, col_offset=0)

@@ -61,6 +61,7 @@ _WITHOUT = {
 _RESERVED = frozenset(
     {
         "ARGUMENTS",
+        "RUN",
         "RUN_PARAMS",
         "ENV_VARS",
         "VOLUMES",
@@ -155,6 +156,10 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
         keywords["after"] = list(task.after)
     if task.group:
         keywords["group"] = task.group
+    if task.settings.get("runner") == "kedro" and not task.flags:
+        keywords.update(cmds=["kedro"], arguments=pods.plain_run(plan, task))
+    else:
+        keywords.update({name: value for name, value in _program(plan, task).items() if value})
     if isinstance(block, dict):
         keywords.update(block)
     keywords.update(_extra_volumes(plan, task))
@@ -167,6 +172,33 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     if annotations:
         keywords["annotations"] = annotations
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
+
+
+PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "flags"})
+
+
+def _program(plan: Plan, task: Task) -> dict[str, Any]:
+    """What the pod's program is told of one task, as keywords of the factory."""
+    return {
+        "pipeline": task.pipeline if task.pipeline != plan.pipeline else None,
+        "runner": pods.runner(plan, task.settings),
+        "memory": list(task.memory),
+        "stored": list(task.stored),
+        "versions": list(task.versions),
+        "flags": list(task.flags),
+    }
+
+
+def options(plan: Plan) -> dict[str, tuple[str, bool]]:
+    """Keywords of the factory that this DAG uses: the program's option, and whether it is given once for each value."""
+    known = {
+        "runner": ("--runner", False),
+        "memory": ("--memory", True),
+        "stored": ("--stored", True),
+        "versions": ("--version-of", True),
+    }
+    used = {name for task in plan.tasks for name, value in _program(plan, task).items() if value}
+    return {name: option for name, option in known.items() if name in used}
 
 
 def _beyond(task: Task, key: str, shared: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -11,12 +11,13 @@ from kedro_k8s_airflow.literals import Call, Raw, Text
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.plan import Plan, Task
 
 PROGRAM = ".k8s-airflow/pod.py"
 PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
+RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
 PREFIX = "kedro-k8s-airflow/"
 _VOLUME_SOURCES = {
     "configMap": "config_map",
@@ -33,15 +34,38 @@ _VOLUME_SOURCES = {
 
 
 def program(plan: Plan) -> list[str]:
-    """The pod's program and its arguments, without the nodes."""
+    """The pod's program and the arguments that all tasks share."""
     given = [
         f"--contract={CONTRACT_VERSION}",
         f"--project={plan.project_path}",
-        f"--pipeline={plan.pipeline}",
+        *([f"--env={plan.env}"] if plan.env else []),
+        *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
+        *([f"--store={plan.store.url}", f"--keep={plan.store.keep}"] if plan.store else []),
+        *([f"--runner={plan.base['runner']}"] if _runs_ours(plan.base) else []),
+    ]
+    return [posixpath.join(plan.project_path, PROGRAM), *(verbatim(text.replace("$", "$$")) for text in given)]
+
+
+def _runs_ours(settings: Mapping[str, Any]) -> bool:
+    return settings.get("runner") not in (None, "kedro", "SequentialRunner")
+
+
+def runner(plan: Plan, settings: Mapping[str, Any]) -> str | None:
+    """The runner of a task, when it is another than the one all tasks are told."""
+    own, base = (one.get("runner") or "SequentialRunner" for one in (settings, plan.base))
+    return None if own in (base, "kedro") else own
+
+
+def plain_run(plan: Plan, task: Task) -> list[str]:
+    """Arguments of `kedro` for a task with `runner: kedro`."""
+    given = [
+        "run",
+        f"--pipelines={task.pipeline}",
+        f"--nodes={','.join(task.nodes)}",
         *([f"--env={plan.env}"] if plan.env else []),
         *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
     ]
-    return [posixpath.join(plan.project_path, PROGRAM), *(verbatim(text.replace("$", "$$")) for text in given)]
+    return [verbatim(text.replace("$", "$$")) for text in given]
 
 
 def verbatim(text: str) -> str:
@@ -61,20 +85,46 @@ def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]
     variables: list[dict[str, Any]] = [
         {"name": name, "value": value} for name, value in fixed.items() if name not in own
     ]
-    if plan.params or plan.runtime_params:
+    variables.append({"name": RUN_VARIABLE, "value": Raw("RUN")})
+    if plan.params or plan.runtime_params or plan.macros:
         variables.append({"name": PARAMS_VARIABLE, "value": Raw("RUN_PARAMS")})
     return [*variables, *(settings.get("env") or [])]
 
 
 def params_template(plan: Plan) -> Text:
-    r"""Airflow template that renders to JSON: declared parameters of this run, and Kedro's runtime parameters.
+    """Airflow template for the run's parameters as JSON: declared ones, those the run decides, Kedro's runtime parameters."""
+    items = {name: _jinja(value) for name, value in plan.runtime_params.items()}
+    items.update({name: f"params[{_jinja(name)}]" for name in plan.params})
+    items.update(plan.macros)
+    return _json_template(sorted(items.items()))
+
+
+def run_template() -> Text:
+    """Airflow template that names DAG, run, task and try as JSON.
+
+    Without `run_after` (Airflow 2) the time is the later of logical date and end of the data interval: two runs triggered by
+    hand on one day share the latter.
+    """
+    return _json_template(
+        (
+            ("dag_id", "dag.dag_id"),
+            ("run_id", "run_id"),
+            ("task_id", "ti.task_id"),
+            ("try_number", "ti.try_number"),
+            ("run_after", "(dag_run.run_after if dag_run.run_after is defined "),
+        ),
+        "else [dag_run.logical_date, dag_run.data_interval_end] | max) | string",
+    )
+
+
+def _json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Text:
+    r"""Airflow template that renders to a JSON object; `rest` ends the last expression.
 
     `$` is written as `\u0024`, because the kubelet expands `$(X)` and `$$` in the values of variables.
     """
-    items = {name: _jinja(value) for name, value in plan.runtime_params.items()}
-    items.update({name: f"params[{_jinja(name)}]" for name in plan.params})
-    lines = [f"{_jinja(name)}: {value}" for name, value in sorted(items.items())]
-    return Text(("{{ {", *(f"{line}, " for line in lines), '} | tojson | replace("$", "\\\\u0024") }}'))
+    *lines, last = (f"{_jinja(name)}: {expression}" for name, expression in items)
+    ends = (last, rest) if rest else (last,)
+    return Text(("{{ {", *(f"{line}, " for line in lines), *ends, '} | tojson | replace("$", "\\\\u0024") }}'))
 
 
 def _jinja(value: Any) -> str:

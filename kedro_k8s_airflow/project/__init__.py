@@ -6,7 +6,7 @@ is plain frozen data; everything after this package is pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,11 @@ _CATALOG_HOOKS = ("after_catalog_created", "after_context_created")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Kedro node, as far as deployment cares. Dataset names are as written, transcoding included."""
+    """A Kedro node, as far as deployment cares. Dataset names are as written, transcoding included.
+
+    Attributes:
+        live: Kedro's own, for what only this package can compare: its function.
+    """
 
     name: str
     namespace: str | None
@@ -38,6 +42,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     confirms: tuple[str, ...]
+    live: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +149,13 @@ def settings_files(project: Project) -> list[Path]:
 
 def _node(node: KedroNode) -> Node:
     return Node(
-        node.name, node.namespace, frozenset(node.tags), tuple(node.inputs), tuple(node.outputs), tuple(node.confirms)
+        node.name,
+        node.namespace,
+        frozenset(node.tags),
+        tuple(node.inputs),
+        tuple(node.outputs),
+        tuple(node.confirms),
+        node,
     )
 
 

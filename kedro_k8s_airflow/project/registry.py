@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import re
 import sys
 import traceback
+import types
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node as KedroNode
 
     from kedro_k8s_airflow.project import Node
 
@@ -73,8 +77,23 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
     return registry, findings
 
 
-def why_not_alone(name: str, nodes: Sequence[Node]) -> str | None:
-    """Why Kedro, which loads only the pipeline it is to run, would not find the same nodes; None when it would.
+@dataclass(frozen=True)
+class Alone:
+    """A pipeline as Kedro finds it when it is to load no other.
+
+    Attributes:
+        nodes: by name; None when it is not found.
+        why: why it is not found.
+        registered: how many pipelines there are then.
+    """
+
+    nodes: Mapping[str, KedroNode] | None
+    why: str | None = None
+    registered: int = 0
+
+
+def alone(name: str) -> Alone:
+    """A pipeline from a fresh evaluation of the registry, of which nothing else is requested.
 
     `find_pipelines()` leaves out what was not requested, so a pipeline put together from its result comes out different
     (kedro 1.5 to 1.7, `KedroServiceSession.run` and `KedroSession.run`).
@@ -84,19 +103,50 @@ def why_not_alone(name: str, nodes: Sequence[Node]) -> str | None:
     pipelines.set_requested([name])
     try:
         with _overheard(), contextlib.redirect_stdout(sys.stderr):
-            alone = dict(pipelines).get(name)
+            found = dict(pipelines)
     except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's own code may raise anything
-        return said(exc)
+        return Alone(None, said(exc))
     finally:
         pipelines.set_requested(None)
-    if alone is None:
-        return "it is not registered then"
-    found = {(node.name, tuple(node.inputs), tuple(node.outputs), node.namespace) for node in alone.nodes}
+    if name not in found:
+        return Alone(None, "it is not registered then")
+    return Alone({node.name: node for node in found[name].nodes}, None, len(found))
+
+
+def equal(node: Node, other: KedroNode | None) -> bool:
+    """Whether two nodes of one name do the same: inputs, outputs, function, namespace and what they confirm."""
+    mine = node.live
     return (
-        None
-        if found == {(node.name, node.inputs, node.outputs, node.namespace) for node in nodes}
-        else "it has other nodes then"
+        other is not None
+        and mine == other
+        and (mine.namespace, list(mine.confirms)) == (other.namespace, list(other.confirms))
+        and _same(mine.func, other.func)
     )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two functions are one, or made twice from the same code; when in doubt they are not."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, functools.partial):
+        return _same([one.func, one.args, one.keywords], [other.func, other.args, other.keywords])
+    if isinstance(one, types.FunctionType):
+        return one.__code__ == other.__code__ and _same(_bound(one), _bound(other))
+    if isinstance(one, str | bytes | int | float | complex):
+        return bool(one == other)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_same(value, other[name]) for name, value in one.items())
+    return False
+
+
+def _bound(function: types.FunctionType) -> list[Any]:
+    """What a function has besides its code."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return [function.__module__, function.__defaults__, function.__kwdefaults__, cells]
 
 
 class _Stdout(io.TextIOBase):

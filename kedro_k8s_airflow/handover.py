@@ -1,0 +1,132 @@
+"""How data gets from pod to pod: what each task is told of memory, of versions and of the store, and what a user has to bring."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import graph as graphs
+from kedro_k8s_airflow import names, volumes
+from kedro_k8s_airflow.findings import Finding, error, warning
+from kedro_k8s_airflow.plan import LocalInput, Store, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.graph import Graph
+    from kedro_k8s_airflow.plan import Crossing, Mount
+    from kedro_k8s_airflow.project import Node
+
+CLEARING = "remove_stored_data"
+
+
+def told(tasks: Sequence[Task], nodes: Sequence[Node], graph: Graph, crossings: Sequence[Crossing]) -> list[Task]:
+    """The tasks, each with the datasets it keeps in memory, those it stores, and those whose version it has to choose."""
+    by_name = {node.name: node for node in nodes}
+    crossing = {one.dataset: one for one in crossings}
+    result = []
+    for task in tasks:
+        members = [by_name[name] for name in task.nodes]
+        loads = {name for node in members for name in node.inputs if not graphs.is_parameter(name)}
+        used = loads | {name for node in members for name in node.outputs}
+        stored: set[str] = set()
+        memory: set[str] = set()
+        for name in used:
+            dataset = graph.datasets[graphs.base_name(name)]
+            goes = crossing.get(dataset.name)
+            if dataset.reach.kind != "memory":
+                continue
+            if goes is not None and task.id in (goes.producer, *goes.consumers):
+                stored.add(name)
+            elif dataset.reach.plain:
+                memory.add(dataset.name)
+        versions = {
+            name
+            for name in loads
+            if (goes := crossing.get(graphs.base_name(name))) is not None
+            and goes.reach.versioned
+            and task.id in goes.consumers
+        }
+        result.append(
+            replace(task, memory=tuple(sorted(memory)), stored=tuple(sorted(stored)), versions=tuple(sorted(versions)))
+        )
+    return result
+
+
+def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> Store:
+    """The store of the settings; a folder that no pod could share is an error."""
+    path = settings.data.store.path or ""
+    keep = int(settings.data.store.keep.total_seconds())
+    if "://" in path:
+        return Store(path, keep)
+    place = volumes.in_pod(path, settings)
+    over = [mount for mount in mounts if mount.claim and (place == mount.path or place.startswith(f"{mount.path}/"))]
+    innermost = max(over, key=lambda mount: len(mount.path), default=None)
+    if innermost is None or innermost.read_only:
+        why = "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
+        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(
+            error("store", f"{file}: data.store.path", f"{path!r} {why}, so no other pod would see it.", mend)
+        )
+    return Store(place, keep)
+
+
+def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
+    """The task that removes what the others have stored, when all of them have succeeded."""
+    followed = {other for task in tasks for other in task.after}
+    task_id = CLEARING if CLEARING not in set(taken) else f"{CLEARING}-{names.short_hash([CLEARING])}"
+    return replace(
+        like,
+        id=task_id,
+        nodes=(),
+        after=tuple(sorted(task.id for task in tasks if task.id not in followed)),
+        group=None,
+        label=names.label(task_id),
+        rules=(),
+        scratch=(),
+        reasons=(),
+        memory=(),
+        stored=(),
+        versions=(),
+        flags=("--remove-stored",),
+    )
+
+
+def plain_run(task: Task, given: Iterable[str], file: str) -> Iterable[Finding]:
+    """What `runner: kedro` loses for a task: an error for what would run wrongly, a warning for the rest."""
+    where = f"{file}: tasks, task {task.id!r}"
+    comma = next((name for name in task.nodes if "," in name), None)
+    if comma is not None:
+        why = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
+        yield error("runner-kedro", where, why, "Rename the node, or leave the runner to us.")
+    parameters = sorted(given)
+    if parameters:
+        why = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
+        yield error(
+            "runner-kedro", where, why, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
+        )
+    if task.stored:
+        why = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
+        yield error("runner-kedro", where, why, "Leave the runner to us, or give the dataset a catalog entry.")
+    lost = (
+        "one version for the whole run (every pod loads the latest), exit codes, progress lines, the check of the plan"
+    )
+    yield warning("runner-kedro", where, f"runner: kedro gives up {lost}.")
+
+
+def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:
+    """What has to be on the volumes before the first run: files that nodes load and no node makes."""
+    found = []
+    for name, dataset in graph.datasets.items():
+        path = dataset.reach.path
+        if dataset.producer is not None or path is None or dataset.reach.kind != "shared":
+            continue
+        over = [mount for mount in mounts if mount.claim and (path == mount.path or path.startswith(f"{mount.path}/"))]
+        if over:
+            mount = max(over, key=lambda one: len(one.path))
+            inside = path == project_path or path.startswith(f"{project_path}/")
+            here = posixpath.relpath(path, project_path) if inside else path
+            found.append(LocalInput(name, path, mount.name, here))
+    return tuple(found)
