@@ -119,8 +119,56 @@ def create(
                 show.plan(out, plan)
         if not (quiet or diff):
             show.written(out, created.changes, created.root, dry=check)
+            show.inputs(out, created.inputs, created.filling)
     if check and any(change.status in ("new", "changed") for change in created.changes):
         sys.exit(1)
+
+
+@k8s_airflow.command()
+@_project_options
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="NAMESPACE:NAME",
+    help="ServiceAccount of Airflow's workers or triggerer that gets the role; repeat for more.",
+)
+@click.option(
+    "--output",
+    "-o",
+    default="manifests",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the manifests.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that were not written by this command.")
+@click.pass_obj
+def manifests(
+    metadata: ProjectMetadata,
+    /,
+    env: str | None,
+    conf_source: str | None,
+    subjects: tuple[str, ...],
+    output: Path,
+    force: bool,
+) -> None:
+    """Write the Role Airflow needs, and a pod that fills the volumes."""
+    accounts = [tuple(subject.split(":")) for subject in subjects]
+    if any(len(account) != 2 or not all(account) for account in accounts):
+        raise click.UsageError("--subject is NAMESPACE:NAME of a ServiceAccount.")
+    with _refusals():
+        from kedro_k8s_airflow import creation, files, show
+
+        created = creation.write_manifests(
+            metadata,
+            env=env,
+            conf_source=conf_source,
+            subjects=[(account[0], account[1]) for account in accounts],
+            folder=output,
+            force=force,
+        )
+        files.write(created.changes)
+        show.written(show.console(), created.changes, created.root, dry=False)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, image, narrowing, project, settings, tasks
+from kedro_k8s_airflow import dag, files, image, manifests, narrowing, project, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused, warning
+from kedro_k8s_airflow.graph import base_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,17 +19,31 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
-    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.plan import LocalInput, Plan
+    from kedro_k8s_airflow.project import Project
+
+MANIFESTS = "manifests"
 
 
 @dataclass(frozen=True)
 class Created:
-    """What `create` came to: plans, the changes that writing would make, and findings that stop nothing."""
+    """What a command came to.
+
+    Attributes:
+        root: the project's folder.
+        plans: of the DAGs.
+        changes: what writing would do.
+        findings: those that stop nothing.
+        inputs: what has to be on the volumes before the first run, with its size here in bytes or None.
+        filling: the commands that bring it there.
+    """
 
     root: Path
     plans: tuple[Plan, ...]
     changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
+    inputs: tuple[tuple[LocalInput, int | None], ...] = ()
+    filling: tuple[str, ...] = ()
 
 
 def create(
@@ -59,15 +74,7 @@ def create(
     Raises:
         Refused: with every error found.
     """
-    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
-    sources = project.settings_files(read)
-    checked = settings.check(read.settings, sources, read.path)
-    file = (
-        sources[-1].relative_to(read.path).as_posix()
-        if sources and sources[-1].is_relative_to(read.path)
-        else settings.NAME
-    )
-    plans = tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
+    read, plans = _planned(metadata, env, conf_source, params, pipelines, everything=everything)
     plans = narrowing.narrowed(read, plans)
     root = read.path / folder
     outputs = [
@@ -85,7 +92,79 @@ def create(
         *_kept(changes, plans[0].project_path),
         *stale,
     )
-    return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)))
+    made = {base_name(name) for plan in plans for node in read.pipelines[plan.pipeline] for name in node.outputs}
+    brought = {one for plan in plans for one in plan.local_inputs if one.dataset not in made}
+    inputs = sorted(brought, key=lambda one: (one.here, one.dataset))
+    sizes = tuple((one, _size(read.path / one.here)) for one in inputs)
+    options = _options(env, conf_source)
+    how = manifests.filling(plans[0], inputs, f"{MANIFESTS}/{manifests.DATA_FILE}") if inputs else ()
+    filling = (f"kedro k8s-airflow manifests{options}", *how) if inputs else ()
+    return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)), sizes, filling)
+
+
+def write_manifests(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None,
+    conf_source: str | None,
+    subjects: Sequence[tuple[str, str]],
+    folder: Path,
+    force: bool,
+) -> Created:
+    """Everything `manifests` does short of writing.
+
+    Args:
+        metadata: of the project, as Kedro's command line has it.
+        env: Kedro environment the pods run with.
+        conf_source: configuration folder, when it is not the project's own.
+        subjects: namespace and name of Airflow's ServiceAccounts.
+        folder: where the files go, relative to the project or absolute.
+        force: overwrite files of somebody else's.
+
+    Raises:
+        Refused: with every error found.
+    """
+    read, plans = _planned(metadata, env, conf_source, {}, (), everything=False)
+    root = read.path / folder
+    texts = {
+        manifests.ROLE_FILE: manifests.role(plans[0], subjects),
+        manifests.DATA_FILE: manifests.data_pod(plans[0]),
+    }
+    outputs = [files.Output(root / name, text) for name, text in texts.items() if text is not None]
+    changes, errors = files.compare(outputs, force=force)
+    if errors:
+        raise Refused(errors)
+    return Created(read.path, tuple(plans), tuple(changes), ())
+
+
+def _planned(
+    metadata: ProjectMetadata,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    pipelines: Sequence[str],
+    *,
+    everything: bool,
+) -> tuple[Project, list[Plan]]:
+    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
+    sources = project.settings_files(read)
+    checked = settings.check(read.settings, sources, read.path)
+    file = (
+        sources[-1].relative_to(read.path).as_posix()
+        if sources and sources[-1].is_relative_to(read.path)
+        else settings.NAME
+    )
+    return read, tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, or of all files in a folder; None when there is nothing."""
+    try:
+        if path.is_dir():
+            return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
@@ -119,6 +198,9 @@ def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
 
 def _command(env: str | None, conf_source: str | None, params: str) -> str:
     """The command that makes these files again."""
+    return f"kedro k8s-airflow create{_options(env, conf_source, params)}"
+
+
+def _options(env: str | None, conf_source: str | None, params: str = "") -> str:
     given = {"--env": env, "--conf-source": conf_source, "--params": params}
-    options = [f"{option}={shlex.quote(value)}" for option, value in given.items() if value]
-    return " ".join(["kedro k8s-airflow create", *options])
+    return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)

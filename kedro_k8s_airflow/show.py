@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
-    from kedro_k8s_airflow.plan import Plan, Task
+    from kedro_k8s_airflow.plan import LocalInput, Plan, Task
 
 _TASKS_SHOWN = 40
 _NAMES_SHOWN = 3
@@ -123,6 +123,36 @@ def _printable(name: str) -> str:
     """A name on one line, at a length a table can hold."""
     text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
     return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
+def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
+    """What has to be on the volumes before the first run, and the commands that bring it there."""
+    from rich.markup import escape
+
+    if not found:
+        return
+    many = "1 input has" if len(found) == 1 else f"{len(found)} inputs have"
+    out.print(f"\n{many} to be on the volumes before the first run:")
+    for one, size in found[:_TASKS_SHOWN]:
+        out.print(
+            f"  {_bytes(size):>10}  {escape(_printable(one.here))}  ({escape(_printable(one.dataset))}, volume {one.mount})"
+        )
+    if len(found) > _TASKS_SHOWN:
+        out.print(f"  and {len(found) - _TASKS_SHOWN} more")
+    out.print("From this folder:")
+    for command in commands:
+        out.print(f"  {escape(command)}")
+
+
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "not here"
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
 
 
 def findings(out: Console, found: Iterable[Finding]) -> None:

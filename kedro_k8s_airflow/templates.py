@@ -34,6 +34,7 @@ def _environment() -> Environment:
     )
     environment.filters["py"] = literals.source
     environment.filters["yaml"] = _yaml
+    environment.filters["block"] = _block
     return environment
 
 
@@ -43,6 +44,14 @@ def _yaml(value: Any) -> str:
 
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
     return text.strip().removesuffix("...").strip()
+
+
+def _block(value: Any) -> str:
+    """A map as YAML, a key on each line."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=False, width=100, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def fill(template: str, **values: Any) -> str:

@@ -2,7 +2,7 @@
 
     python plan_json.py [--write] OPTIONS...
 
-The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, reasons}], crossings, params, declined,
+The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, pipeline, reasons, ...}], crossings, params, declined,
 kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]]}; with --write the files are written, too.
 `kedro` is Pipeline.node_dependencies: the truth that no code of this package has touched.
 """
@@ -55,6 +55,13 @@ def _plan(plan, pipeline) -> dict:
                 "after": task.after,
                 "group": task.group,
                 "label": task.label,
+                "pipeline": task.pipeline,
+                "whole": task.whole,
+                "runner": task.settings.get("runner"),
+                "memory": task.memory,
+                "stored": task.stored,
+                "versions": task.versions,
+                "flags": task.flags,
                 "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
             }
             for task in plan.tasks
@@ -63,6 +70,8 @@ def _plan(plan, pipeline) -> dict:
         "versioned": sorted(crossing.dataset for crossing in plan.crossings if crossing.reach.versioned),
         "pipeline": plan.pipeline,
         "params": dict(plan.params),
+        "macros": dict(plan.macros),
+        "inputs": [one.here for one in plan.local_inputs],
         "runtime_params": dict(plan.runtime_params),
         "declined": plan.declined,
         "kedro": {

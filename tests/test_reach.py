@@ -13,6 +13,7 @@ from kedro_k8s_airflow.reach import Places, Reach, nearer, of_entry
 
 PLACES = Places(project_path="/app", mounts=("/app/data", "/mnt/big"))
 MEMORY = Reach("memory")
+PLAIN = Reach("memory", plain=True)
 SHARED = Reach("shared")
 UNKNOWN = Reach("unknown")
 
@@ -47,16 +48,16 @@ def parts(path: str, inside: Any = "pandas.CSVDataset") -> dict[str, Any]:
 
 CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
     # memory
-    "no entry": (None, MEMORY),
-    "MemoryDataset": ({"type": "MemoryDataset"}, MEMORY),
-    "MemoryDataset by module": ({"type": "kedro.io.MemoryDataset"}, MEMORY),
-    "MemoryDataset by full module": ({"type": "kedro.io.memory_dataset.MemoryDataset"}, MEMORY),
-    "SharedMemoryDataset": ({"type": "SharedMemoryDataset"}, MEMORY),
+    "no entry": (None, PLAIN),
+    "MemoryDataset": ({"type": "MemoryDataset"}, PLAIN),
+    "MemoryDataset by module": ({"type": "kedro.io.MemoryDataset"}, PLAIN),
+    "MemoryDataset by full module": ({"type": "kedro.io.memory_dataset.MemoryDataset"}, PLAIN),
+    "SharedMemoryDataset": ({"type": "SharedMemoryDataset"}, PLAIN),
     "somebody's class of that name": ({"type": "flights.io.MemoryDataset"}, UNKNOWN),
     "memory path": (file("memory://a.csv"), MEMORY),
     "memory path in capitals": (file("MEMORY://a.csv"), MEMORY),
-    "memory in a cache": (cached({"type": "MemoryDataset"}), MEMORY),
-    "memory in a cache, by name": (cached("MemoryDataset"), MEMORY),
+    "memory in a cache": (cached({"type": "MemoryDataset"}), PLAIN),
+    "memory in a cache, by name": (cached("MemoryDataset"), PLAIN),
     "memory path in two caches": (cached(cached(file("memory://x"))), MEMORY),
     "partitions in memory": (parts("memory://parts"), MEMORY),
     # local files

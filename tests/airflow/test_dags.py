@@ -191,10 +191,22 @@ def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_sa
         for task in dag.plan["tasks"]:
             there = dag.tasks[task["id"]]
             yield from different(f"{task['id']}: errors", there["errors"], {})
+            given = [expand(argument, {}) for argument in container_of(there)["args"]]
+            if task["runner"] == "kedro":
+                run = ["run", f"--pipelines={task['pipeline']}", f"--nodes={','.join(task['nodes'])}"]
+                yield from different(f"{task['id']}: kedro", given[:3], run)
+                continue
             yield from different(f"{task['id']}: nodes", nodes_of(there), list(task["nodes"]))
-            fixed = [expand(argument, {}) for argument in container_of(there)["args"] if "--node=" not in argument]
-            given = [argument for argument in fixed if argument.startswith("--pipeline=")]
-            yield from different(f"{task['id']}: pipeline", given, [f"--pipeline={dag.plan['pipeline']}"])
+            for option, said in (
+                ("pipeline", [task["pipeline"]]),
+                ("memory", task["memory"]),
+                ("stored", task["stored"]),
+                ("version-of", task["versions"]),
+            ):
+                found = [text.partition("=")[2] for text in given if text.startswith(f"--{option}=")]
+                yield from different(f"{task['id']}: {option}", found, said)
+            for flag in task["flags"]:
+                yield from different(f"{task['id']}: flag", flag in given, True)
 
     assert faults(airflow, check) == {}
 
