@@ -22,6 +22,7 @@ import traceback
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, ending: Ending) -> int:
     gc.disable()  # what is imported now stays: collecting it is a tenth of the start
-    watch = Watch(options, Run.of_environment(), _params())
+    watch = Watch(options, Run.of_environment(), _params(), ending)
     ending.watch = watch
     try:
         _run_session(options, watch)
@@ -82,7 +83,9 @@ def _run(options: argparse.Namespace, ending: Ending) -> int:
         what = _said(exc)
         if not watch.running:
             raise StartedWrongly(f"the nodes cannot be started: {what}") from exc
-        _say(f"failed after {watch.seconds():.1f} s, {_memory()}: {watch.blamed or what}", sys.stderr)
+        _say(
+            f"failed after {watch.seconds():.1f} s, {_memory()}: {watch.blamed or watch.place(exc) + what}", sys.stderr
+        )
         return 1
     finally:
         ending.over.set()
@@ -110,7 +113,9 @@ def _run_session(options: argparse.Namespace, watch: Watch) -> None:
         # The last to act on what the project's own hooks have made.
         hook_impl(trylast=True)(getattr(Watch, name))
     hook_impl(tryfirst=True)(Watch.on_pipeline_error)
-    settings.set("HOOKS", (*settings.HOOKS, watch))  # processes of ParallelRunner read it, too
+    # Whatever has a plugin's name keeps it from being imported. Telemetry is off in pods, and is a tenth of the start.
+    silent = ModuleType("kedro-telemetry")
+    settings.set("HOOKS", (*settings.HOOKS, watch, silent))  # processes of ParallelRunner read it, too
     session = KedroServiceSession.create(project_path=options.project, env=options.env, conf_source=options.conf_source)
     session.run(
         run_id=watch.run.version,
@@ -155,9 +160,13 @@ def _say(text: str, stream: Any = None) -> None:
 
 
 def _said(error: BaseException) -> str:
-    """One line for an error and what caused it."""
-    line = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    return f"{line} ({_said(error.__cause__)})" if error.__cause__ is not None else line
+    """One line for an error, and for what caused it unless the error says so itself."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    cause = error.__cause__
+    # The traceback of another process was printed already.
+    if cause is not None and type(cause).__name__ != "_RemoteTraceback" and " ".join(str(cause).split()) not in line:
+        line = f"{line} ({_said(cause)})"
+    return line if len(line) <= 1000 else f"{line[:1000]} ..."
 
 
 def _count(nodes: int) -> str:
@@ -205,7 +214,8 @@ class Ending:
 
     def _interrupt(self, *_: object) -> None:
         self.told = True
-        raise Terminated("the pod was told to stop (SIGTERM)")
+        if not self.over.is_set():  # else what is left is to end the process
+            raise Terminated("the pod was told to stop (SIGTERM)")
 
     def _wait(self, reader: int) -> None:
         while os.read(reader, 1) != bytes([signal.SIGTERM]):
@@ -293,6 +303,8 @@ def unflatten(params: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = name.split(".")
         for parent in parents:
             place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise StartedWrongly(f"the run's parameters give both {name!r} and a value for {parent!r} above it")
         place[last] = value
     return nested
 
@@ -309,7 +321,7 @@ class Watch:
         blamed: node and error of the first node that failed.
     """
 
-    def __init__(self, options: argparse.Namespace, run: Run, params: dict[str, Any]) -> None:
+    def __init__(self, options: argparse.Namespace, run: Run, params: dict[str, Any], ending: Ending) -> None:
         self.options = options
         self.run = run
         self.params = params
@@ -318,6 +330,8 @@ class Watch:
         self.blamed = ""
         self._order: dict[str, int] = {}
         self._started = time.monotonic()
+        self._process = os.getpid()
+        self._ending = ending
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
         self._session: Any = None
         self._others: set[str] = set()
@@ -374,7 +388,9 @@ class Watch:
         gc.enable()
 
     def before_node_run(self, node: Any, catalog: Any, inputs: Any, is_async: bool, run_id: str) -> None:
-        """Say which node starts."""
+        """Say which node starts; none does after SIGTERM, though the one before caught the exception."""
+        if self._ending.told:
+            raise Terminated("the pod was told to stop (SIGTERM)")
         given = {"node": node, "catalog": catalog, "inputs": inputs, "is_async": is_async, "run_id": run_id}
         self._nodes[node.name] = (time.monotonic(), given)
         _say(f"node {self._order.get(node.name)} of {len(self._order)} {node.name!r} starts")
@@ -387,10 +403,22 @@ class Watch:
         _say(f"{place} {node.name!r} took {took:.1f} s, {_memory()}")
 
     def on_node_error(self, error: Exception, node: Any) -> None:
-        """Keep the name of the node that failed."""
+        """Keep the name of the node that failed; a process of ParallelRunner can only say it."""
         self._nodes.pop(node.name, None)
         place = f"node {self._order.get(node.name)} of {len(self._order)}"
         self.blamed = self.blamed or f"{place} {node.name!r}: {_said(error)}"
+        if os.getpid() != self._process:
+            _say(f"{place} {node.name!r} failed: {_said(error)}", sys.stderr)
+
+    def place(self, error: BaseException) -> str:
+        """The node in whose task an error was raised where Kedro calls no hook, as when a dataset cannot be loaded."""
+        from kedro.runner import Task
+
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            task = frame.f_locals.get("self")
+            if isinstance(task, Task):
+                return f"node {self._order.get(task.node.name)} of {len(self._order)} {task.node.name!r}: "
+        return ""
 
     def on_pipeline_error(self) -> None:
         """Kedro calls the error hooks by itself."""
@@ -667,7 +695,8 @@ def _log_plainly(own: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this file's own folder
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path.pop(0)  # this file's own folder
     code = main()
     sys.stdout.flush()
     if code == 143:

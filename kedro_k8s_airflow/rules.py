@@ -44,9 +44,14 @@ BUILT_IN: dict[str, Any] = {
     "operator": {
         "startup_timeout_seconds": 900,
         "schedule_timeout_seconds": 1800,
+        # What a task lasts beyond its pod: half of each on average. One look costs the triggerer 5 ms.
+        "startup_check_interval_seconds": 2,
+        "poll_interval": 1.5,
         "on_finish_action": "delete_pod",
         "termination_message_policy": "FallbackToLogsOnError",
         "log_pod_spec_on_failure": False,
+        # The reason (OOMKilled, DeadlineExceeded) and the exit code are told nowhere else.
+        "log_events_on_failure": True,
     },
 }
 # Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.

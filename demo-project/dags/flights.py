@@ -79,12 +79,32 @@ def fail_if_killed(context, result=None):
         raise RuntimeError("The pod was killed before it had finished.")
 
 
+def name_the_limit(context):
+    """Say in the task's log which setting has ended its pod."""
+    task = context["task"]
+    status = getattr(getattr(task, "pod", None), "status", None)
+    for container in getattr(status, "container_statuses", None) or ():
+        ended = container.state.terminated
+        if ended and ended.reason == "OOMKilled":
+            task.log.error(
+                "The pod was killed at its memory limit: resources.limits.memory of %s"
+                " in k8s_airflow.yml. Raise it, or give the node less data at a time.",
+                task.task_id,
+            )
+    if getattr(status, "reason", None) == "DeadlineExceeded":
+        task.log.error(
+            "The pod was stopped at its deadline: activeDeadlineSeconds of %s"
+            " in k8s_airflow.yml, by default made of execution_timeout.",
+            task.task_id,
+        )
+
+
 def refuse_large_params(context):
     """Fail before a pod is made that no container could start."""
     for variable in context["task"].env_vars:
-        size = len(variable.value or "")
-        if variable.name == "KEDRO_K8S_AIRFLOW_PARAMS" and size > 100_000:
-            params = json.loads(variable.value)
+        size = len(variable.get("value") or "")
+        if variable["name"] == "KEDRO_K8S_AIRFLOW_PARAMS" and size > 100_000:
+            params = json.loads(variable["value"])
             largest = max(params, key=lambda name: len(json.dumps(params[name])))
             raise AirflowFailException(
                 f"The parameters take {size} bytes and a pod gets 100,000 at most;"
@@ -120,14 +140,19 @@ SETTINGS = {
     "do_xcom_push": False,
     "startup_timeout_seconds": 900,
     "schedule_timeout_seconds": 1800,
+    "startup_check_interval_seconds": 2,
+    "poll_interval": 1.5,
     "on_finish_action": "delete_pod",
     "termination_message_policy": "FallbackToLogsOnError",
     "log_pod_spec_on_failure": False,
+    "log_events_on_failure": True,
     "env_vars": ENV_VARS,
     "volumes": VOLUMES,
     "volume_mounts": VOLUME_MOUNTS,
     "pre_execute": refuse_large_params,
     "post_execute": fail_if_killed,
+    "on_failure_callback": name_the_limit,
+    "on_retry_callback": name_the_limit,
 }
 HEAVY_FIT = {
     "container_resources": {

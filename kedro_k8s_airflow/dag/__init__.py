@@ -50,6 +50,8 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "volume_mounts": Raw("VOLUME_MOUNTS"),
         **({"pre_execute": Raw("refuse_large_params")} if plan.params else {}),
         "post_execute": Raw("fail_if_killed"),
+        "on_failure_callback": Raw("name_the_limit"),
+        "on_retry_callback": Raw("name_the_limit"),
     }
     blocks, named = calls.blocks(plan, shared)
     dag, tasks = _dag(plan), [calls.call(plan, task, blocks[place], common) for place, task in enumerate(plan.tasks)]

@@ -293,6 +293,7 @@ class Airflow:
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONSAFEPATH": "1",
             "SCARF_ANALYTICS": "false",
             "DO_NOT_TRACK": "1",
             **self.environment,
@@ -430,6 +431,8 @@ class Airflow:
                 os.kill(pid, signum)
         if signum == signal.SIGKILL:
             process.wait(10)
+            if not alone:
+                wait(lambda: None if session(process.pid) else True, 10, f"{part}: processes outlive SIGKILL")
 
     def wait_end(self, part: str, seconds: float = 60) -> int:
         """The exit code of a part that was told to end; minus the signal's number when that killed it."""
@@ -457,8 +460,11 @@ class Airflow:
             self.stop(part, seconds=3)
         for leader in sorted(self._sessions):
             for found in session(leader):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(found.pid, signal.SIGKILL)
+                # A number may have come to another's process since.
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{found.pid}/cwd").resolve() == self.home:
+                        os.kill(found.pid, signal.SIGKILL)
+        self._sessions.clear()
 
     def _popen(self, command: list[str], log: Path, database: Path | None = None) -> subprocess.Popen[bytes]:
         own = {} if database is None else {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
@@ -858,8 +864,8 @@ class Audit:
         self.offset = self.path.stat().st_size if self.path.exists() else 0
         return self.offset
 
-    def entries(self) -> list[dict[str, Any]]:
-        """The finished calls of the user since the mark, as the log has them."""
+    def entries(self, name: str = "") -> list[dict[str, Any]]:
+        """The finished calls of the user since the mark, as the log has them; with a name, those on objects so begun."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
@@ -871,21 +877,22 @@ class Audit:
             for entry in entries
             if entry.get("user", {}).get("username") == self.user
             and entry.get("stage") in {"ResponseComplete", "Panic"}
+            and (entry.get("objectRef") or {}).get("name", "").startswith(name)
         ]
 
-    def counts(self) -> dict[Call, int]:
-        """How often each kind of call was made."""
+    def counts(self, name: str = "") -> dict[Call, int]:
+        """How often each kind of call was made; with a name, on objects whose names begin so."""
         found: dict[Call, int] = {}
-        for entry in self.entries():
+        for entry in self.entries(name):
             what = entry.get("objectRef") or {}
             resource = "/".join(filter(None, (what.get("resource", ""), what.get("subresource"))))
             call = Call(entry["verb"], resource or entry["requestURI"], entry.get("responseStatus", {}).get("code", 0))
             found[call] = found.get(call, 0) + 1
         return found
 
-    def calls(self) -> set[Call]:
-        """The kinds of calls."""
-        return set(self.counts())
+    def calls(self, name: str = "") -> set[Call]:
+        """The kinds of calls; with a name, on objects whose names begin so."""
+        return set(self.counts(name))
 
 
 def wait(

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
@@ -20,41 +19,34 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster.demo import CLAIM, NAMESPACE, copy, kubectl, run
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "demo-project"
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
-NAMESPACE = os.environ.get("LAB_NAMESPACE", "kedro")
-CLAIM = os.environ.get("LAB_PVC", "kedro-data")
-
-
-def run(
-    command: Sequence[str | Path], *, stdin: str | bytes | None = None, cwd: Path | None = None, timeout: int = 600
-) -> str:
-    """The stdout of a command that has to succeed."""
-    data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(
-        [str(part) for part in command], input=data, capture_output=True, cwd=cwd, timeout=timeout, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout.decode()[-4000:]}\n{done.stderr.decode()[-4000:]}"
-    return done.stdout.decode()
-
-
-def kubectl(*arguments: str, stdin: str | bytes | None = None) -> str:
-    """The stdout of kubectl in the test namespace."""
-    return run(["kubectl", "--namespace", NAMESPACE, *arguments], stdin=stdin)
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kubeconfig() -> Path:
+    """What Airflow gets: `LAB_AIRFLOW_KUBECONFIG`, an identity with few rights, else the tests' own."""
+    return Path(os.environ.get("LAB_AIRFLOW_KUBECONFIG") or os.environ["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def demo_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo project, with its raw tables."""
+    return copy(tmp_path_factory.mktemp("copy"))
+
+
+@pytest.fixture(scope="session")
+def project(demo_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo project with its DAGs and image spec written."""
-    copy = tmp_path_factory.mktemp("demo") / "demo-project"
-    shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns("data", "dags", "__pycache__", ".venv"))
-    (copy / "data" / "01_raw").mkdir(parents=True)
-    run([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet"], cwd=copy)
-    return copy
+    made = tmp_path_factory.mktemp("demo") / "demo-project"
+    shutil.copytree(demo_copy, made)
+    run([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet"], cwd=made)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +136,6 @@ def keeper(cluster: Cluster, pods: dict[str, dict[str, Any]], project: Path) -> 
     pod["spec"]["containers"][0]["args"] = []
     name = cluster.start(pod)
     cluster.wait(name, ("Running",))
-    run([sys.executable, "raw_data.py"], cwd=project)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(project / "data" / "01_raw", "01_raw")

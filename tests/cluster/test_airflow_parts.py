@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.cluster.airflow_parts import Airflow, AirflowFailed, Audit, Call, Proxy, session
-from tests.cluster.conftest import NAMESPACE, kubectl
+from tests.cluster.demo import NAMESPACE, kubectl
 from tests.conftest import interpreter
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 def pod(task_id, command, **more):
     settings = {{
+        "name": "parts-" + task_id,
         "namespace": "{NAMESPACE}",
         "image": "{IMAGE}",
         "image_pull_policy": "IfNotPresent",
@@ -86,8 +87,10 @@ class Running(NamedTuple):
         return run_id
 
     def created(self) -> int:
-        """How many pods Airflow has made since the run began."""
-        return self.audit.counts().get(Call("create", "pods", 201), 0)
+        """How many pods Airflow has made since the run began; only an audit log can tell."""
+        if not self.audit.path.is_file():
+            pytest.skip("LAB_AUDIT_LOG names no audit log of the cluster")
+        return self.audit.counts("parts-").get(Call("create", "pods", 201), 0)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +153,7 @@ def test_a_run_goes_from_trigger_to_success(running: Running) -> None:
         "use": "success",
     }
     assert "made tea" in airflow.log("quick", run_id, "make")
-    assert {call.code for call in running.audit.calls()} <= {200, 201}
+    assert {call.code for call in running.audit.calls("parts-")} <= {200, 201}
 
 
 def test_a_failed_task_is_reported_and_can_be_cleared(running: Running) -> None:
@@ -198,8 +201,9 @@ def test_a_pod_whose_worker_died_is_adopted(running: Running) -> None:
     airflow = running.airflow
     run_id = running.begin("works", "long", "running")
     workers = airflow.workers("works", run_id, "long")
+    assert {workers.supervisor, workers.runner} <= {found.pid for found in session(airflow.pid("scheduler"))}
     airflow.kill("scheduler", signal.SIGKILL)
-    assert not Path(f"/proc/{workers.runner}").exists()
+    assert session(airflow.pid("scheduler")) == []
     airflow.start("scheduler")
     assert airflow.wait_run("works", run_id) == "success", airflow.report("works", run_id)
     task = airflow.tasks("works", run_id)["long"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import NAMESPACE, ROOT, kubectl, run
+from tests.cluster.demo import NAMESPACE, ROOT, kubectl, run
 from tests.conftest import interpreter
 from tests.scenarios import WORKING
 
