@@ -118,8 +118,9 @@ def create(
             for plan in created.plans:
                 show.plan(out, plan)
         if not (quiet or diff):
+            if not check:
+                show.inputs(out, created.inputs, created.filling)
             show.written(out, created.changes, created.root, dry=check)
-            show.inputs(out, created.inputs, created.filling)
     if check and any(change.status in ("new", "changed") for change in created.changes):
         sys.exit(1)
 

@@ -243,9 +243,6 @@ class TaskSettings(Model):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice} is there twice")
-        ours = next((name for name in names if name.startswith("KEDRO_K8S_AIRFLOW_")), None)
-        if ours is not None:
-            raise ValueError(f"{ours} is set by the DAG")
         return value
 
     @field_validator("operator")

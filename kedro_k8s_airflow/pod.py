@@ -178,17 +178,19 @@ def _memory() -> str:
     import resource
 
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return f"peak memory {max(peaks) // 1024} MiB{_limit()}"
+    limit = _limit()
+    of = f" of {limit} MiB (resources.limits.memory)" if limit else ""
+    return f"peak memory {max(peaks) // 1024} MiB{of}"
 
 
-def _limit() -> str:
-    """The memory limit of this container and the setting it comes from; nothing when there is none."""
+def _limit() -> int | None:
+    """The memory limit of this container in MiB, when there is one."""
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             limit = int(Path(file).read_text(encoding="ascii"))
             if limit < 2**60:
-                return f" of {limit // 2**20} (resources.limits.memory)"
-    return ""
+                return limit // 2**20
+    return None
 
 
 class Ending:
@@ -382,7 +384,7 @@ class Watch:
         for name in sorted(pipeline.inputs() - {*options.version_of}):
             if _base(name) in made and _versioned(catalog.get(name)):
                 raise StartedWrongly(f"dataset {name!r} is versioned here, and was not when the DAG was made; {MEND}")
-        _say(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}{_limit()}")
+        _say(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
         self.running = True
         gc.freeze()
         gc.enable()
@@ -555,9 +557,7 @@ class Store:
 
     def dataset(self, name: str) -> Any:
         """A Kedro dataset for one of them."""
-        if "StoredDataset" not in globals():
-            globals()["StoredDataset"] = _stored_dataset()
-        return globals()["StoredDataset"](name, self.folder, self.attempt)
+        return sys.modules[__name__].StoredDataset(name, self.folder, self.attempt)
 
     def remove(self) -> None:
         """Remove what this run has stored, and leftovers."""
@@ -594,6 +594,13 @@ def _files(url: str) -> Any:
 def _written(files: Any, path: str) -> float:
     moment = files.modified(path)
     return float((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
+
+
+def __getattr__(name: str) -> Any:
+    """`StoredDataset`, made when it is first asked for; a process that ParallelRunner spawns asks by that name."""
+    if name != "StoredDataset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, _stored_dataset())
 
 
 def _stored_dataset() -> type:

@@ -61,6 +61,16 @@ def plan(out: Console, made: Plan) -> None:
         names = _some([crossing.dataset for crossing in made.crossings])
         cross = "dataset crosses" if len(made.crossings) == 1 else "datasets cross"
         out.print(f"  {len(made.crossings)} {cross} between tasks ({escape(names)}); {len(versioned)} versioned")
+    if made.store is not None:
+        stored = sorted({name for task in made.tasks for name in task.stored})
+        out.print(
+            f"  {_count(len(stored), 'dataset')} in memory stored in {escape(made.store.url)} ({escape(_some(stored))})"
+        )
+    smaller = [task for task in made.tasks if task.pipeline != made.pipeline and task.nodes]
+    if smaller:
+        of = f"{len(smaller)} of {_count(len([task for task in made.tasks if task.nodes]), 'task')}"
+        names = _some(sorted({task.pipeline for task in smaller}))
+        out.print(f"  {of} load a smaller pipeline than {escape(made.pipeline)} ({escape(names)})")
 
 
 def _count(number: int, thing: str) -> str:
@@ -132,7 +142,7 @@ def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], command
     if not found:
         return
     many = "1 input has" if len(found) == 1 else f"{len(found)} inputs have"
-    out.print(f"\n{many} to be on the volumes before the first run:")
+    out.print(f"{many} to be on the volumes before the first run:")
     for one, size in found[:_TASKS_SHOWN]:
         out.print(
             f"  {_bytes(size):>10}  {escape(_printable(one.here))}  ({escape(_printable(one.dataset))}, volume {one.mount})"

@@ -286,5 +286,12 @@ def _notes(project: Project, settings: Settings, grouped: Grouping, tasks: Seque
                 f"holds its nodes together because of data on the pod's own disk: {', '.join(local[:3])}{' ...' if len(local) > 3 else ''}.",
                 "A volume over the path would set them free.",
             )
+    if settings.data.memory == "store" and not any(task.stored for task in tasks):
+        yield info(
+            "store-unused",
+            "data.memory",
+            "nothing in memory crosses between pods, so nothing is stored.",
+            "`memory: store` acts with group_by none, namespace or chain.",
+        )
     for text in grouped.declined:
         yield info("group-declined", text.split(":")[0], text.split(": ", 1)[1] + ".")

@@ -117,6 +117,12 @@ def test_the_plan_groups_and_orders_the_nodes_as_expected(scenario: Scenario, bu
         assert task_of[first] in after[task_of[second]], f"{second!r} does not wait for {first!r}"
     for nodes in expect.apart:
         assert len({task_of[node] for node in nodes}) == len(nodes)
+    of_node = {plain(node): task for task in plan["tasks"] for node in task["nodes"]}
+    if expect.loads is not None:
+        narrowed = {node: task["pipeline"] for node, task in of_node.items() if task["pipeline"] != plan["pipeline"]}
+        assert narrowed == dict(expect.loads)
+    stored = {node: tuple(of_node[node]["stored"]) for node in expect.stored}
+    assert stored == dict(expect.stored)
     assert {node: task_of[node] for node in expect.ids} == dict(expect.ids)
     assert {name: plan["params"].get(name) for name in expect.offers} == dict(expect.offers)
     assert {code for code, _ in report["findings"]} >= set(expect.says)

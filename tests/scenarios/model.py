@@ -50,6 +50,8 @@ class Works:
         ids: task ids by the name of a node in the task.
         says: codes of findings that must be told; there is no warning but those.
         offers: parameters of the trigger form.
+        loads: the pipeline that the pod of a node loads, by node, where it is not the DAG's.
+        stored: datasets in memory that are stored, by a node of each task that stores or loads them.
     """
 
     dag_ids: tuple[str, ...] | None = None
@@ -59,6 +61,8 @@ class Works:
     ids: Mapping[str, str] = field(default_factory=dict)
     says: tuple[str, ...] = ()
     offers: Mapping[str, Any] = field(default_factory=dict)
+    loads: Mapping[str, str] | None = None
+    stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
