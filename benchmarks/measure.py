@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # bytecode every start costs three times as much.
 _LEFT_OUT = (
     "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPYCACHEPREFIX",
     "PYTHONHASHSEED",
     "PYTHONPATH",
     "PYTHONHOME",

@@ -6,6 +6,8 @@ variant with memory edges two datasets in five of every other layer are in no ca
 memory and pods of three nodes come about.
 
     python benchmarks/projects.py FOLDER NODES [--memory-edges]
+
+For the start of a pod there are projects of several registered pipelines, each of which takes a while to import.
 """
 
 from __future__ import annotations
@@ -78,12 +80,15 @@ _CATALOG = """\
   filepath: data/{name}.pkl
 """
 
-_SETTINGS = """\
+_PLACES = """\
 image: registry.example.com/team/bench:1.0
 namespace: kedro
 data:
   volumes:
     data: {claim: bench-data, mount: data}
+"""
+
+_SETTINGS = """\
 dag:
   retries: 1
   owner: bench
@@ -95,6 +100,43 @@ tasks:
     resources: {requests: {cpu: "2", memory: 4Gi}, limits: {memory: 4Gi}}
     execution_timeout: 1h
 """
+
+# As Kedro's starters have it.
+_REGISTRY_OF_MANY = '''\
+"""All pipelines that are found."""
+
+from kedro.framework.project import find_pipelines
+
+
+def register_pipelines():
+    pipelines = find_pipelines(raise_errors=True)
+    pipelines["__default__"] = sum(pipelines.values())
+    return pipelines
+'''
+
+_PIPELINE = '''\
+"""A pipeline that takes {seconds} s of CPU to import. Its node leaves a mark, and ends the process at its first line."""
+
+import os
+import time
+from pathlib import Path
+
+from kedro.pipeline import Node, Pipeline
+
+_UNTIL = time.process_time() + {seconds}
+while time.process_time() < _UNTIL:
+    pass
+
+
+def start(seed):
+    Path(os.environ["{mark}"]).touch()
+    os._exit(0)
+
+
+def create_pipeline():
+    return Pipeline([Node(start, "params:seed", "{name}_table", name="{name}_start")])
+'''
+MARK = "BENCH_MARK"
 
 
 class Shape(NamedTuple):
@@ -119,14 +161,37 @@ def make(folder: Path, shape: Shape) -> Path:
     Returns:
         The folder.
     """
+    return _written(
+        folder, {"pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width)}, _PLACES + _SETTINGS
+    )
+
+
+def make_pipelines(folder: Path, count: int, seconds: float) -> Path:
+    """Write a project of several pipelines that Kedro finds by itself: p01, p02 and so on, each of one node, p01_start.
+
+    Args:
+        folder: where; made if need be.
+        count: of pipelines.
+        seconds: of CPU that each costs to import.
+
+    Returns:
+        The folder.
+    """
+    modules = {"pipeline_registry.py": _REGISTRY_OF_MANY, "pipelines/__init__.py": ""}
+    for name in (f"p{number:02d}" for number in range(1, count + 1)):
+        modules[f"pipelines/{name}/__init__.py"] = _PIPELINE.format(name=name, seconds=seconds, mark=MARK)
+    return _written(folder, modules, _PLACES)
+
+
+def _written(folder: Path, modules: dict[str, str], settings: str) -> Path:
     files = {
         "pyproject.toml": _PYPROJECT,
         f"src/{PACKAGE}/__init__.py": "",
         f"src/{PACKAGE}/settings.py": "",
-        f"src/{PACKAGE}/pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width),
+        **{f"src/{PACKAGE}/{name}": text for name, text in modules.items()},
         "conf/base/catalog.yml": _CATALOG,
         "conf/base/parameters.yml": "seed: 1\n",
-        "conf/base/k8s_airflow.yml": _SETTINGS,
+        "conf/base/k8s_airflow.yml": settings,
         "conf/local/.gitkeep": "",
     }
     for name, text in files.items():

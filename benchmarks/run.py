@@ -10,6 +10,7 @@ import sys
 
 import create
 import parse
+import pod_start
 import startup
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     given = parser.parse_args()
     common = [*(["--python", given.python] if given.python else []), *(["--write"] if given.write else [])]
     common += ["--turns", "1"] if given.quick else []
-    met = [benchmark.main(common) for benchmark in (create, startup, parse)]
+    met = [benchmark.main(common) for benchmark in (create, startup, parse, pod_start)]
     if given.enforce and not all(met):
         sys.exit("An aim was missed.")
 

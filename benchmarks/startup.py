@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import environments
 import measure
 import projects
 import report
@@ -23,28 +24,12 @@ if TYPE_CHECKING:
     from measure import Cost
 
 _PLUGIN = "kedro_k8s_airflow"
-_WHERE = "import sys, sysconfig; print(sysconfig.get_path('purelib'), sys.base_prefix, sys.version_info[0], sys.version_info[1])"
 AIM_MS = 20
 
 
 def twin(folder: Path, python: Path, *, plugin: bool) -> Path:
-    """An environment with the packages of another one, with or without the plugin; its interpreter.
-
-    Links to folders share the bytecode that lies in them, so that both twins start from the same state.
-    """
-    where = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True).stdout.split()
-    packages, base, *version = where
-    minor = ".".join(version)
-    site = folder / "lib" / f"python{minor}" / "site-packages"
-    site.mkdir(parents=True)
-    for entry in Path(packages).iterdir():
-        if entry.name != "__pycache__" and (plugin or not entry.name.lstrip("_").startswith(_PLUGIN)):
-            (site / entry.name).symlink_to(entry)
-    home = Path(base) / "bin"
-    (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n", encoding="utf-8")
-    interpreter = folder / "bin" / "python"
-    interpreter.parent.mkdir()
-    interpreter.symlink_to(home / f"python{minor}")
+    """An environment with the packages of another one, with or without the plugin; its interpreter."""
+    interpreter = environments.linked(folder, python, lambda name: plugin or not name.lstrip("_").startswith(_PLUGIN))
     found = subprocess.run(
         [interpreter, "-c", f"import importlib.util as u, kedro; print(u.find_spec({_PLUGIN!r}) is not None)"],
         capture_output=True,

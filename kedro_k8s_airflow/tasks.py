@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import arrival, grouping, handover, identities, names, parameters, quantities, selection, volumes
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import rules as layers
-from kedro_k8s_airflow.findings import Finding, Refused, error, info
+from kedro_k8s_airflow.findings import Finding, Refused, error, info, warning
 from kedro_k8s_airflow.plan import Crossing, Plan, Reason, Task
 from kedro_k8s_airflow.reach import Places
 
@@ -276,6 +276,13 @@ def _notes(project: Project, settings: Settings, grouped: Grouping, tasks: Seque
             "image",
             f"{settings.image} has neither tag nor digest and no image was built yet, so the DAG names {settings.image}:{UNBUILT}.",
             "Build and push an image and give its tag or digest.",
+        )
+    if project.catalog.credentials and settings.credentials_secret is None and not project.credentials_here:
+        yield warning(
+            "credentials",
+            "catalog",
+            f"refers to credentials ({', '.join(project.catalog.credentials[:3])}) that no pod has; Kedro then starts none.",
+            "Give credentials_secret: {name, key} of a Secret that holds them all as YAML.",
         )
     for task in tasks:
         local = sorted({reason.what for reason in task.reasons if reason.rule == "pod"})

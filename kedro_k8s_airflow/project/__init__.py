@@ -64,6 +64,7 @@ class Project:
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, when it was asked for and there is one.
         findings: what was noticed while reading.
         hooked: whether hooks of the project's own may add to catalog and parameters.
+        credentials_here: whether the configuration that images carry has a credentials file.
     """
 
     path: Path
@@ -82,6 +83,7 @@ class Project:
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
     hooked: bool = False
+    credentials_here: bool = True
 
     @property
     def code(self) -> str:
@@ -138,6 +140,7 @@ def read(
         kedro_airflow=configuration.read(loader, "airflow") if kedro_airflow else None,
         findings=(*hook_findings, *findings),
         hooked=bool(hook_findings),
+        credentials_here=configuration.has_credentials(conf_path, (read_env, base_env)),
     )
 
 

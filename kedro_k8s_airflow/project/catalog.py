@@ -22,9 +22,15 @@ _RUNTIME_PATTERN = {"{default}": {"type": "kedro.io.MemoryDataset"}}
 
 @dataclass(frozen=True)
 class Catalog:
-    """The project's catalog as configuration, without credentials; no dataset is ever made."""
+    """The project's catalog as configuration, without credentials; no dataset is ever made.
+
+    Attributes:
+        config: entries by name, dataset factories left out.
+        credentials: names that entries refer to, sorted.
+    """
 
     config: Mapping[str, Mapping[str, Any]]
+    credentials: tuple[str, ...] = ()
     _resolver: Any = field(default=None, repr=False, compare=False)
 
     def entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -66,26 +72,29 @@ def read(loader: AbstractConfigLoader) -> Catalog:
             "is not a dataset.",
             "Kedro ignores top-level keys that begin with an underscore.",
         )
+    named: set[str] = set()
     for entry in config.values():
-        _strip_credentials(entry)
+        _strip_credentials(entry, named)
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
         raise refuse("catalog", "catalog", f"cannot be resolved: {said(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
-    return Catalog(explicit, resolver)
+    return Catalog(explicit, tuple(sorted(named)), resolver)
 
 
-def _strip_credentials(entry: dict[str, Any]) -> None:
-    """Take every `credentials` key out of an entry, at any depth."""
+def _strip_credentials(entry: dict[str, Any], named: set[str]) -> None:
+    """Take every `credentials` key out of an entry, at any depth; those that are names are remembered."""
     credentials = entry.pop("credentials", None)
+    if isinstance(credentials, str):
+        named.add(credentials)
     if isinstance(credentials, dict) and isinstance(credentials.get("con"), str):
         # Of a database's URL only what says where the data is; files have no secrets, servers keep theirs.
         dialect, _, place = credentials["con"].partition("://")
         entry.setdefault("con", f"{dialect}://{place if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
     for value in entry.values():
         if isinstance(value, dict):
-            _strip_credentials(value)
+            _strip_credentials(value, named)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,18 @@ def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
     ]
 
 
+def has_credentials(conf: str, envs: Sequence[str]) -> bool:
+    """Whether a credentials file lies in the folders of some environments; its content is not looked at."""
+    if "://" in conf:
+        return True
+    return any(
+        file.is_file()
+        for env in envs
+        for pattern in ("**/credentials*", "credentials*/**/*")
+        for file in (Path(conf) / env).glob(pattern)
+    )
+
+
 def read(
     loader: AbstractConfigLoader, name: str, files: Sequence[Path] = (), root: Path | None = None
 ) -> dict[str, Any] | None:

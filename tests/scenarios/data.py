@@ -400,7 +400,7 @@ _SECRETS = (
             },
             **pickled("b_out"),
         },
-        expect=Works(together=(), before=(("a", "b"),)),
+        expect=Works(together=(), before=(("a", "b"),), says=("credentials",)),
     ),
     Scenario(
         name="credentials-hidden-url",
