@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -284,7 +285,17 @@ def _params() -> dict[str, Any]:
     if size > PARAMS_LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name])))
         raise StartedWrongly(f"the run's parameters take {size} bytes of {PARAMS_LIMIT}; the largest is {largest!r}")
-    return unflatten(params)
+    return unflatten({name: literal(value) for name, value in params.items()})
+
+
+def literal(value: Any) -> Any:
+    """A value in which OmegaConf, which Kedro hands parameters to, resolves nothing: `${x}` is text, too."""
+    if isinstance(value, str):
+        # A backslash before `${` escapes it; one that was there counts twice.
+        return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    return [literal(item) for item in value] if isinstance(value, list) else value
 
 
 def _json(variable: str) -> dict[str, Any]:

@@ -183,7 +183,9 @@ def nodes_of(task: Json) -> list[str]:
     """The nodes that the program in the pod is told to run, after Airflow's templates and the kubelet's expansion."""
     variables = {**environment(container_of(task)), "HOME": "expanded", "x": "expanded"}
     arguments = [expand(argument, variables) for argument in container_of(task)["args"]]
-    return [argument.removeprefix("--node=") for argument in arguments if argument.startswith("--node=")]
+    plain = [argument.removeprefix("--nodes=").split(",") for argument in arguments if argument.startswith("--nodes=")]
+    ours = [argument.removeprefix("--node=") for argument in arguments if argument.startswith("--node=")]
+    return [*ours, *(name for names in plain for name in names)]
 
 
 def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_says(airflow: Loaded) -> None:
@@ -226,8 +228,13 @@ def test_parameters_arrive_as_json_with_the_values_of_the_trigger_form(airflow: 
         yield from different("offered", offered, dag.plan["params"])
         for name, task in dag.tasks.items():
             variables = [{"name": "HOME", "value": "expanded"}, *container_of(task)["env"]]
-            arrived = environment({"env": variables}).get(PARAMS, "{}")
-            yield from different(name, json.loads(arrived), {**dag.plan["runtime_params"], **dag.plan["params"]})
+            arrived = json.loads(environment({"env": variables}).get(PARAMS, "{}"))
+            decided = {macro: arrived.pop(macro, None) for macro in dag.plan["macros"]}
+            yield from different(name, arrived, {**dag.plan["runtime_params"], **dag.plan["params"]})
+            if decided:
+                run = json.loads(environment({"env": variables})["KEDRO_K8S_AIRFLOW_RUN"])
+                values = {"run_date": "2026-03-04", "deep.run": run["run_id"], "deep.try": run["try_number"]}
+                yield from different(f"{name}: macros", decided, values)
 
     assert faults(airflow, check) == {}
 

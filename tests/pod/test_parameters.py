@@ -1,0 +1,56 @@
+"""What the run's parameters are when they arrive in the project."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.pod.conftest import Pods
+
+HARD = {
+    "null": None,
+    "yes": True,
+    "number": 1e-9,
+    "list": [1, "two", None, {"three": [3]}],
+    "quotes": 'it\'s "quoted" `here`',
+    "braces": "{}{{}} {% raw %}",
+    "template": "{{ 7*7 }}",
+    "kubelet": "$(HOME) $$ $HOME $$(HOME)",
+    "interpolation": "${HOME} ${oc.env:HOME} a\\${b} \\\\${c} \\ ${d.${e}} ${",
+    "unicode": "Ä 漢字 🚀 \u2028",
+    "control": "one\ntwo\r\n\tthree \\n",
+    "empty": "",
+    "blank": "  a  ",
+    "looks_like_yaml": "yes: [no]",
+    "large": "é" * 8_000,
+    "object": {"inner": {"deep": 1, "not_resolved": ["${runtime_params:x}"]}},
+}
+
+
+def test_parameters_arrive_exactly_and_nested_ones_are_merged(any_pods: Pods) -> None:
+    given = {**HARD, "model.depth": 5, "model.options.rate": None, "fresh.one.two": ["x"]}
+    any_pods.done("params", "ask", params=given)
+    arrived = json.loads(any_pods.data("asked.txt"))
+    assert {name: arrived.get(name, "nothing") for name in HARD} == HARD
+    assert arrived["model"] == {"depth": 5, "names": ["a"], "options": {"rate": None}}
+    assert arrived["fresh"] == {"one": {"two": ["x"]}}
+    assert arrived["mark"] == "default"
+
+
+def test_runtime_parameters_reach_the_catalog(pods: Pods) -> None:
+    with (pods.project / "src" / "project" / "pipeline_registry.py").open("a", encoding="utf-8") as file:
+        file.write("""
+
+def _routed() -> Pipeline:
+    return Pipeline([Node(nodes.hello, None, "any_routed", name="route")])
+
+
+_registered = register_pipelines
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    return {**_registered(), "routed": _routed()}
+""")
+    pods.done("routed", "route", params={"place": "some where"})
+    assert pods.data("some where/any.txt") == "hello"
