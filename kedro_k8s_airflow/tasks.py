@@ -16,7 +16,7 @@ from kedro_k8s_airflow.reach import Places
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.config import DagSettings, Settings
     from kedro_k8s_airflow.graph import Graph
     from kedro_k8s_airflow.grouping import Group, Grouping
     from kedro_k8s_airflow.project import Project
@@ -134,7 +134,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         groups=group_ids,
         tasks=tuple(tasks),
         crossings=crossings,
-        findings=(*_notes(project, settings, grouped, tasks), *lost),
+        findings=(*_notes(project, settings, dag.settings, grouped, tasks), *lost),
         declined=grouped.declined,
         in_image=settings.data.in_image,
         macros=macros,
@@ -268,7 +268,16 @@ def _pod_errors(own: Mapping[str, Any], settings: Settings, node: str, file: str
             )
 
 
-def _notes(project: Project, settings: Settings, grouped: Grouping, tasks: Sequence[Task]) -> Iterable[Finding]:
+def _hasty(told: Mapping[str, Any], dag: DagSettings) -> bool:
+    """Whether a try could start while the pod of the one before is being deleted (found with provider 10.25, not deferrable)."""
+    retries, delay = told.get("retries", dag.retries), told.get("retry_delay", dag.retry_delay)
+    grace = told.get("terminationGracePeriodSeconds", _UNSET["terminationGracePeriodSeconds"])
+    return not told.get("deferrable", False) and bool(retries) and delay.total_seconds() < grace + 5
+
+
+def _notes(
+    project: Project, settings: Settings, dag: DagSettings, grouped: Grouping, tasks: Sequence[Task]
+) -> Iterable[Finding]:
     yield from project.findings
     if UNBUILT in {task.image.rsplit(":", 1)[-1] for task in tasks}:
         yield info(
@@ -283,6 +292,14 @@ def _notes(project: Project, settings: Settings, grouped: Grouping, tasks: Seque
             "catalog",
             f"refers to credentials ({', '.join(project.catalog.credentials[:3])}) that no pod has; Kedro then starts none.",
             "Give credentials_secret: {name, key} of a Secret that holds them all as YAML.",
+        )
+    hasty = [task.id for task in tasks if _hasty(task.settings, dag)]
+    if hasty:
+        yield warning(
+            "retry-early",
+            f"task {hasty[0]!r}" + (f" and {len(hasty) - 1} more" if len(hasty) > 1 else ""),
+            "is not deferrable and retried before a killed pod has gone: Airflow then starts a pod that nobody owns.",
+            "Let retry_delay be longer than terminationGracePeriodSeconds (30 s) and some seconds, or leave deferrable on.",
         )
     for task in tasks:
         local = sorted({reason.what for reason in task.reasons if reason.rule == "pod"})

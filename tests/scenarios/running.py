@@ -267,6 +267,27 @@ _RUNNERS = (
     ),
 )
 
+_RETRIES = (
+    Scenario(
+        name="retry-early",
+        shows="a task that holds its worker is tried again before its pod can have gone",
+        pipelines=default(*chain("a")),
+        catalog=_FILES,
+        settings=SETTINGS + "dag: {retries: 1, retry_delay: 30s}\ntasks: {default: {deferrable: false}}\n",
+        expect=Works(says=("retry-early",)),
+    ),
+    Scenario(
+        name="retry-late-enough",
+        shows="the same with a longer delay, and a deferrable one with a short delay",
+        pipelines=default(*chain("a", "b")),
+        catalog=_FILES,
+        settings=SETTINGS
+        + "dag: {retries: 1, retry_delay: 35s}\n"
+        + "tasks: {a: {match: {node: a}, deferrable: false}, b: {match: {node: b}, retry_delay: 1s}}\n",
+        expect=Works(),
+    ),
+)
+
 _MACROS = (
     Scenario(
         name="macros",
@@ -332,4 +353,4 @@ _MACROS = (
     ),
 )
 
-SCENARIOS = (*_NARROWED, *_STORED, *_RUNNERS, *_MACROS)
+SCENARIOS = (*_NARROWED, *_STORED, *_RUNNERS, *_RETRIES, *_MACROS)
