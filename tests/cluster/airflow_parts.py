@@ -21,7 +21,8 @@ Not for tests of what a file holds: ``tests/airflow/probe.py`` answers those wit
 ``airflow.workers(dag_id, run_id, task_id)`` are the processes of a running task: its supervisor, and the process in it that
 runs the operator. ``Proxy`` stands before the Kubernetes API server, for Airflow alone, and can go away; ``Audit`` reads which
 calls the API server saw. Every process started here runs in a session of its own, by which its descendants are found and
-ended, whatever process groups they made; none is ever ended that was not started here.
+ended, whatever process groups they made; none is ever ended that was not started here. A guard process does so when the
+tests themselves were killed.
 
 Airflow keeps its database in SQLite (write-ahead log, no syncs to disk) and runs tasks by its LocalExecutor: children of
 the scheduler. Folder ``home`` holds all of it, logs included: ``home/<part>.log``, ``home/logs`` for tasks.
@@ -43,6 +44,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -223,6 +225,7 @@ class Airflow:
         self.port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
+        self._guard: subprocess.Popen[bytes] | None = None
         self._token = ""
 
     def __enter__(self) -> Self:
@@ -458,13 +461,22 @@ class Airflow:
         """End every process that was started here."""
         for part in reversed(self.parts if self._processes else ()):
             self.stop(part, seconds=3)
-        for leader in sorted(self._sessions):
-            for found in session(leader):
-                # A number may have come to another's process since.
-                with contextlib.suppress(OSError):
-                    if Path(f"/proc/{found.pid}/cwd").resolve() == self.home:
-                        os.kill(found.pid, signal.SIGKILL)
+        end_sessions(self._sessions, self.home)
         self._sessions.clear()
+        if self._guard is not None:
+            self._guard.communicate(timeout=30)
+            self._guard = None
+
+    def _watch(self, leader: int) -> None:
+        """Have a process of its own end the session when this one has ended, however it did."""
+        self._sessions.add(leader)
+        if self._guard is None:
+            command = [sys.executable, __file__, str(self.home)]
+            self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        pipe = self._guard.stdin
+        assert pipe is not None
+        pipe.write(f"{leader}\n".encode())
+        pipe.flush()
 
     def _popen(self, command: list[str], log: Path, database: Path | None = None) -> subprocess.Popen[bytes]:
         own = {} if database is None else {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
@@ -478,7 +490,7 @@ class Airflow:
                 env={**self.variables, **own},
                 start_new_session=True,
             )
-        self._sessions.add(process.pid)
+        self._watch(process.pid)
         return process
 
     @staticmethod
@@ -741,6 +753,15 @@ def session(leader: int) -> list[Process]:
     return sorted(found, key=lambda process: process.pid)
 
 
+def end_sessions(leaders: set[int], home: Path) -> None:
+    """Kill what is left of sessions, as far as it works in the home folder: a number may have come to another's process."""
+    for leader in sorted(leaders):
+        for found in session(leader):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{found.pid}/cwd").resolve() == home:
+                    os.kill(found.pid, signal.SIGKILL)
+
+
 class Proxy:
     """A TCP proxy on loopback before the Kubernetes API server of a kubeconfig, which a test can take away.
 
@@ -948,3 +969,8 @@ def _cluster(config: dict[str, Any]) -> dict[str, Any]:
         entry["cluster"] for entry in config["clusters"] if entry["name"] == context["cluster"]
     )
     return found
+
+
+if __name__ == "__main__":
+    # The guard of one Airflow: reads its sessions, and ends what is left of them when the pipe closes.
+    end_sessions({int(line) for line in sys.stdin}, Path(sys.argv[1]))

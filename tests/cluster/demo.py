@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -93,7 +94,8 @@ class Place:
 
     def fill(self) -> None:
         """Run the commands that `create` printed, one after the other, in the project's folder."""
-        commands = self.printed.partition("From this folder:\n")[2].splitlines()
+        after = self.printed.partition("From this folder:\n")[2].splitlines()
+        commands = list(itertools.takewhile(lambda line: line.startswith("  "), after))
         assert len(commands) == 5, self.printed
         for command in commands:
             run(["bash", "-o", "pipefail", "-c", command.strip()], cwd=self.project)
