@@ -52,7 +52,7 @@ test: lint environments ## Lint, and run every test that needs no cluster
 
 .PHONY: test-cluster
 test-cluster: cluster environments ## Run the tests that need a Kubernetes cluster (KUBECONFIG)
-	$(BIN)/pytest -m cluster tests/cluster $(ARGS)
+	$(BIN)/pytest -m "cluster and not full" tests/cluster $(ARGS)
 
 .PHONY: test-full
 test-full: cluster lint environments ## Run everything: all tests, a cluster included, and the benchmarks

@@ -524,7 +524,7 @@ def versions(context: Any, own: Iterable[str], others: Iterable[str], run: Run) 
         credentials = loader["credentials"]
     except Exception:  # noqa: BLE001  as Kedro: a project without credentials is none the worse
         credentials = {}
-    resolver = CatalogConfigResolver(loader["catalog"], credentials)
+    resolver = CatalogConfigResolver(loader["catalog"], credentials, {"{default}": {"type": "kedro.io.MemoryDataset"}})
     chosen: dict[str, str] = {}
     for name in sorted({*own, *others}):
         entry = resolver.resolve_pattern(name)
@@ -588,7 +588,7 @@ class Store:
             return
         for folder in found:
             try:
-                times = [_written(files, path) for path in files.find(folder)]
+                times = [_written(files, path, info) for path, info in files.find(folder, detail=True).items()]
                 if times and max(times) < oldest and PurePosixPath(folder).name != PurePosixPath(self.folder).name:
                     files.rm(folder, recursive=True)
                     _say(f"removed {folder}, the leftovers of an older run")
@@ -602,8 +602,13 @@ def _files(url: str) -> Any:
     return fsspec.core.url_to_fs(url)[0]
 
 
-def _written(files: Any, path: str) -> float:
-    moment = files.modified(path)
+def _written(files: Any, path: str, info: Mapping[str, Any]) -> float:
+    """When a file was written, in seconds since 1970; most file systems say so in their listing."""
+    moment = info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("last_modified")
+    if isinstance(moment, int | float):
+        return float(moment)
+    if not isinstance(moment, datetime):
+        moment = files.modified(path)
     return float((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
 
 

@@ -18,7 +18,7 @@ from tests.conftest import interpreter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.full]
 
 # Any image with a shell that the cluster has.
 IMAGE = os.environ.get("LAB_XCOM_IMAGE", "localhost/busybox:1")
