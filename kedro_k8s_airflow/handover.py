@@ -42,15 +42,16 @@ def told(tasks: Sequence[Task], nodes: Sequence[Node], graph: Graph, crossings: 
                 stored.add(name)
             elif dataset.reach.plain:
                 memory.add(dataset.name)
-        versions = {
-            name
-            for name in loads
-            if (goes := crossing.get(graphs.base_name(name))) is not None
-            and goes.reach.versioned
-            and task.id in goes.consumers
-        }
+        versioned = {name for name in used if graph.datasets[graphs.base_name(name)].reach.versioned}
+        latest = {name for name in versioned if graph.datasets[graphs.base_name(name)].producer is None}
         result.append(
-            replace(task, memory=tuple(sorted(memory)), stored=tuple(sorted(stored)), versions=tuple(sorted(versions)))
+            replace(
+                task,
+                memory=tuple(sorted(memory)),
+                stored=tuple(sorted(stored)),
+                versions=tuple(sorted(versioned - latest)),
+                latest=tuple(sorted(latest)),
+            )
         )
     return result
 
@@ -59,8 +60,13 @@ def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[F
     """The store of the settings; a folder that no pod could share is an error."""
     path = settings.data.store.path or ""
     keep = int(settings.data.store.keep.total_seconds())
-    if "://" in path:
+    protocol, url, rest = path.partition("://")
+    if url and protocol.lower() == "memory":
+        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(error("store", f"{file}: data.store.path", f"{path!r} is the memory of one process.", mend))
+    if url and protocol.lower() not in ("file", "local"):
         return Store(path, keep)
+    path = rest if url else path
     place = volumes.in_pod(path, settings)
     over = [mount for mount in mounts if mount.claim and (place == mount.path or place.startswith(f"{mount.path}/"))]
     innermost = max(over, key=lambda mount: len(mount.path), default=None)
@@ -74,13 +80,18 @@ def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[F
 
 
 def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
-    """The task that removes what the others have stored, when all of them have succeeded."""
-    followed = {other for task in tasks for other in task.after}
+    """The task that removes what the others have stored, when all of them have succeeded.
+
+    It waits for the last tasks; for every task when some start although one before them has failed.
+    """
+    ruled = any(task.settings.get("trigger_rule") for task in tasks)
+    followed = set() if ruled else {other for task in tasks for other in task.after}
     task_id = CLEARING if CLEARING not in set(taken) else f"{CLEARING}-{names.short_hash([CLEARING])}"
     return replace(
         like,
         id=task_id,
         nodes=(),
+        settings={key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")},
         after=tuple(sorted(task.id for task in tasks if task.id not in followed)),
         group=None,
         label=names.label(task_id),
@@ -90,6 +101,7 @@ def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
         memory=(),
         stored=(),
         versions=(),
+        latest=(),
         flags=("--remove-stored",),
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _LIMIT = 100_000
-_EXPRESSION = re.compile(r"\s*\{\{(?!%)(.+)\}\}\s*\Z", re.DOTALL)
+_EXPRESSION = re.compile(r"\s*\{\{[-+]?(.+?)[-+]?\}\}\s*\Z", re.DOTALL)
 # Runs have a logical date, or (Airflow 3, triggered by hand or by an asset) only the moment they may run after.
 _MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
 
@@ -103,14 +103,14 @@ def macros(
             try:
                 if expression is None or "}}" in expression[1] or "{{" in expression[1]:
                     raise jinja2.TemplateSyntaxError("it is no single expression", 1)
-                jinja2.Environment(autoescape=False).parse(text)  # noqa: S701  Python is not HTML
+                jinja2.Environment(autoescape=False).parse(f"{{{{ ({expression[1]}) }}}}")  # noqa: S701  Python is not HTML
             except jinja2.TemplateSyntaxError as exc:
                 mend = (
                     f"Write {', '.join(_MACROS)} or one expression of Airflow's templates, such as '{{{{ run_id }}}}'."
                 )
                 errors.append(error("macro", where, f"{text!r} cannot be used: {exc.message}.", mend))
             else:
-                found[name] = expression[1].strip()
+                found[name] = f"({expression[1].strip()})"
     return found
 
 
@@ -119,7 +119,7 @@ def unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
     size = 0
     for name, value in params.items():
         try:
-            size += len(json.dumps({name: value}, allow_nan=False))
+            size += len(json.dumps({name: value}, allow_nan=False).replace("$", "\\u0024"))
         except ValueError:
             why = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
             yield error("param-number", where, why, "Write it as a text, and read it as a number in the node.")

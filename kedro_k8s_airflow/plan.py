@@ -50,7 +50,8 @@ class Task:
         whole: why the pod loads the DAG's whole pipeline, when no smaller one is proven to do.
         memory: datasets that its pod keeps in memory, sorted.
         stored: datasets in memory that it hands to other tasks or gets from them, sorted.
-        versions: versioned datasets that it loads and other tasks save, sorted, as its nodes name them.
+        versions: versioned datasets that it saves, or that it loads and other tasks save, sorted, as its nodes name them.
+        latest: versioned datasets that it loads and no task saves.
         flags: further arguments of the pod's program.
         image: full reference.
         settings: resolved keys of the settings file that are set for it.
@@ -74,6 +75,7 @@ class Task:
     memory: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
 

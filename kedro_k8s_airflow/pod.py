@@ -57,16 +57,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _same_contract(given)
         options = _parser().parse_args(given)
-        if options.remove_stored:
-            Store(options.store, Run.of_environment(), options.keep).remove()
-            return 0
-        return _run(options, ending)
+        return _remove(options) if options.remove_stored else _run(options, ending)
     except StartedWrongly as exc:
         _say(str(exc), sys.stderr)
         return 2
     except Terminated:
         _say("told to stop (SIGTERM)", sys.stderr)
         return 143
+
+
+def _remove(options: argparse.Namespace) -> int:
+    """Remove what the run has stored; no node, and no Kedro."""
+    run = Run.of_environment()
+    try:
+        Store(options.store, run, options.keep).remove()
+    except Terminated:
+        raise
+    except Exception as exc:
+        raise StartedWrongly(f"the store {options.store} cannot be cleared: {_said(exc)}") from exc
+    return 0
 
 
 def _run(options: argparse.Namespace, ending: Ending) -> int:
@@ -148,7 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--node", action="append", default=[], dest="nodes", help="name of a node; once for each")
     names: Any = {"action": "append", "default": [], "metavar": "DATASET"}
     parser.add_argument("--memory", **names, help="dataset that this pod keeps in memory; once for each")
-    parser.add_argument("--version-of", **names, help="versioned dataset that another task of the run has written")
+    parser.add_argument("--version-of", **names, help="versioned dataset that this or another task of the run writes")
+    parser.add_argument("--latest-of", **names, help="versioned dataset that no task of the run writes")
     parser.add_argument("--stored", **names, help="dataset in memory that goes to or comes from another task")
     parser.add_argument("--store", help="folder or URL for what is stored of memory")
     parser.add_argument("--keep", type=int, default=604_800, help="seconds that leftovers in the store are kept")
@@ -289,7 +299,13 @@ def _params() -> dict[str, Any]:
 
 
 def literal(value: Any) -> Any:
-    """A value in which OmegaConf, which Kedro hands parameters to, resolves nothing: `${x}` is text, too."""
+    """A value in which OmegaConf, which Kedro hands parameters to, resolves nothing: `${x}` is text, too.
+
+    Raises:
+        StartedWrongly: for `???`, which means "no value" there and cannot be escaped.
+    """
+    if value == "???":
+        raise StartedWrongly("a parameter of the run is '???', which Kedro's configuration takes for no value at all")
     if isinstance(value, str):
         # A backslash before `${` escapes it; one that was there counts twice.
         return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
@@ -347,7 +363,6 @@ class Watch:
         self._ending = ending
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
         self._session: Any = None
-        self._others: set[str] = set()
         self._pipeline: dict[str, Any] = {}
         self._told_hooks = threading.Event()
 
@@ -364,19 +379,15 @@ class Watch:
         registered = dict(pipelines).get(options.pipeline)
         if registered is None:
             raise StartedWrongly(f"the project registers no pipeline {options.pipeline!r}")
-        self._others = {_base(name) for name in registered.all_outputs()}
         nodes = {node.name: node for node in registered.nodes}
         missing = sorted(set(options.nodes) - set(nodes))
         if missing:
             raise StartedWrongly(
                 f"pipeline {options.pipeline!r} has no node {missing[0]!r}; is the image older than the DAG?"
             )
-        mine = [nodes[name] for name in options.nodes]
-        saved = {_base(name) for node in mine for name in node.outputs}
-        loaded = {name for node in mine for name in node.inputs}
-        own = {name for name in loaded if _base(name) in saved}
-        if own or options.version_of:
-            self.load_versions.update(versions(context, own, options.version_of, self.run))
+        if options.version_of:
+            saved = {_base(output) for name in options.nodes for output in nodes[name].outputs}
+            self.load_versions.update(versions(context, options.version_of, saved, self.run))
 
     def before_pipeline_run(self, pipeline: Any, catalog: Any, run_params: dict[str, Any]) -> None:
         """Hold the catalog against the plan, put the store in place, say what runs."""
@@ -390,11 +401,7 @@ class Watch:
                 catalog[name] = store.dataset(name)
                 if name in pipeline.inputs():
                     catalog[name].found()
-        as_planned(pipeline, catalog, {*options.memory})
-        made = self._others - {_base(name) for name in pipeline.all_outputs()}
-        for name in sorted(pipeline.inputs() - {*options.version_of}):
-            if _base(name) in made and _versioned(catalog.get(name)):
-                raise StartedWrongly(f"dataset {name!r} is versioned here, and was not when the DAG was made; {MEND}")
+        as_planned(pipeline, catalog, {*options.memory}, {*options.version_of, *options.latest_of})
         _say(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
         self.running = True
         gc.freeze()
@@ -457,13 +464,14 @@ def _base(dataset: str) -> str:
     return dataset.split("@", 1)[0]
 
 
-def as_planned(pipeline: Any, catalog: Any, memory: set[str]) -> None:
+def as_planned(pipeline: Any, catalog: Any, memory: set[str], versioned: set[str]) -> None:
     """Refuse a run in which data would live elsewhere than the DAG was made for.
 
     Args:
         pipeline: the nodes of this pod.
         catalog: as it will be used.
         memory: datasets that were planned as memory.
+        versioned: datasets that were planned as versioned.
 
     Raises:
         StartedWrongly: naming the dataset.
@@ -479,6 +487,8 @@ def as_planned(pipeline: Any, catalog: Any, memory: set[str]) -> None:
         if not kept and _base(name) in memory:
             kind = type(dataset).__name__
             raise StartedWrongly(f"dataset {name!r} is a {kind} here, and the DAG was made for one in memory; {MEND}")
+        if name not in versioned and _versioned(dataset):
+            raise StartedWrongly(f"dataset {name!r} is versioned here, and was not when the DAG was made; {MEND}")
 
 
 def in_memory(dataset: Any) -> bool:
@@ -504,13 +514,13 @@ def _inside(dataset: Any) -> Any:
 # --- versions
 
 
-def versions(context: Any, own: Iterable[str], others: Iterable[str], run: Run) -> dict[str, str]:
+def versions(context: Any, names: Iterable[str], saved: set[str], run: Run) -> dict[str, str]:
     """The versions to load: this pod's own for what it writes itself, the greatest of this run for what other tasks wrote.
 
     Args:
         context: the project's context, before its catalog is made.
-        own: datasets this pod saves and loads; those that are not versioned are left out.
-        others: versioned datasets that other tasks of the DAG save.
+        names: versioned datasets that tasks of the DAG save.
+        saved: those among them that this pod saves.
         run: the DAG run.
 
     Raises:
@@ -526,16 +536,12 @@ def versions(context: Any, own: Iterable[str], others: Iterable[str], run: Run) 
         credentials = {}
     resolver = CatalogConfigResolver(loader["catalog"], credentials, {"{default}": {"type": "kedro.io.MemoryDataset"}})
     chosen: dict[str, str] = {}
-    for name in sorted({*own, *others}):
+    for name in sorted(set(names)):
         entry = resolver.resolve_pattern(name)
         dataset = AbstractDataset.from_config(name, entry, save_version=run.version) if entry else None
         if not _versioned(dataset):
-            if name in others:
-                raise StartedWrongly(f"dataset {name!r} is not versioned here, and was when the DAG was made; {MEND}")
-        elif name not in others:
-            chosen[name] = run.version
-        else:
-            chosen[name] = _greatest(name, _inside(dataset), run)
+            raise StartedWrongly(f"dataset {name!r} is not versioned here, and was when the DAG was made; {MEND}")
+        chosen[name] = run.version if _base(name) in saved else _greatest(name, _inside(dataset), run)
     return chosen
 
 
@@ -579,21 +585,23 @@ class Store:
         self.remove_leftovers()
 
     def remove_leftovers(self) -> None:
-        """Remove folders of other runs in which nothing was written for `keep` seconds."""
-        files = _files(self.url)
+        """Remove folders of other runs in which nothing was written for `keep` seconds; a failure here fails nothing."""
         oldest = time.time() - self.keep
         try:
-            found = files.ls(self.dag, detail=False)
+            files = _files(self.url)
+            for folder in files.ls(self.dag, detail=True):
+                path = folder["name"]
+                inside = files.find(path, detail=True) or {path: folder}
+                written = max(_written(files, *one) for one in inside.items())
+                if written < oldest and PurePosixPath(path).name != PurePosixPath(self.folder).name:
+                    files.rm(path, recursive=True)
+                    _say(f"removed {path}, the leftovers of an older run")
         except FileNotFoundError:
-            return
-        for folder in found:
-            try:
-                times = [_written(files, path, info) for path, info in files.find(folder, detail=True).items()]
-                if times and max(times) < oldest and PurePosixPath(folder).name != PurePosixPath(self.folder).name:
-                    files.rm(folder, recursive=True)
-                    _say(f"removed {folder}, the leftovers of an older run")
-            except OSError as exc:  # another pod removes it at the same time, or it is not ours to remove
-                _say(f"could not remove {folder}: {exc}", sys.stderr)
+            pass  # nothing was stored yet, or another pod removes it at this moment
+        except Terminated:
+            raise
+        except Exception as exc:  # noqa: BLE001  whatever a file system raises
+            _say(f"could not remove leftovers in {self.dag}: {_said(exc)}", sys.stderr)
 
 
 def _files(url: str) -> Any:

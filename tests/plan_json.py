@@ -57,10 +57,12 @@ def _plan(plan, pipeline) -> dict:
                 "label": task.label,
                 "pipeline": task.pipeline,
                 "whole": task.whole,
+                "trigger_rule": task.settings.get("trigger_rule"),
                 "runner": task.settings.get("runner"),
                 "memory": task.memory,
                 "stored": task.stored,
                 "versions": task.versions,
+                "latest": task.latest,
                 "flags": task.flags,
                 "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
             }

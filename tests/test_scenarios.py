@@ -121,6 +121,10 @@ def test_the_plan_groups_and_orders_the_nodes_as_expected(scenario: Scenario, bu
     if expect.loads is not None:
         narrowed = {node: task["pipeline"] for node, task in of_node.items() if task["pipeline"] != plan["pipeline"]}
         assert narrowed == dict(expect.loads)
+    if expect.clears is not None:
+        (last,) = [task for task in plan["tasks"] if not task["nodes"]]
+        assert set(last["after"]) == {task_of[node] for node in expect.clears}
+        assert last["trigger_rule"] in (None, "all_success")
     stored = {node: tuple(of_node[node]["stored"]) for node in expect.stored}
     assert stored == dict(expect.stored)
     assert {node: task_of[node] for node in expect.ids} == dict(expect.ids)

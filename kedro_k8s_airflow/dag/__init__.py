@@ -48,7 +48,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "env_vars": Raw("ENV_VARS"),
         "volumes": Raw("VOLUMES"),
         "volume_mounts": Raw("VOLUME_MOUNTS"),
-        **({"pre_execute": Raw("refuse_large_params")} if plan.params else {}),
+        **({"pre_execute": Raw("refuse_large_params")} if plan.params or plan.macros else {}),
         "post_execute": Raw("fail_if_killed"),
         "on_failure_callback": Raw("name_the_limit"),
         "on_retry_callback": Raw("name_the_limit"),
@@ -72,7 +72,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         nodes_annotation=f"{pods.PREFIX}nodes",
         groups=_groups(plan),
         pipeline=plan.pipeline,
-        params_variable=pods.PARAMS_VARIABLE if plan.params else None,
+        params_variable=pods.PARAMS_VARIABLE if plan.params or plan.macros else None,
         options=calls.options(plan),
         flags=any(task.flags for task in plan.tasks),
         dag=dag,
@@ -123,7 +123,7 @@ def _kinds(value: object) -> Iterable[type]:
 def _imports(plan: Plan) -> list[str]:
     sdk = [
         "DAG",
-        *(["AirflowFailException"] if plan.params else []),
+        *(["AirflowFailException"] if plan.params or plan.macros else []),
         *(["Param"] if plan.params else []),
         *(["TaskGroup"] if plan.groups else []),
     ]

@@ -177,7 +177,7 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
 
 
-PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "flags"})
+PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})
 
 
 def _program(plan: Plan, task: Task) -> dict[str, Any]:
@@ -188,6 +188,7 @@ def _program(plan: Plan, task: Task) -> dict[str, Any]:
         "memory": list(task.memory),
         "stored": list(task.stored),
         "versions": list(task.versions),
+        "latest": list(task.latest),
         "flags": list(task.flags),
     }
 
@@ -199,6 +200,7 @@ def options(plan: Plan) -> dict[str, tuple[str, bool]]:
         "memory": ("--memory", True),
         "stored": ("--stored", True),
         "versions": ("--version-of", True),
+        "latest": ("--latest-of", True),
     }
     used = {name for task in plan.tasks for name, value in _program(plan, task).items() if value}
     return {name: option for name, option in known.items() if name in used}

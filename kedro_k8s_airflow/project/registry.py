@@ -124,29 +124,42 @@ def equal(node: Node, other: KedroNode | None) -> bool:
     )
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two functions are one, or made twice from the same code; when in doubt they are not."""
-    if one is other:
+def _same(one: Any, other: Any, met: frozenset[tuple[int, int]] = frozenset()) -> bool:
+    """Whether two functions are one, or made twice from the same code; when in doubt they are not.
+
+    Args:
+        one: a function or something that belongs to it.
+        other: what it is compared with.
+        met: pairs of functions that are being compared further out; one that holds itself is the same if all else is.
+    """
+    if one is other or (id(one), id(other)) in met:
         return True
     if type(one) is not type(other):
         return False
     if isinstance(one, functools.partial):
-        return _same([one.func, one.args, one.keywords], [other.func, other.args, other.keywords])
+        return _same([one.func, one.args, one.keywords], [other.func, other.args, other.keywords], met)
     if isinstance(one, types.FunctionType):
-        return one.__code__ == other.__code__ and _same(_bound(one), _bound(other))
+        return one.__code__ == other.__code__ and _same(_bound(one), _bound(other), met | {(id(one), id(other))})
     if isinstance(one, str | bytes | int | float | complex):
         return bool(one == other)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(_same(*pair, met) for pair in zip(one, other, strict=True))
     if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(value, other[name]) for name, value in one.items())
+        return list(one) == list(other) and all(_same(value, other[name], met) for name, value in one.items())
     return False
 
 
 def _bound(function: types.FunctionType) -> list[Any]:
     """What a function has besides its code."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return [function.__module__, function.__defaults__, function.__kwdefaults__, cells]
+    cells = [_content(cell) for cell in function.__closure__ or ()]
+    return [function.__module__, function.__defaults__, function.__kwdefaults__, function.__dict__, cells]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # empty: nothing was assigned
+        return ()
 
 
 class _Stdout(io.TextIOBase):

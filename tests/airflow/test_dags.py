@@ -204,6 +204,7 @@ def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_sa
                 ("memory", task["memory"]),
                 ("stored", task["stored"]),
                 ("version-of", task["versions"]),
+                ("latest-of", task["latest"]),
             ):
                 found = [text.partition("=")[2] for text in given if text.startswith(f"--{option}=")]
                 yield from different(f"{task['id']}: {option}", found, said)

@@ -113,6 +113,17 @@ def _running(group: int) -> list[int]:
     return found
 
 
+# What `create` tells a pod of these nodes whatever else it is told: versioned datasets that they save, and free inputs.
+TOLD = {
+    "write": ("--version-of=kept",),
+    "write_coded": ("--version-of=coded@one",),
+    "write_cached": ("--version-of=cached",),
+    "read_given": ("--latest-of=given",),
+    "read_both": ("--latest-of=given",),
+}
+TWINS = {("write_coded", "read_coded"): ("--version-of=coded@two",)}
+
+
 @dataclass(frozen=True)
 class Pods:
     """Starts pods of one project.
@@ -170,6 +181,8 @@ class Pods:
             f"--project={self.project}",
             f"--pipeline={pipeline}",
             *(f"--node={name}" for name in nodes),
+            *(option for name in nodes for option in TOLD.get(name, ())),
+            *TWINS.get(nodes, ()),
             *self.options,
             *options,
         ]

@@ -124,6 +124,7 @@ def test_a_project_that_cannot_be_imported_ends_with_2(any_pods: Pods) -> None:
         pytest.param("plain", "shout", (), "loud", id="memory where a file was planned"),
         pytest.param("plain", "hello", ("--memory=word",), "word", id="a file where memory was planned"),
         pytest.param("versions", "read", (), "kept", id="versioned where it was not planned"),
+        pytest.param("plain", "hello", ("--version-of=word",), "word", id="not versioned where it is saved"),
         pytest.param("plain", "shout", (*LOUD, "--version-of=word"), "word", id="not versioned where it was planned"),
         pytest.param("versions", "read", ("--version-of=kept",), "kept", id="a version that nobody wrote"),
         pytest.param(

@@ -38,6 +38,12 @@ def test_parameters_arrive_exactly_and_nested_ones_are_merged(any_pods: Pods) ->
     assert arrived["mark"] == "default"
 
 
+def test_the_one_text_that_cannot_arrive_is_refused(pods: Pods) -> None:
+    ended = pods.run("params", "ask", params={"model.names": ["a", {"b": "???"}]})
+    assert ended.code == 2
+    assert "'???'" in ended.why
+
+
 def test_runtime_parameters_reach_the_catalog(pods: Pods) -> None:
     with (pods.project / "src" / "project" / "pipeline_registry.py").open("a", encoding="utf-8") as file:
         file.write("""

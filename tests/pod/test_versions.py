@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.pod.conftest import Pods
 
 KEPT = ("--version-of=kept",)
@@ -82,6 +85,15 @@ def test_a_pod_that_writes_and_reads_takes_its_own_though_a_greater_version_is_t
     pods.done("versions", "write", try_number=2, **mark("greater try"))
     pods.done("versions", "write", "read", try_number=1, **mark("own"))
     assert pods.data("seen.txt") == "own"
+
+
+def test_hooks_of_a_pod_that_only_writes_are_told_its_own_version(any_pods: Pods, tmp_path: Path) -> None:
+    any_pods.done("versions", "write", run_after="2027-01-01T00:00:00+00:00", **OTHER, **mark("of a later run"))
+    any_pods.done("versions", "write", env={"HOOK_LOG": str(tmp_path / "hooks.log")}, **mark("own"))
+    own, _ = any_pods.versions("kept.txt")
+    calls = [json.loads(line) for line in (tmp_path / "hooks.log").read_text(encoding="utf-8").splitlines()]
+    (told,) = [call["load_versions"] for call in calls if call["spec"] == "after_catalog_created" and "who" in call][:1]
+    assert told == {"kept": own}
 
 
 def test_what_no_task_of_the_run_wrote_is_refused_though_others_wrote_it(any_pods: Pods) -> None:

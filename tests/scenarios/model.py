@@ -51,6 +51,7 @@ class Works:
         says: codes of findings that must be told; there is no warning but those.
         offers: parameters of the trigger form.
         loads: the pipeline that the pod of a node loads, by node, where it is not the DAG's.
+        clears: nodes of the tasks that the task which clears the store waits for.
         stored: datasets in memory that are stored, by a node of each task that stores or loads them.
     """
 
@@ -63,6 +64,7 @@ class Works:
     offers: Mapping[str, Any] = field(default_factory=dict)
     loads: Mapping[str, str] | None = None
     stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    clears: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,13 +102,16 @@ _NARROWED = (
             **_module(
                 "one",
                 "node(times(2), 'raw', 'a_out', name='a'), node(partial(work, data=None), None, 'b_out', name='b'), "
-                "node(times([{'x': (1, None)}]), 'a_out', 'd_out', name='d'), node(times(object()), 'd_out', None, name='e')",
-                before="from functools import partial\n\n\ndef times(many):\n    return lambda data: [data, many]\n",
+                "node(times([{'x': (1, None)}]), 'a_out', 'd_out', name='d'), node(times(object()), 'd_out', None, name='e'), "
+                "node(walking(), 'd_out', 'w_out', name='w'), node(empty(), 'd_out', 'u_out', name='u')",
+                before="from functools import partial\n\n\ndef times(many):\n    return lambda data: [data, many]\n\n\n"
+                "def walking():\n    def walk(data, n=3):\n        return walk(data, n - 1) if n else data\n    return walk\n\n\n"
+                "def empty():\n    def use(data):\n        return later\n    if not use:\n        later = 1\n    return use\n",
             ),
             **_TWO,
         },
-        catalog=_FILES,
-        expect=Works(loads={"a": "one", "b": "one", "d": "one", "c": "two"}),
+        catalog={**_FILES, **pickled("w_out", "u_out")},
+        expect=Works(loads={"a": "one", "b": "one", "d": "one", "c": "two", "w": "one", "u": "one"}),
     ),
     Scenario(
         name="narrowed-needs-others",
@@ -141,6 +144,7 @@ _STORED = (
             together=(),
             before=(("a", "b"), ("b", "c")),
             stored={"a": ("a_out",), "b": ("a_out",), "c": ()},
+            clears=("c",),
         ),
     ),
     Scenario(
@@ -190,6 +194,16 @@ _STORED = (
         expect=Works(together=(), ids={"remove_stored_data": "remove_stored_data"}),
     ),
     Scenario(
+        name="stored-trigger-rule",
+        shows="the store is cleared after every task when some run though one before them has failed",
+        pipelines=default(*chain("a", "b", "c")),
+        catalog=pickled("raw", "b_out"),
+        settings=_STORE
+        + _NONE
+        + "tasks: {default: {trigger_rule: none_failed}, c: {match: {node: c}, trigger_rule: all_done}}\n",
+        expect=Works(together=(), before=(("a", "b"), ("b", "c")), clears=("a", "b", "c")),
+    ),
+    Scenario(
         name="stored-nothing",
         shows="group_by: memory fuses what is in memory, whatever the store",
         pipelines=default(*chain("a", "b")),
@@ -211,6 +225,22 @@ _STORED = (
         catalog=pickled("raw"),
         settings=_STORE.replace("data/between", "between") + _NONE,
         expect=Refused(code="store", mentions=("'between'", "no volume", "data.store.path")),
+    ),
+    Scenario(
+        name="store-file-url",
+        shows="a file URL is a local path",
+        pipelines=default(*chain("a", "b")),
+        catalog=pickled("raw"),
+        settings=_STORE.replace("data/between", "'file:///tmp/between'") + _NONE,
+        expect=Refused(code="store", mentions=("file:///tmp/between", "no volume")),
+    ),
+    Scenario(
+        name="store-in-memory",
+        shows="memory:// is the memory of one process",
+        pipelines=default(*chain("a", "b")),
+        catalog=pickled("raw"),
+        settings=_STORE.replace("data/between", "'memory://between'") + _NONE,
+        expect=Refused(code="store", mentions=("memory://between", "one process")),
     ),
     Scenario(
         name="store-confirms",
@@ -307,6 +337,16 @@ _MACROS = (
         parameters={"run_date": "2020-01-01"},
         settings=SETTINGS + "dag: {macros: {run_date: 'on {{ ds }}'}}\n",
         expect=Refused(code="macro", mentions=("dag.macros.run_date", "on {{ ds }}", "run_date")),
+    ),
+    Scenario(
+        name="macro-tight",
+        shows="the delimiters that take white space away",
+        pipelines=default(*chain("a")),
+        catalog=_FILES,
+        parameters={"run_date": "2020-01-01", "deep": {"run": "", "try": 0}},
+        settings=SETTINGS
+        + "dag:\n  macros: {run_date: run_date, deep.run: '{{- run_id -}}', deep.try: '{{+ ti.try_number }}'}\n",
+        expect=Works(),
     ),
     Scenario(
         name="macro-two",
