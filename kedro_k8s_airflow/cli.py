@@ -127,12 +127,13 @@ def create(
 
 @k8s_airflow.command()
 @_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
 @click.option(
     "--subject",
     "subjects",
     multiple=True,
     metavar="NAMESPACE:NAME",
-    help="ServiceAccount of Airflow's workers or triggerer that gets the role; repeat for more.",
+    help="ServiceAccount of Airflow's workers, triggerer or scheduler that gets the role; repeat for more.",
 )
 @click.option(
     "--output",
@@ -149,6 +150,7 @@ def manifests(
     /,
     env: str | None,
     conf_source: str | None,
+    params: str,
     subjects: tuple[str, ...],
     output: Path,
     force: bool,
@@ -164,6 +166,7 @@ def manifests(
             metadata,
             env=env,
             conf_source=conf_source,
+            params=_split_params(params),
             subjects=[(account[0], account[1]) for account in accounts],
             folder=output,
             force=force,

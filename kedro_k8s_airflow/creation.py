@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,10 @@ def create(
         *_kept(changes, plans[0].project_path),
         *stale,
     )
-    made = {base_name(name) for plan in plans for node in read.pipelines[plan.pipeline] for name in node.outputs}
-    brought = {one for plan in plans for one in plan.local_inputs if one.dataset not in made}
-    inputs = sorted(brought, key=lambda one: (one.here, one.dataset))
-    sizes = tuple((one, _size(read.path / one.here)) for one in inputs)
-    options = _options(env, conf_source)
-    how = manifests.filling(plans[0], inputs, f"{MANIFESTS}/{manifests.DATA_FILE}") if inputs else ()
+    inputs = _inputs(read, plans)
+    sizes = tuple((one, _size(read.path, one.here)) for one in inputs)
+    options = _options(env, conf_source, params_text)
+    how = manifests.filling(plans[0], inputs, _here(read.path, inputs), MANIFESTS) if inputs else ()
     filling = (f"kedro k8s-airflow manifests{options}", *how) if inputs else ()
     return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)), sizes, filling)
 
@@ -107,6 +106,7 @@ def write_manifests(
     *,
     env: str | None,
     conf_source: str | None,
+    params: Mapping[str, Any],
     subjects: Sequence[tuple[str, str]],
     folder: Path,
     force: bool,
@@ -117,6 +117,7 @@ def write_manifests(
         metadata: of the project, as Kedro's command line has it.
         env: Kedro environment the pods run with.
         conf_source: configuration folder, when it is not the project's own.
+        params: Kedro's runtime parameters, for a configuration that needs them.
         subjects: namespace and name of Airflow's ServiceAccounts.
         folder: where the files go, relative to the project or absolute.
         force: overwrite files of somebody else's.
@@ -124,14 +125,19 @@ def write_manifests(
     Raises:
         Refused: with every error found.
     """
-    read, plans = _planned(metadata, env, conf_source, {}, (), everything=False)
+    read, plans = _planned(metadata, env, conf_source, params, (), everything=False)
     root = read.path / folder
     texts = {
         manifests.ROLE_FILE: manifests.role(plans[0], subjects),
         manifests.DATA_FILE: manifests.data_pod(plans[0]),
     }
     outputs = [files.Output(root / name, text) for name, text in texts.items() if text is not None]
+    listed = manifests.file_list(_here(read.path, _inputs(read, plans)))
     changes, errors = files.compare(outputs, force=force)
+    if listed is not None:
+        # No place for our first line: tar would look for a file of that name.
+        found, _ = files.compare([files.Output(root / manifests.LIST_FILE, listed)], force=True)
+        changes += found
     if errors:
         raise Refused(errors)
     return Created(read.path, tuple(plans), tuple(changes), ())
@@ -157,12 +163,31 @@ def _planned(
     return read, tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
 
 
-def _size(path: Path) -> int | None:
-    """Bytes of a file, or of all files in a folder; None when there is nothing."""
+def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
+    """What nodes load from the volumes and no node of these DAGs makes."""
+    made = {base_name(name) for plan in plans for node in read.pipelines[plan.pipeline] for name in node.outputs}
+    brought = {one for plan in plans for one in plan.local_inputs if one.dataset not in made}
+    return sorted(brought, key=lambda one: (one.here, one.dataset))
+
+
+def _found(root: Path, here: str) -> list[str]:
+    """The files and folders that a path names; it may be a glob, as some datasets take."""
+    if (root / here).exists():
+        return [here]
+    matched = glob.glob(here, root_dir=root, recursive=True)  # noqa: PTH207  a path may be absolute
+    return sorted(path.replace("\\", "/") for path in matched)
+
+
+def _here(root: Path, inputs: Sequence[LocalInput]) -> list[str]:
+    return sorted({path for one in inputs for path in _found(root, one.here)})
+
+
+def _size(root: Path, here: str) -> int | None:
+    """Bytes of what a path names, folders with all in them; None when there is nothing."""
+    found = [root / path for path in _found(root, here)]
+    files = [one for path in found for one in (path.rglob("*") if path.is_dir() else [path])]
     try:
-        if path.is_dir():
-            return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-        return path.stat().st_size
+        return sum(one.stat().st_size for one in files if one.is_file()) if found else None
     except OSError:
         return None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Node
 
 CLEARING = "remove_stored_data"
+_POD_LIMIT = 1_000_000
 
 
 def told(tasks: Sequence[Task], nodes: Sequence[Node], graph: Graph, crossings: Sequence[Crossing]) -> list[Task]:
@@ -126,6 +127,20 @@ def plain_run(task: Task, given: Iterable[str], file: str) -> Iterable[Finding]:
         "one version for the whole run (every pod loads the latest), exit codes, progress lines, the check of the plan"
     )
     yield warning("runner-kedro", where, f"runner: kedro gives up {lost}.")
+
+
+def too_long(task: Task) -> Iterable[Finding]:
+    """An error for a pod that would not fit: etcd takes objects of 1.5 MiB, a process arguments of 2 MiB."""
+    told = (*task.nodes, *task.memory, *task.stored, *task.versions, *task.latest)
+    size = sum(len(name.encode()) + 20 for name in told)
+    if size > _POD_LIMIT:
+        why = f"holds {len(task.nodes)} nodes, whose names and datasets take {size} bytes; a pod can be told {_POD_LIMIT}."
+        yield error(
+            "pod-size",
+            f"task {task.id!r}",
+            why,
+            "Give datasets between them a catalog entry, so that they need not share a pod.",
+        )
 
 
 def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:

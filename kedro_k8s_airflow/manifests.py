@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 ROLE_FILE = "airflow-role.yml"
 DATA_FILE = "data-pod.yml"
+LIST_FILE = "data-files.txt"
 # Calls of the provider's operator, its trigger and its hook (cncf.kubernetes 10.25.0), proven by the audit log of a cluster.
 RULES: tuple[dict[str, list[str]], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
 )
-_ROLE = "kedro-k8s-airflow"
 _LISTED = 20
 
 
@@ -31,7 +31,8 @@ def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
         plan: any of the project's.
         subjects: namespace and name of the ServiceAccounts of Airflow's workers, scheduler and triggerer.
     """
-    metadata = {"name": _ROLE, "namespace": plan.namespace, "labels": _labels(plan)}
+    name = f"kedro-k8s-airflow-{_slug(plan)}"
+    metadata = {"name": name, "namespace": plan.namespace, "labels": _labels(plan)}
     api = "rbac.authorization.k8s.io"
     objects: list[dict[str, Any]] = [
         {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in RULES]}
@@ -42,9 +43,10 @@ def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
                 "apiVersion": f"{api}/v1",
                 "kind": "RoleBinding",
                 "metadata": metadata,
-                "roleRef": {"apiGroup": api, "kind": "Role", "name": _ROLE},
+                "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
                 "subjects": [
-                    {"kind": "ServiceAccount", "namespace": namespace, "name": name} for namespace, name in subjects
+                    {"kind": "ServiceAccount", "namespace": namespace, "name": account}
+                    for namespace, account in subjects
                 ],
             }
         )
@@ -52,7 +54,9 @@ def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
         f"What Airflow may do in namespace {plan.namespace}, where the pods run; the pods themselves may do nothing."
     ]
     if not subjects:
-        about.append("Bind it to the ServiceAccounts of Airflow's workers and triggerer: --subject NAMESPACE:NAME")
+        about.append(
+            "Bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
+        )
     return _text(about, objects)
 
 
@@ -62,22 +66,28 @@ def data_pod(plan: Plan) -> str | None:
     if not claims:
         return None
     told = plan.base
-    mounts = [
-        {
-            "name": mount.name,
-            "mountPath": mount.path,
-            **({"subPath": mount.sub_path} if mount.sub_path else {}),
-        }
+    secrets = [mount for mount in plan.mounts if mount.secret]
+    mounts: list[dict[str, Any]] = [
+        {"name": mount.name, "mountPath": mount.path, **({"subPath": mount.sub_path} if mount.sub_path else {})}
         for mount in claims
     ]
+    mounts += [{"name": one.name, "mountPath": one.path, "subPath": one.key, "readOnly": True} for one in secrets]
+    own = {variable["name"] for variable in told.get("env") or ()}
+    home = [] if "HOME" in own else [{"name": "HOME", "value": plan.home}]
     container: dict[str, Any] = {
         "name": "data",
         "image": plan.base_image,
         "imagePullPolicy": told.get("imagePullPolicy"),
         "command": ["sleep", "3600"],
-        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "env": [*home, *(told.get("env") or ())],
+        "envFrom": told.get("envFrom"),
+        "resources": told.get("resources"),
         "securityContext": told.get("securityContext"),
-        "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [
+            *mounts,
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "home", "mountPath": plan.home},
+        ],
     }
     same = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName")
     spec: dict[str, Any] = {
@@ -90,7 +100,8 @@ def data_pod(plan: Plan) -> str | None:
         "containers": [_said(container)],
         "volumes": [
             *({"name": mount.name, "persistentVolumeClaim": {"claimName": mount.claim}} for mount in claims),
-            {"name": "tmp", "emptyDir": {"sizeLimit": plan.scratch_size}},
+            *({"name": mount.name, "secret": {"secretName": mount.secret}} for mount in secrets),
+            *({"name": name, "emptyDir": {"sizeLimit": plan.scratch_size}} for name in ("tmp", "home")),
         ],
     }
     metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": _labels(plan)}
@@ -100,34 +111,54 @@ def data_pod(plan: Plan) -> str | None:
 
 def data_pod_name(plan: Plan) -> str:
     """A legal pod name for the project's data pod."""
-    return names.label(plan.package).lower().replace("_", "-").replace(".", "-") + "-data"
+    return f"{_slug(plan)}-data"
 
 
-def filling(plan: Plan, inputs: Sequence[LocalInput], file: str) -> list[str]:
+def _slug(plan: Plan) -> str:
+    return names.label(plan.package).lower().replace("_", "-").replace(".", "-")
+
+
+def filling(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folder: str) -> list[str]:
     """The commands that copy local inputs to the volumes, to be run in the project's folder.
 
     Args:
         plan: any of the project's.
         inputs: what is to be copied.
-        file: the manifest of the data pod, as the user would name it.
+        here: the files and folders among them that are on this machine, as `LocalInput.here` names them.
+        folder: where the manifests are, as the user would name it.
     """
     pod = data_pod_name(plan)
     kubectl = f"kubectl --namespace {plan.namespace}"
-    inside = sorted({one.here for one in inputs if not one.here.startswith("/")})
-    outside = sorted({one.here.lstrip("/") for one in inputs if one.here.startswith("/")})
+    there = {root for one in inputs for root in [_root(one.here)]}
     lines = [
-        f"kubectl apply --filename {shlex.quote(file)}",
+        f"kubectl apply --filename {shlex.quote(f'{folder}/{DATA_FILE}')}",
         f"{kubectl} wait --for=condition=Ready --timeout=15m pod/{pod}",
     ]
-    for paths, here, there in ((inside, "", plan.project_path), (outside, "--directory=/ ", "/")):
-        if paths:
-            folders = sorted({path.rpartition("/")[0] or path for path in paths}) if len(paths) > _LISTED else paths
-            what = " ".join(shlex.quote(path) for path in folders)
-            lines.append(
-                f"tar --create --file=- {here}-- {what} | {kubectl} exec --stdin {pod} -- "
-                f"tar --extract --file=- --no-same-owner --directory={shlex.quote(there)}"
-            )
+    for root in sorted(there):
+        paths = [path for path in here if _root(path) == root]
+        if not paths:
+            continue
+        if len(paths) > _LISTED and not root:
+            what = f"--files-from={shlex.quote(f'{folder}/{LIST_FILE}')}"
+        else:
+            what = f"-- {' '.join(shlex.quote(path.removeprefix(root)) for path in paths)}"
+        source = f"--directory={root} " if root else ""
+        lines.append(
+            f"tar --create --file=- {source}{what} | {kubectl} exec --stdin {pod} -- "
+            f"tar --extract --file=- --no-same-owner --directory={shlex.quote(root or plan.project_path)}"
+        )
     return [*lines, f"{kubectl} delete pod {pod}"]
+
+
+def file_list(here: Sequence[str]) -> str | None:
+    """What `tar --files-from` reads when a command line would be too long: the inputs of the project, one on each line."""
+    inside = [path for path in here if not _root(path)]
+    return "".join(f"{path}\n" for path in inside) if len(inside) > _LISTED else None
+
+
+def _root(path: str) -> str:
+    """`/` for what lies outside the project."""
+    return "/" if path.startswith("/") else ""
 
 
 def _labels(plan: Plan) -> dict[str, str]:

@@ -146,6 +146,8 @@ class Plan:
         macros: Kedro parameters that the run decides, as dotted names -> an expression of Airflow's templates.
         runtime_params: Kedro's runtime parameters of every pod, as dotted names.
         store: what holds datasets in memory between tasks, when any are.
+        local_inputs: files on volumes that no node of the DAG makes.
+        registered: how many pipelines the project has.
         groups: task group id -> namespace it shows.
         tasks: in topological order.
         crossings: what goes from task to task.
@@ -179,6 +181,7 @@ class Plan:
     macros: Mapping[str, str] = field(default_factory=dict)
     store: Store | None = None
     local_inputs: tuple[LocalInput, ...] = ()
+    registered: int = 1
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.selection import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _TASKS_SHOWN = 40
 _NAMES_SHOWN = 3
+# A pipeline and __default__: nothing smaller could be loaded.
+_ALONE = 2
 _RULES = {
     "memory": "in memory",
     "pod": "on the pod's disk",
@@ -71,6 +75,12 @@ def plan(out: Console, made: Plan) -> None:
         of = f"{len(smaller)} of {_count(len([task for task in made.tasks if task.nodes]), 'task')}"
         names = _some(sorted({task.pipeline for task in smaller}))
         out.print(f"  {of} load a smaller pipeline than {escape(made.pipeline)} ({escape(names)})")
+    whole = Counter(task.whole for task in made.tasks if task.whole)
+    for why, number in whole.items():
+        if made.registered > _ALONE and made.pipeline == DEFAULT:
+            out.print(
+                f"  {_count(number, 'task')} load{'s' if number == 1 else ''} all of {escape(made.pipeline)}: {escape(why)}"
+            )
 
 
 def _count(number: int, thing: str) -> str:
@@ -149,7 +159,7 @@ def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], command
         )
     if len(found) > _TASKS_SHOWN:
         out.print(f"  and {len(found) - _TASKS_SHOWN} more")
-    out.print("From this folder:")
+    out.print("In the project's folder:")
     for command in commands:
         out.print(f"  {escape(command)}")
 

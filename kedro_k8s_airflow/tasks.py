@@ -97,6 +97,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     crossings = _crossings(graph, grouped, tasks)
     errors += arrival.unknown(crossings)
     tasks = handover.told(tasks, nodes, graph, crossings)
+    errors += [found for task in tasks for found in handover.too_long(task)]
     lost: list[Finding] = []
     for task in tasks:
         if task.settings.get("runner") == "kedro":
@@ -139,6 +140,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         in_image=settings.data.in_image,
         macros=macros,
         store=store,
+        registered=len(project.pipelines),
         local_inputs=handover.local_inputs(graph, mounts, settings.project_path),
     )
 

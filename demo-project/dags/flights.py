@@ -334,6 +334,7 @@ with DAG(
         after=["EWR.split_train_test"],
         group="EWR",
         pipeline="training",
+        versions=["EWR_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -342,6 +343,7 @@ with DAG(
         after=["EWR.split_train_test"],
         group="EWR",
         pipeline="training",
+        versions=["EWR.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -359,6 +361,7 @@ with DAG(
         after=["EWR.fit_baseline-to-EWR.predict_test_set"],
         group="EWR",
         pipeline="training",
+        versions=["EWR_metrics"],
     )
     kedro_task(
         "JFK.split_train_test",
@@ -373,6 +376,7 @@ with DAG(
         after=["JFK.split_train_test"],
         group="JFK",
         pipeline="training",
+        versions=["JFK_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -381,6 +385,7 @@ with DAG(
         after=["JFK.split_train_test"],
         group="JFK",
         pipeline="training",
+        versions=["JFK.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -398,6 +403,7 @@ with DAG(
         after=["JFK.fit_baseline-to-JFK.predict_test_set"],
         group="JFK",
         pipeline="training",
+        versions=["JFK_metrics"],
     )
     kedro_task(
         "LGA.split_train_test",
@@ -412,6 +418,7 @@ with DAG(
         after=["LGA.split_train_test"],
         group="LGA",
         pipeline="training",
+        versions=["LGA_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -420,6 +427,7 @@ with DAG(
         after=["LGA.split_train_test"],
         group="LGA",
         pipeline="training",
+        versions=["LGA.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -437,6 +445,7 @@ with DAG(
         after=["LGA.fit_baseline-to-LGA.predict_test_set"],
         group="LGA",
         pipeline="training",
+        versions=["LGA_metrics"],
     )
     kedro_task(
         "measure_importance",

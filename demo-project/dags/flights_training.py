@@ -241,6 +241,7 @@ with DAG(
         nodes=["EWR.fit_delay_model"],
         after=["EWR.split_train_test"],
         group="EWR",
+        versions=["EWR_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -248,6 +249,7 @@ with DAG(
         nodes=["EWR.fit_late_model"],
         after=["EWR.split_train_test"],
         group="EWR",
+        versions=["EWR.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -256,7 +258,7 @@ with DAG(
         after=["EWR.fit_delay_model", "EWR.fit_late_model", "EWR.split_train_test"],
         group="EWR",
         memory=["EWR.baseline"],
-        versions=["EWR.late_model", "EWR_delay_model"],
+        versions=["EWR.late_model", "EWR_delay_model", "EWR_metrics"],
     )
     kedro_task("JFK.split_train_test", nodes=["JFK.split_train_test"], group="JFK")
     kedro_task(
@@ -264,6 +266,7 @@ with DAG(
         nodes=["JFK.fit_delay_model"],
         after=["JFK.split_train_test"],
         group="JFK",
+        versions=["JFK_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -271,6 +274,7 @@ with DAG(
         nodes=["JFK.fit_late_model"],
         after=["JFK.split_train_test"],
         group="JFK",
+        versions=["JFK.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -279,7 +283,7 @@ with DAG(
         after=["JFK.fit_delay_model", "JFK.fit_late_model", "JFK.split_train_test"],
         group="JFK",
         memory=["JFK.baseline"],
-        versions=["JFK.late_model", "JFK_delay_model"],
+        versions=["JFK.late_model", "JFK_delay_model", "JFK_metrics"],
     )
     kedro_task("LGA.split_train_test", nodes=["LGA.split_train_test"], group="LGA")
     kedro_task(
@@ -287,6 +291,7 @@ with DAG(
         nodes=["LGA.fit_delay_model"],
         after=["LGA.split_train_test"],
         group="LGA",
+        versions=["LGA_delay_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -294,6 +299,7 @@ with DAG(
         nodes=["LGA.fit_late_model"],
         after=["LGA.split_train_test"],
         group="LGA",
+        versions=["LGA.late_model"],
         **HEAVY_FIT,
     )
     kedro_task(
@@ -302,5 +308,5 @@ with DAG(
         after=["LGA.fit_delay_model", "LGA.fit_late_model", "LGA.split_train_test"],
         group="LGA",
         memory=["LGA.baseline"],
-        versions=["LGA.late_model", "LGA_delay_model"],
+        versions=["LGA.late_model", "LGA_delay_model", "LGA_metrics"],
     )
