@@ -232,7 +232,7 @@ _STORED = (
         pipelines=default(*chain("a", "b")),
         catalog=pickled("raw"),
         settings=_STORE.replace("data/between", "'file:///tmp/between'") + _NONE,
-        expect=Refused(code="store", mentions=("file:///tmp/between", "no volume")),
+        expect=Refused(code="store", mentions=("/tmp/between", "no volume")),
     ),
     Scenario(
         name="store-in-memory",
