@@ -117,7 +117,12 @@ def place(source: Path, folder: Path, image: str, changes: Mapping[str, Any] | N
     volume = {"claim": CLAIM, "mount": "data", "subPath": sub_path}
     settings = merged(
         settings,
-        {"image": image, "namespace": NAMESPACE, "dag": {"schedule": None}, "data": {"volumes": {"data": volume}}},
+        {
+            "image": image,
+            "namespace": NAMESPACE,
+            "dag": {"schedule": None, "retry_delay": "10s"},
+            "data": {"volumes": {"data": volume}},
+        },
     )
     (project / SETTINGS).write_text(yaml.safe_dump(merged(settings, changes or {}), sort_keys=False))
     printed = run([sys.executable, "-m", "kedro", "k8s-airflow", "create"], cwd=project)

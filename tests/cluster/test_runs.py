@@ -23,6 +23,15 @@ pytestmark = pytest.mark.cluster
 PARAMS = {"model_options.max_iter": 40, "model_options.random_state": 7, "delay_threshold": 20}
 
 
+# A busy machine must not be taken for a dead worker: no part dies here.
+PATIENT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "300",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300",
+}
+
+
 @pytest.fixture(scope="module")
 def filled(image: str, demo_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The demo with `group_by: memory`, its place filled by the commands that `create` prints."""
@@ -53,7 +62,8 @@ def airflow(tmp_path: Path, kubeconfig: Path) -> Iterator[Callable[[Path, str], 
     opened: list[Airflow] = []
 
     def start(dags: Path, variable: str = "KKA_PYTHON_AIRFLOW_3") -> Airflow:
-        made = Airflow(Path(interpreter(variable)), tmp_path / f"airflow-{len(opened)}", dags, kubeconfig)
+        python, home = Path(interpreter(variable)), tmp_path / f"airflow-{len(opened)}"
+        made = Airflow(python, home, dags, kubeconfig, environment=PATIENT)
         opened.append(made)
         made.migrate()
         return made
