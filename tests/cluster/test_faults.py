@@ -166,7 +166,6 @@ def test_a_worker_told_to_stop_while_it_submits_its_pod_never_ends_green(trials:
         states.add(run.tasks()["hold"])
         time.sleep(0.25)
     assert "success" not in {state for state, _ in states}
-    print(states, run.log("hold", 1)[-3000:])
     trials.open(gate)
     run.succeeds()
     right(run, gate, run.tasks()["hold"][1])

@@ -231,8 +231,8 @@ _STORED = (
         shows="a file URL is a local path",
         pipelines=default(*chain("a", "b")),
         catalog=pickled("raw"),
-        settings=_STORE.replace("data/between", "'file:///tmp/between'") + _NONE,
-        expect=Refused(code="store", mentions=("/tmp/between", "no volume")),
+        settings=_STORE.replace("data/between", "'file:///srv/between'") + _NONE,
+        expect=Refused(code="store", mentions=("/srv/between", "no volume")),
     ),
     Scenario(
         name="store-in-memory",
