@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.trials import Run, Trials
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.full]
 
 
 @pytest.fixture(scope="session")
