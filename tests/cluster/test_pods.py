@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedro_k8s_airflow.plan import CONTRACT_VERSION
 from tests.cluster.demo import NAMESPACE, ROOT, kubectl, run
 from tests.conftest import interpreter
 from tests.scenarios import WORKING
@@ -79,7 +80,7 @@ def test_a_pod_runs_its_nodes_and_leaves_their_data_on_the_claim(
 
 
 def test_a_pod_of_another_contract_ends_with_2(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
-    code, log = cluster.exit_code(_with_arguments(pods[TASK], {"--contract=1": "--contract=99"}))
+    code, log = cluster.exit_code(_with_arguments(pods[TASK], {f"--contract={CONTRACT_VERSION}": "--contract=99"}))
     assert (code, "contract" in log) == (2, True), log
 
 
