@@ -137,7 +137,7 @@ tasks:
     volumes: [{name: cache, emptyDir: {sizeLimit: 1Gi}}, {name: conf, configMap: {name: m}}]
     volumeMounts: [{name: cache, mountPath: /cache}, {name: conf, mountPath: /etc/x, readOnly: true, subPath: a}]
     retries: 4
-    retry_delay: 1m
+    retry_delay: 3m
     execution_timeout: 2h
     priority_weight: 5
     queue: kubernetes
