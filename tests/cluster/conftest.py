@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
+OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 
 
@@ -91,7 +92,8 @@ class Cluster:
         """Create a pod as emitted, with this cluster's image and claim; returns its name."""
         pod = json.loads(json.dumps(pod))
         name = f"test-{uuid.uuid4().hex[:8]}"
-        pod["metadata"] = {**pod["metadata"], "name": name, "namespace": NAMESPACE}
+        labels = {key: value for key, value in pod["metadata"]["labels"].items() if key != OPERATOR}
+        pod["metadata"] = {**pod["metadata"], "name": name, "namespace": NAMESPACE, "labels": labels}
         container = pod["spec"]["containers"][0]
         container["image"] = self.image
         container["imagePullPolicy"] = "IfNotPresent"
