@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.trials import Run, Trials
 
-pytestmark = [pytest.mark.cluster, pytest.mark.full]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +155,7 @@ def test_a_worker_told_to_stop_while_its_pod_runs_never_ends_green(trials: Trial
     right(run, gate, 2, "sync_")
 
 
+@pytest.mark.full
 def test_a_worker_told_to_stop_while_it_submits_its_pod_never_ends_green(trials: Trials) -> None:
     run, gate = trials.hold()
     workers = trials.airflow.workers(run.dag_id, run.run_id, "hold")
@@ -174,6 +175,7 @@ def test_a_worker_told_to_stop_while_it_submits_its_pod_never_ends_green(trials:
 # --- parts of Airflow and Kubernetes that go away; nothing else runs meanwhile
 
 
+@pytest.mark.full
 def test_a_run_outlives_an_api_server_that_is_away_for_20_seconds(trials: Trials) -> None:
     trials.quiet()
     run, gate = trials.hold()
@@ -219,15 +221,16 @@ def test_a_run_outlives_a_triggerer_that_is_told_to_stop(trials: Trials) -> None
 
 @pytest.fixture
 def impatient(trials: Trials) -> Iterator[None]:
-    """A scheduler that is started now takes a worker without a heartbeat for dead after some seconds."""
+    """A scheduler that is started now takes workers and schedulers without a heartbeat for dead after some seconds."""
     variables = trials.airflow.variables
-    usual = variables[DEAD]
-    variables[DEAD] = "15"
+    usual = {name: variables[name] for name in DEAD}
+    variables.update(dict.fromkeys(DEAD, "15"))
     yield
-    variables[DEAD] = usual
+    variables.update(usual)
     trials.airflow.restart("scheduler")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("impatient")
 def test_the_pod_of_a_worker_that_died_with_the_scheduler_is_adopted_and_its_version_read(trials: Trials) -> None:
     trials.quiet()

@@ -108,6 +108,7 @@ def test_a_triggered_run_leaves_what_kedro_run_leaves_and_uses_no_more_than_the_
     assert {call.code for call in calls}.isdisjoint({401, 403}), calls
 
 
+@pytest.mark.full
 def test_a_dag_of_chains_leaves_what_kedro_run_leaves(
     airflow: Callable[..., Airflow],
     claim: Claim,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.trials import Run, Trials
 
-pytestmark = [pytest.mark.cluster, pytest.mark.full]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="session")

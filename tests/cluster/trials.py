@@ -43,11 +43,11 @@ LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 # A quarter of the time of most tests would be the wait before a retry.
 RETRY: dict[str, Any] = {"retries": 1, "retry_delay": "2s"}
 OURS = "app.kubernetes.io/part-of=trials"
-DEAD = "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"
-# A busy machine must not be taken for a dead worker.
+# When a worker, and when a scheduler whose workers another takes over, is taken for dead.
+DEAD = ("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD")
+# A busy machine must not be taken for a dead one.
 PATIENT = {
-    DEAD: "300",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
+    **dict.fromkeys(DEAD, "300"),
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "120",
 }
 
@@ -126,7 +126,7 @@ SETTINGS: dict[str, Any] = {
     "dags": {
         "held": {"pipeline": "held", "params": ["gate"], **RETRY},
         # Sooner, the killed pod would still be there, which the provider does not bear without a trigger.
-        "sync": {"pipeline": "sync", "params": ["gate"], "retries": 1, "retry_delay": "10s"},
+        "sync": {"pipeline": "sync", "params": ["gate"], "retries": 1, "retry_delay": "25s"},
         "faults": {"pipeline": "faults"},
         "retry": {"pipeline": "retry", "params": ["good_try"]},
         "params": {
@@ -138,7 +138,7 @@ SETTINGS: dict[str, Any] = {
     },
     "groups": {"writer": {"node": ["write", "stumble"]}},
     "tasks": {
-        "sync": {"match": {"pipeline": "sync"}, "deferrable": False},
+        "sync": {"match": {"pipeline": "sync"}, "deferrable": False, "terminationGracePeriodSeconds": 15},
         "writer": {"match": {"node": ["write", "stumble"]}, "retries": 9, "retry_delay": "1s"},
         "no_image": {"match": {"node": "no_image"}, "image": "localhost/nowhere/nothing:1"},
         "no_secret": {
