@@ -110,6 +110,7 @@ lock: $(UV) ## Lock what the environments hold (UPGRADE=1: at newest versions)
 	$(COMPILE) --python-version 3.10 --resolution lowest-direct pyproject.toml $(LOCKS)/kedro-oldest.in -o $(LOCKS)/kedro-oldest.txt
 	$(COMPILE) --python-version 3.10 -c $(LOCKS)/kedro.txt --group demo-project/pyproject.toml:dev \
 		pyproject.toml demo-project/pyproject.toml $(LOCKS)/demo.in -o $(LOCKS)/demo.txt
+	$(COMPILE) --python-version 3.10 $(LOCKS)/kedro-docker.in -o $(LOCKS)/kedro-docker.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-2.in -o $(LOCKS)/airflow-2.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-3.in -o $(LOCKS)/airflow-3.txt
 
@@ -133,6 +134,7 @@ $(eval $(call environment,kedro-py313,3.13,kedro,$(PLUGIN) --optional,pyproject.
 $(eval $(call environment,kedro-oldest,3.10,kedro-oldest,$(PLUGIN) --optional,pyproject.toml))
 $(eval $(call environment,$(MATRIX),$(PYTHON),$(if $(filter oldest,$(KEDRO)),kedro-oldest,kedro),$(PLUGIN),pyproject.toml))
 $(eval $(call environment,demo,$(AT_HAND),demo,$(PLUGIN),pyproject.toml))
+$(eval $(call environment,kedro-docker,$(AT_HAND),kedro-docker,--optional))
 $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 

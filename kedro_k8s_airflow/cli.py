@@ -72,6 +72,13 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
     help="Folder of the DAG files.",
 )
 @click.option("--force", is_flag=True, help="Overwrite DAG files that were not written by this command.")
+@click.option(
+    "--lock",
+    "lock_file",
+    default=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The image lock, when it is not k8s-airflow.lock.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -86,6 +93,7 @@ def create(
     params: str,
     output: Path,
     force: bool,
+    lock_file: Path | None,
     check: bool,
     diff: bool,
     quiet: bool,
@@ -106,6 +114,7 @@ def create(
             params_text=params,
             folder=output,
             force=force,
+            lock_file=lock_file,
         )
         if not (check or diff):
             files.write(created.changes)
@@ -173,6 +182,83 @@ def manifests(
         )
         files.write(created.changes)
         show.written(show.console(), created.changes, created.root, dry=False)
+
+
+def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` of a repeated option."""
+    found = dict(text.partition("=")[::2] for text in given)
+    if any("=" not in text or not text.partition("=")[0] for text in given):
+        raise click.BadParameter("write NAME=VALUE.", param=option)
+    return found
+
+
+@k8s_airflow.command("build-image")
+@click.option(
+    "--image", "names", multiple=True, metavar="NAME", help="Only this image of the settings; repeat for more."
+)
+@click.option("--tag", default=None, metavar="TAG", help="Instead of the hash of the image's content.")
+@click.option("--push", is_flag=True, help="Push to the registry, so that the DAG names a digest.")
+@click.option(
+    "--engine",
+    "engine_name",
+    default=None,
+    type=click.Choice(["buildah", "podman", "docker"]),
+    help="What builds; by default the first of these that is there.",
+)
+@click.option("--platform", default=None, metavar="OS/ARCH", help="Such as linux/arm64; by default this machine's.")
+@click.option(
+    "--build-arg", "arguments", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="A build argument; repeat."
+)
+@click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="A build secret; repeat.")
+@click.option(
+    "--lock",
+    "lock_file",
+    default=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Image lock to write, instead of k8s-airflow.lock.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not start the image to prove that pods can run in it.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
+@click.pass_obj
+def build_image(
+    metadata: ProjectMetadata,
+    /,
+    names: tuple[str, ...],
+    tag: str | None,
+    push: bool,
+    engine_name: str | None,
+    platform: str | None,
+    arguments: dict[str, str],
+    secrets: tuple[str, ...],
+    lock_file: Path | None,
+    no_verify: bool,
+    quiet: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+) -> None:
+    """Build the image of this project, prove it, and write the image lock."""
+    with _refusals():
+        from kedro_k8s_airflow import creation, show
+        from kedro_k8s_airflow.image import build, engines
+
+        wish = build.wish(
+            tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
+        )
+        engine = engines.find(engine_name)
+        made = creation.write_image_spec(
+            metadata, env=env, conf_source=conf_source, params=_split_params(params), lock_file=lock_file
+        )
+        out, err = show.console(), show.console(stderr=True)
+        if not quiet:
+            show.findings(err, made.findings)
+        for name in build.chosen(made.settings, names):
+            with show.progress(err, f"image {name}", quiet=quiet) as report:
+                built = build.build(made, name, engine, wish, report)
+            if not quiet:
+                show.built(out, built, made.lock, made.root)
 
 
 @contextlib.contextmanager

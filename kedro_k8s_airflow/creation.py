@@ -7,10 +7,12 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, image, manifests, narrowing, project, settings, tasks
+from kedro_k8s_airflow import dag, files, manifests, narrowing, project, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
-from kedro_k8s_airflow.findings import Refused, warning
+from kedro_k8s_airflow.findings import Refused, refuse, warning
 from kedro_k8s_airflow.graph import base_name
+from kedro_k8s_airflow.image import build, lock
+from kedro_k8s_airflow.image.spec import spec as image_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
     from kedro.framework.startup import ProjectMetadata
 
+    from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.image.lock import Built
     from kedro_k8s_airflow.plan import LocalInput, Plan
     from kedro_k8s_airflow.project import Project
 
@@ -58,6 +62,7 @@ def create(
     params_text: str = "",
     folder: Path,
     force: bool,
+    lock_file: Path | None = None,
 ) -> Created:
     """Everything `create` does short of writing.
 
@@ -71,18 +76,26 @@ def create(
         params_text: the same as they were written, for the header of the files.
         folder: where the DAG files go, relative to the project or absolute.
         force: overwrite DAG files of somebody else's.
+        lock_file: the image lock, when it is not the project's own.
 
     Raises:
         Refused: with every error found.
     """
-    read, plans = _planned(metadata, env, conf_source, params, pipelines, everything=everything)
+    planned = _planned(metadata, env, conf_source, params, pipelines, everything=everything, lock_file=lock_file)
+    if lock_file is not None and not planned.lock.is_file():
+        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+    read, plans = planned.project, planned.plans
     plans = narrowing.narrowed(read, plans)
     root = read.path / folder
     outputs = [
         files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
         for plan in plans
     ]
-    spec, found = image.spec(read, plans)
+    spec, found = image_spec(read, planned.settings, plans)
+    if planned.built:
+        now = build.parts(read.path, planned.settings, spec)
+        used = sorted({task.image_name for plan in plans for task in plan.tasks if task.image_name})
+        found += lock.stale(_shown(planned.lock, read.path), planned.built, now, used)
     changes, errors = files.compare([*outputs, *spec], force=force)
     if errors:
         raise Refused(errors)
@@ -125,7 +138,8 @@ def write_manifests(
     Raises:
         Refused: with every error found.
     """
-    read, plans = _planned(metadata, env, conf_source, params, (), everything=False)
+    planned = _planned(metadata, env, conf_source, params, (), everything=False)
+    read, plans = planned.project, planned.plans
     root = read.path / folder
     texts = {
         manifests.ROLE_FILE: manifests.role(plans[0], subjects),
@@ -143,6 +157,76 @@ def write_manifests(
     return Created(read.path, tuple(plans), tuple(changes), ())
 
 
+@dataclass(frozen=True)
+class Image:
+    """What `build-image` works on, with its spec written.
+
+    Attributes:
+        root: the project's folder.
+        settings: of the project.
+        plans: of its DAGs.
+        conf: the configuration's folder in the project, or "" when it is elsewhere.
+        lock: path of the image lock.
+        built: what it holds.
+        findings: those that stop nothing.
+    """
+
+    root: Path
+    settings: Settings
+    plans: tuple[Plan, ...]
+    conf: str
+    lock: Path
+    built: Mapping[str, Built]
+    findings: tuple[Finding, ...]
+
+
+def write_image_spec(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    lock_file: Path | None,
+) -> Image:
+    """Write the image spec, as `create` does, and hand on what building needs.
+
+    Args:
+        metadata: of the project, as Kedro's command line has it.
+        env: Kedro environment the pods run with.
+        conf_source: configuration folder, when it is not the project's own.
+        params: Kedro's runtime parameters, for a configuration that needs them.
+        lock_file: the image lock, when it is not the project's own.
+
+    Raises:
+        Refused: with every error found.
+    """
+    planned = _planned(metadata, env, conf_source, params, (), everything=False, lock_file=lock_file)
+    read = planned.project
+    spec, found = image_spec(read, planned.settings, planned.plans)
+    changes, errors = files.compare(spec)
+    if errors:
+        raise Refused(errors)
+    files.write(changes)
+    return Image(
+        root=read.path,
+        settings=planned.settings,
+        plans=tuple(narrowing.narrowed(read, planned.plans)),
+        conf="" if "://" in read.conf_source else read.conf_source,
+        lock=planned.lock,
+        built=planned.built,
+        findings=tuple(dict.fromkeys([*found, *_kept(changes, planned.plans[0].project_path)])),
+    )
+
+
+@dataclass(frozen=True)
+class _Planned:
+    project: Project
+    settings: Settings
+    plans: list[Plan]
+    lock: Path
+    built: Mapping[str, Built]
+
+
 def _planned(
     metadata: ProjectMetadata,
     env: str | None,
@@ -151,7 +235,8 @@ def _planned(
     pipelines: Sequence[str],
     *,
     everything: bool,
-) -> tuple[Project, list[Plan]]:
+    lock_file: Path | None = None,
+) -> _Planned:
     read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
     sources = project.settings_files(read)
     checked = settings.check(read.settings, sources, read.path)
@@ -160,7 +245,15 @@ def _planned(
         if sources and sources[-1].is_relative_to(read.path)
         else settings.NAME
     )
-    return read, tasks.plans(read, checked, file=file, pipelines=pipelines, everything=everything)
+    path = read.path / (lock_file or lock.NAME)
+    built = lock.read(path)
+    references = lock.references(checked, built)
+    plans = tasks.plans(read, checked, references, file=file, pipelines=pipelines, everything=everything)
+    return _Planned(read, checked, plans, path, built)
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from kedro_k8s_airflow import durations, quantities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 TRIGGER_RULES = (
@@ -194,7 +197,57 @@ def _resource(value: object) -> object:
     return value
 
 
+def _base(value: str) -> str:
+    match = _IMAGE.match(value)
+    if match is None:
+        raise ValueError("an image is spelled [registry/]repository[:tag][@sha256:digest]")
+    if not match["digest"] and match["tag"] in (None, "latest"):
+        raise ValueError("two builds would start from different images; give a tag that says which, or a digest")
+    return value
+
+
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("an environment variable is named by letters, digits and '_'")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a Dockerfile holds it on one line, so no line breaks and control characters")
+    return value
+
+
+def _package(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?", value):
+        raise ValueError("a Debian package is spelled name or name=version, such as libgomp1")
+    return value
+
+
+def _distribution(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value):
+        raise ValueError("a name has letters, digits, '.', '-' and '_', such as kedro-viz")
+    return value
+
+
+def _image_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?", value):
+        raise ValueError("an image is named by lower-case letters, digits, '-', '_' and '.', at most 40, such as train")
+    return value
+
+
+def _of_text(check: Callable[[str], str]) -> BeforeValidator:
+    """A check of texts; other types are left to pydantic."""
+    return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
+
+
 ProjectPath = Annotated[str, BeforeValidator(_project_path)]
+BaseImage = Annotated[str, _of_text(_base)]
+Variable = Annotated[str, _of_text(_variable)]
+OneLine = Annotated[str, _of_text(_one_line)]
+Package = Annotated[str, _of_text(_package)]
+Distribution = Annotated[str, _of_text(_distribution)]
+ImageName = Annotated[str, _of_text(_image_name)]
 SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path)]
 Resource = Annotated[str, BeforeValidator(_resource)]
 VolumeName = Annotated[str, BeforeValidator(_volume_name)]
@@ -205,12 +258,10 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 Schedule = Annotated[Any, BeforeValidator(_schedule)]
 Timezone = Annotated[str, BeforeValidator(_timezone)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_matches)]
-Image = Annotated[str, BeforeValidator(lambda value: _image(value) if isinstance(value, str) else value)]
-DnsLabel = Annotated[
-    str, Field(strict=True), BeforeValidator(lambda value: _dns_label(value) if isinstance(value, str) else value)
-]
-DnsName = Annotated[str, BeforeValidator(lambda value: _dns_subdomain(value) if isinstance(value, str) else value)]
-Mount = Annotated[str, BeforeValidator(lambda value: _mount(value) if isinstance(value, str) else value)]
+Image = Annotated[str, _of_text(_image)]
+DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label)]
+DnsName = Annotated[str, _of_text(_dns_subdomain)]
+Mount = Annotated[str, _of_text(_mount)]
 Text = Annotated[str, Field(min_length=1)]
 Mapping = dict[str, Any]
 

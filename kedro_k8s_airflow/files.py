@@ -48,6 +48,14 @@ class Change:
     before: bytes
 
 
+def is_ours(path: Path) -> bool:
+    """Whether writing a file takes nothing of the user's: it is not there, or has our first line."""
+    try:
+        return MARKER in path.read_bytes()[:400]
+    except FileNotFoundError:
+        return True
+
+
 def compare(outputs: Sequence[Output], *, force: bool = False) -> tuple[list[Change], list[Finding]]:
     """What writing would change, and errors for files that are not ours to overwrite.
 

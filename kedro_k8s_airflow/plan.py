@@ -54,6 +54,7 @@ class Task:
         latest: versioned datasets that it loads and no task saves.
         flags: further arguments of the pod's program.
         image: full reference.
+        image_name: the project's image that is, or None for another's.
         settings: resolved keys of the settings file that are set for it.
         rules: names of the rules with a `match` behind them, in file order.
         scratch: absolute folders in the pod, beyond the common ones, that its nodes write to and that die with the pod.
@@ -77,6 +78,7 @@ class Task:
     versions: tuple[str, ...] = ()
     latest: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    image_name: str | None = "default"
 
 
 def deadline(settings: Mapping[str, Any]) -> int | None:
@@ -142,6 +144,7 @@ class Plan:
         mounts: volumes of every pod.
         base: settings of a node that no rule with a `match` speaks of.
         base_image: image of such a node.
+        prefix: words before the command of every pod.
         params: Kedro parameters of Airflow's trigger form, with their defaults.
         macros: Kedro parameters that the run decides, as dotted names -> an expression of Airflow's templates.
         runtime_params: Kedro's runtime parameters of every pod, as dotted names.
@@ -170,6 +173,7 @@ class Plan:
     mounts: tuple[Mount, ...]
     base: Mapping[str, Any]
     base_image: str
+    prefix: tuple[str, ...] = ()
     params: Mapping[str, Any]
     runtime_params: Mapping[str, Any]
     groups: Mapping[str, str]

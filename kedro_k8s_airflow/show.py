@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 import sys
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from kedro_k8s_airflow.plan import CONTRACT_VERSION
 from kedro_k8s_airflow.selection import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.image.build import Report
     from kedro_k8s_airflow.plan import LocalInput, Plan, Task
 
 _TASKS_SHOWN = 40
 _NAMES_SHOWN = 3
+# A step of buildah and podman, one of BuildKit, a line of ours.
+_STEP = re.compile(r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$")
 # A pipeline and __default__: nothing smaller could be loaded.
 _ALONE = 2
 _RULES = {
@@ -173,6 +179,63 @@ def _bytes(size: int | None) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
+
+
+@contextlib.contextmanager
+def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Shows what an engine does: its step and the time in a terminal, its steps as plain lines elsewhere.
+
+    Yields:
+        What gets every line of the engine.
+    """
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    if quiet:
+        yield lambda _: None
+        return
+    if not out.is_terminal:
+
+        def say(line: str) -> None:
+            if _STEP.match(line):
+                out.print(escape(f"{what}: {line.strip()}"))
+
+        yield say
+        return
+    columns = (SpinnerColumn(), TextColumn("[bold]{task.fields[what]}[/] {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True) as bar:
+        shown = bar.add_task("starts", what=what, total=None)
+
+        def turn(line: str) -> None:
+            if _STEP.match(line):
+                bar.update(shown, description=escape(_printable(line.strip())))
+
+        yield turn
+
+
+def built(out: Console, made: Report, lock: Path, root: Path) -> None:
+    """What there is to tell about a new image."""
+    from rich.markup import escape
+
+    size = f", {_bytes(made.size)}" if made.size is not None else ""
+    out.print(f"[bold]{escape(made.built.repository)}:{escape(made.built.tag)}[/bold]")
+    out.print(f"  built   by {made.engine} in {made.seconds:.0f} s{size}")
+    if made.proof is not None and made.proven_by is not None:
+        told = made.proof
+        root_said = (
+            "a read-only root" if made.proven_by.read_only else f"{made.proven_by.name}, which has no read-only root"
+        )
+        out.print(
+            f"  proven  contract {CONTRACT_VERSION}, Python {escape(told['python'])}, Kedro {escape(told['kedro'])}, "
+            f"{_count(told['pipelines'], 'pipeline')} with {_count(told['nodes'], 'node')} loaded in {told['seconds']} s "
+            f"by user {told['uid']} with {root_said}"
+        )
+    else:
+        out.print("  proven  not at all (--no-verify)")
+    if made.built.digest:
+        out.print(f"  pushed  {made.built.digest}")
+    name = lock.relative_to(root).as_posix() if lock.is_relative_to(root) else lock.as_posix()
+    out.print(f"  wrote   {escape(name)}; `kedro k8s-airflow create` lets the DAG name this image")
 
 
 def findings(out: Console, found: Iterable[Finding]) -> None:

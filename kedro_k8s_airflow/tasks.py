@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import arrival, grouping, handover, identities, names, parameters, quantities, selection, volumes
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import rules as layers
+from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, warning
+from kedro_k8s_airflow.image.lock import UNBUILT, split
 from kedro_k8s_airflow.plan import Crossing, Plan, Reason, Task
 from kedro_k8s_airflow.reach import Places
 
@@ -23,20 +25,26 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.rules import Rules
     from kedro_k8s_airflow.selection import Dag
 
-UNBUILT = "unbuilt"
 _MEBIBYTE = 2**20
 # What Airflow and Kubernetes take when a task's settings say nothing.
 _UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
 
 
 def plans(
-    project: Project, settings: Settings, *, file: str, pipelines: Sequence[str] = (), everything: bool = False
+    project: Project,
+    settings: Settings,
+    references: Mapping[str, str],
+    *,
+    file: str,
+    pipelines: Sequence[str] = (),
+    everything: bool = False,
 ) -> list[Plan]:
     """The plans of the DAGs that are asked for.
 
     Args:
         project: as it was read.
         settings: the checked settings file.
+        references: how pods name each image of the project; see `image.lock.references`.
         file: its name, for messages.
         pipelines: only DAGs of these registered pipelines; all configured ones when empty.
         everything: one DAG for each registered pipeline besides the configured ones.
@@ -50,7 +58,7 @@ def plans(
     made: list[Plan] = []
     for dag in dags:
         try:
-            made.append(_plan(project, settings, dag, ruled, file))
+            made.append(_plan(project, settings, references, dag, ruled, file))
         except Refused as refused:
             errors += refused.findings
     if errors:
@@ -61,7 +69,9 @@ def plans(
     return made
 
 
-def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: str) -> Plan:
+def _plan(
+    project: Project, settings: Settings, references: Mapping[str, str], dag: Dag, ruled: Rules, file: str
+) -> Plan:
     nodes = project.pipelines[dag.pipeline]
     mounts = volumes.mounts(project, settings, file)
     places = Places(settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
@@ -91,7 +101,7 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     if grouped is None:
         raise Refused(errors)
     try:
-        tasks, group_ids = _tasks(project, settings, dag, graph, grouped, told, matching, file)
+        tasks, group_ids = _tasks(project, settings, references, dag, graph, grouped, told, matching, file)
     except Refused as refused:
         raise Refused([*errors, *refused.findings]) from None
     crossings = _crossings(graph, grouped, tasks)
@@ -107,7 +117,8 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     store = None
     if any(task.stored for task in tasks):
         store = handover.store(settings, mounts, file, errors)
-        like = replace(tasks[0], settings=ruled.base, image=_image(ruled.base.get("image"), settings))
+        name, image = _image(ruled.base.get("image"), references)
+        like = replace(tasks[0], settings=ruled.base, image_name=name, image=image)
         tasks.append(handover.clearing(tasks, like, {*(task.id for task in tasks), *group_ids}))
     if errors:
         raise Refused(errors)
@@ -129,7 +140,8 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
         scratch_size=settings.data.scratch.sizeLimit,
         mounts=mounts,
         base=ruled.base,
-        base_image=_image(ruled.base.get("image"), settings),
+        base_image=_image(ruled.base.get("image"), references)[1],
+        prefix=settings.build.prefix,
         params=params,
         runtime_params=fixed,
         groups=group_ids,
@@ -145,15 +157,28 @@ def _plan(project: Project, settings: Settings, dag: Dag, ruled: Rules, file: st
     )
 
 
-def _image(own: str | None, settings: Settings) -> str:
-    image = own or settings.image
-    tagged = "@" in image or ":" in image.rsplit("/", 1)[-1]
-    return image if tagged else f"{image}:{UNBUILT}"
+def _image(own: str | None, references: Mapping[str, str]) -> tuple[str | None, str]:
+    """Name, when it is one of the project's own, and reference of the image that a task's settings ask for."""
+    name = own or DEFAULT_IMAGE
+    return (name, references[name]) if name in references else (None, name)
+
+
+def _image_errors(own: Mapping[str, Any], references: Mapping[str, str], node: str, file: str) -> Iterable[Finding]:
+    """An error for an image that is neither one of the project's nor a whole reference."""
+    image = own.get("image")
+    if image is not None and image not in references and split(image)[1:] == (None, None):
+        yield error(
+            "image-unknown",
+            f"{file}: tasks",
+            f"node {node!r} asks for the image {image!r}, which `images:` does not have and which has neither tag nor digest.",
+            f"Images of this project are {', '.join(references)}.",
+        )
 
 
 def _tasks(
     project: Project,
     settings: Settings,
+    references: Mapping[str, str],
     dag: Dag,
     graph: Graph,
     grouped: Grouping,
@@ -163,7 +188,7 @@ def _tasks(
 ) -> tuple[list[Task], dict[str, str]]:
     unset = {
         **_UNSET,
-        "image": settings.image,
+        "image": DEFAULT_IMAGE,
         "retries": dag.settings.retries,
         "retry_delay": dag.settings.retry_delay,
     }
@@ -186,7 +211,9 @@ def _tasks(
             continue
         if id(own) not in checked:
             errors += _pod_errors(own, settings, members[0][0], file)
+            errors += _image_errors(own, references, members[0][0], file)
             checked.add(id(own))
+        image_name, image = _image(own.get("image"), references)
         made.append(
             Task(
                 id=ids[place],
@@ -195,7 +222,8 @@ def _tasks(
                 group=shown.get(place),
                 label=names.label(ids[place]),
                 pipeline=dag.pipeline,
-                image=_image(own.get("image"), settings),
+                image_name=image_name,
+                image=image,
                 settings=own,
                 rules=matching[group.members[0]]
                 if len(members) == 1
@@ -281,12 +309,12 @@ def _notes(
     project: Project, settings: Settings, dag: DagSettings, grouped: Grouping, tasks: Sequence[Task]
 ) -> Iterable[Finding]:
     yield from project.findings
-    if UNBUILT in {task.image.rsplit(":", 1)[-1] for task in tasks}:
+    for image in sorted({task.image for task in tasks if task.image_name is not None and task.image.endswith(UNBUILT)}):
         yield info(
             "image-unbuilt",
             "image",
-            f"{settings.image} has neither tag nor digest and no image was built yet, so the DAG names {settings.image}:{UNBUILT}.",
-            "Build and push an image and give its tag or digest.",
+            f"{settings.image} has neither tag nor digest and no image was built yet, so the DAG names {image}.",
+            "Build it: kedro k8s-airflow build-image --push.",
         )
     if project.catalog.credentials and settings.credentials_secret is None and not project.credentials_here:
         yield warning(

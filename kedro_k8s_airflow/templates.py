@@ -35,6 +35,7 @@ def _environment() -> Environment:
     environment.filters["py"] = literals.source
     environment.filters["yaml"] = _yaml
     environment.filters["block"] = _block
+    environment.filters["quoted"] = _quoted
     return environment
 
 
@@ -44,6 +45,12 @@ def _yaml(value: Any) -> str:
 
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
     return text.strip().removesuffix("...").strip()
+
+
+def _quoted(value: str) -> str:
+    """A text as a word of a Dockerfile, which expands variables in it no more."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
 
 
 def _block(value: Any) -> str:

@@ -394,7 +394,8 @@ def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
         settings={},
         catalog=catalog,
     )
-    (plan,) = tasks.plans(read, config.parse({"image": "registry.example.com/x"}), file="k8s_airflow.yml")
+    image = "registry.example.com/x"
+    (plan,) = tasks.plans(read, config.parse({"image": image}), {"default": image}, file="k8s_airflow.yml")
     text = dag.render(plan)
     assert len(plan.tasks) == LARGE
     assert [task.after for task in plan.tasks[:2]] == [(), ("n00000",)]

@@ -84,7 +84,7 @@ def shared(plan: Plan) -> dict[str, Any]:
     return {
         "image": plan.base_image,
         "namespace": plan.namespace,
-        "cmds": ["python"],
+        "cmds": pods.command(plan, "python"),
         **_arguments(plan.base),
         "do_xcom_push": False,
         **_operator(plan.base),
@@ -160,7 +160,7 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     if task.group:
         keywords["group"] = task.group
     if task.settings.get("runner") == "kedro" and not task.flags:
-        keywords.update(cmds=["kedro"], arguments=pods.plain_run(plan, task))
+        keywords.update(cmds=pods.command(plan, "kedro"), arguments=pods.plain_run(plan, task))
     else:
         keywords.update({name: value for name, value in _program(plan, task).items() if value})
     if isinstance(block, dict):

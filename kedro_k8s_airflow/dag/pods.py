@@ -33,6 +33,11 @@ _VOLUME_SOURCES = {
 }
 
 
+def command(plan: Plan, name: str) -> list[str]:
+    """A program of the image with what is to stand before it."""
+    return [*(verbatim(word.replace("$", "$$")) for word in plan.prefix), name]
+
+
 def program(plan: Plan) -> list[str]:
     """The pod's program and the arguments that all tasks share."""
     given = [

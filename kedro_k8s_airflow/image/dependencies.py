@@ -1,103 +1,22 @@
-"""The image spec: Dockerfile, .dockerignore and the program in the pod, as texts. Building is not done here."""
+"""Where an image's dependencies and its Python come from: lock files, requirement files, `pyproject.toml`."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import __version__, templates
-from kedro_k8s_airflow.dag.pods import PROGRAM
-from kedro_k8s_airflow.files import Output
-from kedro_k8s_airflow.findings import Finding, refuse, warning
-from kedro_k8s_airflow.plan import CONTRACT_VERSION
+from kedro_k8s_airflow.findings import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from kedro_k8s_airflow.plan import Plan
-    from kedro_k8s_airflow.project import Project
-
-UV_IMAGE = "astral/uv:0.13.9"
 # The newest Python that every dependency of Kedro has wheels for comes first.
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
-_SAFE = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
 
 
-def spec(project: Project, plans: Sequence[Plan]) -> tuple[list[Output], list[Finding]]:
-    """The files an image is built from, and what there is to say about them.
-
-    Raises:
-        Refused: when a Dockerfile cannot name what it has to copy.
-    """
-    lock, requirements, findings = _lock(project.path)
-    python, found = _python(project.path)
-    findings += found
-    source = project.code
-    conf = "" if "://" in project.conf_source else project.conf_source
-    carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
-    for path in (source, conf, *carried):
-        if path and not _SAFE.match(path):
-            raise refuse(
-                "image-path",
-                f"path {path!r}",
-                "cannot be named in a Dockerfile.",
-                "Rename it to letters, digits, '-', '_' and '.'.",
-            )
-    values: dict[str, Any] = {
-        "version": __version__,
-        "base_image": f"python:{python}-slim",
-        "uv_image": UV_IMAGE,
-        "project_path": plans[0].project_path,
-        "lock": lock,
-        "requirements": requirements,
-        "source": source,
-        "conf": conf,
-        "in_image": carried,
-        "package": project.package,
-        "contract": CONTRACT_VERSION,
-    }
-    program = Path(__file__).with_name("pod.py").read_text(encoding="utf-8")
-    outputs = [
-        Output(project.path / "Dockerfile", templates.fill("Dockerfile.j2", **values), yields=True),
-        Output(project.path / ".dockerignore", templates.fill("dockerignore.j2", **values), yields=True),
-        Output(project.path / PROGRAM, program),
-    ]
-    return outputs, findings
-
-
-def _carried(path: str, project: Project) -> tuple[str, str]:
-    """A path of `data.in_image` as COPY takes it: source and destination.
-
-    Raises:
-        Refused: when it is not in the project, or no COPY can name it.
-    """
-    clean = posixpath.normpath(path)
-    where = f"data.in_image: {path}"
-    folder, name = posixpath.split(clean)
-    if clean.startswith(("/", "..")) or clean == ".":
-        raise refuse(
-            "image-path",
-            where,
-            "is not inside the project, so no image can carry it.",
-            "Name a path relative to the project.",
-        )
-    if any(sign in folder for sign in "*?[") or "**" in name or (not folder and any(sign in name for sign in "*?[")):
-        raise refuse(
-            "image-path",
-            where,
-            "has a pattern that no COPY can follow.",
-            "Use patterns in the last part of the path only.",
-        )
-    if any(sign in name for sign in "*?["):
-        return clean, f"{folder}/"
-    if not (project.path / clean).exists():
-        raise refuse("image-path", where, "does not exist, so no image can carry it.", "Mend the path.")
-    return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)
-
-
-def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
+def lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     """The file that names the dependencies, the requirement files it takes, and findings."""
     if (path / "uv.lock").is_file():
         return "uv.lock", [], []
@@ -119,7 +38,7 @@ def _lock(path: Path) -> tuple[str, list[str], list[Finding]]:
             "image-no-lock",
             "pyproject.toml",
             "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.",
-            "Make a lock with `uv lock`.",
+            f"Make a lock with `uv lock`{_other_locks(path)}.",
         )
     return "pyproject.toml", [], [finding]
 
@@ -149,13 +68,36 @@ def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]
 def _other_locks(path: Path) -> str:
     """How to get requirements.txt from what other tools keep."""
     for name, command in (
-        ("poetry.lock", "`poetry export -o requirements.txt`"),
-        ("pdm.lock", "`pdm export -o requirements.txt`"),
+        ("poetry.lock", "`poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export)"),
+        ("pdm.lock", "`pdm export --prod -f requirements -o requirements.txt`"),
         ("src/requirements.txt", "`mv src/requirements.txt requirements.txt`"),
     ):
         if (path / name).is_file():
-            return f", for example with {command}"
+            return f", or take what {name} says: {command}"
     return ""
+
+
+def named(path: Path, files: Sequence[str], distributions: Iterable[str]) -> tuple[str, ...]:
+    """Those of the distributions that lock or requirement files name anywhere, sorted; PyPI takes '-', '_' and '.' for one."""
+    text = "\n".join((path / file).read_text(encoding="utf-8", errors="replace") for file in files)
+    words = {re.sub(r"[-_.]+", "-", word).lower() for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
+    return tuple(sorted({one for one in distributions if re.sub(r"[-_.]+", "-", one).lower() in words}))
+
+
+def hashed(path: Path, files: Sequence[str]) -> bool:
+    """Whether requirement files come with hashes."""
+    return any("--hash=" in (path / file).read_text(encoding="utf-8", errors="replace") for file in files)
+
+
+def groups(path: Path) -> frozenset[str]:
+    """Names of the dependency groups of pyproject.toml, as PyPI compares them."""
+    return frozenset(re.sub(r"[-_.]+", "-", str(name)).lower() for name in _tables(path).get("dependency-groups", {}))
+
+
+def extras(path: Path) -> frozenset[str]:
+    """Names of the extras of pyproject.toml, as PyPI compares them."""
+    found = _project_table(path).get("optional-dependencies", {})
+    return frozenset(re.sub(r"[-_.]+", "-", str(name)).lower() for name in found)
 
 
 def _requirement_files(path: Path) -> list[str]:
@@ -174,7 +116,7 @@ def _requirement_files(path: Path) -> list[str]:
     return sorted(found)
 
 
-def _python(path: Path) -> tuple[str, list[Finding]]:
+def python(path: Path) -> tuple[str, list[Finding]]:
     """The Python of the base image: the first of ours that the project's `requires-python` allows; and findings."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -196,12 +138,17 @@ def _python(path: Path) -> tuple[str, list[Finding]]:
 
 
 def _project_table(path: Path) -> dict[str, Any]:
-    """The `[project]` table of pyproject.toml; Kedro has parsed the file before."""
+    table = _tables(path).get("project", {})
+    return table if isinstance(table, dict) else {}
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """pyproject.toml; Kedro has parsed the file before."""
     import sys
 
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # Kedro brings it on 3.10
-    table = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    return table if isinstance(table, dict) else {}
+    tables: dict[str, Any] = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
+    return tables

@@ -1,0 +1,143 @@
+"""The image lock: which image was built from which content. One JSON file, which teams commit or hand on in their CI."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.config import DEFAULT_IMAGE
+from kedro_k8s_airflow.findings import refuse, warning
+from kedro_k8s_airflow.image import content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.findings import Finding
+
+NAME = "k8s-airflow.lock"
+UNBUILT = "unbuilt"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image that was built.
+
+    Attributes:
+        repository: with its registry, without a tag.
+        tag: never `latest`.
+        digest: `sha256:...`, once it was pushed.
+        content: hash of all parts.
+        parts: what it was made of, see `content.parts`.
+        platform: such as linux/arm64, when one was asked for.
+    """
+
+    repository: str
+    tag: str
+    digest: str | None
+    content: str
+    parts: Mapping[str, str]
+    platform: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """How a pod names it: by its digest when it was pushed, else by its tag."""
+        return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+
+
+def read(path: Path) -> dict[str, Built]:
+    """The images of a lock file by name; none when there is no such file.
+
+    Raises:
+        Refused: when it cannot be read, or is no image lock.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["version"] != _VERSION:
+            raise refuse(
+                "image-lock",
+                str(path),
+                f"has version {raw['version']}; this one reads version {_VERSION}.",
+                "Build the image again.",
+            )
+        return {str(name): _built(entry) for name, entry in raw["images"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise refuse(
+            "image-lock",
+            str(path),
+            f"is no image lock ({type(exc).__name__}: {exc}).",
+            "Take it back from version control, or build the image again.",
+        ) from None
+
+
+def _built(entry: Mapping[str, Any]) -> Built:
+    made = Built(**entry)
+    texts = (made.repository, made.tag, made.content, made.digest or "", made.platform or "", *made.parts.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is expected")
+    return made
+
+
+def text(images: Mapping[str, Built]) -> str:
+    """The file: sorted, so that it changes only where an image did."""
+    entries = {name: asdict(built) for name, built in images.items()}
+    return json.dumps({"version": _VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
+
+
+def split(image: str) -> tuple[str, str | None, str | None]:
+    """Repository, tag and digest of a reference."""
+    name, _, digest = image.partition("@")
+    last = name.rsplit("/", 1)[-1]
+    if ":" in last:
+        return name[: name.rindex(":")], last.partition(":")[2], digest or None
+    return name, None, digest or None
+
+
+def tag_of(name: str, tag: str) -> str:
+    """The tag of an image: those that are not the default one have their name in it."""
+    return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
+
+
+def references(settings: Settings, built: Mapping[str, Built]) -> dict[str, str]:
+    """How pods name each image of the project: as the lock says, else as the settings do."""
+    repository, tag, digest = split(settings.image)
+    found = {}
+    for name in settings.image_names:
+        wanted = tag_of(name, tag or UNBUILT)
+        one = built.get(name)
+        if name == DEFAULT_IMAGE and digest:
+            found[name] = settings.image
+        elif one is not None and one.repository == repository and (tag is None or one.tag == wanted):
+            found[name] = one.reference
+        else:
+            found[name] = f"{repository}:{wanted}"
+    return found
+
+
+def stale(
+    file: str, built: Mapping[str, Built], now: Mapping[str, Mapping[str, str]], used: Iterable[str]
+) -> Iterable[Finding]:
+    """Warnings for images whose content is another by now.
+
+    Args:
+        file: name of the lock.
+        built: what it holds.
+        now: parts of each image, without build arguments.
+        used: names of the images that pods have.
+    """
+    for name in used:
+        if name not in built or name not in now:
+            continue
+        differ = [one for one in content.changed(built[name].parts, now[name]) if one != content.ARGUMENTS]
+        if differ:
+            yield warning(
+                "image-stale",
+                f"{file}: {name}",
+                f"the image {built[name].reference} was built before {', '.join(differ)} changed.",
+                "Build it again: kedro k8s-airflow build-image.",
+            )

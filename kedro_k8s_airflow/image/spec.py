@@ -1,0 +1,190 @@
+"""The image spec: Dockerfiles, .dockerignore and the program in the pod, as texts. Building is not done here."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import __version__, files, templates
+from kedro_k8s_airflow.config import DEFAULT_IMAGE
+from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.files import Output
+from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
+from kedro_k8s_airflow.image import dependencies
+from kedro_k8s_airflow.plan import CONTRACT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kedro_k8s_airflow.config import Build, Settings
+    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.project import Project
+
+IGNORE = ".dockerignore"
+VENV = "/opt/venv"
+_SAFE = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
+_JAVA = "default-jre-headless"
+
+
+def dockerfile(name: str) -> str:
+    """The file that an image is built from, relative to the project."""
+    return "Dockerfile" if name == DEFAULT_IMAGE else f"Dockerfile.{name}"
+
+
+def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[list[Output], list[Finding]]:
+    """The files that images are built from, and what there is to say about them.
+
+    Raises:
+        Refused: when a Dockerfile cannot name what it has to copy, or a group of dependencies is not there.
+    """
+    lock, requirements, findings = dependencies.lock(project.path)
+    python, found = dependencies.python(project.path)
+    if any(settings.build_of(name).base is None for name in settings.image_names):
+        findings += found
+    errors = list(_unknown_groups(settings, project.path, lock))
+    source = project.code
+    conf = "" if "://" in project.conf_source else project.conf_source
+    carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
+    errors += [
+        error(
+            "image-path",
+            f"path {path!r}",
+            "cannot be named in a Dockerfile.",
+            "Rename it to letters, digits, '-', '_' and '.'.",
+        )
+        for path in (source, conf, *carried)
+        if path and not _SAFE.match(path)
+    ]
+    if errors:
+        raise Refused(errors)
+    named = requirements if lock == "requirements.txt" else [lock]
+    values: dict[str, Any] = {
+        "version": __version__,
+        "project_path": plans[0].project_path,
+        "lock": lock,
+        "requirements": requirements,
+        "source": source,
+        "conf": conf,
+        "in_image": carried,
+        "package": project.package,
+        "contract": CONTRACT_VERSION,
+        "venv": VENV,
+    }
+    outputs = []
+    for name in settings.image_names:
+        build = settings.build_of(name)
+        excluded = dependencies.named(project.path, named, build.exclude)
+        if excluded and lock != "uv.lock":
+            findings.append(_excluded(excluded, named))
+        text = templates.fill(
+            "Dockerfile.j2",
+            **values,
+            name=name,
+            build=build,
+            base_image=build.base or f"python:{python}-slim",
+            packages=[*build.packages, *([_JAVA] if build.java else [])],
+            mounts=[f"--mount=type=secret,id={one}" for one in build.secrets],
+            install=_install(lock, build, excluded, hashed=dependencies.hashed(project.path, requirements)),
+        )
+        outputs.append(Output(project.path / dockerfile(name), text, yields=True))
+    if files.is_ours(outputs[0].path) or (project.path / IGNORE).exists():
+        # A Dockerfile of the user's own may copy what ours would not admit.
+        outputs.append(Output(project.path / IGNORE, templates.fill("dockerignore.j2", **values), yields=True))
+    program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
+    outputs.append(Output(project.path / PROGRAM, program))
+    return outputs, list(dict.fromkeys(findings))
+
+
+def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) -> list[str]:
+    """The shell commands that put the dependencies into the environment."""
+    given = [
+        f'if [ -f /run/secrets/{one} ]; then {one}="$(cat /run/secrets/{one})" && export {one}; fi'
+        for one in build.secrets
+    ]
+    chosen = [word for name in build.groups for word in ("--group", name)]
+    extras = [word for name in build.extras for word in ("--extra", name)]
+    if lock == "uv.lock":
+        left = [word for name in excluded for word in ("--no-install-package", name)]
+        return [
+            *given,
+            shlex.join(
+                ["uv", "sync", "--locked", "--no-default-groups", "--no-install-project", *chosen, *extras, *left]
+            ),
+        ]
+    commands = [*given, f"uv venv {VENV}"]
+    left = []
+    if excluded:
+        commands.append(f"printf '%s\\n' {shlex.join(excluded)} > /tmp/excluded.txt")
+        left = ["--excludes", "/tmp/excluded.txt"]  # noqa: S108  in the build stage, which has no users
+    source = ["--require-hashes"] if hashed and not excluded else []
+    commands.append(
+        shlex.join(["uv", "pip", "install", "--python", VENV, *source, *left, *chosen, *extras, "-r", lock])
+    )
+    return commands
+
+
+def _excluded(names: Sequence[str], named: Sequence[str]) -> Finding:
+    return info(
+        "image-excluded",
+        ", ".join(named),
+        f"names {', '.join(names)}, which only development needs and which makes every pod start slower; "
+        "the image goes without.",
+        "`build.exclude: []` keeps it in.",
+    )
+
+
+def _unknown_groups(settings: Settings, path: Path, lock: str) -> Iterable[Finding]:
+    """Errors for dependency groups and extras that the project does not define."""
+    known = {"groups": dependencies.groups(path), "extras": dependencies.extras(path)}
+    for name in settings.image_names:
+        build = settings.build_of(name)
+        where = f"images.{name}" if name in settings.images else "build"
+        for key, defined in known.items():
+            for one in getattr(build, key):
+                if lock == "requirements.txt":
+                    yield error(
+                        "image-groups",
+                        f"{where}.{key}: {one}",
+                        "requirements.txt has no groups and no extras.",
+                        "Let pyproject.toml name the dependencies, and make a lock with `uv lock`.",
+                    )
+                elif re.sub(r"[-_.]+", "-", one).lower() not in defined:
+                    yield error(
+                        "image-groups",
+                        f"{where}.{key}: {one}",
+                        f"pyproject.toml does not define it; it has {', '.join(sorted(defined)) or 'none'}.",
+                        "Mend the name, or define it there.",
+                    )
+
+
+def _carried(path: str, project: Project) -> tuple[str, str]:
+    """A path of `data.in_image` as COPY takes it: source and destination.
+
+    Raises:
+        Refused: when it is not in the project, or no COPY can name it.
+    """
+    clean = posixpath.normpath(path)
+    where = f"data.in_image: {path}"
+    folder, name = posixpath.split(clean)
+    if clean.startswith(("/", "..")) or clean == ".":
+        raise refuse(
+            "image-path",
+            where,
+            "is not inside the project, so no image can carry it.",
+            "Name a path relative to the project.",
+        )
+    if any(sign in folder for sign in "*?[") or "**" in name or (not folder and any(sign in name for sign in "*?[")):
+        raise refuse(
+            "image-path",
+            where,
+            "has a pattern that no COPY can follow.",
+            "Use patterns in the last part of the path only.",
+        )
+    if any(sign in name for sign in "*?["):
+        return clean, f"{folder}/"
+    if not (project.path / clean).exists():
+        raise refuse("image-path", where, "does not exist, so no image can carry it.", "Mend the path.")
+    return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)
