@@ -393,8 +393,8 @@ class Run:
         wait(lambda: self.starts(task) or None, seconds, lambda: f"no node of {task} has begun\n{self.report()}")
         return self.starts(task)[-1].rpartition(".")[2]
 
-    def leaves_no_pod(self, seconds: float = 30) -> None:
-        """Whatever was there is gone, or goes now."""
+    def leaves_no_pod(self, seconds: float = 90) -> None:
+        """Whatever was there is gone, or goes now: Kubernetes takes the grace period, 30 s, and more when it is busy."""
 
         def left() -> list[str]:
             return [f"{pod['metadata']['name']} {pod['status']['phase']}" for pod in self.pods()]
