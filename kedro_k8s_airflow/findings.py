@@ -24,6 +24,7 @@ class Finding:
         where: file and key, node, dataset or path the finding is about.
         why: what was found there.
         mend: what to do about it; empty when nothing has to be done.
+        detail: lines of another program, to be shown as they are.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Finding:
     where: str
     why: str
     mend: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.why}"
@@ -45,9 +47,9 @@ class Refused(Exception):
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
-def error(code: str, where: str, why: str, mend: str = "") -> Finding:
+def error(code: str, where: str, why: str, mend: str = "", detail: str = "") -> Finding:
     """A finding that stops the command."""
-    return Finding(code=code, severity="error", where=where, why=why, mend=mend)
+    return Finding(code=code, severity="error", where=where, why=why, mend=mend, detail=detail)
 
 
 def warning(code: str, where: str, why: str, mend: str = "") -> Finding:
@@ -60,6 +62,6 @@ def info(code: str, where: str, why: str, mend: str = "") -> Finding:
     return Finding(code=code, severity="info", where=where, why=why, mend=mend)
 
 
-def refuse(code: str, where: str, why: str, mend: str = "") -> Refused:
+def refuse(code: str, where: str, why: str, mend: str = "", detail: str = "") -> Refused:
     """An exception with a single error finding, to be raised by the caller."""
-    return Refused([error(code, where, why, mend)])
+    return Refused([error(code, where, why, mend, detail)])

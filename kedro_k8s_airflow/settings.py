@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 NAME = "k8s_airflow.yml"
 # Below these keys users name things themselves, so that a name can betray a credential.
-_FREE_MAPS = frozenset({"annotations", "labels", "operator", "volumeAttributes", "on_failure", "on_success"})
+_FREE_MAPS = frozenset(
+    {"annotations", "args", "env", "labels", "operator", "volumeAttributes", "on_failure", "on_success"}
+)
 
 
 def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:

@@ -246,6 +246,8 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
     rank = ("info", "warning", "error")
     for finding in sorted(dict.fromkeys(found), key=lambda one: rank.index(one.severity)):
         text = " ".join(str(finding).split("\n"))
+        for line in finding.detail.splitlines():
+            out.print(f"  {escape(line)}")
         out.print(
             f"[{colour[finding.severity]}]{finding.severity}[/] [{finding.code}] ".replace(
                 f"[{finding.code}]", f"\\[{finding.code}]"

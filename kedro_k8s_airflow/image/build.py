@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Nobody's: neither the image's own user nor one that its /etc/passwd knows.
 _SOMEBODY = 54321
+_TAIL = 15
 _CONTRACT = "docs/image.md says what pods need from an image."
 
 
@@ -223,7 +224,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
         proof = _proven(reference, made, name, prover, engine, report) if prover else None
         pushed = engine.push(reference, report) if wish.push else None
     except Failed as failed:
-        raise refuse("image-build", file, f"{engine.name} could not make {reference}:\n{failed}") from None
+        raise refuse("image-build", file, f"{failed}.", failed.hint, failed.lines) from None
     built = lock.Built(
         repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=wish.platform
     )
@@ -279,10 +280,9 @@ def _proven(
     )
     line = next((line for line in out.splitlines() if line.startswith(inside.ANSWER)), None)
     if line is None:
-        last = "\n".join((out + err).strip().splitlines()[-15:])
-        errors.append(
-            _broken(reference, f"could not be started as a pod would start it (exit code {code}):\n{last}", _CONTRACT)
-        )
+        said = "\n".join((out + err).strip().splitlines()[-_TAIL:])
+        why = f"could not be started as a pod would start it (exit code {code})."
+        errors.append(error("image-contract", reference, why, _CONTRACT, said))
         raise Refused(errors)
     proof: dict[str, Any] = json.loads(line.removeprefix(inside.ANSWER))
     errors += [_broken(reference, f"{one}.", _CONTRACT) for one in proof["errors"]]

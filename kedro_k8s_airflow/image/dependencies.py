@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from kedro_k8s_airflow.config import Build
+
 # The newest Python that every dependency of Kedro has wheels for comes first.
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
 
@@ -77,11 +79,28 @@ def _other_locks(path: Path) -> str:
     return ""
 
 
-def named(path: Path, files: Sequence[str], distributions: Iterable[str]) -> tuple[str, ...]:
-    """Those of the distributions that lock or requirement files name anywhere, sorted; PyPI takes '-', '_' and '.' for one."""
-    text = "\n".join((path / file).read_text(encoding="utf-8", errors="replace") for file in files)
-    words = {re.sub(r"[-_.]+", "-", word).lower() for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
-    return tuple(sorted({one for one in distributions if re.sub(r"[-_.]+", "-", one).lower() in words}))
+def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> tuple[str, ...]:
+    """Those of a build's `exclude` that production dependencies name, sorted; PyPI takes '-', '_' and '.' for one.
+
+    Args:
+        path: the project's folder.
+        file: that names the dependencies: uv.lock, requirements.txt or pyproject.toml.
+        requirements: requirements.txt with the files it includes.
+        build: with the groups that are installed.
+    """
+    if file == "pyproject.toml":
+        chosen = _tables(path).get("dependency-groups", {})
+        text = str([_project_table(path), *(chosen.get(name) for name in build.groups)])
+    else:
+        files = requirements or [file]
+        text = "\n".join((path / one).read_text(encoding="utf-8", errors="replace") for one in files)
+    words = {_same(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
+    return tuple(sorted({one for one in build.exclude if _same(one) in words}))
+
+
+def _same(name: str) -> str:
+    """A name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def hashed(path: Path, files: Sequence[str]) -> bool:
@@ -91,13 +110,13 @@ def hashed(path: Path, files: Sequence[str]) -> bool:
 
 def groups(path: Path) -> frozenset[str]:
     """Names of the dependency groups of pyproject.toml, as PyPI compares them."""
-    return frozenset(re.sub(r"[-_.]+", "-", str(name)).lower() for name in _tables(path).get("dependency-groups", {}))
+    return frozenset(_same(str(name)) for name in _tables(path).get("dependency-groups", {}))
 
 
 def extras(path: Path) -> frozenset[str]:
     """Names of the extras of pyproject.toml, as PyPI compares them."""
     found = _project_table(path).get("optional-dependencies", {})
-    return frozenset(re.sub(r"[-_.]+", "-", str(name)).lower() for name in found)
+    return frozenset(_same(str(name)) for name in found)
 
 
 def _requirement_files(path: Path) -> list[str]:

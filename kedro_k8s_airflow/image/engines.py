@@ -23,6 +23,10 @@ _TAIL = 40
 _HINTS = (
     (r"no space left on device", "The disk is full; the engine's `system prune` or `rmi --prune` frees some."),
     (
+        r"lack of valid authentication credentials|index URL .*(401|403)",
+        "The package index wants credentials: name the variable under build.secrets, and set it when you build.",
+    ),
+    (
         r"unauthorized|authentication required|no basic auth|requested access to the resource is denied|denied:",
         "Log in to the registry first, with `{engine} login`.",
     ),
@@ -44,10 +48,6 @@ _HINTS = (
         "The build could not reach a package index or a registry.",
     ),
     (
-        r"401 Unauthorized|403 Forbidden",
-        "The package index wants credentials: name the variable under build.secrets, and set it when you build.",
-    ),
-    (
         r"(error|fatal).*(gcc|cc|cargo|rustc|cmake).*(not found|No such file|failed)|command '.*gcc' failed",
         "A dependency has no wheel for this Python and is compiled; name what that needs under build.build_packages.",
     ),
@@ -56,7 +56,17 @@ _HINTS = (
 
 
 class Failed(Exception):
-    """An engine's command failed; the text has its last lines."""
+    """An engine's command failed.
+
+    Attributes:
+        lines: the last ones that it said.
+        hint: what to do about it, where that is known.
+    """
+
+    def __init__(self, what: str, lines: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.lines = lines
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +242,10 @@ class Engine:
                 process.terminate()
                 raise
         if code != 0:
-            raise Failed(self.explained(f"{self.name} {command[1]} ended with {code}", list(last)))
+            text = "\n".join(last)
+            hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), "")
+            raise Failed(f"{self.name} {command[1]} ended with {code}", text, hint.format(engine=self.name))
         return "".join(said)
-
-    def explained(self, what: str, lines: Sequence[str]) -> str:
-        """An error with the engine's own last lines, and what to do about it where that is known."""
-        text = "\n".join(lines)
-        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), "")
-        return "\n".join(filter(None, [*lines, f"{what}.", hint.format(engine=self.name)]))
 
 
 def find(name: str | None) -> Engine:

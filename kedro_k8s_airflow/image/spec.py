@@ -60,7 +60,6 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     ]
     if errors:
         raise Refused(errors)
-    named = requirements if lock == "requirements.txt" else [lock]
     values: dict[str, Any] = {
         "version": __version__,
         "project_path": plans[0].project_path,
@@ -76,9 +75,9 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     outputs = []
     for name in settings.image_names:
         build = settings.build_of(name)
-        excluded = dependencies.named(project.path, named, build.exclude)
+        excluded = dependencies.named(project.path, lock, requirements, build)
         if excluded and lock != "uv.lock":
-            findings.append(_excluded(excluded, named))
+            findings.append(_excluded(excluded, lock))
         text = templates.fill(
             "Dockerfile.j2",
             **values,
@@ -126,10 +125,10 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
     return commands
 
 
-def _excluded(names: Sequence[str], named: Sequence[str]) -> Finding:
+def _excluded(names: Sequence[str], lock: str) -> Finding:
     return info(
         "image-excluded",
-        ", ".join(named),
+        lock,
         f"names {', '.join(names)}, which only development needs and which makes every pod start slower; "
         "the image goes without.",
         "`build.exclude: []` keeps it in.",

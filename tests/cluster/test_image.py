@@ -151,7 +151,7 @@ def holds(image: str, text: str) -> list[str]:
         assert saved.stdout is not None
         with tarfile.open(fileobj=saved.stdout, mode="r|") as archive:
             for member in archive:
-                file = archive.extractfile(member)
+                file = archive.extractfile(member) if member.isreg() else None
                 data = file.read() if file else b""
                 if data[:2] == b"\x1f\x8b":
                     data = gzip.decompress(data)
@@ -162,7 +162,7 @@ def holds(image: str, text: str) -> list[str]:
                         names = [
                             one.name
                             for one in layer
-                            if (inner := layer.extractfile(one)) and text.encode() in inner.read()
+                            if one.isreg() and (inner := layer.extractfile(one)) and text.encode() in inner.read()
                         ]
                     found += names or [member.name]
     return found
