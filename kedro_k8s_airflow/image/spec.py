@@ -76,8 +76,9 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     for name in settings.image_names:
         build = settings.build_of(name)
         excluded = dependencies.named(project.path, lock, requirements, build)
-        if excluded and lock != "uv.lock":
-            findings.append(_excluded(excluded, lock))
+        asked = dependencies.named(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
+        if asked:
+            findings.append(_excluded(asked, lock))
         text = templates.fill(
             "Dockerfile.j2",
             **values,
@@ -126,12 +127,13 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
 
 
 def _excluded(names: Sequence[str], lock: str) -> Finding:
+    rest = ", but not without what that requires" if lock == "uv.lock" else ""
     return info(
         "image-excluded",
-        lock,
+        "pyproject.toml" if lock == "uv.lock" else lock,
         f"names {', '.join(names)}, which only development needs and which makes every pod start slower; "
-        "the image goes without.",
-        "`build.exclude: []` keeps it in.",
+        f"the image goes without{rest}.",
+        "Move it to a dependency group; `build.exclude: []` keeps it in.",
     )
 
 

@@ -293,6 +293,103 @@ def test_the_same_content_has_the_same_hash_with_another_engine_and_one_change_i
     assert layers[0][-1] != layers[1][-1]
 
 
+def test_an_image_for_a_group_holds_it_and_uv_may_start_the_pods(tmp_path: Path) -> None:
+    more = {
+        "images": {"more": {"groups": ["more"], "env": {"ODD": 'a "b" $HOME'}}},
+        "build": {"prefix": ["uv", "run", "--no-sync"]},
+    }
+    made = small(tmp_path, "uv.lock", {**more, "tasks": {"all": {"match": {"node": "*"}, "image": "more"}}})
+    kedro(made, "build-image", "--image", "more")
+    image = f"{REPOSITORY}:{locked(made, 'more')['tag']}"
+    assert image.rpartition(":")[2].startswith("more-")
+    said = podman("run", "--rm", image, "python", "-c", "import os, tabulate; print(os.environ['ODD'])")
+    assert said == 'a "b" $HOME\n'
+    kedro(made, "create")
+    dag = (made / "dags" / "small.py").read_text()
+    assert f'image="{image}"' in dag
+    assert '"cmds": ["uv", "run", "--no-sync", "python"]' in dag
+
+
+@pytest.mark.full
+def test_the_same_content_at_the_same_date_has_the_same_digest(small_image: Path) -> None:
+    from kedro_k8s_airflow.image import engines
+
+    found = set()
+    for turn in range(2):
+        engine = engines.find("podman")
+        tag = f"localhost/dated:{turn}"
+        command = engine.build(
+            small_image, "Dockerfile", tag, platform=None, arguments={}, secrets=(), labels={}, epoch=1_700_000_000
+        )
+        engine.call([*command[:-1], "--no-cache", command[-1]], lambda _: None)
+        found.add(podman("image", "inspect", "--format={{.Digest}}", tag))
+    assert len(found) == 1
+
+
+def test_kedro_docker_builds_the_same_file(small_image: Path, tmp_path: Path) -> None:
+    made = shutil.copytree(small_image, tmp_path / "small")
+    python = interpreter("KKA_PYTHON_KEDRO_DOCKER")
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text('#!/bin/sh\nexec podman "$@"\n')
+    docker.chmod(0o755)
+    command = [
+        "docker",
+        "build",
+        "--uid=4711",
+        "--gid=0",
+        "--base-image=python:3.12-slim",
+        "--image=localhost/small:docker",
+    ]
+    done = subprocess.run(
+        [python, "-m", "kedro", *command],
+        cwd=made,
+        env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert podman("image", "inspect", "--format={{.Config.User}}", "localhost/small:docker").strip() == "4711:0"
+    assert "the node has begun" in podman("run", "--rm", "localhost/small:docker", "kedro", "run", "--nodes=begin")
+
+
+SPARK = """
+from kedro.pipeline import node, pipeline
+
+
+def count():
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    found = session.range(1000).selectExpr("sum(id) as total").collect()[0]["total"]
+    session.stop()
+    print(f"spark has counted {found}")
+    return found
+
+
+def register_pipelines():
+    return {"__default__": pipeline([node(count, None, "total", name="begin")])}
+"""
+
+
+@pytest.mark.full
+def test_a_spark_node_runs_in_local_mode(tmp_path: Path) -> None:
+    made = small(tmp_path, "pyproject.toml", {"build": {"java": True}})
+    text = (made / "pyproject.toml").read_text()
+    (made / "pyproject.toml").write_text(
+        text.replace('dependencies = ["', 'dependencies = ["pyspark==3.5.*", "setuptools", "')
+    )
+    (made / "src" / "small" / "pipeline_registry.py").write_text(SPARK)
+    kedro(made, "build-image")
+    image = f"{REPOSITORY}:{locked(made)['tag']}"
+    said = podman(
+        *("run", "--rm", "--read-only", "--cap-drop=ALL", "--network=none", "--tmpfs=/tmp", "--tmpfs=/home/kedro"),
+        *(image, "kedro", "run", "--nodes=begin"),
+    )
+    assert "spark has counted 499500" in said
+
+
 BROKEN = {
     "a user with a name": ("RUN useradd x\nUSER x\n", "is a number"),
     "no Kedro": ("USER 1000:0\n", "has no Kedro"),
