@@ -17,6 +17,7 @@ def test_every_setting_has_its_words() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     models = (
         config.Settings,
+        config.Build,
         config.Data,
         config.Volume,
         config.DagSettings,

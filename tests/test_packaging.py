@@ -23,6 +23,7 @@ ADDED = {
     "croniter",
     "pytz",  # croniter 6 wants it, 7 no longer
     "networkx",
+    "pathspec",
     "pydantic",
     "pydantic-core",
     "annotated-types",

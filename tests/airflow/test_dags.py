@@ -417,7 +417,7 @@ def test_every_key_of_a_task_reaches_the_pod(airflow: Loaded) -> None:
     fields = task["fields"]
     expected = {
         "retries": 4,
-        "retry_delay": 60.0,
+        "retry_delay": 180.0,
         "execution_timeout": 7200.0,
         "priority_weight": 5,
         "queue": "kubernetes",

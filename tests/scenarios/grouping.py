@@ -147,7 +147,7 @@ SCENARIOS = (
             Node("a.y", "out", "three", namespace="a"),
         ),
         catalog=pickled("raw", "a.x", "a.y", "out"),
-        settings=_by("namespace", "tasks: {gpu: {match: {node: a.two}, image: registry.example.com/gpu}}\n"),
+        settings=_by("namespace", "tasks: {gpu: {match: {node: a.two}, image: registry.example.com/gpu:1}}\n"),
         expect=Works(
             apart=groups("a.one a.two", "a.two a.three"), before=(("a.one", "a.two"),), says=("group-declined",)
         ),
@@ -199,7 +199,7 @@ SCENARIOS = (
         shows="a chain through nodes with different images",
         pipelines=default(*chain("a", "b", "c", "d")),
         catalog=pickled("raw", "a_out", "b_out", "c_out", "d_out"),
-        settings=_by("chain", "tasks: {gpu: {match: {node: [c, d]}, image: registry.example.com/gpu}}\n"),
+        settings=_by("chain", "tasks: {gpu: {match: {node: [c, d]}, image: registry.example.com/gpu:1}}\n"),
         expect=Works(together=groups("a b", "c d"), before=(("b", "c"),)),
     ),
     Scenario(
@@ -247,7 +247,7 @@ SCENARIOS = (
         pipelines=default(*_CHOSEN),
         catalog=_CHOSEN_FILES,
         settings=SETTINGS
-        + "groups: {modelling: {tag: model}}\ntasks: {gpu: {match: {node: fit}, image: registry.example.com/gpu}}\n",
+        + "groups: {modelling: {tag: model}}\ntasks: {gpu: {match: {node: fit}, image: registry.example.com/gpu:1}}\n",
         expect=Works(together=(), before=(("fit", "predict"),), says=("group-declined",)),
     ),
     Scenario(
@@ -256,7 +256,7 @@ SCENARIOS = (
         pipelines=default(*_CHOSEN),
         catalog=_CHOSEN_FILES,
         settings=SETTINGS
-        + "groups: {ends: {node: [split, measure]}}\ntasks: {gpu: {match: {node: fit}, image: registry.example.com/gpu}}\n",
+        + "groups: {ends: {node: [split, measure]}}\ntasks: {gpu: {match: {node: fit}, image: registry.example.com/gpu:1}}\n",
         expect=Works(apart=groups("split fit", "fit measure"), before=(("split", "fit"),), says=("group-declined",)),
     ),
     Scenario(
@@ -264,7 +264,7 @@ SCENARIOS = (
         shows="nodes that have to share a pod and need different images",
         pipelines=default(*chain("a", "b")),
         catalog=pickled("raw", "b_out"),
-        settings=SETTINGS + "tasks: {gpu: {match: {node: b}, image: registry.example.com/gpu}}\n",
+        settings=SETTINGS + "tasks: {gpu: {match: {node: b}, image: registry.example.com/gpu:1}}\n",
         expect=Refused(code="settings-clash", mentions=("'a'", "'b'", "a_out", "image", "registry.example.com/gpu")),
     ),
     Scenario(

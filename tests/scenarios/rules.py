@@ -412,8 +412,8 @@ _SECRETS = (
         "secret-wrong-type",
         "a credential where something else belongs is not shown",
         f"tasks: {{x: {{env: {{DB_PASSWORD: {_CANARY}}}}}}}\n",
-        "settings-type",
-        "tasks.x.env",
+        "secret",
+        "tasks.x.env.DB_PASSWORD",
         canary=_CANARY,
     ),
     _refused(
