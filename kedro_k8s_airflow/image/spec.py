@@ -14,6 +14,7 @@ from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
 from kedro_k8s_airflow.image import dependencies
+from kedro_k8s_airflow.image.lock import split
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
             build=build,
             base_image=build.base or f"python:{python}-slim",
             packages=[*build.packages, *([_JAVA] if build.java else [])],
-            mounts=[f"--mount=type=secret,id={one}" for one in build.secrets],
+            mounts=_mounts(build),
             install=_install(lock, build, excluded, hashed=dependencies.hashed(project.path, requirements)),
         )
         outputs.append(Output(project.path / dockerfile(name), text, yields=True))
@@ -98,31 +99,47 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     return outputs, list(dict.fromkeys(findings))
 
 
+def _mounts(build: Build) -> list[str]:
+    """What the installation of dependencies sees and the image does not hold: uv, and build secrets."""
+    uv = "--mount=type=bind,from=uv,source=/uv,target=/usr/local/bin/uv"
+    return [uv, *(f"--mount=type=secret,id={name}" for name in build.secrets)]
+
+
 def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) -> list[str]:
     """The shell commands that put the dependencies into the environment."""
-    given = [
-        f'if [ -f /run/secrets/{one} ]; then {one}="$(cat /run/secrets/{one})" && export {one}; fi'
-        for one in build.secrets
+    commands = [
+        f'if [ -f /run/secrets/{name} ]; then {name}="$(cat /run/secrets/{name})" && export {name}; fi'
+        for name in build.secrets
     ]
+    if build.build_packages:
+        wanted = " ".join(one if "=" in one else f'"{one}=*"' for one in build.build_packages)
+        commands += ["apt-get update", f"apt-get install --yes --no-install-recommends {wanted}"]
+    # kaniko knows no mounts.
+    _, tag, _ = split(build.uv)
+    pinned = f"uv=={tag}" if tag and re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", tag) else "uv"
+    commands.append(
+        f"{{ command -v uv > /dev/null || {{ pip install --quiet --no-cache-dir {pinned}"
+        " && trap 'pip uninstall --quiet --yes uv' EXIT; }; }"
+    )
+    commands.append(f"export UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT={VENV}")
     chosen = [word for name in build.groups for word in ("--group", name)]
-    extras = [word for name in build.extras for word in ("--extra", name)]
+    chosen += [word for name in build.extras for word in ("--extra", name)]
     if lock == "uv.lock":
         left = [word for name in excluded for word in ("--no-install-package", name)]
-        return [
-            *given,
-            shlex.join(
-                ["uv", "sync", "--locked", "--no-default-groups", "--no-install-project", *chosen, *extras, *left]
-            ),
-        ]
-    commands = [*given, f"uv venv {VENV}"]
-    left = []
-    if excluded:
-        commands.append(f"printf '%s\\n' {shlex.join(excluded)} > /tmp/excluded.txt")
-        left = ["--excludes", "/tmp/excluded.txt"]  # noqa: S108  in the build stage, which has no users
-    source = ["--require-hashes"] if hashed and not excluded else []
-    commands.append(
-        shlex.join(["uv", "pip", "install", "--python", VENV, *source, *left, *chosen, *extras, "-r", lock])
-    )
+        commands.append(
+            shlex.join(["uv", "sync", "--locked", "--no-default-groups", "--no-install-project", *chosen, *left])
+        )
+    else:
+        commands.append(f"uv venv {VENV}")
+        left = []
+        if excluded:
+            commands.append(f"printf '%s\\n' {shlex.join(excluded)} > /tmp/excluded.txt")
+            left = ["--excludes", "/tmp/excluded.txt"]  # noqa: S108  while an image is built, which has no users
+        source = ["--require-hashes"] if hashed and not excluded else []
+        commands.append(shlex.join(["uv", "pip", "install", "--python", VENV, *source, *left, *chosen, "-r", lock]))
+    if build.build_packages:
+        names = " ".join(one.partition("=")[0] for one in build.build_packages)
+        commands += [f"apt-get purge --yes --auto-remove {names}", "rm -rf /var/lib/apt/lists/*"]
     return commands
 
 
