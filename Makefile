@@ -61,6 +61,7 @@ test-full: cluster lint environments ## Run everything: all tests, a cluster inc
 	$(BIN)/pytest -n 2 -m "not cluster" tests $(ARGS)
 	$(BIN)/pytest -m cluster tests/cluster $(ARGS)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/image.py
 
 .PHONY: test-kedro
 test-kedro: .venvs/$(MATRIX)/.made ## Run the tests with one Python and one Kedro (PYTHON=3.12 KEDRO=oldest), no Airflow
@@ -84,6 +85,10 @@ format: .venvs/kedro/.made ## Format the code, and mend what ruff can mend safel
 .PHONY: bench
 bench: .venvs/kedro/.made .venvs/airflow-3/.made ## Run the benchmarks and print their tables
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: bench-image
+bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark of images, which needs podman
+	$(BIN)/python benchmarks/image.py $(ARGS)
 
 .PHONY: comparison
 comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow

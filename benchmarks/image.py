@@ -35,7 +35,8 @@ COPY . .
 USER 1000:0
 CMD ["kedro", "run"]
 """
-_MORE = "tabulate==0.9.0"
+# Another one in each turn, or the engine would take the layer from its cache.
+_MORE = ("tabulate==0.9.0", "tabulate==0.8.10", "tabulate==0.8.9", "tabulate==0.8.8", "tabulate==0.8.7")
 _TIMED = """
 import json, os, resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -157,15 +158,14 @@ def changes(uv: Path, turn: int) -> dict[str, Callable[[Path], None]]:
         (project / "conf" / "base" / f"parameters_more_{turn}.yml").write_text(f"more_{turn}: 1\n")
 
     def dependency(project: Path) -> None:
-        path = project / "pyproject.toml"
+        path, more = project / "pyproject.toml", _MORE[turn % len(_MORE)]
         text = path.read_text()
-        path.write_text(
-            text.replace("dependencies = [", f'dependencies = [\n  "{_MORE}",', 1) if _MORE not in text else text
-        )
+        path.write_text(text.replace("dependencies = [", f'dependencies = [
+  "{more}",', 1))
         if (project / "uv.lock").exists():
             run(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
         with (project / "requirements.txt").open("a") as file:
-            file.write(f"{_MORE}\n")
+            file.write(f"{more}\n")
 
     return {"source": source, "conf": conf, "dependency": dependency}
 

@@ -119,6 +119,12 @@ REFUSED = {
     "secret-value": ("build: {args: {TOKEN: hunter2hunter2}}", {}, "secret", "build.args.TOKEN"),
     "secret-env": ("build: {env: {DB_PASSWORD: hunter2}}", {}, "secret", "build.env.DB_PASSWORD"),
     "secret-url": ("build: {args: {I: 'https://me:hunter2@example.com/simple'}}", {}, "secret", "build.args.I"),
+    "secret-index": (
+        "",
+        {"requirements.txt": "--extra-index-url https://me:hunter2@example.com/simple\nkedro\n"},
+        "secret",
+        "requirements.txt, line 1",
+    ),
     "line-break": ('build: {env: {A: "a\\nRUN b"}}', {}, "settings-value", "build.env.A"),
     "name": ("images: {Train: {}}", {}, "settings-value", "Train"),
     "unknown": ("tasks: {x: {match: {node: a}, image: trian}}", {}, "image-unknown", "trian"),

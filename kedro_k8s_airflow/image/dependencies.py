@@ -6,7 +6,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.findings import Finding, warning
+from kedro_k8s_airflow import secrets
+from kedro_k8s_airflow.findings import Finding, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,6 +102,20 @@ def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> t
 def _same(name: str) -> str:
     """A name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
+    """Errors for credentials in files that the image holds, such as an index URL with a password."""
+    for file in files:
+        lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, start=1):
+            if secrets.is_secret_value(line):
+                yield error(
+                    "secret",
+                    f"{file}, line {number}",
+                    "holds what looks like a credential, and the image would hold the file.",
+                    "Name the index without it, and its variables under build.secrets: docs/image.md, private indexes.",
+                )
 
 
 def hashed(path: Path, files: Sequence[str]) -> bool:

@@ -45,7 +45,8 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     python, found = dependencies.python(project.path)
     if any(settings.build_of(name).base is None for name in settings.image_names):
         findings += found
-    errors = list(_unknown_groups(settings, project.path, lock))
+    held = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
+    errors = [*_unknown_groups(settings, project.path, lock), *dependencies.leaked(project.path, held)]
     source = project.code
     conf = "" if "://" in project.conf_source else project.conf_source
     carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
