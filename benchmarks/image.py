@@ -160,8 +160,7 @@ def changes(uv: Path, turn: int) -> dict[str, Callable[[Path], None]]:
     def dependency(project: Path) -> None:
         path, more = project / "pyproject.toml", _MORE[turn % len(_MORE)]
         text = path.read_text()
-        path.write_text(text.replace("dependencies = [", f'dependencies = [
-  "{more}",', 1))
+        path.write_text(text.replace("dependencies = [", f'dependencies = [\n  "{more}",', 1))
         if (project / "uv.lock").exists():
             run(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
         with (project / "requirements.txt").open("a") as file:

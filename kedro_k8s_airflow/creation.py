@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from kedro_k8s_airflow import dag, files, manifests, narrowing, project, setting
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused, refuse, warning
 from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.image import build, lock
+from kedro_k8s_airflow.image import build, content, lock
+from kedro_k8s_airflow.image.spec import IGNORE
 from kedro_k8s_airflow.image.spec import spec as image_spec
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
 
     from kedro_k8s_airflow.config import Settings
-    from kedro_k8s_airflow.files import Change
+    from kedro_k8s_airflow.files import Change, Output
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.image.lock import Built
     from kedro_k8s_airflow.plan import LocalInput, Plan
@@ -93,9 +95,7 @@ def create(
     ]
     spec, found = image_spec(read, planned.settings, plans)
     if planned.built:
-        now = build.parts(read.path, planned.settings, spec)
-        used = sorted({task.image_name for plan in plans for task in plan.tasks if task.image_name})
-        found += lock.stale(_shown(planned.lock, read.path), planned.built, now, used)
+        found += _stale_images(planned, spec)
     changes, errors = files.compare([*outputs, *spec], force=force)
     if errors:
         raise Refused(errors)
@@ -155,6 +155,19 @@ def write_manifests(
     if errors:
         raise Refused(errors)
     return Created(read.path, tuple(plans), tuple(changes), ())
+
+
+def _stale_images(planned: _Planned, spec: Sequence[Output]) -> Iterable[Finding]:
+    """Warnings for images whose content is another by now, or cannot be read."""
+    used = sorted({task.image_name for plan in planned.plans for task in plan.tasks if task.image_name})
+    file = _shown(planned.lock, planned.project.path)
+    try:
+        now = build.parts(planned.project.path, planned.settings, spec)
+    except OSError as exc:
+        return [
+            warning("image-stale", file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.")
+        ]
+    return lock.stale(file, planned.built, now, used)
 
 
 @dataclass(frozen=True)
@@ -305,11 +318,18 @@ def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
 def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
     """Warnings for image files of the user's own that pods could not start from."""
     for change in changes:
-        if change.status == "kept" and PROGRAM.encode().split(b"/")[0] not in change.before:
+        if change.status != "kept":
+            continue
+        text = change.before.decode("utf-8", "replace")
+        if change.output.path.name == IGNORE:
+            lacks = content.leaves_out(text, PROGRAM)
+        else:
+            lacks = PROGRAM.split("/")[0] not in text and not re.search(r"(?im)^\s*(COPY|ADD)\s.*\s\.(/|\s|$)", text)
+        if lacks:
             yield warning(
                 "image-own",
                 change.output.path.name,
-                f"is your own and does not name .k8s-airflow, so the image may lack the program that pods start ({PROGRAM}).",
+                f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM}).",
                 f"Let the image have it under {project_path}, as docs/image.md says, or move the file away and create again.",
             )
 

@@ -49,7 +49,12 @@ def _dns_subdomain(value: str) -> str:
     return value
 
 
-def _image(value: str) -> str:
+def reference(value: str) -> str:
+    """The text, when it names an image that stays the same.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
     match = _IMAGE.match(value)
     if match is None:
         raise ValueError("an image is spelled [registry/]repository[:tag][@sha256:digest]")
@@ -231,7 +236,7 @@ def _distribution(value: str) -> str:
 
 
 def _image_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?", value):
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?", value) or value.endswith("dockerignore"):
         raise ValueError("an image is named by lower-case letters, digits, '-', '_' and '.', at most 40, such as train")
     return value
 
@@ -258,7 +263,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 Schedule = Annotated[Any, BeforeValidator(_schedule)]
 Timezone = Annotated[str, BeforeValidator(_timezone)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_matches)]
-Image = Annotated[str, _of_text(_image)]
+Image = Annotated[str, _of_text(reference)]
 DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label)]
 DnsName = Annotated[str, _of_text(_dns_subdomain)]
 Mount = Annotated[str, _of_text(_mount)]

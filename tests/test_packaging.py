@@ -23,7 +23,6 @@ ADDED = {
     "croniter",
     "pytz",  # croniter 6 wants it, 7 no longer
     "networkx",
-    "pathspec",
     "pydantic",
     "pydantic-core",
     "annotated-types",

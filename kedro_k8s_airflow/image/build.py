@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import files
+from kedro_k8s_airflow import secrets as secret_texts
+from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image import content, engines, inside, lock
 from kedro_k8s_airflow.image.engines import Failed
-from kedro_k8s_airflow.image.spec import IGNORE, dockerfile
+from kedro_k8s_airflow.image.spec import IGNORE, VENV, dockerfile
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.config import Build, Settings
     from kedro_k8s_airflow.creation import Image
     from kedro_k8s_airflow.files import Output
     from kedro_k8s_airflow.image.engines import Engine
@@ -135,15 +137,23 @@ def wish(
         )
     for secret in secrets:
         keys = dict(part.partition("=")[::2] for part in secret.split(","))
-        if not keys.get("id") or not (keys.get("src") or keys.get("env")):
+        if not keys.get("id") or not (keys.get("src") or keys.get("source") or keys.get("env")):
             raise refuse(
                 "image-secret",
                 "--secret",
                 "one of them has no id, or says neither file nor variable.",
                 "Write id=NAME,src=FILE or id=NAME,env=VARIABLE.",
             )
+    for name, value in arguments.items():
+        if secret_texts.is_secret_name(name) or secret_texts.is_secret_value(value):
+            raise refuse(
+                "secret",
+                f"--build-arg {name}",
+                "looks like a credential, and build arguments stay in the history of the image.",
+                "Name the variable under build.secrets, and give it by --secret or by the environment.",
+            )
     said = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if said and not said.isdigit():
+    if said and not re.fullmatch("[0-9]+", said):
         raise refuse(
             "image-epoch", f"SOURCE_DATE_EPOCH={said}", "is not a number of seconds.", "Unset it, or give one."
         )
@@ -190,17 +200,31 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     """
     root, settings = made.root, made.settings
     repository, said, digest = lock.split(settings.image)
-    if digest:
+    if digest and name == DEFAULT_IMAGE:
         raise refuse(
             "image-digest",
             "image",
             f"{settings.image} names one image by its digest; there is nothing to build.",
             "Leave the digest away; the image lock will hold the new one.",
         )
+    if said and wish.tag and wish.tag != said:
+        raise refuse(
+            "image-tag",
+            f"--tag {wish.tag}",
+            f"is not the tag that `image` names, {said}: the DAG would go on naming that one.",
+            "Leave the tag away in the settings; the image lock then says which.",
+        )
     file = dockerfile(name)
-    recipe = _text(root / file, {})
-    ignored = _text(root / IGNORE, {})
-    found = content.parts(root, recipe, ignored, texts={}, arguments=wish.arguments)
+    ours = files.is_ours(root / file)
+    if ours:
+        _checked(root, made.conf, settings.build_of(name), wish)
+    # Images of several platforms are several images.
+    arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
+
+    def now() -> dict[str, str]:
+        return content.parts(root, _text(root / file, {}), _text(root / IGNORE, {}), texts={}, arguments=arguments)
+
+    found = now()
     whole = content.content(found)
     tag = lock.tag_of(name, wish.tag or said or whole[:12])
     reference = f"{repository}:{tag}"
@@ -217,6 +241,14 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     )
     try:
         engine.call(command, report)
+        meanwhile = content.changed(found, now())
+        if meanwhile:
+            raise refuse(
+                "image-changed",
+                ", ".join(meanwhile),
+                "changed while the image was built, so nobody knows which of them it holds.",
+                "Build it again.",
+            )
         seconds = time.monotonic() - started
         runner = engines.runner(engine, reference)
         size = runner.size(reference)
@@ -232,6 +264,39 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     text = lock.text({**lock.read(made.lock), name: built})
     files.write(files.compare([files.Output(made.lock, text)], force=True)[0])
     return Report(name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proof, proven_by=prover)
+
+
+def _checked(root: Path, conf: str, build: Build, wish: Wish) -> None:
+    """Nothing, when our Dockerfile would copy no secret and mount all that it is given.
+
+    Raises:
+        Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
+    """
+    below = f"{conf}/" if conf else "\0"
+    for path in content.files(root, _text(root / IGNORE, {})):
+        if path.endswith("/.gitkeep"):
+            continue
+        parts = path.removeprefix(below).split("/")
+        in_conf = path.startswith(below)
+        if (in_conf and (parts[0] == "local" or any(part.startswith("credentials") for part in parts))) or any(
+            part in (".env", ".git") or part.startswith(".env.") for part in path.split("/")
+        ):
+            raise refuse(
+                "image-ignore",
+                IGNORE,
+                f"is your own and admits {path}, which the image would hold.",
+                f"Let it leave out {conf or 'conf'}/local, credentials and .env files, or move it away and create again.",
+            )
+    known = set(build.secrets)
+    for secret in wish.secrets:
+        name = dict(part.partition("=")[::2] for part in secret.split(","))["id"]
+        if name not in known:
+            raise refuse(
+                "image-secret",
+                f"--secret id={name}",
+                "is mounted nowhere.",
+                f"Name it under build.secrets; there is {', '.join(sorted(known)) or 'none'}.",
+            )
 
 
 def _given(names: Sequence[str], told: Sequence[str], engine: Engine) -> list[str]:
@@ -270,13 +335,18 @@ def _proven(
         "contract": CONTRACT_VERSION,
         "prefix": list(made.settings.build.prefix),
         "conf": made.conf,
-        "allowed": [package.partition("=")[0] for package in made.settings.build_of(name).packages],
+        "venv": VENV,
+        "tools": _tools(made, name),
         "nodes": nodes,
     }
     source = Path(inside.__file__).read_text(encoding="utf-8")
     program = f"{source}\n\nmain(json.loads({json.dumps(asked)!r}))\n"
     code, out, err = prover.run(
-        reference, program, user=f"{_SOMEBODY}:{match[2] or 0 if match else 0}", home=made.plans[0].home
+        reference,
+        program,
+        user=f"{_SOMEBODY}:{match[2] or 0 if match else 0}",
+        home=made.plans[0].home,
+        variables=_variables(made, name),
     )
     line = next((line for line in out.splitlines() if line.startswith(inside.ANSWER)), None)
     if line is None:
@@ -289,6 +359,26 @@ def _proven(
     if errors:
         raise Refused(errors)
     return proof
+
+
+def _tools(made: Image, name: str) -> list[str]:
+    """Programs that the image must not hold: what the user's own base, packages or Dockerfile bring is theirs to say."""
+    build = made.settings.build_of(name)
+    if build.base is not None or build.packages or not files.is_ours(made.root / dockerfile(name)):
+        return []
+    return [tool for tool in inside.TOOLS if not (tool == "uv" and build.keeps_uv)]
+
+
+def _variables(made: Image, name: str) -> dict[str, str]:
+    """Plain environment variables of the image's tasks: settings.py may want them."""
+    found: dict[str, str] = {}
+    for plan in made.plans:
+        for task in plan.tasks:
+            for variable in task.settings.get("env") or () if task.image_name == name else ():
+                value = variable.get("value")
+                if value is not None and "{" not in value and "$" not in value:
+                    found.setdefault(variable["name"], value)
+    return found
 
 
 def _broken(reference: str, why: str, mend: str) -> Finding:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.files import MARKER
+from kedro_k8s_airflow.findings import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ARGUMENTS = "build arguments"
+# Where nobody wrote a .dockerignore: what lies about in a project and changes with every build.
+_USUAL = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
+_OURS = ("k8s-airflow.lock",)
 
 
 def parts(
@@ -34,7 +40,8 @@ def parts(
     """
     inside: dict[str, list[tuple[str, str, str]]] = {}
     written = {path.relative_to(root).as_posix(): text for path, text in texts.items() if path.is_relative_to(root)}
-    admitted = dict.fromkeys([*files(root, ignored), *(path for path in written if not _ignores(ignored)(path))])
+    ignores = _ignores(ignored)
+    admitted = dict.fromkeys([*files(root, ignored), *(path for path in written if not ignores(path))])
     for path in sorted(admitted):
         inside.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
     found = {name: _digest(entries) for name, entries in inside.items()}
@@ -57,49 +64,85 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def files(root: Path, ignored: str) -> Iterator[str]:
-    """Paths of all files that a .dockerignore admits, relative to `root`, with forward slashes."""
+    """Paths of all files and links that a .dockerignore admits, relative to `root`, with forward slashes.
+
+    Raises:
+        Refused: when a pattern of the .dockerignore is none.
+    """
     ignores = _ignores(ignored)
-    readmitted = [line[1:].strip().strip("/") for line in ignored.splitlines() if line.startswith("!")]
     for folder, names, entries in os.walk(root):
-        inside = "/".join(Path(folder).relative_to(root).parts)
-        here = [(name, f"{inside}/{name}" if inside else name) for name in names]
-        linked = [name for name, path in here if Path(folder, name).is_symlink()]
-        names[:] = [
-            name for name, path in here if name not in linked and (not ignores(path) or _may_hold(path, readmitted))
-        ]
+        inside = "".join(f"{part}/" for part in Path(folder).relative_to(root).parts)
+        linked = [name for name in names if Path(folder, name).is_symlink()]
+        names[:] = sorted(name for name in names if name not in linked and ignores.may_hold(inside + name))
         for name in sorted([*entries, *linked]):
-            path = f"{inside}/{name}" if inside else name
-            if not ignores(path):
-                yield path
+            path = Path(folder, name)
+            if (path.is_symlink() or path.is_file()) and not ignores(inside + name):
+                yield inside + name
 
 
-def _may_hold(folder: str, readmitted: Iterable[str]) -> bool:
-    """Whether a `!` pattern can name something below an ignored folder."""
-    for pattern in readmitted:
-        fixed = pattern[: min((pattern.index(sign) for sign in "*?[" if sign in pattern), default=len(pattern))]
-        if fixed.startswith(f"{folder}/") or (fixed != pattern and f"{folder}/".startswith(fixed)):
-            return True
-    return False
+def leaves_out(ignored: str, path: str) -> bool:
+    """Whether a .dockerignore leaves a path out."""
+    return _ignores(ignored)(path)
 
 
 class _ignores:  # noqa: N801  used as a function
-    """Whether a .dockerignore leaves a path out."""
+    """Whether a .dockerignore leaves a path out: of the patterns that match it or a folder above it, the last one says."""
 
     def __init__(self, text: str) -> None:
-        from pathspec import PathSpec
-
-        lines = []
-        for line in text.splitlines():
+        self.rules: list[tuple[bool, re.Pattern[str]]] = []
+        self.readmitted: list[str] = []
+        for line in (text or _USUAL).splitlines():
             pattern = line.strip()
             if not pattern or pattern.startswith("#"):
                 continue
-            sign, pattern = ("!", pattern[1:].strip()) if pattern.startswith("!") else ("", pattern)
-            # Every pattern is relative to the context, also one without a slash.
-            lines.append(f"{sign}/{pattern.strip('/').removeprefix('./')}")
-        self.spec = PathSpec.from_lines("gitignore", lines)
+            admits, pattern = pattern.startswith("!"), posixpath.normpath(pattern.removeprefix("!").strip()).lstrip("/")
+            self.rules.append((admits, _pattern(pattern)))
+            if admits:
+                self.readmitted.append(pattern)
+        # What our own command writes is never a part of what it builds.
+        self.rules += [(False, _pattern(lock)) for lock in _OURS]
 
     def __call__(self, path: str) -> bool:
-        return self.spec.match_file(path)
+        parts = path.split("/")
+        above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
+        return next(
+            (not admits for admits, pattern in reversed(self.rules) if any(map(pattern.fullmatch, above))), False
+        )
+
+    def may_hold(self, folder: str) -> bool:
+        """Whether something below a folder can be admitted."""
+        if not self(folder):
+            return True
+        for pattern in self.readmitted:
+            fixed = re.split(r"[*?[\\]", pattern, maxsplit=1)[0]
+            if fixed.startswith(f"{folder}/") or (fixed != pattern and f"{folder}/".startswith(fixed)):
+                return True
+        return False
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """A pattern of a .dockerignore: as of Go's filepath.Match, with `**` for any number of folders.
+
+    Raises:
+        Refused: when it is none.
+    """
+    parts = []
+    for sign in re.findall(r"\*\*/?|\*|\?|\[\^?[^\]]*\]|\\.|.", text, re.DOTALL):
+        if sign.startswith("**"):
+            parts.append("(?:.*/)?" if sign.endswith("/") else ".*")
+        elif sign in ("*", "?"):
+            parts.append(f"[^/]{sign.removeprefix('?')}")
+        elif len(sign) > 1 and sign.startswith("["):
+            parts.append(sign)
+        else:
+            # What is left of a bracket or a backslash that nothing follows is no pattern.
+            parts.append("(" if sign in ("[", "\\") else re.escape(sign[-1]))
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error:
+        raise refuse(
+            "image-ignore", ".dockerignore", f"{text!r} is no pattern.", "Mend the line; engines refuse it, too."
+        ) from None
 
 
 def _hash(path: Path, text: str | None) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import secrets
-from kedro_k8s_airflow.findings import Finding, error, warning
+from kedro_k8s_airflow.findings import Finding, error, refuse, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
 
 
+# A user or token in a URL; `${TOKEN}@` is filled in by the installer, and git@ is nobody's.
+_USER = re.compile(r"https?://(?!\$\{|git@)[^/\s@'\"]+@")
+
+
 def lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     """The file that names the dependencies, the requirement files it takes, and findings."""
     if (path / "uv.lock").is_file():
@@ -28,7 +32,16 @@ def lock(path: Path) -> tuple[str, list[str], list[Finding]]:
         return "requirements.txt", files, list(_requirement_findings(path, files))
     table = _project_table(path)
     named = table.get("dependencies", [])
-    if "dependencies" not in table.get("dynamic", []) and not any(re.match(r"kedro\b", str(name)) for name in named):
+    if "dependencies" in table.get("dynamic", []):
+        finding = warning(
+            "image-no-kedro",
+            "pyproject.toml",
+            "its dependencies are dynamic and there is neither uv.lock nor requirements.txt: the image is built without "
+            "the files they come from.",
+            "Write requirements.txt, for example with `uv pip compile pyproject.toml -o requirements.txt`.",
+        )
+        return "pyproject.toml", [], [finding]
+    if not any(re.match(r"kedro\b", str(name)) for name in named):
         finding = warning(
             "image-no-kedro",
             "pyproject.toml",
@@ -94,9 +107,14 @@ def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> t
         text = str([_project_table(path), *(chosen.get(name) for name in build.groups)])
     else:
         files = requirements or [file]
-        text = "\n".join((path / one).read_text(encoding="utf-8", errors="replace") for one in files)
+        text = "\n".join(map(_said, (path / one for one in files)))
     words = {_same(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
     return tuple(sorted({one for one in build.exclude if _same(one) in words}))
+
+
+def _said(file: Path) -> str:
+    """A requirement or lock file without comments."""
+    return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8", errors="replace"))
 
 
 def _same(name: str) -> str:
@@ -109,7 +127,7 @@ def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
     for file in files:
         lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
-            if secrets.is_secret_value(line):
+            if secrets.is_secret_value(line) or _USER.search(line):
                 yield error(
                     "secret",
                     f"{file}, line {number}",
@@ -120,7 +138,7 @@ def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
 
 def hashed(path: Path, files: Sequence[str]) -> bool:
     """Whether requirement files come with hashes."""
-    return any("--hash=" in (path / file).read_text(encoding="utf-8", errors="replace") for file in files)
+    return any("--hash=" in _said(path / file) for file in files)
 
 
 def groups(path: Path) -> frozenset[str]:
@@ -135,13 +153,24 @@ def extras(path: Path) -> frozenset[str]:
 
 
 def _requirement_files(path: Path) -> list[str]:
-    """requirements.txt and the files of the project that it includes (`-r`, `-c`), relative to the project."""
+    """requirements.txt and the files of the project that it includes (`-r`, `-c`), relative to the project.
+
+    Raises:
+        Refused: when one of them is not there.
+    """
     found: list[str] = []
     todo = ["requirements.txt"]
     while todo:
         name = todo.pop()
-        if name in found or name.startswith("..") or not (path / name).is_file():
+        if name in found:
             continue
+        if name.startswith(("..", "/")) or not (path / name).is_file():
+            raise refuse(
+                "image-requirements",
+                "requirements.txt",
+                f"includes {name}, which is no file of the project, so no image can have it.",
+                "Mend the path, or take it out.",
+            )
         found.append(name)
         for line in (path / name).read_text(encoding="utf-8", errors="replace").splitlines():
             match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]*([A-Za-z0-9._/-]+)\s*(?:#.*)?$", line)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAMES = ("buildah", "podman", "docker")
 _TAIL = 40
+_PATIENCE = 600  # seconds for loading a project
 _HINTS = (
     (r"no space left on device", "The disk is full; the engine's `system prune` or `rmi --prune` frees some."),
     (
@@ -27,7 +28,7 @@ _HINTS = (
         "The package index wants credentials: name the variable under build.secrets, and set it when you build.",
     ),
     (
-        r"unauthorized|authentication required|no basic auth|requested access to the resource is denied|denied:",
+        r"unauthorized|authentication required|no basic auth|requested access to the resource is denied|denied: (access|requested)",
         "Log in to the registry first, with `{engine} login`.",
     ),
     (
@@ -48,8 +49,16 @@ _HINTS = (
         "The build could not reach a package index or a registry.",
     ),
     (
-        r"(error|fatal).*(gcc|cc|cargo|rustc|cmake).*(not found|No such file|failed)|command '.*gcc' failed",
+        r"\b(gcc|cc|cargo|rustc|cmake)\b.*(not found|No such file)|command '.*\bg?cc' failed",
         "A dependency has no wheel for this Python and is compiled; name what that needs under build.build_packages.",
+    ),
+    (
+        r"python3?: (not found|command not found)|\"python\": executable file not found",
+        "build.base has no `python`; name one that has.",
+    ),
+    (
+        r"Git executable not found|git.*executable file not found",
+        "A dependency comes from git; add git to build.build_packages.",
     ),
     (r"Unable to locate package|has no installation candidate", "Debian has no such package; mend build.packages."),
 )
@@ -103,6 +112,8 @@ class Engine:
         command = [self.path, "build", f"--file={context / dockerfile}", f"--tag={tag}"]
         if self.name == "buildah":
             command.append("--layers")  # podman's default: else nothing is ever taken from the cache
+        if self.name != "docker" and (context / ".dockerignore").is_file():
+            command.append(f"--ignorefile={context / '.dockerignore'}")  # a .containerignore would come first
         if platform:
             command.append(f"--platform={platform}")
         if epoch is not None:
@@ -157,7 +168,9 @@ class Engine:
             command = [self.path, "image", "inspect", "--format={{.Config.User}}", tag]
         return self.call(command, _unheard).strip()
 
-    def run(self, tag: str, program: str, *, user: str, home: str) -> tuple[int, str, str]:
+    def run(
+        self, tag: str, program: str, *, user: str, home: str, variables: Mapping[str, str]
+    ) -> tuple[int, str, str]:
         """Start an image once, without network, with a read-only root, and let its Python run a program.
 
         Args:
@@ -165,20 +178,26 @@ class Engine:
             program: text of the program.
             user: `uid:gid`.
             home: folder that can be written, beside /tmp.
+            variables: of the environment.
 
         Returns:
             Exit code, stdout, stderr.
         """
         if self.name == "buildah":
-            return self._run_buildah(tag, program, user)
+            return self._run_buildah(tag, program, user, variables)
         command = [
             *(self.path, "run", "--rm", "--interactive", "--pull=never", "--network=none", f"--user={user}"),
             *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"),
-            *("--tmpfs=/tmp:mode=1777", f"--tmpfs={home}:mode=1777", "--entrypoint=python", tag, "-"),
+            *(
+                "--tmpfs=/tmp:mode=1777",
+                f"--tmpfs={home}:mode=1777",
+                *(f"--env={name}={value}" for name, value in variables.items()),
+            ),
+            *("--entrypoint=python", tag, "-"),
         ]
         return _answer(command, program)
 
-    def _run_buildah(self, tag: str, program: str, user: str) -> tuple[int, str, str]:
+    def _run_buildah(self, tag: str, program: str, user: str, variables: Mapping[str, str]) -> tuple[int, str, str]:
         container = self.call([self.path, "from", "--pull-never", tag], _unheard).split()[-1]
         try:
             command = [
@@ -187,6 +206,7 @@ class Engine:
                 f"--user={user}",
                 "--cap-drop=ALL",
                 "--network=none",
+                *(f"--env={name}={value}" for name, value in variables.items()),
                 container,
                 "--",
                 "python",
@@ -280,5 +300,17 @@ def _unheard(_: str) -> None:
 
 
 def _answer(command: Sequence[str], program: str) -> tuple[int, str, str]:
-    done = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command,
+            input=program,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, "", f"It did not end within {_PATIENCE} s."
     return done.returncode, done.stdout, done.stderr

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ANSWER = "kedro-k8s-airflow answers: "
-# What has no place in an image that pods run; `uv` has one when it starts them.
+# What has no place in an image that pods run, unless the user's own base or packages bring it.
 TOOLS = ("gcc", "cc", "g++", "git", "uv")
 
 
@@ -66,21 +66,23 @@ def _path(found: dict[str, Any], errors: list[str]) -> None:
 
 def _forbidden(project: Path, asked: dict[str, Any]) -> list[str]:
     """What is in the image and should not be."""
-    found = []
-    for tool in TOOLS:
-        place = shutil.which(tool)
-        if place and not (tool == "uv" and asked["prefix"][:1] == ["uv"]) and tool not in asked["allowed"]:
-            found.append(f"{place} is in the image")
+    places = [(tool, shutil.which(tool)) for tool in asked["tools"]]
+    found = [f"{place} is in the image" for _, place in places if place and not place.startswith(asked["venv"])]
     for folder, names, files in os.walk(project):
         inside = Path(folder).relative_to(project).parts
         found += [f"{folder}/{name} is in the image" for name in names if name == ".git"]
         names[:] = [name for name in names if name not in (".git", ".venv", "node_modules")]
-        in_conf = bool(asked["conf"]) and inside[:1] == (asked["conf"],)
-        local = in_conf and inside[1:2] == ("local",)
+        conf = tuple(Path(asked["conf"]).parts)
+        in_conf = bool(conf) and inside[: len(conf)] == conf
+        below = inside[len(conf) :]
+        local = in_conf and (below[:1] == ("local",) or any(part.startswith("credentials") for part in below))
         found += [
             f"{folder}/{file} is in the image"
             for file in files
-            if local or file == ".env" or file.startswith(".env.") or (in_conf and file.startswith("credentials"))
+            if (local and file != ".gitkeep")
+            or file == ".env"
+            or file.startswith(".env.")
+            or (in_conf and file.startswith("credentials"))
         ]
     return found[:20]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
+from kedro_k8s_airflow.fields import reference
 from kedro_k8s_airflow.findings import refuse, warning
 from kedro_k8s_airflow.image import content
 
@@ -61,25 +63,29 @@ def read(path: Path) -> dict[str, Built]:
                 "image-lock",
                 str(path),
                 f"has version {raw['version']}; this one reads version {_VERSION}.",
-                "Build the image again.",
+                "Delete it and build the image again.",
             )
         return {str(name): _built(entry) for name, entry in raw["images"].items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "image-lock",
             str(path),
             f"is no image lock ({type(exc).__name__}: {exc}).",
-            "Take it back from version control, or build the image again.",
+            "Take it back from version control, or delete it and build the image again.",
         ) from None
 
 
 def _built(entry: Mapping[str, Any]) -> Built:
     made = Built(**entry)
-    texts = (made.repository, made.tag, made.content, made.digest or "", made.platform or "", *made.parts.values())
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text is expected")
+    for text in (made.content, made.platform or "", *made.parts.values()):
+        if not isinstance(text, str):
+            raise TypeError("a text is expected")
+    if made.digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", made.digest):
+        raise ValueError(f"{made.digest!r} is no digest")
+    # Says what is wrong with a tag or repository that no image can have.
+    reference(f"{made.repository}:{made.tag}")
     return made
 
 

@@ -114,7 +114,13 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
     ]
     if build.build_packages:
         wanted = " ".join(one if "=" in one else f'"{one}=*"' for one in build.build_packages)
-        commands += ["apt-get update", f"apt-get install --yes --no-install-recommends {wanted}"]
+        there = "dpkg-query --show --showformat '${Package}\\n'"
+        commands += [
+            f"{there} > /tmp/before",
+            "apt-get update",
+            f"apt-get install --yes --no-install-recommends {wanted}",
+            f"{there} > /tmp/after",
+        ]
     # kaniko knows no mounts.
     _, tag, _ = split(build.uv)
     pinned = f"uv=={tag}" if tag and re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", tag) else "uv"
@@ -139,8 +145,13 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
         source = ["--require-hashes"] if hashed and not excluded else []
         commands.append(shlex.join(["uv", "pip", "install", "--python", VENV, *source, *left, *chosen, "-r", lock]))
     if build.build_packages:
-        names = " ".join(one.partition("=")[0] for one in build.build_packages)
-        commands += [f"apt-get purge --yes --auto-remove {names}", "rm -rf /var/lib/apt/lists/*"]
+        commands += [
+            "{ grep -vxFf /tmp/before /tmp/after > /tmp/brought || true; }",
+            "xargs --no-run-if-empty --arg-file=/tmp/brought apt-get purge --yes",
+            "rm -rf /var/lib/apt/lists/*",
+        ]
+    if excluded or build.build_packages:
+        commands.append("rm -f /tmp/before /tmp/after /tmp/brought /tmp/excluded.txt")
     return commands
 
 
