@@ -160,8 +160,8 @@ def _excluded(names: Sequence[str], lock: str) -> Finding:
     return info(
         "image-excluded",
         "pyproject.toml" if lock == "uv.lock" else lock,
-        f"names {', '.join(names)}, which only development needs and which makes every pod start slower; "
-        f"the image goes without{rest}.",
+        f"names {', '.join(names)}, which only development needs and which would make the image larger and pods start slower; "
+        f"it goes without{rest}.",
         "Move it to a dependency group; `build.exclude: []` keeps it in.",
     )
 
