@@ -152,6 +152,21 @@ def test_what_no_image_can_be_made_of_is_refused_by_name(
     assert not (made / "Dockerfile").exists()
 
 
+@pytest.mark.parametrize(("file", "command"), [("poetry.lock", "poetry export"), ("pdm.lock", "pdm export")])
+@pytest.mark.parametrize("table", ["", "\ndependencies = ['kedro']\n"], ids=["own-table", "project-table"])
+def test_a_project_of_another_tool_is_told_how_to_export(
+    forge: Forge, tmp_path: Path, file: str, command: str, table: str
+) -> None:
+    made = project(tmp_path, files={file: ""})
+    (made / "requirements.txt").unlink()
+    text = (made / "pyproject.toml").read_text()
+    (made / "pyproject.toml").write_text(f"[project]\nname = 'p'\nversion = '1'{table}\n{text}")
+    done = create(forge, made)
+    assert done.code == 0, done.said
+    assert f"[{'image-no-lock' if table else 'image-no-kedro'}]" in done.err
+    assert command in done.said
+
+
 def test_a_dockerfile_of_the_users_own_gets_no_dockerignore(forge: Forge, tmp_path: Path) -> None:
     made = project(tmp_path, files={"Dockerfile": "FROM python:3.12-slim\nCOPY . /app\n"})
     assert create(forge, made).code == 0
