@@ -518,21 +518,29 @@ def test_the_password_of_a_private_index_stays_in_no_layer(tmp_path: Path, index
     secrets = ["UV_INDEX_TEAM_USERNAME", "UV_INDEX_TEAM_PASSWORD"]
     more = f"\n[[tool.uv.index]]\nname = 'team'\nurl = '{index}'\n[tool.uv.sources]\nsecretive = {{index = 'team'}}\n"
     made = small(tmp_path, "pyproject.toml", {"build": {"secrets": secrets}}, more)
-    text = (made / "pyproject.toml").read_text()
-    (made / "pyproject.toml").write_text(text.replace('dependencies = ["', 'dependencies = ["secretive", "'))
+    needs_secretive(made)
     said = kedro(made, "build-image", "--engine", engine, ok=False)
     assert "build.secrets" in said
     word = tmp_path / "word"
     word.write_text(CANARY)
-    said = kedro(
-        made,
-        "build-image",
-        "--engine",
-        engine,
-        "--secret",
-        f"id=UV_INDEX_TEAM_PASSWORD,src={word}",
-        UV_INDEX_TEAM_USERNAME="me",
-    )
+    given = f"id=UV_INDEX_TEAM_PASSWORD,src={word}"
+    said = kedro(made, "build-image", "--engine", engine, "--secret", given, UV_INDEX_TEAM_USERNAME="me")
+    nowhere(made, said)
+
+
+def test_an_index_url_with_a_password_is_a_build_secret_and_stays_in_no_layer(tmp_path: Path, index: str) -> None:
+    made = small(tmp_path, "pyproject.toml", {"build": {"secrets": ["UV_INDEX"]}})
+    needs_secretive(made)
+    nowhere(made, kedro(made, "build-image", "--no-verify", UV_INDEX=index.replace("://", f"://me:{CANARY}@")))
+
+
+def needs_secretive(made: Path) -> None:
+    path = made / "pyproject.toml"
+    path.write_text(path.read_text().replace('dependencies = ["', 'dependencies = ["secretive", "'))
+
+
+def nowhere(made: Path, said: str) -> None:
+    """The package of the private index is in the image, and its password nowhere."""
     image = f"{REPOSITORY}:{locked(made)['tag']}"
     assert "secretive" in podman("run", "--rm", image, "ls", "/opt/venv/lib/python3.12/site-packages")
     assert holds(image, CANARY) == []
