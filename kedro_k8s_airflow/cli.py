@@ -242,9 +242,9 @@ def build_image(
     """Build the image of this project, prove it, and write the image lock."""
     with _refusals():
         from kedro_k8s_airflow import creation, show
-        from kedro_k8s_airflow.image import build, engines
+        from kedro_k8s_airflow.image import build, engines, wishes
 
-        wish = build.wish(
+        wish = wishes.wish(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
         engine = engines.find(engine_name)
@@ -254,7 +254,7 @@ def build_image(
         out, err = show.console(), show.console(stderr=True)
         if not quiet:
             show.findings(err, made.findings)
-        for name in build.chosen(made.settings, names):
+        for name in wishes.chosen(made.settings, names):
             with show.progress(err, f"image {name}", quiet=quiet) as report:
                 built = build.build(made, name, engine, wish, report)
             if not quiet:
