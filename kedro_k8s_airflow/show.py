@@ -198,7 +198,7 @@ def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str]
 
         def say(line: str) -> None:
             if _STEP.match(line):
-                out.print(escape(f"{what}: {line.strip()}"))
+                out.print(escape(f"{what}: {_printable(line.strip())}"))
 
         yield say
         return
