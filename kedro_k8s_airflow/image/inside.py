@@ -24,7 +24,7 @@ TOOLS = ("gcc", "cc", "g++", "git", "uv")
 def main(asked: dict[str, Any]) -> None:
     """Print what was found as one line of JSON."""
     project = Path(asked["project"])
-    found: dict[str, Any] = {"errors": [], "python": sys.version.split()[0], "uid": os.getuid(), "gid": os.getgid()}
+    found: dict[str, Any] = {"errors": [], "python": sys.version.split()[0], "uid": os.getuid()}
     errors: list[str] = found["errors"]
     _entry(project, asked, errors)
     errors += _forbidden(project, asked)
@@ -35,7 +35,6 @@ def main(asked: dict[str, Any]) -> None:
         with contextlib.redirect_stdout(noise):
             _load(project, asked, found, errors)
         found["seconds"] = round(time.monotonic() - started, 2)
-    found["writable"] = os.access(project, os.W_OK)
     sys.stdout.write(f"\n{ANSWER}{json.dumps(found)}\n")
 
 
