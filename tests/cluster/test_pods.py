@@ -75,7 +75,10 @@ def test_a_pod_runs_its_nodes_and_leaves_their_data_on_the_claim(
     kubectl("exec", keeper, "--", "rm", "-rf", "/app/data/02_intermediate", "/app/data/03_primary")
     code, log = cluster.exit_code(pods[TASK])
     assert code == 0, log
-    written = kubectl("exec", keeper, "--", "find", "/app/data", "-type", "f", "-newer", "/app/pyproject.toml")
+    # Not all of the claim: other tests have folders there that this pod may not read.
+    written = kubectl(
+        "exec", keeper, "--", "sh", "-c", "find /app/data/02_intermediate /app/data/03_primary -type f || true"
+    )
     assert "airports.parquet" in written, written
 
 
