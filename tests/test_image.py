@@ -428,6 +428,16 @@ def test_a_dockerignore_of_the_users_own_must_not_admit_secrets(
     assert secret in done.said
 
 
+@pytest.mark.parametrize("ignored", ["src", "requirements.txt", ".k8s-airflow", "*\n!src\n!.k8s-airflow\n!*.t*"])
+def test_a_dockerignore_of_the_users_own_must_admit_what_the_image_needs(
+    forge: Forge, tmp_path: Path, engines: Path, ignored: str
+) -> None:
+    made = project(tmp_path, files={".dockerignore": f"{ignored}\nconf/local\n"})
+    done = build_image(forge, made, path=str(engines))
+    assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
+    assert f"leaves out {'conf' if '*' in ignored else ignored.splitlines()[0]}" in done.said
+
+
 def test_an_engine_that_fails_is_heard_with_a_hint_and_the_lock_stays(
     forge: Forge, tmp_path: Path, engines: Path
 ) -> None:

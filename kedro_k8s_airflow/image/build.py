@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import files
@@ -15,7 +16,7 @@ from kedro_k8s_airflow.image.engines import Failed
 from kedro_k8s_airflow.image.spec import IGNORE, dockerfile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kedro_k8s_airflow.config import Build, Settings
@@ -106,9 +107,9 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
             "Leave the tag away in the settings; the image lock then says which.",
         )
     file = dockerfile(name)
-    ours = files.is_ours(root / file)
-    if ours:
-        _checked(root, made.conf, settings.build_of(name), wish)
+    recipe = _text(root / file, {})
+    if files.is_ours(root / file):
+        _checked(root, made.conf, recipe, settings.build_of(name), wish)
     # Images of several platforms are several images.
     arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
 
@@ -159,14 +160,23 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     )
 
 
-def _checked(root: Path, conf: str, build: Build, wish: Wish) -> None:
-    """Nothing, when our Dockerfile would copy no secret and mount all that it is given.
+def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> None:
+    """Nothing, when our Dockerfile finds what it copies, copies no secret, and mounts all that it is given.
 
     Raises:
         Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
     """
     below = f"{conf}/" if conf else "\0"
-    for path in content.files(root, _text(root / IGNORE, {})):
+    admitted = list(content.files(root, _text(root / IGNORE, {})))
+    for needed in () if files.is_ours(root / IGNORE) else _copied(recipe):
+        if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
+            raise refuse(
+                "image-ignore",
+                IGNORE,
+                f"is your own and leaves out {needed}, which the image needs.",
+                "Let it admit that, or move it away and create again.",
+            )
+    for path in admitted:
         if path.endswith("/.gitkeep"):
             continue
         parts = path.removeprefix(below).split("/")
@@ -190,6 +200,14 @@ def _checked(root: Path, conf: str, build: Build, wish: Wish) -> None:
                 "is mounted nowhere.",
                 f"Name it under build.secrets; there is {', '.join(sorted(known)) or 'none'}.",
             )
+
+
+def _copied(recipe: str) -> Iterator[str]:
+    """What our Dockerfile copies from the project."""
+    for line in recipe.splitlines():
+        words = line.split()
+        if words[:1] == ["COPY"] and not words[1].startswith("--"):
+            yield from (word.rstrip("/") for word in words[1:-1])
 
 
 def _given(names: Sequence[str], told: Sequence[str], engine: Engine) -> list[str]:

@@ -40,6 +40,10 @@ _HINTS = (
         "Images without a registry need unqualified-search-registries in registries.conf; or give build.base and build.uv with one.",
     ),
     (
+        r"buildx component is missing",
+        "Install Docker's buildx plugin, or buildah or podman, which need no daemon.",
+    ),
+    (
         r"Cannot connect to the Docker daemon|docker\.sock|docker daemon",
         "Start Docker, or install buildah or podman, which need no daemon.",
     ),
