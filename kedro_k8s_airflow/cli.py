@@ -35,6 +35,15 @@ def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return env(conf_source(command))
 
 
+_lock_option = click.option(
+    "--lock",
+    "lock_file",
+    default=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The image lock, when it is not k8s-airflow.lock.",
+)
+
+
 @k8s_airflow.command()
 @_project_options
 @click.pass_obj
@@ -72,13 +81,7 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
     help="Folder of the DAG files.",
 )
 @click.option("--force", is_flag=True, help="Overwrite DAG files that were not written by this command.")
-@click.option(
-    "--lock",
-    "lock_file",
-    default=None,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The image lock, when it is not k8s-airflow.lock.",
-)
+@_lock_option
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -210,13 +213,7 @@ def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, .
     "--build-arg", "arguments", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="A build argument; repeat."
 )
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="A build secret; repeat.")
-@click.option(
-    "--lock",
-    "lock_file",
-    default=None,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Image lock to write, instead of k8s-airflow.lock.",
-)
+@_lock_option
 @click.option("--no-verify", is_flag=True, help="Do not start the image to prove that pods can run in it.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @_project_options

@@ -12,8 +12,8 @@ from kedro_k8s_airflow import dag, files, manifests, narrowing, project, setting
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused, refuse, warning
 from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.image import build, content, lock
-from kedro_k8s_airflow.image.spec import IGNORE
+from kedro_k8s_airflow.image import content, lock
+from kedro_k8s_airflow.image.spec import IGNORE, contents
 from kedro_k8s_airflow.image.spec import spec as image_spec
 
 if TYPE_CHECKING:
@@ -160,9 +160,9 @@ def write_manifests(
 def _stale_images(planned: _Planned, spec: Sequence[Output]) -> Iterable[Finding]:
     """Warnings for images whose content is another by now, or cannot be read."""
     used = sorted({task.image_name for plan in planned.plans for task in plan.tasks if task.image_name})
-    file = _shown(planned.lock, planned.project.path)
+    file = files.shown(planned.lock, planned.project.path)
     try:
-        now = build.parts(planned.project.path, planned.settings, spec)
+        now = contents(planned.project.path, planned.settings, spec)
     except OSError as exc:
         return [
             warning("image-stale", file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.")
@@ -180,7 +180,6 @@ class Image:
         plans: of its DAGs.
         conf: the configuration's folder in the project, or "" when it is elsewhere.
         lock: path of the image lock.
-        built: what it holds.
         findings: those that stop nothing.
     """
 
@@ -189,7 +188,6 @@ class Image:
     plans: tuple[Plan, ...]
     conf: str
     lock: Path
-    built: Mapping[str, Built]
     findings: tuple[Finding, ...]
 
 
@@ -224,9 +222,8 @@ def write_image_spec(
         root=read.path,
         settings=planned.settings,
         plans=tuple(narrowing.narrowed(read, planned.plans)),
-        conf="" if "://" in read.conf_source else read.conf_source,
+        conf=read.conf_folder,
         lock=planned.lock,
-        built=planned.built,
         findings=tuple(dict.fromkeys([*found, *_kept(changes, planned.plans[0].project_path)])),
     )
 
@@ -263,10 +260,6 @@ def _planned(
     references = lock.references(checked, built)
     plans = tasks.plans(read, checked, references, file=file, pipelines=pipelines, everything=everything)
     return _Planned(read, checked, plans, path, built)
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:

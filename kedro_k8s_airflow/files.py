@@ -48,10 +48,20 @@ class Change:
     before: bytes
 
 
+def shown(path: Path, root: Path) -> str:
+    """A path for people: relative to the project where it is inside."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _marked(content: bytes) -> bool:
+    """Whether a file has our first line."""
+    return MARKER in content[:400]
+
+
 def is_ours(path: Path) -> bool:
     """Whether writing a file takes nothing of the user's: it is not there, or has our first line."""
     try:
-        return MARKER in path.read_bytes()[:400]
+        return _marked(path.read_bytes())
     except FileNotFoundError:
         return True
 
@@ -74,7 +84,7 @@ def compare(outputs: Sequence[Output], *, force: bool = False) -> tuple[list[Cha
             changes.append(Change(output, "new", b""))
         elif before == output.content:
             changes.append(Change(output, "unchanged", before))
-        elif MARKER in before[:400]:
+        elif _marked(before):
             changes.append(Change(output, "changed", before))
         elif output.yields:
             changes.append(Change(output, "kept", before))
@@ -142,7 +152,7 @@ def diff(changes: Sequence[Change], root: Path) -> str:
     for change in changes:
         if change.status in ("new", "changed"):
             path = change.output.path
-            name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+            name = shown(path, root)
             before = change.before.decode("utf-8", "replace").splitlines(keepends=True)
             lines = difflib.unified_diff(
                 before,

@@ -9,6 +9,7 @@ import sys
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from kedro_k8s_airflow import files
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 from kedro_k8s_airflow.selection import DEFAULT
 
@@ -234,8 +235,7 @@ def built(out: Console, made: Report, lock: Path, root: Path) -> None:
         out.print("  proven  not at all (--no-verify)")
     if made.built.digest:
         out.print(f"  pushed  {made.built.digest}")
-    name = lock.relative_to(root).as_posix() if lock.is_relative_to(root) else lock.as_posix()
-    out.print(f"  wrote   {escape(name)}; `kedro k8s-airflow create` lets the DAG name this image")
+    out.print(f"  wrote   {escape(files.shown(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image")
 
 
 def findings(out: Console, found: Iterable[Finding]) -> None:
@@ -268,5 +268,4 @@ def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -
     }
     for change in changes:
         path = change.output.path
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-        out.print(f"{words[change.status]:<16} {escape(name)}")
+        out.print(f"{words[change.status]:<16} {escape(files.shown(path, root))}")

@@ -69,7 +69,7 @@ def hides(path: str, project: Project, project_path: str) -> str | None:
     """What of the image a volume at `path` would hide: the project's own files, or the system's."""
     if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
         return "the system's own files"
-    conf = project.conf_source if "://" not in project.conf_source else ""
+    conf = project.conf_folder
     for folder in ("", project.code, conf, ".k8s-airflow"):
         own = posixpath.normpath(posixpath.join(project_path, folder))
         if own == path or own.startswith(f"{path}/"):
@@ -93,7 +93,7 @@ def scratch(paths: Sequence[str], project: Project, settings: Settings) -> tuple
     if not paths:
         return ()
     folders: set[str] = set()
-    conf = project.conf_source if "://" not in project.conf_source else ""
+    conf = project.conf_folder
     kept = [posixpath.normpath(posixpath.join(settings.project_path, name)) for name in ("", project.code, conf)]
     for path in paths:
         folder = posixpath.dirname(path)

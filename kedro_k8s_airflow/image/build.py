@@ -13,15 +13,14 @@ from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image import content, engines, lock, proof
 from kedro_k8s_airflow.image.engines import Failed
-from kedro_k8s_airflow.image.spec import IGNORE, dockerfile
+from kedro_k8s_airflow.image.spec import IGNORE, dockerfile, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.config import Build, Settings
+    from kedro_k8s_airflow.config import Build
     from kedro_k8s_airflow.creation import Image
-    from kedro_k8s_airflow.files import Output
     from kedro_k8s_airflow.image.engines import Engine
     from kedro_k8s_airflow.image.lock import Built
     from kedro_k8s_airflow.image.wishes import Wish
@@ -48,33 +47,6 @@ class Report:
     size: int | None
     proof: Mapping[str, Any] | None
     proven_by: Engine | None
-
-
-def parts(root: Path, settings: Settings, outputs: Sequence[Output]) -> dict[str, dict[str, str]]:
-    """What each image of the project is made of by now; see `content.parts`.
-
-    Args:
-        root: the project's folder.
-        settings: of the project.
-        outputs: the image spec, written or not.
-    """
-    texts = {output.path: output.text for output in outputs if not output.yields or files.is_ours(output.path)}
-    # Dockerfiles are no part of their own context.
-    written = {path: text for path, text in texts.items() if not path.name.startswith(("Dockerfile", IGNORE))}
-    ignored = _text(root / IGNORE, texts)
-    return {
-        name: content.parts(root, _text(root / dockerfile(name), texts), ignored, texts=written, arguments={})
-        for name in settings.image_names
-    }
-
-
-def _text(path: Path, texts: Mapping[Path, str]) -> str:
-    if path in texts:
-        return texts[path]
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[str], None]) -> Report:
@@ -107,14 +79,14 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
             "Leave the tag away in the settings; the image lock then says which.",
         )
     file = dockerfile(name)
-    recipe = _text(root / file, {})
+    recipe = text(root / file)
     if files.is_ours(root / file):
         _checked(root, made.conf, recipe, settings.build_of(name), wish)
     # Images of several platforms are several images.
     arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
 
     def now() -> dict[str, str]:
-        return content.parts(root, _text(root / file, {}), _text(root / IGNORE, {}), texts={}, arguments=arguments)
+        return content.parts(content.context(root, text(root / IGNORE)), text(root / file), arguments)
 
     found = now()
     whole = content.content(found)
@@ -127,7 +99,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
         reference,
         platform=wish.platform,
         arguments=wish.arguments,
-        secrets=[*wish.secrets, *_given(settings.build_of(name).secrets, wish.secrets, engine)],
+        secrets=[*wish.secrets.values(), *_given(settings.build_of(name).secrets, wish.secrets, engine)],
         labels={"kedro-k8s-airflow.content": whole},
         epoch=wish.epoch,
     )
@@ -153,8 +125,8 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
         repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=wish.platform
     )
     # Others of this project may have been built meanwhile.
-    text = lock.text({**lock.read(made.lock), name: built})
-    files.write(files.compare([files.Output(made.lock, text)], force=True)[0])
+    entries = lock.text({**lock.read(made.lock), name: built})
+    files.write(files.compare([files.Output(made.lock, entries)], force=True)[0])
     return Report(
         name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proven, proven_by=prover
     )
@@ -167,7 +139,7 @@ def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> No
         Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
     """
     below = f"{conf}/" if conf else "\0"
-    admitted = list(content.files(root, _text(root / IGNORE, {})))
+    admitted = list(content.files(root, text(root / IGNORE)))
     for needed in () if files.is_ours(root / IGNORE) else _copied(recipe):
         if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
             raise refuse(
@@ -190,15 +162,13 @@ def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> No
                 f"is your own and admits {path}, which the image would hold.",
                 f"Let it leave out {conf or 'conf'}/local, credentials and .env files, or move it away and create again.",
             )
-    known = set(build.secrets)
-    for secret in wish.secrets:
-        name = dict(part.partition("=")[::2] for part in secret.split(","))["id"]
-        if name not in known:
+    for name in wish.secrets:
+        if name not in build.secrets:
             raise refuse(
                 "image-secret",
                 f"--secret id={name}",
                 "is mounted nowhere.",
-                f"Name it under build.secrets; there is {', '.join(sorted(known)) or 'none'}.",
+                f"Name it under build.secrets; there is {', '.join(sorted(build.secrets)) or 'none'}.",
             )
 
 
@@ -210,7 +180,6 @@ def _copied(recipe: str) -> Iterator[str]:
             yield from (word.rstrip("/") for word in words[1:-1])
 
 
-def _given(names: Sequence[str], told: Sequence[str], engine: Engine) -> list[str]:
+def _given(names: Sequence[str], told: Container[str], engine: Engine) -> list[str]:
     """Build secrets whose variables are set here and that the command line does not give another way."""
-    ids = {part.removeprefix("id=") for secret in told for part in secret.split(",") if part.startswith("id=")}
-    return [engine.secret(name) for name in names if name not in ids and name in os.environ]
+    return [engine.secret(name) for name in names if name not in told and name in os.environ]

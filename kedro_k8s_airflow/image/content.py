@@ -19,35 +19,42 @@ if TYPE_CHECKING:
 ARGUMENTS = "build arguments"
 # Where nobody wrote a .dockerignore: what lies about in a project and changes with every build.
 _USUAL = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
-_OURS = ("k8s-airflow.lock",)
+# What our own command writes is never a part of what it builds.
+_LOCK = "k8s-airflow.lock"
 
 
-def parts(
-    root: Path, dockerfile: str, ignored: str, *, texts: Mapping[Path, str], arguments: Mapping[str, str]
-) -> dict[str, str]:
-    """Hashes of everything that goes into an image.
+def context(root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None) -> dict[str, str]:
+    """Hashes of the files that the builds of a project see.
 
     Args:
         root: the project's folder, which is the build's context.
-        dockerfile: its text.
         ignored: text of the .dockerignore.
         texts: of files that are about to be written, by path.
-        arguments: of the build.
 
     Returns:
-        By the first part of the path, such as `src` or `uv.lock`, a SHA-256 in hex; also of the Dockerfile, and of the
-        arguments when there are any.
+        By the first part of the path, such as `src` or `uv.lock`, a SHA-256 in hex.
     """
     inside: dict[str, list[tuple[str, str, str]]] = {}
-    written = {path.relative_to(root).as_posix(): text for path, text in texts.items() if path.is_relative_to(root)}
+    given = (texts or {}).items()
+    written = {path.relative_to(root).as_posix(): text for path, text in given if path.is_relative_to(root)}
     ignores = _ignores(ignored)
     admitted = dict.fromkeys([*files(root, ignored), *(path for path in written if not ignores(path))])
     for path in sorted(admitted):
         inside.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
-    found = {name: _digest(entries) for name, entries in inside.items()}
+    return {name: _digest(entries) for name, entries in inside.items()}
+
+
+def parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
+    """Hashes of everything that goes into one image: of the context, its Dockerfile, and build arguments when there are any.
+
+    Args:
+        seen: hashes of the context.
+        dockerfile: text of the Dockerfile.
+        arguments: of the build.
+    """
     # Our first line names a version that may make the same image.
     lines = dockerfile.split("\n")
-    found["Dockerfile"] = _digest(lines[1:] if lines[0].encode().startswith(MARKER) else lines)
+    found = {**seen, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(MARKER) else lines)}
     if arguments:
         found[ARGUMENTS] = _digest(sorted(arguments.items()))
     return dict(sorted(found.items()))
@@ -99,8 +106,7 @@ class _ignores:  # noqa: N801  used as a function
             self.rules.append((admits, _pattern(pattern)))
             if admits:
                 self.readmitted.append(pattern)
-        # What our own command writes is never a part of what it builds.
-        self.rules += [(False, _pattern(lock)) for lock in _OURS]
+        self.rules.append((False, _pattern(_LOCK)))
 
     def __call__(self, path: str) -> bool:
         parts = path.split("/")

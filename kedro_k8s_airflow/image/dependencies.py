@@ -108,8 +108,8 @@ def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> t
     else:
         files = requirements or [file]
         text = "\n".join(map(_said, (path / one for one in files)))
-    words = {_same(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
-    return tuple(sorted({one for one in build.exclude if _same(one) in words}))
+    words = {same(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
+    return tuple(sorted({one for one in build.exclude if same(one) in words}))
 
 
 def _said(file: Path) -> str:
@@ -117,7 +117,7 @@ def _said(file: Path) -> str:
     return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8", errors="replace"))
 
 
-def _same(name: str) -> str:
+def same(name: str) -> str:
     """A name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -143,13 +143,13 @@ def hashed(path: Path, files: Sequence[str]) -> bool:
 
 def groups(path: Path) -> frozenset[str]:
     """Names of the dependency groups of pyproject.toml, as PyPI compares them."""
-    return frozenset(_same(str(name)) for name in _tables(path).get("dependency-groups", {}))
+    return frozenset(same(str(name)) for name in _tables(path).get("dependency-groups", {}))
 
 
 def extras(path: Path) -> frozenset[str]:
     """Names of the extras of pyproject.toml, as PyPI compares them."""
     found = _project_table(path).get("optional-dependencies", {})
-    return frozenset(_same(str(name)) for name in found)
+    return frozenset(same(str(name)) for name in found)
 
 
 def _requirement_files(path: Path) -> list[str]:

@@ -13,12 +13,12 @@ from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
-from kedro_k8s_airflow.image import dependencies
+from kedro_k8s_airflow.image import content, dependencies
 from kedro_k8s_airflow.image.lock import split
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.config import Build, Settings
     from kedro_k8s_airflow.plan import Plan
@@ -48,7 +48,7 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     held = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
     errors = [*_unknown_groups(settings, project.path, lock), *dependencies.leaked(project.path, held)]
     source = project.code
-    conf = "" if "://" in project.conf_source else project.conf_source
+    conf = project.conf_folder
     carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
     errors += [
         error(
@@ -81,7 +81,7 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
         asked = dependencies.named(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
         if asked:
             findings.append(_excluded(asked, lock))
-        text = templates.fill(
+        recipe = templates.fill(
             "Dockerfile.j2",
             **values,
             name=name,
@@ -91,13 +91,38 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
             mounts=_mounts(build),
             install=_install(lock, build, excluded, hashed=dependencies.hashed(project.path, requirements)),
         )
-        outputs.append(Output(project.path / dockerfile(name), text, yields=True))
+        outputs.append(Output(project.path / dockerfile(name), recipe, yields=True))
     if files.is_ours(outputs[0].path) or (project.path / IGNORE).exists():
         # A Dockerfile of the user's own may copy what ours would not admit.
         outputs.append(Output(project.path / IGNORE, templates.fill("dockerignore.j2", **values), yields=True))
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
     outputs.append(Output(project.path / PROGRAM, program))
     return outputs, list(dict.fromkeys(findings))
+
+
+def contents(root: Path, settings: Settings, outputs: Sequence[Output]) -> dict[str, dict[str, str]]:
+    """What each image of the project is made of by now; see `content.parts`.
+
+    Args:
+        root: the project's folder.
+        settings: of the project.
+        outputs: the image spec, written or not.
+    """
+    texts = {output.path: output.text for output in outputs if not output.yields or files.is_ours(output.path)}
+    # Dockerfiles are no part of their own context.
+    written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE))}
+    seen = content.context(root, text(root / IGNORE, texts), texts=written)
+    return {name: content.parts(seen, text(root / dockerfile(name), texts), {}) for name in settings.image_names}
+
+
+def text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
+    """Text of a file that is about to be written or is there; empty when there is none."""
+    if texts and path in texts:
+        return texts[path]
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _mounts(build: Build) -> list[str]:
@@ -181,7 +206,7 @@ def _unknown_groups(settings: Settings, path: Path, lock: str) -> Iterable[Findi
                         "requirements.txt has no groups and no extras.",
                         "Let pyproject.toml name the dependencies, and make a lock with `uv lock`.",
                     )
-                elif re.sub(r"[-_.]+", "-", one).lower() not in defined:
+                elif dependencies.same(one) not in defined:
                     yield error(
                         "image-groups",
                         f"{where}.{key}: {one}",

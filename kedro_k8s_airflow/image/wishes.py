@@ -25,7 +25,7 @@ class Wish:
         push: to the registry.
         platform: such as linux/arm64.
         arguments: of the build.
-        secrets: build secrets, as the engine takes them: `id=NAME,src=FILE`.
+        secrets: build secrets by their id, as the engine takes them: `id=NAME,src=FILE`.
         verify: start the image once.
         epoch: seconds since 1970 for all times in the image.
     """
@@ -34,7 +34,7 @@ class Wish:
     push: bool = False
     platform: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
-    secrets: Sequence[str] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
     verify: bool = True
     epoch: int | None = None
 
@@ -67,6 +67,7 @@ def wish(
             "is not one platform.",
             "Write one such as linux/arm64; images for several are joined with the engine's `manifest` command.",
         )
+    by_id = {}
     for secret in secrets:
         keys = dict(part.partition("=")[::2] for part in secret.split(","))
         if not keys.get("id") or not (keys.get("src") or keys.get("source") or keys.get("env")):
@@ -76,6 +77,7 @@ def wish(
                 "one of them has no id, or says neither file nor variable.",
                 "Write id=NAME,src=FILE or id=NAME,env=VARIABLE.",
             )
+        by_id[keys["id"]] = secret
     for name, value in arguments.items():
         if secret_texts.is_secret_name(name) or secret_texts.is_secret_value(value):
             raise refuse(
@@ -94,7 +96,7 @@ def wish(
         push=push,
         platform=platform,
         arguments=arguments,
-        secrets=secrets,
+        secrets=by_id,
         verify=verify,
         epoch=int(said) if said else None,
     )

@@ -86,6 +86,11 @@ class Project:
     credentials_here: bool = True
 
     @property
+    def conf_folder(self) -> str:
+        """The configuration's folder, relative to the project, or "" when it is elsewhere."""
+        return "" if "://" in self.conf_source else self.conf_source
+
+    @property
     def code(self) -> str:
         """The folder of the project's own code, relative to the project: the package when there is no source folder."""
         return self.package if self.source == "." else self.source
