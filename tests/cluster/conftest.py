@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.demo import CLAIM, NAMESPACE, copy, kubectl, run
+from tests.cluster.trials import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.cluster.trials import Run, Trials
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
@@ -156,3 +159,18 @@ def keeper(cluster: Cluster, pods: dict[str, dict[str, Any]], project: Path) -> 
         stdin=packed.getvalue(),
     )
     return name
+
+
+@pytest.fixture(scope="session")
+def trials(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kubeconfig: Path
+) -> Iterator[Trials]:
+    """The project of the trials in a real Airflow, with the runs of the selected tests begun."""
+    with opened(tmp_path_factory, kubeconfig, request.session) as made:
+        yield made
+
+
+@pytest.fixture
+def begun(trials: Trials, request: pytest.FixtureRequest) -> Run:
+    """The run that a test marked by `begins` is about."""
+    return trials.begun[request.function.begins.key]

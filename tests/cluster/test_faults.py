@@ -9,31 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster import trials as project
 from tests.cluster.airflow_parts import wait
 from tests.cluster.demo import kubectl
 from tests.cluster.trials import DEAD, begins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cluster.trials import Run, Trials
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="session")
-def trials(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kubeconfig: Path
-) -> Iterator[Trials]:
-    with project.opened(tmp_path_factory, kubeconfig, request.session) as made:
-        yield made
-
-
-@pytest.fixture
-def begun(trials: Trials, request: pytest.FixtureRequest) -> Run:
-    return trials.begun[request.function.begins.key]
 
 
 def right(run: Run, gate: str, written: int, prefix: str = "") -> None:

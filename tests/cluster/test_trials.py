@@ -28,19 +28,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture(scope="session")
-def trials(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kubeconfig: Path
-) -> Iterator[Trials]:
-    with project.opened(tmp_path_factory, kubeconfig, request.session) as made:
-        yield made
-
-
-@pytest.fixture
-def begun(trials: Trials, request: pytest.FixtureRequest) -> Run:
-    return trials.begun[request.function.begins.key]
-
-
 # --- versions; two runs at once and an adopted pod are in test_faults.py
 
 

@@ -478,26 +478,20 @@ class Trials:
 
 @contextlib.contextmanager
 def opened(folders: pytest.TempPathFactory, kubeconfig: Path, session: pytest.Session) -> Iterator[Trials]:
-    """All of it, made once for all test files, with the runs of the selected tests begun.
+    """All of it, with the runs of the selected tests begun.
 
     Args:
         folders: for what is written here.
         kubeconfig: Airflow's identity in the cluster.
         session: with the tests that were selected.
     """
-    if "trials" not in _MADE:
-        _MADE["trials"] = _make(folders.mktemp("trials"), kubeconfig)
-        tests = [item for item in session.items if hasattr(getattr(item, "function", None), "begins")]
-        for item in tests:
-            said: Begin = item.function.begins  # type: ignore[attr-defined]
-            if said.key not in _MADE["trials"].begun:
-                _MADE["trials"].begun[said.key] = _MADE["trials"].start(f"trials_{said.dag}", said.conf)
-    yield _MADE["trials"]
-    # Each file has a fixture of its own; all of them end with the session, and the first ends all.
-    _MADE["trials"].closing.close()
-
-
-_MADE: dict[str, Trials] = {}
+    made = _make(folders.mktemp("trials"), kubeconfig)
+    with made.closing:
+        for item in session.items:
+            said: Begin | None = getattr(getattr(item, "function", None), "begins", None)
+            if said is not None and said.key not in made.begun:
+                made.begun[said.key] = made.start(f"trials_{said.dag}", said.conf)
+        yield made
 
 
 def _make(folder: Path, kubeconfig: Path) -> Trials:
