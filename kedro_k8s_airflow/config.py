@@ -61,6 +61,10 @@ class Volume(Model):
     mount: Mount = Field(description="Folder of the project, such as data, or an absolute path.")
     subPath: SubPath | None = Field(default=None, description="Folder inside the claim.")
     readOnly: bool = Field(default=False, description="Mount it read-only.")
+    accessMode: Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany"] | None = Field(
+        default=None,
+        description="Access mode of the claim, for `check`: ReadWriteOnce holds all pods on one cluster node.",
+    )
 
 
 class Scratch(Model):
@@ -335,6 +339,14 @@ class Build(Model):
         return self.model_copy(update={**said, **maps})
 
 
+class Checks(Model):
+    """What `check` and `create` leave unsaid."""
+
+    ignore: tuple[Text, ...] = Field(
+        default=(), strict=False, description="Codes of findings that are not to be told, as docs/checks.md lists them."
+    )
+
+
 DEFAULT_IMAGE = "default"
 
 
@@ -358,6 +370,7 @@ class Settings(Model):
     )
     groups: dict[Text, Match | None] = Field(default_factory=dict, description="Nodes that share a pod by choice.")
     tasks: dict[Text, TaskRule | None] = Field(default_factory=dict, description="Rules by name; a later one wins.")
+    checks: Checks = Field(default_factory=Checks, description="What is not to be told.")
 
     @field_validator("images")
     @classmethod

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config import DagSettings
     from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.graph import Graph
     from kedro_k8s_airflow.reach import Reach
 
 CONTRACT_VERSION = 2
@@ -135,6 +136,7 @@ class Plan:
         dag_id: `<package>[_<dag>][_<env>]`, legal in Airflow.
         name: the DAG's name in the settings.
         pipeline, env, package: what the pods run.
+        graph: nodes and datasets of the pipeline.
         dag: its settings on Airflow's side.
         namespace: of the pods.
         project_path: the project in the image.
@@ -164,6 +166,7 @@ class Plan:
     pipeline: str
     env: str | None
     package: str
+    graph: Graph
     dag: DagSettings
     namespace: str
     project_path: str

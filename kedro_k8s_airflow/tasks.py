@@ -130,6 +130,7 @@ def _plan(
         pipeline=dag.pipeline,
         env=project.env,
         package=project.package,
+        graph=graph,
         dag=dag.settings,
         namespace=settings.namespace,
         project_path=settings.project_path,
