@@ -138,6 +138,86 @@ def create(
 
 
 @k8s_airflow.command()
+@click.option(
+    "--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help="Only DAGs of this pipeline, as for create."
+)
+@click.option("--all", "everything", is_flag=True, help="Every registered pipeline, as for create.")
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
+@_lock_option
+@click.option(
+    "--format",
+    "form",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    help="For people, for programs, as annotations of GitHub Actions, for code scanning.",
+)
+@click.option("--select", "selected", multiple=True, metavar="CODES", help="Only these findings or families; repeat.")
+@click.option("--ignore", "ignored", multiple=True, metavar="CODES", help="Not these findings or families; repeat.")
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
+@click.option(
+    "--output", "-o", default=None, type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout."
+)
+@click.pass_obj
+def check(
+    metadata: ProjectMetadata,
+    /,
+    pipelines: tuple[str, ...],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    lock_file: Path | None,
+    form: str,
+    selected: tuple[str, ...],
+    ignored: tuple[str, ...],
+    strict: bool,
+    output: Path | None,
+) -> None:
+    """Say what will break, or mean other than it seems, before anything is deployed. Writes no DAG.
+
+    Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
+    """
+    if everything and pipelines:
+        raise click.UsageError("--all and --pipeline exclude each other.")
+    with _uncollected():
+        from kedro_k8s_airflow import checks, examination, show
+
+        wanted = _codes(selected, "--select") or frozenset(checks.RULES)
+        unwanted = _codes(ignored, "--ignore")
+        found = examination.checked(
+            metadata,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            pipelines=pipelines,
+            everything=everything,
+            lock_file=lock_file,
+        )
+        told = [finding for finding in found.findings if finding.code in wanted - unwanted]
+        show.report(told, found.locate, form, output)
+    if not found.could_run:
+        sys.exit(2)
+    counts = ("error", "warning") if strict else ("error",)
+    sys.exit(int(any(finding.severity in counts for finding in told)))
+
+
+def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
+    """Codes of findings from an option's words, each a code, a family or several with commas between them."""
+    from kedro_k8s_airflow import checks
+    from kedro_k8s_airflow.findings import Refused
+
+    words = [word.strip() for text in given for word in text.split(",") if word.strip()]
+    families = {rule.family for rule in checks.RULES.values()}
+    try:
+        checks.known([word for word in words if word not in families], option)
+    except Refused as refused:
+        raise click.UsageError(str(refused)) from None
+    return frozenset(rule.code for rule in checks.RULES.values() if rule.code in words or rule.family in words)
+
+
+@k8s_airflow.command()
 @_project_options
 @click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
 @click.option(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import glob
-import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, manifests, narrowing, project, settings, tasks
-from kedro_k8s_airflow.dag.pods import PROGRAM
-from kedro_k8s_airflow.findings import Refused, refuse, warning
+from kedro_k8s_airflow import checks, dag, examination, files, manifests, narrowing
+from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.image import content, lock
-from kedro_k8s_airflow.image.spec import IGNORE, contents
-from kedro_k8s_airflow.image.spec import spec as image_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +18,8 @@ if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
 
     from kedro_k8s_airflow.config import Settings
-    from kedro_k8s_airflow.files import Change, Output
+    from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
-    from kedro_k8s_airflow.image.lock import Built
     from kedro_k8s_airflow.plan import LocalInput, Plan
     from kedro_k8s_airflow.project import Project
 
@@ -83,35 +77,38 @@ def create(
     Raises:
         Refused: with every error found.
     """
-    planned = _planned(metadata, env, conf_source, params, pipelines, everything=everything, lock_file=lock_file)
-    if lock_file is not None and not planned.lock.is_file():
-        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
-    read, plans = planned.project, planned.plans
-    plans = narrowing.narrowed(read, plans)
+    examined = examination.examined(
+        metadata,
+        env=env,
+        conf_source=conf_source,
+        params=params,
+        pipelines=pipelines,
+        everything=everything,
+        lock_file=lock_file,
+    )
+    read = examined.subject.project
+    plans = narrowing.narrowed(read, examined.plans())
     root = read.path / folder
     outputs = [
         files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
         for plan in plans
     ]
-    spec, found = image_spec(read, planned.settings, plans)
-    if planned.built:
-        found += _stale_images(planned, spec)
-    changes, errors = files.compare([*outputs, *spec], force=force)
+    changes, errors = files.compare([*outputs, *examined.subject.spec], force=force)
     if errors:
         raise Refused(errors)
     stale = () if pipelines or everything else _stale(root, plans)
-    findings = (
-        *(finding for plan in plans for finding in plan.findings),
-        *found,
-        *_kept(changes, plans[0].project_path),
-        *stale,
-    )
+    findings = (*examined.findings, *checks.without(stale, examined.subject.settings.checks.ignore))
     inputs = _inputs(read, plans)
     sizes = tuple((one, _size(read.path, one.here)) for one in inputs)
     options = _options(env, conf_source, params_text)
     how = manifests.filling(plans[0], inputs, _here(read.path, inputs), MANIFESTS) if inputs else ()
     filling = (f"kedro k8s-airflow manifests{options}", *how) if inputs else ()
-    return Created(read.path, tuple(plans), tuple(changes), tuple(dict.fromkeys(findings)), sizes, filling)
+    return Created(read.path, tuple(plans), tuple(changes), findings, sizes, filling)
+
+
+def _of_the_image(finding: Finding) -> bool:
+    """Whether a finding matters to who builds an image; that it is stale or not built is why they build."""
+    return checks.RULES[finding.code].family == "image" and finding.code not in ("image-stale", "image-unbuilt")
 
 
 def write_manifests(
@@ -138,8 +135,8 @@ def write_manifests(
     Raises:
         Refused: with every error found.
     """
-    planned = _planned(metadata, env, conf_source, params, (), everything=False)
-    read, plans = planned.project, planned.plans
+    examined = examination.examined(metadata, env=env, conf_source=conf_source, params=params)
+    read, plans = examined.subject.project, examined.plans()
     root = read.path / folder
     texts = {
         manifests.ROLE_FILE: manifests.role(plans[0], subjects),
@@ -155,19 +152,6 @@ def write_manifests(
     if errors:
         raise Refused(errors)
     return Created(read.path, tuple(plans), tuple(changes), ())
-
-
-def _stale_images(planned: _Planned, spec: Sequence[Output]) -> Iterable[Finding]:
-    """Warnings for images whose content is another by now, or cannot be read."""
-    used = sorted({task.image_name for plan in planned.plans for task in plan.tasks if task.image_name})
-    file = files.shown(planned.lock, planned.project.path)
-    try:
-        now = contents(planned.project.path, planned.settings, spec)
-    except OSError as exc:
-        return [
-            warning("image-stale", file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.")
-        ]
-    return lock.stale(file, planned.built, now, used)
 
 
 @dataclass(frozen=True)
@@ -211,55 +195,20 @@ def write_image_spec(
     Raises:
         Refused: with every error found.
     """
-    planned = _planned(metadata, env, conf_source, params, (), everything=False, lock_file=lock_file)
-    read = planned.project
-    spec, found = image_spec(read, planned.settings, planned.plans)
-    changes, errors = files.compare(spec)
+    examined = examination.examined(metadata, env=env, conf_source=conf_source, params=params, lock_file=lock_file)
+    read, plans = examined.subject.project, examined.plans()
+    changes, errors = files.compare(examined.subject.spec)
     if errors:
         raise Refused(errors)
     files.write(changes)
     return Image(
         root=read.path,
-        settings=planned.settings,
-        plans=tuple(narrowing.narrowed(read, planned.plans)),
+        settings=examined.subject.settings,
+        plans=tuple(narrowing.narrowed(read, plans)),
         conf=read.conf_folder,
-        lock=planned.lock,
-        findings=tuple(dict.fromkeys([*found, *_kept(changes, planned.plans[0].project_path)])),
+        lock=examined.subject.lock,
+        findings=tuple(one for one in examined.findings if _of_the_image(one)),
     )
-
-
-@dataclass(frozen=True)
-class _Planned:
-    project: Project
-    settings: Settings
-    plans: list[Plan]
-    lock: Path
-    built: Mapping[str, Built]
-
-
-def _planned(
-    metadata: ProjectMetadata,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    pipelines: Sequence[str],
-    *,
-    everything: bool,
-    lock_file: Path | None = None,
-) -> _Planned:
-    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
-    sources = project.settings_files(read)
-    checked = settings.check(read.settings, sources, read.path)
-    file = (
-        sources[-1].relative_to(read.path).as_posix()
-        if sources and sources[-1].is_relative_to(read.path)
-        else settings.NAME
-    )
-    path = read.path / (lock_file or lock.NAME)
-    built = lock.read(path)
-    references = lock.references(checked, built)
-    plans = tasks.plans(read, checked, references, file=file, pipelines=pipelines, everything=everything)
-    return _Planned(read, checked, plans, path, built)
 
 
 def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
@@ -305,25 +254,6 @@ def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
                 path.name,
                 "the settings make no such DAG any more.",
                 "Delete the file, or Airflow goes on running it.",
-            )
-
-
-def _kept(changes: Sequence[Change], project_path: str) -> Iterable[Finding]:
-    """Warnings for image files of the user's own that pods could not start from."""
-    for change in changes:
-        if change.status != "kept":
-            continue
-        text = change.before.decode("utf-8", "replace")
-        if change.output.path.name == IGNORE:
-            lacks = content.leaves_out(text, PROGRAM)
-        else:
-            lacks = PROGRAM.split("/")[0] not in text and not re.search(r"(?im)^\s*(COPY|ADD)\s.*\s\.(/|\s|$)", text)
-        if lacks:
-            yield warning(
-                "image-own",
-                change.output.path.name,
-                f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM}).",
-                f"Let the image have it under {project_path}, as docs/image.md says, or move the file away and create again.",
             )
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import names, volumes
-from kedro_k8s_airflow.findings import Finding, error, warning
+from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.plan import LocalInput, Store, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.graph import Graph
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Node
 
 CLEARING = "remove_stored_data"
-_POD_LIMIT = 1_000_000
+POD_LIMIT = 1_000_000
 
 
 def told(tasks: Sequence[Task], nodes: Sequence[Node], graph: Graph, crossings: Sequence[Crossing]) -> list[Task]:
@@ -107,40 +107,30 @@ def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
     )
 
 
-def plain_run(task: Task, given: Iterable[str], file: str) -> Iterable[Finding]:
-    """What `runner: kedro` loses for a task: an error for what would run wrongly, a warning for the rest."""
-    where = f"{file}: tasks, task {task.id!r}"
+def impossible(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What plain `kedro run` cannot do for a task, with the mend of each.
+
+    Args:
+        task: with `runner: kedro`.
+        given: names of the parameters that the run has.
+    """
     comma = next((name for name in task.nodes if "," in name), None)
     if comma is not None:
         why = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
-        yield error("runner-kedro", where, why, "Rename the node, or leave the runner to us.")
+        yield why, "Rename the node, or leave the runner to us."
     parameters = sorted(given)
     if parameters:
         why = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
-        yield error(
-            "runner-kedro", where, why, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
-        )
+        yield why, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
     if task.stored:
         why = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
-        yield error("runner-kedro", where, why, "Leave the runner to us, or give the dataset a catalog entry.")
-    lost = (
-        "one version for the whole run (every pod loads the latest), exit codes, progress lines, the check of the plan"
-    )
-    yield warning("runner-kedro", where, f"runner: kedro gives up {lost}.")
+        yield why, "Leave the runner to us, or give the dataset a catalog entry."
 
 
-def too_long(task: Task) -> Iterable[Finding]:
-    """An error for a pod that would not fit: etcd takes objects of 1.5 MiB, a process arguments of 2 MiB."""
+def told_bytes(task: Task) -> int:
+    """How much a pod is told, in bytes; more than `POD_LIMIT` does not fit."""
     told = (*task.nodes, *task.memory, *task.stored, *task.versions, *task.latest)
-    size = sum(len(name.encode()) + 20 for name in told)
-    if size > _POD_LIMIT:
-        why = f"holds {len(task.nodes)} nodes, whose names and datasets take {size} bytes; a pod can be told {_POD_LIMIT}."
-        yield error(
-            "pod-size",
-            f"task {task.id!r}",
-            why,
-            "Give datasets between them a catalog entry, so that they need not share a pod.",
-        )
+    return sum(len(name.encode()) + 20 for name in told)
 
 
 def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:

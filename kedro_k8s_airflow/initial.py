@@ -6,10 +6,9 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import config, graph, project, reach, selection, settings, tasks, templates
+from kedro_k8s_airflow import config, examination, graph, project, reach, selection, settings, templates
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
-from kedro_k8s_airflow.image import lock
 from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.reach import Places
 from kedro_k8s_airflow.volumes import OWN_NAMES, hides
@@ -67,8 +66,7 @@ def _still_open(text: str, read: Project) -> list[Finding]:
     import yaml
 
     try:
-        checked = settings.check(yaml.safe_load(text), [], read.path)
-        tasks.plans(read, checked, lock.references(checked, {}), file=settings.NAME)
+        examination.of(read, settings.check(yaml.safe_load(text), [], read.path)).plans()
     except Refused as refused:
         return [
             Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import selection
-from kedro_k8s_airflow.findings import Refused, error
+from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.project import registry
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def narrowed(project: Project, plans: Sequence[Plan]) -> list[Plan]:
         Refused: naming the DAGs' own pipelines that Kedro finds only when it loads all.
     """
     alone: Alones = cache(registry.alone)
-    _loadable(project, plans, alone)
+    errors = unloadable(project, plans, alone)
+    if errors:
+        raise Refused(errors)
     smaller = sorted(
         (len(nodes), name, {node.name for node in nodes})
         for name, nodes in project.pipelines.items()
@@ -40,7 +42,8 @@ def narrowed(project: Project, plans: Sequence[Plan]) -> list[Plan]:
     return [_narrowed(plan, project, smaller, alone) for plan in plans]
 
 
-def _loadable(project: Project, plans: Sequence[Plan], alone: Alones) -> None:
+def unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.alone) -> list[Finding]:
+    """Errors for the DAGs' own pipelines that Kedro finds only when it loads all."""
     errors = []
     for name in sorted({plan.pipeline for plan in plans} - {selection.DEFAULT}):
         found = alone(name)
@@ -54,8 +57,7 @@ def _loadable(project: Project, plans: Sequence[Plan], alone: Alones) -> None:
             said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {why}."
             mend = "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
             errors.append(error("pipeline-alone", f"pipeline {name!r}", said, mend))
-    if errors:
-        raise Refused(errors)
+    return errors
 
 
 def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, set[str]]], alone: Alones) -> Plan:

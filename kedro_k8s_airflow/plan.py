@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from kedro_k8s_airflow.config import DagSettings
-    from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.graph import Graph
     from kedro_k8s_airflow.reach import Reach
 
@@ -182,7 +181,6 @@ class Plan:
     groups: Mapping[str, str]
     tasks: tuple[Task, ...]
     crossings: tuple[Crossing, ...] = ()
-    findings: tuple[Finding, ...] = ()
     declined: tuple[str, ...] = ()
     in_image: tuple[str, ...] = field(default=())
     macros: Mapping[str, str] = field(default_factory=dict)

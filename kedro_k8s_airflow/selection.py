@@ -6,10 +6,10 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.findings import Finding, Refused, refuse, warning
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kedro_k8s_airflow.config import DagSettings, Settings
     from kedro_k8s_airflow.plan import Plan
@@ -111,16 +111,12 @@ def _no_pipeline(where: str, name: str, project: Project) -> Refused:
     return refuse("pipeline", where, f"there is no pipeline {name!r}.", mend)
 
 
-def unique_ids(made: Sequence[Plan], file: str) -> None:
-    """Nothing, when every plan has a dag_id of its own.
-
-    Raises:
-        Refused: naming two plans with one id.
-    """
+def same_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
+    """Errors for plans that have the dag_id of another."""
     seen: dict[str, Plan] = {}
     for plan in made:
         if plan.dag_id in seen:
-            raise refuse(
+            yield error(
                 "dag-id",
                 f"{file}: dags",
                 f"DAG {seen[plan.dag_id].name!r} (pipeline {seen[plan.dag_id].pipeline!r}) and DAG {plan.name!r} "

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.image.build import Report
+    from kedro_k8s_airflow.places import Locator
     from kedro_k8s_airflow.plan import LocalInput, Plan, Task
 
 _TASKS_SHOWN = 40
@@ -41,10 +42,12 @@ _RULES = {
 }
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     """A console for people in a terminal, for plain lines elsewhere."""
     from rich.console import Console
 
+    if file is not None:
+        return Console(file=file, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(
@@ -254,6 +257,29 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
             )
             + escape(text)
         )
+
+
+def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | None) -> None:
+    """All findings in one of the formats of `check`, on stdout or in a file."""
+    import click
+
+    from kedro_k8s_airflow import reports
+
+    if form == "text":
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(output.open("w", encoding="utf-8")) if output is not None else None
+            out = console(file=stream)
+            findings(out, found)
+            counts = Counter(finding.severity for finding in found)
+            said = [_count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
+            out.print(", ".join(said) if said else "no findings")
+        return
+    make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]
+    text = make(found, locate)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text, nl=False)
 
 
 def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:

@@ -1,36 +1,60 @@
-"""From groups to the plan: every group becomes a task with an id, settings, an image and the folders it may write to."""
+"""From groups to the plan: every group becomes a task with an id, settings, an image and the folders it may write to.
+
+What is merely doubtful about a plan is not said here but in `checks`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import arrival, grouping, handover, identities, names, parameters, quantities, selection, volumes
 from kedro_k8s_airflow import graph as graphs
+from kedro_k8s_airflow import grouping, handover, identities, names, parameters, selection, volumes
 from kedro_k8s_airflow import rules as layers
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
-from kedro_k8s_airflow.findings import Finding, Refused, error, info, warning
-from kedro_k8s_airflow.image.lock import UNBUILT, split
+from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.image.lock import split
 from kedro_k8s_airflow.plan import Crossing, Plan, Reason, Task
 from kedro_k8s_airflow.reach import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config import DagSettings, Settings
+    from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.graph import Graph
     from kedro_k8s_airflow.grouping import Group, Grouping
+    from kedro_k8s_airflow.plan import Mount
     from kedro_k8s_airflow.project import Project
     from kedro_k8s_airflow.rules import Rules
     from kedro_k8s_airflow.selection import Dag
 
-_MEBIBYTE = 2**20
 # What Airflow and Kubernetes take when a task's settings say nothing.
-_UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
+UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
 
 
-def plans(
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One DAG on the way to its plan.
+
+    Attributes:
+        dag: its name, its pipeline and its settings.
+        graph: of the pipeline.
+        entries: resolved catalog entries of the datasets that the catalog knows, by name as nodes spell it.
+        mounts: volumes of every pod.
+        plan: None when it could not be made.
+        errors: what kept it from being made.
+    """
+
+    dag: Dag
+    graph: Graph
+    entries: Mapping[str, Mapping[str, Any]]
+    mounts: tuple[Mount, ...]
+    plan: Plan | None = None
+    errors: tuple[Finding, ...] = ()
+
+
+def drafts(
     project: Project,
     settings: Settings,
     references: Mapping[str, str],
@@ -38,8 +62,8 @@ def plans(
     file: str,
     pipelines: Sequence[str] = (),
     everything: bool = False,
-) -> list[Plan]:
-    """The plans of the DAGs that are asked for.
+) -> tuple[list[Draft], list[Finding]]:
+    """The DAGs that are asked for, each with its plan or with what kept it from being made; and what else there is to say.
 
     Args:
         project: as it was read.
@@ -50,33 +74,41 @@ def plans(
         everything: one DAG for each registered pipeline besides the configured ones.
 
     Raises:
-        Refused: with every error of every DAG.
+        Refused: when it cannot be said which DAGs there are to be.
     """
     dags, notes = selection.dags(project, settings, file, pipelines, everything=everything)
     ruled = layers.rules(settings, project.pipelines, file)
-    errors: list[Finding] = list(arrival.unmatched(project, settings, file))
-    made: list[Plan] = []
-    for dag in dags:
-        try:
-            made.append(_plan(project, settings, references, dag, ruled, file))
-        except Refused as refused:
-            errors += refused.findings
-    if errors:
-        raise Refused(dict.fromkeys(errors))
-    selection.unique_ids(made, file)
-    if made and notes:
-        made[0] = replace(made[0], findings=(*notes, *made[0].findings))
-    return made
+    mounts = volumes.mounts(project, settings, file)
+    made = [
+        _planned(_draft(project, settings, dag, mounts), project, settings, references, ruled, file) for dag in dags
+    ]
+    plans = [draft.plan for draft in made if draft.plan is not None]
+    return made, [*notes, *selection.same_ids(plans, file)]
+
+
+def _draft(project: Project, settings: Settings, dag: Dag, mounts: tuple[Mount, ...]) -> Draft:
+    nodes = project.pipelines[dag.pipeline]
+    places = Places(settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
+    used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)})
+    entries = project.catalog.entries(used)
+    graph = graphs.build(nodes, entries, places, settings.data.reach)
+    return Draft(dag=dag, graph=graph, entries=entries, mounts=mounts)
+
+
+def _planned(
+    draft: Draft, project: Project, settings: Settings, references: Mapping[str, str], ruled: Rules, file: str
+) -> Draft:
+    try:
+        return replace(draft, plan=_plan(draft, project, settings, references, ruled, file))
+    except Refused as refused:
+        return replace(draft, errors=refused.findings)
 
 
 def _plan(
-    project: Project, settings: Settings, references: Mapping[str, str], dag: Dag, ruled: Rules, file: str
+    draft: Draft, project: Project, settings: Settings, references: Mapping[str, str], ruled: Rules, file: str
 ) -> Plan:
-    nodes = project.pipelines[dag.pipeline]
-    mounts = volumes.mounts(project, settings, file)
-    places = Places(settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
-    used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)})
-    graph = graphs.build(nodes, project.catalog.entries(used), places, settings.data.reach)
+    dag, graph, mounts = draft.dag, draft.graph, draft.mounts
+    nodes = graph.nodes
     matching = [ruled.matching(node) for node in nodes]
     told = [ruled.settings(names) for names in matching]
     kinds = {key: layers.kind(one) for key, one in {id(one): one for one in told}.items()}
@@ -87,15 +119,13 @@ def _plan(
         named=ruled.named(nodes),
         kinds=[kinds[id(one)] for one in told],
     )
-    errors = list(arrival.ends(graph, settings, project, mounts))
-    grouped, found = grouping.group(graph, wishes)
-    errors += found
+    grouped, errors = grouping.group(graph, wishes)
     known = parameters.names(project.parameters)
     params = parameters.offered(known, project, dag.settings, file, errors)
     fixed = parameters.flat(project.runtime_params)
     # What lies below an offered parameter is part of its default already.
     fixed = {name: value for name, value in fixed.items() if not any(name.startswith(f"{one}.") for one in params)}
-    errors += [*parameters.leaked(fixed), *([] if project.hooked else parameters.missing(known, nodes))]
+    errors += parameters.leaked(fixed)
     errors += parameters.unsendable({**fixed, **params}, f"{file}: dag.params" if params else "--params")
     macros = parameters.macros(known, project, dag.settings, file, {**fixed, **params}, errors)
     if grouped is None:
@@ -105,15 +135,7 @@ def _plan(
     except Refused as refused:
         raise Refused([*errors, *refused.findings]) from None
     crossings = _crossings(graph, grouped, tasks)
-    errors += arrival.unknown(crossings)
     tasks = handover.told(tasks, nodes, graph, crossings)
-    errors += [found for task in tasks for found in handover.too_long(task)]
-    lost: list[Finding] = []
-    for task in tasks:
-        if task.settings.get("runner") == "kedro":
-            found = list(handover.plain_run(task, {**fixed, **params, **macros}, file))
-            errors += [one for one in found if one.severity == "error"]
-            lost += [one for one in found if one.severity != "error"]
     store = None
     if any(task.stored for task in tasks):
         store = handover.store(settings, mounts, file, errors)
@@ -148,7 +170,6 @@ def _plan(
         groups=group_ids,
         tasks=tuple(tasks),
         crossings=crossings,
-        findings=(*_notes(project, settings, dag.settings, grouped, tasks), *lost),
         declined=grouped.declined,
         in_image=settings.data.in_image,
         macros=macros,
@@ -188,7 +209,7 @@ def _tasks(
     file: str,
 ) -> tuple[list[Task], dict[str, str]]:
     unset = {
-        **_UNSET,
+        **UNSET,
         "image": DEFAULT_IMAGE,
         "retries": dag.settings.retries,
         "retry_delay": dag.settings.retry_delay,
@@ -211,7 +232,6 @@ def _tasks(
             errors += refused.findings
             continue
         if id(own) not in checked:
-            errors += _pod_errors(own, settings, members[0][0], file)
             errors += _image_errors(own, references, members[0][0], file)
             checked.add(id(own))
         image_name, image = _image(own.get("image"), references)
@@ -260,93 +280,3 @@ def _crossings(graph: Graph, grouped: Grouping, tasks: Sequence[Task]) -> tuple[
             if readers:
                 crossings.append(Crossing(name, dataset.reach, home, tuple(readers)))
     return tuple(crossings)
-
-
-def _pod_errors(own: Mapping[str, Any], settings: Settings, node: str, file: str) -> Iterable[Finding]:
-    """Errors for settings that Kubernetes would refuse together."""
-    where = f"{file}: tasks, node {node!r}"
-    resources = own.get("resources") or {}
-    limits = resources.get("limits") or {}
-    for resource, request in (resources.get("requests") or {}).items():
-        if resource in limits and quantities.amount(request) > quantities.amount(limits[resource]):
-            why = f"requests {request} {resource}, more than the limit of {limits[resource]}."
-            yield error("resources", where, why, "Kubernetes refuses such a pod; raise the limit.")
-    for part in ("requests", "limits"):
-        memory = (resources.get(part) or {}).get("memory")
-        if memory is not None and quantities.amount(memory) < _MEBIBYTE:
-            yield error(
-                "resources",
-                where,
-                f"{part} {memory} bytes of memory.",
-                f"Did you mean {memory}Gi?" if memory.isdigit() else "",
-            )
-    taken = list(settings.data.volumes)
-    for name in [volume["name"] for volume in own.get("volumes") or []]:
-        if name in taken:
-            yield error("volume", where, f"has two volumes of the name {name!r}.", "Rename one.")
-        taken.append(name)
-    known = {*taken, *volumes.OWN_NAMES}
-    places = [volumes.in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
-    for mount in own.get("volumeMounts") or []:
-        place = mount["mountPath"].rstrip("/")
-        if place in places or not place.startswith("/"):
-            why = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {'taken' if place in places else 'no absolute path'}."
-            yield error("volume", where, why, "Choose another path.")
-        places.append(place)
-        if mount["name"] not in known:
-            yield error(
-                "volume", where, f"mounts {mount['name']!r}, but no volume has that name.", "Add it to `volumes`."
-            )
-
-
-def _hasty(told: Mapping[str, Any], dag: DagSettings) -> bool:
-    """Whether a try could start while the pod of the one before is being deleted (found with provider 10.25, not deferrable)."""
-    retries, delay = told.get("retries", dag.retries), told.get("retry_delay", dag.retry_delay)
-    grace = told.get("terminationGracePeriodSeconds", _UNSET["terminationGracePeriodSeconds"])
-    return not told.get("deferrable", False) and bool(retries) and delay.total_seconds() < grace + 5
-
-
-def _notes(
-    project: Project, settings: Settings, dag: DagSettings, grouped: Grouping, tasks: Sequence[Task]
-) -> Iterable[Finding]:
-    yield from project.findings
-    for image in sorted({task.image for task in tasks if task.image_name is not None and task.image.endswith(UNBUILT)}):
-        yield info(
-            "image-unbuilt",
-            "image",
-            f"{settings.image} has neither tag nor digest and no image was built yet, so the DAG names {image}.",
-            "Build it: kedro k8s-airflow build-image --push.",
-        )
-    if project.catalog.credentials and settings.credentials_secret is None and not project.credentials_here:
-        yield warning(
-            "credentials",
-            "catalog",
-            f"refers to credentials ({', '.join(project.catalog.credentials[:3])}) that no pod has; Kedro then starts none.",
-            "Give credentials_secret: {name, key} of a Secret that holds them all as YAML.",
-        )
-    hasty = [task.id for task in tasks if _hasty(task.settings, dag)]
-    if hasty:
-        yield warning(
-            "retry-early",
-            f"task {hasty[0]!r}" + (f" and {len(hasty) - 1} more" if len(hasty) > 1 else ""),
-            "is not deferrable and retried before a killed pod has gone: Airflow then starts a pod that nobody owns.",
-            "Let retry_delay be longer than terminationGracePeriodSeconds (30 s) and some seconds, or leave deferrable on.",
-        )
-    for task in tasks:
-        local = sorted({reason.what for reason in task.reasons if reason.rule == "pod"})
-        if local:
-            yield info(
-                "data-pod",
-                f"task {task.id!r}",
-                f"holds its nodes together because of data on the pod's own disk: {', '.join(local[:3])}{' ...' if len(local) > 3 else ''}.",
-                "A volume over the path would set them free.",
-            )
-    if settings.data.memory == "store" and not any(task.stored for task in tasks):
-        yield info(
-            "store-unused",
-            "data.memory",
-            "nothing in memory crosses between pods, so nothing is stored.",
-            "`memory: store` acts with group_by none, namespace or chain.",
-        )
-    for text in grouped.declined:
-        yield info("group-declined", text.split(":")[0], text.split(": ", 1)[1] + ".")

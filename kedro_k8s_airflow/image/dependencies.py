@@ -207,11 +207,16 @@ def _project_table(path: Path) -> dict[str, Any]:
 
 def _tables(path: Path) -> dict[str, Any]:
     """pyproject.toml; Kedro has parsed the file before."""
+    return tables(path / "pyproject.toml")
+
+
+def tables(file: Path) -> dict[str, Any]:
+    """A TOML file."""
     import sys
 
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # Kedro brings it on 3.10
-    tables: dict[str, Any] = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
-    return tables
+    read: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return read

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.fields import reference
-from kedro_k8s_airflow.findings import refuse, warning
-from kedro_k8s_airflow.image import content
+from kedro_k8s_airflow.findings import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kedro_k8s_airflow.config import Settings
-    from kedro_k8s_airflow.findings import Finding
 
 NAME = "k8s-airflow.lock"
 UNBUILT = "unbuilt"
@@ -123,27 +121,3 @@ def references(settings: Settings, built: Mapping[str, Built]) -> dict[str, str]
         else:
             found[name] = f"{repository}:{wanted}"
     return found
-
-
-def stale(
-    file: str, built: Mapping[str, Built], now: Mapping[str, Mapping[str, str]], used: Iterable[str]
-) -> Iterable[Finding]:
-    """Warnings for images whose content is another by now.
-
-    Args:
-        file: name of the lock.
-        built: what it holds.
-        now: parts of each image, without build arguments.
-        used: names of the images that pods have.
-    """
-    for name in used:
-        if name not in built or name not in now:
-            continue
-        differ = [one for one in content.changed(built[name].parts, now[name]) if one != content.ARGUMENTS]
-        if differ:
-            yield warning(
-                "image-stale",
-                f"{file}: {name}",
-                f"the image {built[name].reference} was built before {', '.join(differ)} changed.",
-                "Build it again: kedro k8s-airflow build-image.",
-            )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.config import Build, Settings
-    from kedro_k8s_airflow.plan import Plan
     from kedro_k8s_airflow.project import Project
 
 IGNORE = ".dockerignore"
@@ -35,7 +34,7 @@ def dockerfile(name: str) -> str:
     return "Dockerfile" if name == DEFAULT_IMAGE else f"Dockerfile.{name}"
 
 
-def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[list[Output], list[Finding]]:
+def spec(project: Project, settings: Settings) -> tuple[list[Output], list[Finding]]:
     """The files that images are built from, and what there is to say about them.
 
     Raises:
@@ -49,7 +48,7 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
     errors = [*_unknown_groups(settings, project.path, lock), *dependencies.leaked(project.path, held)]
     source = project.code
     conf = project.conf_folder
-    carried = dict(sorted(_carried(path, project) for plan in plans for path in plan.in_image))
+    carried = dict(sorted(_carried(path, project) for path in settings.data.in_image))
     errors += [
         error(
             "image-path",
@@ -64,7 +63,7 @@ def spec(project: Project, settings: Settings, plans: Sequence[Plan]) -> tuple[l
         raise Refused(errors)
     values: dict[str, Any] = {
         "version": __version__,
-        "project_path": plans[0].project_path,
+        "project_path": settings.project_path,
         "lock": lock,
         "requirements": requirements,
         "source": source,

@@ -14,6 +14,7 @@ from kedro_k8s_airflow.findings import Finding, info, refuse
 from kedro_k8s_airflow.project import catalog as catalogs
 from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
+from kedro_k8s_airflow.project.surroundings import watched
 from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node as KedroNode
 
     from kedro_k8s_airflow.project.catalog import Catalog
+    from kedro_k8s_airflow.project.surroundings import Variable
 
 # Kedro's own hook specs through which a project can change what the catalog holds.
 _CATALOG_HOOKS = ("after_catalog_created", "after_context_created")
@@ -65,6 +67,8 @@ class Project:
         findings: what was noticed while reading.
         hooked: whether hooks of the project's own may add to catalog and parameters.
         credentials_here: whether the configuration that images carry has a credentials file.
+        variables: environment variables set here that the project's code reads while it is loaded.
+        session_class: full name of the session class that the project has chosen.
     """
 
     path: Path
@@ -84,6 +88,8 @@ class Project:
     findings: tuple[Finding, ...] = ()
     hooked: bool = False
     credentials_here: bool = True
+    variables: tuple[Variable, ...] = ()
+    session_class: str = "kedro.framework.session.session.KedroSession"
 
     @property
     def conf_folder(self) -> str:
@@ -117,10 +123,12 @@ def read(
         loader_args = dict(settings.CONFIG_LOADER_ARGS)
         conf_default = str(settings.CONF_SOURCE)
         hooks = tuple(settings.HOOKS)
+        session_class = settings.SESSION_CLASS
     except Exception as exc:
         raise refuse("project", f"{metadata.package_name}.settings", f"cannot be used: {said(exc)}.") from exc
     hook_findings = tuple(_hook_findings(hooks))
-    pipelines, findings = registry.load(metadata.package_name, path)
+    with watched(path) as variables:
+        pipelines, findings = registry.load(metadata.package_name, path)
     source, conf_path, given = configuration.source(path, conf_default, conf_source)
     base_env = loader_args.get("base_env") or "base"
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
@@ -146,6 +154,8 @@ def read(
         findings=(*hook_findings, *findings),
         hooked=bool(hook_findings),
         credentials_here=configuration.has_credentials(conf_path, (read_env, base_env)),
+        variables=tuple(variables),
+        session_class=f"{session_class.__module__}.{session_class.__qualname__}",
     )
 
 

@@ -27,10 +27,12 @@ class Catalog:
     Attributes:
         config: entries by name, dataset factories left out.
         credentials: names that entries refer to, sorted.
+        literal: names of entries, factories included, that hold credentials instead of a name of some.
     """
 
     config: Mapping[str, Mapping[str, Any]]
     credentials: tuple[str, ...] = ()
+    literal: frozenset[str] = frozenset()
     _resolver: Any = field(default=None, repr=False, compare=False)
 
     def entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -73,18 +75,21 @@ def read(loader: AbstractConfigLoader) -> Catalog:
             "Kedro ignores top-level keys that begin with an underscore.",
         )
     named: set[str] = set()
-    for entry in config.values():
-        _strip_credentials(entry, named)
+    literal = frozenset(name for name, entry in config.items() if _strip_credentials(entry, named))
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
         raise refuse("catalog", "catalog", f"cannot be resolved: {said(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
-    return Catalog(explicit, tuple(sorted(named)), resolver)
+    return Catalog(explicit, tuple(sorted(named)), literal, resolver)
 
 
-def _strip_credentials(entry: dict[str, Any], named: set[str]) -> None:
-    """Take every `credentials` key out of an entry, at any depth; those that are names are remembered."""
+def _strip_credentials(entry: dict[str, Any], named: set[str]) -> bool:
+    """Take every `credentials` key out of an entry, at any depth; those that are names are remembered.
+
+    Returns:
+        Whether any of them held credentials itself.
+    """
     credentials = entry.pop("credentials", None)
     if isinstance(credentials, str):
         named.add(credentials)
@@ -92,9 +97,11 @@ def _strip_credentials(entry: dict[str, Any], named: set[str]) -> None:
         # Of a database's URL only what says where the data is; files have no secrets, servers keep theirs.
         dialect, _, place = credentials["con"].partition("://")
         entry.setdefault("con", f"{dialect}://{place if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
+    literal = isinstance(credentials, dict) and bool(credentials)
     for value in entry.values():
         if isinstance(value, dict):
-            _strip_credentials(value, named)
+            literal |= _strip_credentials(value, named)
+    return literal
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
     swallowed = [message for message in heard if _SWALLOWED.search(message)]
     if swallowed:
         raise Refused(_swallowed(message, path) for message in swallowed)
-    findings += [warning("registry", f"{package}.pipeline_registry", message) for message in heard]
+    findings += [warning("registry-warns", f"{package}.pipeline_registry", message) for message in heard]
     wrong = {
         name: type(value).__name__
         for name, value in registry.items()

@@ -165,7 +165,7 @@ _ON_THE_POD = (
         pipelines=default(*chain("a", "b")),
         catalog={**_REMOTE, **pickled("a_out", folder="tmp")},
         settings=_NO_VOLUME,
-        expect=Works(together=groups("a b"), says=("data-pod",)),
+        expect=Works(together=groups("a b"), says=("data-fused",)),
     ),
     Scenario(
         name="pod-between-refused",
@@ -180,7 +180,7 @@ _ON_THE_POD = (
         shows="a sqlite file of the pod's disk",
         pipelines=default(*chain("a", "b", "c")),
         catalog={**pickled("raw", "b_out", "c_out"), "a_out": _table("sqlite:///db/x.db")},
-        expect=Works(together=groups("a b"), before=(("b", "c"),), says=("data-pod",)),
+        expect=Works(together=groups("a b"), before=(("b", "c"),), says=("data-fused",)),
     ),
     Scenario(
         name="pod-duckdb-ibis",
@@ -383,7 +383,7 @@ _SECRETS = (
             "{conf}/base/credentials.yml": f"dev_s3: {{key: me, secret: {_CANARY}}}\n",
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"), ("b", "c"))),
+        expect=Works(together=(), before=(("a", "b"), ("b", "c")), says=("secret-catalog",)),
     ),
     Scenario(
         name="credentials-missing",
@@ -427,7 +427,7 @@ _SECRETS = (
             },
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"),)),
+        expect=Works(together=(), before=(("a", "b"),), says=("secret-catalog",)),
     ),
     Scenario(
         name="credentials-inline-file",
@@ -441,7 +441,7 @@ _SECRETS = (
                 "credentials": {"con": "sqlite:///db/x.db"},
             },
         },
-        expect=Works(together=groups("a b"), says=("data-pod",)),
+        expect=Works(together=groups("a b"), says=("data-fused", "secret-catalog")),
     ),
     Scenario(
         name="credentials-in-url",
@@ -456,7 +456,7 @@ _SECRETS = (
             },
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"),)),
+        expect=Works(together=(), before=(("a", "b"),), says=("secret-catalog",)),
     ),
     Scenario(
         name="credentials-in-path",
@@ -467,7 +467,7 @@ _SECRETS = (
             "a_out": {"type": "pickle.PickleDataset", "filepath": f"ftp://me:{_CANARY}@host/a.pkl"},
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"),)),
+        expect=Works(together=(), before=(("a", "b"),), says=("secret-catalog",)),
     ),
     Scenario(
         name="credentials-secret",

@@ -42,7 +42,7 @@ def make_project(scenario: Scenario, folder: Path) -> Path:
     settings_py = f"CONF_SOURCE = {scenario.conf_source!r}\n" if scenario.conf_source else ""
     written: dict[str, str] = {
         "pyproject.toml": _pyproject(scenario),
-        "requirements.txt": "kedro>=1.5\n",
+        "requirements.txt": "kedro>=1.5\nkedro-datasets\npandas\ns3fs\nsqlalchemy\n",
         f"{package}/__init__.py": '__version__ = "0.1"\n',
         f"{package}/settings.py": settings_py + scenario.settings_py,
         f"{package}/pipeline_registry.py": registry,

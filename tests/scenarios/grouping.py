@@ -118,7 +118,9 @@ SCENARIOS = (
         pipelines=_INTERLEAVED,
         catalog=_STORED,
         settings=_by("namespace"),
-        expect=Works(together=groups("a.first c.middle a.last"), before=(("a.last", "end"),)),
+        expect=Works(
+            together=groups("a.first c.middle a.last"), before=(("a.last", "end"),), says=("namespace-interrupted",)
+        ),
     ),
     Scenario(
         name="by-namespace",
@@ -220,7 +222,9 @@ SCENARIOS = (
         pipelines=default(*_CHOSEN),
         catalog=_CHOSEN_FILES,
         settings=SETTINGS + "groups: {ends: {node: [split, measure]}}\n",
-        expect=Works(together=groups("split fit predict measure"), before=(("split", "plot"),)),
+        expect=Works(
+            together=groups("split fit predict measure"), before=(("split", "plot"),), says=("group-between",)
+        ),
     ),
     Scenario(
         name="named-group-odd",

@@ -208,7 +208,7 @@ SCENARIOS = (
             "{package}/pipelines/bare/__init__.py": "",
         },
         catalog=_FILES,
-        expect=Works(says=("registry",)),
+        expect=Works(says=("registry-warns",)),
     ),
     Scenario(
         name="same-nodes-twice",

@@ -60,7 +60,11 @@ dag:
 """,
     ),
     _works("dag-every", "a DAG every half hour", "dag: {schedule: {every: 30m}}\n"),
-    _works("dag-preset", "a preset", 'dag: {schedule: "@daily", timezone: Europe/Paris, catchup: true}\n'),
+    _works(
+        "dag-preset",
+        "a preset",
+        'dag: {schedule: "@daily", timezone: Europe/Paris, catchup: true, start_date: 2026-01-01}\n',
+    ),
     _works("dag-once", "once", 'dag: {schedule: "@once"}\n'),
     _works("dag-continuous", "again and again", 'dag: {schedule: "@continuous", max_active_runs: 1}\n'),
     _works("dag-null", "by hand only", "dag: {schedule: null}\n"),
@@ -283,6 +287,7 @@ _PARAMS = (
         settings=SETTINGS
         + "dag: {params: [model.depth, model.rate, model.name, model.on, model.none, names, table]}\n",
         expect=Works(
+            says=("param-form",),
             together=(),
             offers={
                 "model.depth": 3,

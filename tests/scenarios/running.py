@@ -268,7 +268,7 @@ _RUNNERS = (
         pipelines=default(*chain("a", "b")),
         catalog=_FILES,
         settings=SETTINGS + "tasks: {default: {runner: kedro}}\n",
-        expect=Works(together=(), says=("runner-kedro",)),
+        expect=Works(together=(), says=("runner-kedro-loses",)),
     ),
     Scenario(
         name="runner-kedro-comma",

@@ -1,0 +1,257 @@
+"""Checks of data: is it there where a pod looks for it, does it stay, and do pods get in each other's way?"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import graph as graphs
+from kedro_k8s_airflow.checks import order
+from kedro_k8s_airflow.checks.table import rule, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+
+_TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
+
+
+@rule("data-missing", "error")
+def missing(subject: Subject) -> Iterator[Said]:
+    """A dataset that nodes load, that no node saves, and that the catalog does not have.
+
+    Source: kedro#5778; Kedro itself refuses to run such a pipeline, one pod at a time.
+    """
+    if subject.project.hooked:
+        return
+    for graph in subject.graphs:
+        for name, dataset in graph.datasets.items():
+            if dataset.producer is None and dataset.reach.kind == "memory" and not dataset.held:
+                reader = graph.nodes[dataset.consumers[0]].name
+                why = f"node {reader!r} loads it, but no node of the pipeline saves it and the catalog has no entry for it."
+                mend = "Add it to the catalog, or run the pipeline that makes it in the same DAG."
+                yield f"dataset {name!r}", why, mend
+
+
+@rule("data-absent", "error")
+def absent(subject: Subject) -> Iterator[Said]:
+    """A local file that nodes load, that no node saves, and that no pod has.
+
+    Source: kedro-databricks#176 and kedro#5778, the same found at run time; a pod of ours that failed with FileNotFoundError.
+    """
+    for graph in subject.graphs:
+        for name, dataset in graph.datasets.items():
+            path = dataset.reach.path or ""
+            if dataset.producer is None and dataset.reach.kind == "pod" and not _in_image(path, subject):
+                reader = graph.nodes[dataset.consumers[0]].name
+                mend = _mend(path, subject, "or name it in data.in_image if the image carries it.")
+                yield f"dataset {name!r}", f"node {reader!r} loads {path}, which no pod has.", mend
+
+
+@rule("data-read-only", "error")
+def read_only(subject: Subject) -> Iterator[Said]:
+    """A dataset that a node saves on a volume that is mounted read-only.
+
+    Source: a pod of ours that failed with `Read-only file system`.
+    """
+    for draft in subject.drafts:
+        for name, dataset in draft.graph.datasets.items():
+            if dataset.producer is None or not dataset.reach.path:
+                continue
+            path = dataset.reach.path
+            over = [one for one in draft.mounts if one.claim and f"{path}/".startswith(f"{one.path}/")]
+            innermost = max(over, key=lambda one: len(one.path), default=None)
+            if innermost is not None and innermost.read_only:
+                node = draft.graph.nodes[dataset.producer].name
+                why = f"node {node!r} saves {path} on volume {innermost.name!r}, which is mounted read-only."
+                yield f"dataset {name!r}", why, "Take readOnly from the volume, or save it on another."
+
+
+@rule("data-lost", "error")
+def lost(subject: Subject) -> Iterator[Said]:
+    """A file of the pod's own disk that no other node loads: a report, a plot or a model that is gone when the pod ends.
+
+    Source: kedro#5778; the task is green and the result is nowhere.
+    """
+    for graph in subject.graphs:
+        for name, dataset in graph.datasets.items():
+            if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod":
+                continue
+            if not _matched(name, subject.settings.data.discard):
+                node = graph.nodes[dataset.producer].name
+                mend = _mend(dataset.reach.path or "", subject, "or name it in data.discard.")
+                yield (
+                    f"dataset {name!r}",
+                    f"node {node!r} saves {dataset.reach.path}, which is gone when its pod ends.",
+                    mend,
+                )
+
+
+@rule("data-unknown", "error")
+def unknown(subject: Subject) -> Iterator[Said]:
+    """Data that goes from pod to pod when nobody says whether both see the same.
+
+    Source: kedro-plugins#655 and #1085, where data was misjudged and the edge lost in silence.
+    """
+    for plan in subject.plans:
+        for crossing in plan.crossings:
+            if crossing.reach.kind == "unknown":
+                why = (
+                    f"task {crossing.producer!r} saves it and {crossing.consumers[0]!r} loads it in another pod, "
+                    "but its catalog entry does not say whether they see the same data."
+                )
+                mend = f"Say so in the settings: data.reach: {{{crossing.dataset}: shared}}, or pod if it is local."
+                yield f"dataset {crossing.dataset!r}", why, mend
+
+
+@rule("data-unmatched", "error")
+def unmatched(subject: Subject) -> Iterator[Said]:
+    """A name under `data.reach` or `data.discard` that no dataset of any registered pipeline has.
+
+    Source: kedro-databricks#110, an override by name that was ignored in silence.
+    """
+    told = subject.settings.data
+    if not told.reach and not told.discard:
+        return
+    nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
+    datasets = {graphs.base_name(name) for node in nodes for name in (*node.inputs, *node.outputs)}
+    for key, patterns in (("reach", tuple(told.reach)), ("discard", told.discard)):
+        for pattern in patterns:
+            if pattern not in datasets and not any(fnmatchcase(name, pattern) for name in datasets):
+                why = f"{pattern!r} matches no dataset of any registered pipeline."
+                yield f"{subject.file}: data.{key}", why, "Mend the name or remove it."
+
+
+@rule("data-fused", "info")
+def fused(subject: Subject) -> Iterator[Said]:
+    """A task whose nodes are in one pod only because of files on the pod's own disk.
+
+    Source: kedro#4319, where nodes in one container could not have resources of their own.
+    """
+    for plan in subject.plans:
+        for task in plan.tasks:
+            local = sorted({reason.what for reason in task.reasons if reason.rule == "pod"})
+            if local:
+                why = f"holds its nodes together because of data on the pod's own disk: {some(local)}."
+                yield f"task {task.id!r}", why, "A volume over the path would set them free."
+
+
+@rule("data-outside", "warning")
+def outside(subject: Subject) -> Iterator[Said]:
+    """A file outside the project that nodes of one pod hand each other.
+
+    Source: kedro-plugins#673, a catalog that means another place where it is deployed than where it was written.
+    """
+    project = f"{subject.settings.project_path}/"
+    for graph in subject.graphs:
+        for name, dataset in graph.datasets.items():
+            path = dataset.reach.path or ""
+            if dataset.reach.kind != "pod" or dataset.producer is None or not dataset.consumers:
+                continue
+            if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY))):
+                why = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
+                yield f"dataset {name!r}", why, "Give it a path inside the project, on a volume, or in an object store."
+
+
+@rule("data-same-file", "error")
+def same_file(subject: Subject) -> Iterator[Said]:
+    """Two nodes that save one file under two names, in pods of which neither waits for the other.
+
+    Source: kedro#630, sheets of one file that have to be saved in one order.
+    """
+    for first, second in order.racing(subject):
+        if first.saves and second.saves:
+            why = (
+                f"node {first.node!r} saves {first.path}, and so does node {second.node!r} (as {second.dataset!r}), in another pod "
+                "that may run at the same time."
+            )
+            mend = "Save two files, or let one node load what the other has saved."
+            yield f"dataset {first.dataset!r}", why, mend
+
+
+@rule("volume-once", "warning")
+def once(subject: Subject) -> Iterator[Said]:
+    """A claim that one cluster node, or one pod, can mount at a time, in a DAG with pods that may run at the same time.
+
+    Source: kedro-airflow-k8s, whose ReadWriteOnce claim held all pods of a run on one node; Kubernetes' `Multi-Attach error`.
+    """
+    for name, volume in subject.settings.data.volumes.items():
+        mode = volume.accessMode
+        if mode not in ("ReadWriteOnce", "ReadWriteOncePod"):
+            continue
+        for plan in subject.plans:
+            pinned = all("kubernetes.io/hostname" in (task.settings.get("nodeSelector") or {}) for task in plan.tasks)
+            if not order.parallel(plan) or (pinned and mode == "ReadWriteOnce"):
+                continue
+            one = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
+            why = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
+            mend = "Use a claim that is ReadWriteMany, or an object store."
+            yield f"{subject.file}: data.volumes.{name}.accessMode", f"{mode} {why}", mend
+
+
+@rule("data-database", "warning")
+def database(subject: Subject) -> Iterator[Said]:
+    """A database in a file on a volume, which pods that run at the same time open, at least one of them to write.
+
+    Source: kedro-viz#1991, a SQLite database that stays locked on a network file system.
+    """
+    for draft in subject.drafts:
+        if draft.plan is None:
+            continue
+        files: dict[str, list[str]] = defaultdict(list)
+        for name, dataset in draft.graph.datasets.items():
+            entry = draft.entries.get(name) or {}
+            if dataset.reach.kind == "shared" and dataset.reach.path and {"con", "connection", "backend"} & set(entry):
+                files[dataset.reach.path].append(name)
+        for path, names in files.items():
+            uses = order.uses(draft.plan, names)
+            pair = next(order.unordered(draft.plan, uses), None)
+            if pair is not None:
+                why = (
+                    f"is the file {path} on a volume; tasks {pair[0].task!r} and {pair[1].task!r} open it and may run at the "
+                    "same time, and its locks may not hold there."
+                )
+                yield f"dataset {names[0]!r}", why, "Use a database server, or files of their own for each task."
+
+
+@rule("store-unused", "info")
+def unused_store(subject: Subject) -> Iterator[Said]:
+    """A store for data in memory, when none crosses between pods.
+
+    Source: kedro-plugins#998, an option that did nothing and did not say so.
+    """
+    if subject.settings.data.memory == "store":
+        for plan in subject.plans:
+            if not any(task.stored for task in plan.tasks):
+                why = "nothing in memory crosses between pods, so nothing is stored."
+                yield (
+                    f"{subject.file}: data.memory",
+                    why,
+                    "`memory: store` acts with group_by none, namespace or chain.",
+                )
+
+
+def _mend(path: str, subject: Subject, other: str) -> str:
+    """What to do about a local file that no volume covers."""
+    if path.startswith(f"{subject.project.path.as_posix()}/"):
+        return "It is an absolute path of this machine: write it relative to the project."
+    if "\\" in path:
+        return "Pods run Linux: spell the path with '/'."
+    if posixpath.dirname(path) == subject.settings.project_path:
+        return f"Keep it in a folder that holds only data and cover that by a volume (data.volumes), use a remote path, {other}"
+    return f"Cover the path by a volume (data.volumes), use a remote path, {other}"
+
+
+def _in_image(path: str, subject: Subject) -> bool:
+    for pattern in subject.settings.data.in_image:
+        place = posixpath.normpath(posixpath.join(subject.settings.project_path, pattern))
+        if path == place or path.startswith(place + "/") or fnmatchcase(path, place):
+            return True
+    return False
+
+
+def _matched(dataset: str, patterns: tuple[str, ...]) -> bool:
+    return any(dataset == pattern or fnmatchcase(dataset, pattern) for pattern in patterns)

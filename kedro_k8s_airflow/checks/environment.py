@@ -1,0 +1,56 @@
+"""Checks of the environment: what the project takes from this machine and a pod may not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.checks.table import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.project.surroundings import Variable
+
+# What our pods set, and what every container has.
+_EVERYWHERE = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
+_SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
+
+
+@rule("env-registry", "warning")
+def variables(subject: Subject) -> Iterator[Said]:
+    """An environment variable that is set here, that the project's code reads while it is imported, and that pods do not have.
+
+    Source: kedro-plugins#673, pipelines that come out different where they are deployed.
+    """
+    for variable in subject.project.variables:
+        for plan in subject.plans:
+            without = [task.id for task in plan.tasks if not _has(task.settings, subject, variable)]
+            if without:
+                why = (
+                    f"is read at {variable.file}, line {variable.line}, while the project is loaded; it is set here and "
+                    f"{'no pod has it' if len(without) == len(plan.tasks) else f'the pod of task {without[0]!r} does not have it'}, "
+                    "so that pipelines may come out different there."
+                )
+                mend = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
+                yield f"variable {variable.name!r}", why, mend
+                break
+
+
+def _has(told: Mapping[str, Any], subject: Subject, variable: Variable) -> bool:
+    if variable.name in _EVERYWHERE or variable.name in subject.settings.build.env or told.get("envFrom"):
+        return True
+    return any(one["name"] == variable.name for one in told.get("env") or ())
+
+
+@rule("session-class", "warning")
+def session(subject: Subject) -> Iterator[Said]:
+    """A session class of the project's own, which pods do not use.
+
+    Source: `KedroServiceSession.run(run_id=...)` is what gives all pods of a run one version; other classes need not have it.
+    """
+    name = subject.project.session_class
+    if name.rpartition(".")[2] not in _SESSIONS:
+        why = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
+        yield "settings.SESSION_CLASS", why, "Move what it does into hooks, or use runner: kedro."

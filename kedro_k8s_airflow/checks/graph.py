@@ -1,0 +1,116 @@
+"""Checks of the graph: order that Kedro keeps and Airflow cannot see, and groups that became other than they were asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import graph as graphs
+from kedro_k8s_airflow.checks import order
+from kedro_k8s_airflow.checks.table import rule, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.plan import Plan
+
+_ENDS = 20
+
+
+@rule("graph-hidden-order", "error")
+def hidden_order(subject: Subject) -> Iterator[Said]:
+    """A file that one node saves under one name and another node loads under another, in pods of which neither waits.
+
+    Kedro knows no order between them either, but `kedro run` always takes the same one.
+
+    Source: kedro#141 and kedro#164.
+    """
+    for first, second in order.racing(subject):
+        if first.saves and second.saves:
+            continue
+        saver, loader = (first, second) if first.saves else (second, first)
+        why = (
+            f"is the file {saver.path}, which node {saver.node!r} saves as {saver.dataset!r}; node {loader.node!r} loads it and "
+            "does not wait for that."
+        )
+        mend = "Use one name for both, or transcoding (`name@one`, `name@other`), so that the order can be seen."
+        yield f"dataset {loader.dataset!r}", why, mend
+
+
+@rule("graph-unordered", "info")
+def unordered(subject: Subject) -> Iterator[Said]:
+    """Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.
+
+    Source: kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.
+    """
+    for plan in subject.plans:
+        pair = _side_effects(plan)
+        if pair is not None:
+            first, second = pair
+            why = (
+                f"saves nothing, and node {second!r} loads nothing: whatever the one leaves for the other, they run at the same "
+                "time."
+            )
+            yield f"node {first!r}", why, "If one needs the other, let it load a dataset that the other saves."
+
+
+def _side_effects(plan: Plan) -> tuple[str, str] | None:
+    """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
+    home = {name: task.id for task in plan.tasks for name in task.nodes}
+    last = [node.name for node in plan.graph.nodes if not node.outputs]
+    first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]
+    for ending in last[:_ENDS]:
+        before = order.ancestors(plan, home[ending]) | {home[ending]}
+        for beginning in first:
+            if home[beginning] not in before:
+                return ending, beginning
+    return None
+
+
+@rule("namespace-interrupted", "warning")
+def interrupted(subject: Subject) -> Iterator[Said]:
+    """A namespace that was asked for as one pod and took nodes from outside with it, because they lie between its own.
+
+    Source: kedro#4603, by which Kedro itself warns of such namespaces.
+    """
+    for plan in subject.plans:
+        spaces = {node.name: node.namespace or "" for node in plan.graph.nodes}
+        for task in plan.tasks:
+            asked = {reason.what for reason in task.reasons if reason.rule == "namespace"}
+            if not asked or not any(reason.rule == "between" for reason in task.reasons):
+                continue
+            taken = [name for name in task.nodes if spaces[name].split(".")[0] not in asked]
+            if taken:
+                why = f"namespace {some(sorted(asked))} is interrupted: {some(taken)} between its nodes had to come into its pod."
+                yield f"task {task.id!r}", why, "Give those nodes the namespace, or group by memory or chain."
+
+
+@rule("group-between", "warning")
+def between(subject: Subject) -> Iterator[Said]:
+    """A group that took nodes with it that nobody put there, because they lie between its own.
+
+    Source: kedro#5778, point by point: groups that make a circle of the graph.
+    """
+    for plan in subject.plans:
+        for task in plan.tasks:
+            asked = sorted({reason.what for reason in task.reasons if reason.rule == "group"})
+            if not asked or not any(reason.rule == "between" for reason in task.reasons):
+                continue
+            members = {
+                name for reason in task.reasons if reason.rule == "group" for name in (reason.first, reason.second)
+            }
+            taken = [name for name in task.nodes if name not in members]
+            if taken:
+                why = f"group {some(asked)} took {some(taken)} with it, between its nodes; a pod cannot stop half-way for another."
+                yield f"task {task.id!r}", why, "Put them into the group, or let the group begin after them."
+
+
+@rule("group-declined", "info")
+def declined(subject: Subject) -> Iterator[Said]:
+    """A group or namespace that is more than one pod, because its nodes' settings or what lies between do not fit into one.
+
+    Source: kedro-vertexai#129, where one image for all was the only way.
+    """
+    for plan in subject.plans:
+        for text in plan.declined:
+            yield text.split(":")[0], text.split(": ", 1)[1] + ".", ""

@@ -1,0 +1,202 @@
+"""Checks of the image: will it hold what pods need, and is it the one that the project means?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import files
+from kedro_k8s_airflow.checks.table import rule, some
+from kedro_k8s_airflow.config import DEVELOPMENT
+from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.image import content, dependencies, held
+from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.image.spec import IGNORE, contents, dockerfile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+
+_JAVA = re.compile(r"jre|jdk|java|spark", re.IGNORECASE)
+
+
+@rule("image-unbuilt", "info")
+def unbuilt(subject: Subject) -> Iterator[Said]:
+    """An image without tag or digest that was not built yet, so that the DAG names the tag `unbuilt`.
+
+    Source: the issue of images called `latest` (platform notes on tags), which we do not name instead.
+    """
+    tasks = [task for plan in subject.plans for task in plan.tasks]
+    for image in sorted({task.image for task in tasks if task.image_name is not None and task.image.endswith(UNBUILT)}):
+        why = (
+            f"{subject.settings.image} has neither tag nor digest and no image was built yet, so the DAG names {image}."
+        )
+        yield f"{subject.file}: image", why, "Build it: kedro k8s-airflow build-image --push."
+
+
+@rule("image-stale", "warning")
+def stale(subject: Subject) -> Iterator[Said]:
+    """An image that was built before what it is made of has changed.
+
+    Source: cosmos#1673 and kedro-mlflow#579, runs of another code than the one that was looked at.
+    """
+    if not subject.built:
+        return
+    file = files.shown(subject.lock, subject.project.path)
+    mend = "Build it again: kedro k8s-airflow build-image."
+    try:
+        now = contents(subject.project.path, subject.settings, subject.spec)
+    except OSError as exc:
+        yield file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.", mend
+        return
+    for name in sorted({task.image_name for plan in subject.plans for task in plan.tasks if task.image_name}):
+        if name in subject.built and name in now:
+            before = subject.built[name]
+            differ = [one for one in content.changed(before.parts, now[name]) if one != content.ARGUMENTS]
+            if differ:
+                why = f"the image {before.reference} was built before {', '.join(differ)} changed."
+                yield f"{file}: images.{name}", why, mend
+
+
+@rule("image-own", "warning")
+def own(subject: Subject) -> Iterator[Said]:
+    """A Dockerfile or .dockerignore of the user's own that leaves out the program which pods start.
+
+    Source: the public starter astro-airflow-iris, whose .dockerignore leaves out all but a few folders.
+    """
+    for name, text in _own_files(subject, [IGNORE, *map(dockerfile, subject.settings.image_names)]):
+        if name == IGNORE:
+            lacks = content.leaves_out(text, PROGRAM)
+        else:
+            lacks = PROGRAM.split("/")[0] not in text and not re.search(r"(?im)^\s*(COPY|ADD)\s.*\s\.(/|\s|$)", text)
+        if lacks:
+            why = f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM})."
+            mend = (
+                f"Let the image have it under {subject.settings.project_path}, as docs/image.md says, or move the file away and "
+                "create again."
+            )
+            yield name, why, mend
+
+
+@rule("image-user", "warning")
+def user(subject: Subject) -> Iterator[Said]:
+    """A Dockerfile of the user's own without a numeric user, when the pods' settings do not say one either.
+
+    Source: kedro-docker 0.6.2, whose image has a user by name; the kubelet then answers `image has non-numeric user`.
+    """
+    told = [(told.get("podSecurityContext") or {}, told.get("securityContext") or {}) for _, _, told in subject.told()]
+    unsaid = [
+        pod
+        for pod, container in told
+        if pod.get("runAsUser") is None and container.get("runAsUser") is None and pod.get("runAsNonRoot")
+    ]
+    if not unsaid:
+        return
+    for name, text in _own_files(subject, map(dockerfile, subject.settings.image_names)):
+        users = re.findall(r"(?im)^\s*USER\s+(\S+)", text)
+        if not users or not re.match(r"[1-9][0-9]*(:|$)|\$", users[-1]):
+            why = f"{f'says USER {users[-1]}' if users else 'names no user'}, and the pods' settings take runAsUser away: none starts."
+            yield name, why, "End it with a number, such as USER 1000, or leave podSecurityContext.runAsUser as it is."
+
+
+@rule("image-java", "warning")
+def java(subject: Subject) -> Iterator[Said]:
+    """Spark datasets in an image without Java.
+
+    Source: a pod of ours with a Spark dataset, which ended with `JAVA_HOME is not set`.
+    """
+    spark = {
+        name
+        for name, entry in subject.entries.items()
+        if str(entry.get("type", "")).removeprefix("kedro_datasets.").startswith("spark.")
+    }
+    for plan in subject.plans:
+        nodes = {node.name: node for node in plan.graph.nodes}
+        for image in subject.settings.image_names:
+            users = [
+                name
+                for task in plan.tasks
+                if task.image_name == image and not _remote(task.settings.get("env") or ())
+                for name in task.nodes
+                if not spark.isdisjoint((*nodes[name].inputs, *nodes[name].outputs))
+            ]
+            if users and not _has_java(subject, image):
+                used = sorted(spark & {*nodes[users[0]].inputs, *nodes[users[0]].outputs})
+                why = f"node {users[0]!r} uses it in Spark, and image {image!r} has no Java."
+                yield (
+                    f"dataset {used[0]!r}",
+                    why,
+                    "Say build.java: true, or take a base image that has it (build.base).",
+                )
+
+
+def _remote(env: Sequence[dict[str, str]]) -> bool:
+    """Whether Spark runs elsewhere (Spark Connect), so that the pod needs no Java."""
+    return any(variable["name"] == "SPARK_REMOTE" for variable in env)
+
+
+def _has_java(subject: Subject, image: str) -> bool:
+    build = subject.settings.build_of(image)
+    if build.java or build.base is not None or "SPARK_REMOTE" in build.env or any(map(_JAVA.search, build.packages)):
+        return True
+    return any(_JAVA.search(text) for _, text in _own_files(subject, [dockerfile(image)]))
+
+
+@rule("image-dataset", "warning")
+def datasets(subject: Subject) -> Iterator[Said]:
+    """A dataset whose packages the dependencies of the image do not have.
+
+    Source: kedro#3911 and kedro#5331, a starter that lacked what its own catalog needs.
+    """
+    path = subject.project.path
+    if not files.is_ours(path / dockerfile(subject.settings.image_names[0])):
+        return
+    try:
+        lock, requirements, _ = dependencies.lock(path)
+        inside = held.packages(path, lock, requirements, subject.settings.build)
+    except Refused:
+        return  # said by the compiler
+    if inside is None:
+        return
+    users: dict[tuple[str, ...], list[str]] = {}
+    for name, lacks in held.lacking(subject.entries, inside):
+        users.setdefault(tuple(lacks), []).append(name)
+    for packages, names in users.items():
+        more = f" ({len(names)} datasets need it)" if len(names) > 1 else ""
+        why = f"is a {subject.entries[names[0]].get('type')}, and {lock} does not bring {' and '.join(packages)}{more}."
+        yield f"dataset {names[0]!r}", why, "Add it to the dependencies."
+
+
+@rule("image-plugins", "warning")
+def plugins(subject: Subject) -> Iterator[Said]:
+    """Packages for development in the production image; Kedro loads every plugin at the start of every pod.
+
+    Source: measured, `kedro run` starts up to 2.8 times slower with them (docs/benchmarks.md); kedro#5207.
+    """
+    path = subject.project.path
+    try:
+        lock, requirements, _ = dependencies.lock(path)
+    except Refused:
+        return
+    for image in subject.settings.image_names:
+        build = subject.settings.build_of(image)
+        others = tuple(name for name in DEVELOPMENT if name not in {dependencies.same(one) for one in build.exclude})
+        asked = build.model_copy(update={"exclude": others})
+        named = dependencies.named(path, "pyproject.toml" if lock == "uv.lock" else lock, requirements, asked)
+        if named:
+            where = f"{subject.file}: build.exclude" if image == "default" else f"{subject.file}: images.{image}"
+            yield (
+                where,
+                f"lets {some(named)} into the image, which no pod needs.",
+                "Leave build.exclude as it is, or add them to it.",
+            )
+
+
+def _own_files(subject: Subject, names: Iterator[str] | Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those of some files of the image spec that are the user's own, with their texts."""
+    for name in names:
+        path = subject.project.path / name
+        if path.is_file() and not files.is_ours(path):
+            yield name, path.read_text(encoding="utf-8", errors="replace")

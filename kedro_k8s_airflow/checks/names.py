@@ -1,0 +1,55 @@
+"""Checks of names: which names of the project Airflow and Kubernetes do not take, and what became of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import names, selection
+from kedro_k8s_airflow.checks.table import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+
+
+@rule("name-task", "info")
+def task_ids(subject: Subject) -> Iterator[Said]:
+    """A node whose name is no legal task id of Airflow, so that its task is called otherwise.
+
+    Source: apache/airflow#13189 and #8829.
+    """
+    for plan in subject.plans:
+        changed = [(task.nodes[0], task.id) for task in plan.tasks if len(task.nodes) == 1 and task.id != task.nodes[0]]
+        if changed:
+            node, task_id = changed[0]
+            more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
+            why = f"is no legal task id (letters, digits, '_', '-' and '.', at most 250); the task is called {task_id!r}.{more}"
+            yield f"node {node!r}", why, ""
+
+
+@rule("name-label", "info")
+def labels(subject: Subject) -> Iterator[Said]:
+    """A task whose id is no legal label of Kubernetes, so that its pods are labelled otherwise.
+
+    Source: apache/airflow#27736; labels have at most 63 characters, `kubectl get pods --selector` needs to know them.
+    """
+    for plan in subject.plans:
+        changed = [task for task in plan.tasks if task.label != task.id]
+        if changed:
+            task = changed[0]
+            more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
+            why = f"is no legal label (at most 63 characters); its pods have the label {task.label!r}.{more}"
+            yield f"task {task.id!r}", why, ""
+
+
+@rule("name-dag", "info")
+def dag_ids(subject: Subject) -> Iterator[Said]:
+    """A DAG whose name is no legal dag_id of Airflow, so that it is called otherwise.
+
+    Source: `validate_key` of apache/airflow, which takes letters, digits, '_', '-' and '.', at most 250.
+    """
+    for plan in subject.plans:
+        if plan.name != selection.DEFAULT and names.key(plan.name, [plan.name]) != plan.name:
+            why = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
+            yield f"dag {plan.name!r}", why, ""

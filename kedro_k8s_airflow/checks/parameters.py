@@ -1,0 +1,57 @@
+"""Checks of parameters: those that nodes load, and those that the trigger form offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import parameters
+from kedro_k8s_airflow.checks.table import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+
+
+@rule("param-missing", "error")
+def missing(subject: Subject) -> Iterator[Said]:
+    """A parameter that a node loads and the project does not have.
+
+    A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
+    Kedro's to check.
+
+    Source: kedro-databricks#145; each pod would say so by itself, one after the other.
+    """
+    if subject.project.hooked:
+        return
+    known = parameters.names(subject.project.parameters)
+    for graph in subject.graphs:
+        loaded = {
+            given.removeprefix("params:")
+            for node in graph.nodes
+            for given in node.inputs
+            if given.startswith("params:")
+        }
+        for node in graph.nodes:
+            for given in node.inputs:
+                name = given.removeprefix("params:")
+                if name == given or name in known:
+                    continue
+                parts = name.split(".")
+                wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
+                if not any(whole in known for whole in wholes & loaded):
+                    why = f"loads {given!r}, which the project's parameters do not have."
+                    yield f"node {node.name!r}", why, "Add it to parameters.yml, or give it by --params."
+
+
+@rule("param-form", "warning")
+def form(subject: Subject) -> Iterator[Said]:
+    """A parameter of the trigger form without a value, so that the form cannot know its type: what is typed arrives as text.
+
+    Source: apache/airflow#41019 and #43433, values that the form gave another type.
+    """
+    for plan in subject.plans:
+        for name, value in plan.params.items():
+            if value is None:
+                why = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
+                yield f"{subject.file}: dag.params", why, "Give it a value of the type that is meant in parameters.yml."

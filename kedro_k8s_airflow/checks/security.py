@@ -1,0 +1,146 @@
+"""Checks of security: secrets that would be seen, and pods with more rights than a task of Kedro needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import secrets
+from kedro_k8s_airflow.checks.table import rule, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kedro_k8s_airflow.checks.table import Said, Subject
+
+# What the restricted profile of Kubernetes allows to be added.
+_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
+
+
+@rule("credentials", "warning")
+def unmounted(subject: Subject) -> Iterator[Said]:
+    """Credentials that the catalog refers to and no pod has.
+
+    Source: a pod of ours, which Kedro did not start: it resolves all credentials of the catalog first.
+    """
+    project = subject.project
+    if project.catalog.credentials and subject.settings.credentials_secret is None and not project.credentials_here:
+        names = ", ".join(project.catalog.credentials[:3])
+        why = f"refers to credentials ({names}) that no pod has; Kedro then starts none."
+        yield "catalog", why, "Give credentials_secret: {name, key} of a Secret that holds them all as YAML."
+
+
+@rule("secret-catalog", "warning")
+def catalog(subject: Subject) -> Iterator[Said]:
+    """A credential in the catalog itself, which every image would hold.
+
+    Source: kedro#1712, where one reached the logs.
+    """
+    entries = {**subject.entries, **subject.project.catalog.config}
+    for name, entry in sorted(entries.items()):
+        found = secrets.find(_storage(entry), frozenset(entry)) or secrets.find(dict(entry))
+        if found or name in subject.project.catalog.literal:
+            key = ".".join(found[0]) if found else "credentials"
+            why = f"holds what looks like a credential ({key}), and every image would have it."
+            yield (
+                f"dataset {name!r}",
+                why,
+                "Move it to credentials and refer to it by name; pods get those by credentials_secret.",
+            )
+
+
+def _storage(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts of an entry in which a telling name is enough: how a place is reached, not what is done with the data."""
+    return {key: entry[key] for key in ("fs_args", "storage_options", "backend_options") if key in entry}
+
+
+@rule("secret-parameters", "warning")
+def parameters(subject: Subject) -> Iterator[Said]:
+    """A credential among the parameters, which every image would hold.
+
+    Source: kedro#1712; Kedro also saves parameters wherever its experiment trackers are used.
+    """
+    found = secrets.find(dict(subject.project.parameters))
+    if found:
+        names = [".".join(path) for path in found]
+        why = f"{some(names)}: what looks like a credential, and every image would have it."
+        yield "parameters", why, "Keep it in credentials, or give it to the pods by envFrom."
+
+
+@rule("pod-privileged", "warning")
+def privileged(subject: Subject) -> Iterator[Said]:
+    """A pod with more rights than the restricted profile of Kubernetes allows.
+
+    Source: Kubernetes' pod security standards; namespaces that enforce them refuse the pod.
+    """
+    for _, task, told in subject.told():
+        reasons = list(_rights(told))
+        if reasons:
+            why = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
+            yield (
+                f"{subject.file}: tasks, task {task.id!r}",
+                why,
+                "Leave it to our defaults, unless the node cannot do without.",
+            )
+
+
+def _rights(told: Mapping[str, Any]) -> Iterator[str]:
+    container, pod = told.get("securityContext") or {}, told.get("podSecurityContext") or {}
+    if container.get("privileged"):
+        yield "privileged"
+    if container.get("allowPrivilegeEscalation", True):
+        yield "privilege escalation"
+    capabilities = container.get("capabilities") or {}
+    if "ALL" not in (capabilities.get("drop") or ()):
+        yield "the runtime's capabilities"
+    added = [name for name in capabilities.get("add") or () if name not in _CAPABILITIES]
+    if added:
+        yield f"capabilities {', '.join(map(str, added))}"
+    for context in (container, pod):
+        if context.get("runAsUser") == 0 or context.get("runAsNonRoot") is False:
+            yield "root"
+            break
+    profile = (container.get("seccompProfile") or pod.get("seccompProfile") or {}).get("type")
+    if profile not in ("RuntimeDefault", "Localhost"):
+        yield "no seccomp profile"
+
+
+@rule("pod-host", "warning")
+def host(subject: Subject) -> Iterator[Said]:
+    """A pod that sees its cluster node: its network, or its files.
+
+    Source: Kubernetes' pod security standards, whose baseline profile forbids both.
+    """
+    for _, task, told in subject.told():
+        seen = [f"its folder {path}" for path in _host_paths(told)]
+        if (told.get("operator") or {}).get("hostnetwork"):
+            seen.append("its network")
+        if seen:
+            why = f"sees the cluster node: {', '.join(seen)}."
+            yield (
+                f"{subject.file}: tasks, task {task.id!r}",
+                why,
+                "Use a claim or an object store, and the pod's own network.",
+            )
+
+
+def _host_paths(told: Mapping[str, Any]) -> Iterator[str]:
+    for volume in told.get("volumes") or ():
+        if volume.get("hostPath"):
+            yield str(volume["hostPath"].get("path"))
+
+
+@rule("pod-token", "warning")
+def token(subject: Subject) -> Iterator[Said]:
+    """A pod that holds a token of Kubernetes' API, which no node of Kedro needs unless it starts pods itself.
+
+    Source: Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.
+    """
+    for _, task, told in subject.told():
+        if told.get("automountServiceAccountToken"):
+            account = told.get("serviceAccountName") or "default"
+            why = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
+            yield (
+                f"{subject.file}: tasks, task {task.id!r}",
+                why,
+                "Leave automountServiceAccountToken off, but where Spark starts executors.",
+            )

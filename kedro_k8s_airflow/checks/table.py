@@ -1,0 +1,149 @@
+"""The table of checks: what a rule is, what it looks at, and how one is added. The rules are in the modules beside this one."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.files import Output
+    from kedro_k8s_airflow.graph import Graph
+    from kedro_k8s_airflow.image.lock import Built
+    from kedro_k8s_airflow.plan import Plan, Task
+    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.rules import Rules
+    from kedro_k8s_airflow.tasks import Draft
+
+    Said = tuple[str, str, str]
+    Check = Callable[["Subject"], Iterable[Said]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What rules look at.
+
+    Attributes:
+        project: as it was read.
+        settings: the checked settings.
+        ruled: their rules, ready to be asked.
+        sources: the files the settings come from, overlays first.
+        file: the settings file, for messages.
+        drafts: every DAG, whether it could be planned or not.
+        spec: the files that images are built from; none when they could not be made.
+        lock: path of the image lock.
+        built: the images it names.
+    """
+
+    project: Project
+    settings: Settings
+    ruled: Rules
+    sources: Sequence[Path]
+    file: str
+    drafts: Sequence[Draft]
+    spec: Sequence[Output] = ()
+    lock: Path
+    built: Mapping[str, Built]
+
+    @cached_property
+    def graphs(self) -> list[Graph]:
+        """The graph of each DAG."""
+        return [draft.graph for draft in self.drafts]
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """The plans that could be made."""
+        return [draft.plan for draft in self.drafts if draft.plan is not None]
+
+    @cached_property
+    def entries(self) -> dict[str, Mapping[str, Any]]:
+        """Resolved catalog entries of all datasets that the DAGs use, by name as nodes spell it."""
+        return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
+
+    def told(self) -> Iterator[tuple[Plan, Task, Mapping[str, Any]]]:
+        """Every distinct set of settings, with one task that has it."""
+        for plan in self.plans:
+            seen: set[int] = set()
+            for task in plan.tasks:
+                if id(task.settings) not in seen:
+                    seen.add(id(task.settings))
+                    yield plan, task, task.settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+        code: stable identifier.
+        severity: of all its findings.
+        family: what it is about.
+        title: what it finds, in a sentence or a noun phrase.
+        source: the public bug, the fact or the failure that it comes from.
+        check: what finds it; None for what the compiler itself finds on its way.
+    """
+
+    code: str
+    severity: Severity
+    family: str
+    title: str
+    source: str
+    check: Check | None = None
+
+    @property
+    def can_be_ignored(self) -> bool:
+        """Whether settings may leave it unsaid: nothing can be made of what the compiler itself refuses."""
+        return self.check is not None or self.severity != "error"
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(code: str, severity: Severity) -> Callable[[Check], Check]:
+    """Put a function into the table.
+
+    It takes a `Subject` and yields (where, why, mend) of each finding. The first paragraph of its docstring is the rule's title,
+    the one that begins with `Source:` names the failure behind it.
+    """
+
+    def put(check: Check) -> Check:
+        title, _, source = inspect.cleandoc(check.__doc__ or "").partition("Source:")
+        title = " ".join(title.split("\n\n")[0].split())
+        family = check.__module__.rpartition(".")[2]
+        _add(
+            Rule(code=code, severity=severity, family=family, title=title, source=" ".join(source.split()), check=check)
+        )
+        return check
+
+    return put
+
+
+def elsewhere(code: str, severity: Severity, family: str, title: str, source: str) -> None:
+    """Put a finding of the compiler itself into the table."""
+    _add(Rule(code=code, severity=severity, family=family, title=title, source=source))
+
+
+def _add(made: Rule) -> None:
+    if made.code in RULES or not made.title or (made.check is not None and not made.source):
+        raise ValueError(f"{made.code}: a rule has a code of its own, a title and a source")
+    RULES[made.code] = made
+
+
+def findings(made: Rule, subject: Subject) -> Iterator[Finding]:
+    """What one rule finds."""
+    if made.check is not None:
+        for where, why, mend in made.check(subject):
+            yield Finding(code=made.code, severity=made.severity, where=where, why=why, mend=mend)
+
+
+def some(names: Sequence[str], shown: int = 3) -> str:
+    """The first few of some names, quoted."""
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + rest

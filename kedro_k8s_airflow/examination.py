@@ -1,0 +1,167 @@
+"""Read, plan, check: what every command knows of a project before it makes anything of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import checks, files, narrowing, project, rules, settings, tasks
+from kedro_k8s_airflow.checks import Subject
+from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.image import lock
+from kedro_k8s_airflow.image.spec import spec as image_spec
+from kedro_k8s_airflow.places import Locator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kedro.framework.startup import ProjectMetadata
+
+    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.files import Output
+    from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.project import Project
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A project with its plans, and everything there is to say about them.
+
+    Attributes:
+        subject: what was looked at.
+        findings: errors among them; without those that the settings leave unsaid.
+    """
+
+    subject: Subject
+    findings: tuple[Finding, ...]
+
+    def plans(self) -> list[Plan]:
+        """The plans of all DAGs.
+
+        Raises:
+            Refused: with every error found.
+        """
+        errors = [finding for finding in self.findings if finding.severity == "error"]
+        if errors:
+            raise Refused(errors)
+        return self.subject.plans
+
+
+def examined(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    pipelines: Sequence[str] = (),
+    everything: bool = False,
+    lock_file: Path | None = None,
+) -> Examined:
+    """A project, read, planned and checked.
+
+    Args:
+        metadata: of the project, as Kedro's command line has it.
+        env: Kedro environment the pods run with.
+        conf_source: configuration folder, when it is not the project's own.
+        params: Kedro's runtime parameters of every pod.
+        pipelines: only DAGs of these registered pipelines.
+        everything: a DAG for every registered pipeline.
+        lock_file: the image lock, when it is not the project's own.
+
+    Raises:
+        Refused: when the project or its settings cannot be read, or it cannot be said which DAGs there are to be.
+    """
+    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
+    return of(read, pipelines=pipelines, everything=everything, lock_file=lock_file)
+
+
+def of(
+    read: Project,
+    told: Settings | None = None,
+    *,
+    pipelines: Sequence[str] = (),
+    everything: bool = False,
+    lock_file: Path | None = None,
+) -> Examined:
+    """A project that was read, planned and checked; `told` are other settings than its own.
+
+    Raises:
+        Refused: when its settings cannot be used, or it cannot be said which DAGs there are to be.
+    """
+    sources = project.settings_files(read) if told is None else []
+    if told is None:
+        told = settings.check(read.settings, sources, read.path)
+    file = files.shown(sources[-1], read.path) if sources else settings.NAME
+    checks.known(told.checks.ignore, f"{file}: checks.ignore", ignoring=True)
+    path = read.path / (lock_file or lock.NAME)
+    if lock_file is not None and not path.is_file():
+        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+    built = lock.read(path)
+    references = lock.references(told, built)
+    drafts, found = tasks.drafts(read, told, references, file=file, pipelines=pipelines, everything=everything)
+    found += [error for draft in drafts for error in draft.errors]
+    spec: list[Output] = []
+    try:
+        spec, said = image_spec(read, told)
+    except Refused as refused:
+        said = list(refused.findings)
+    subject = Subject(
+        project=read,
+        settings=told,
+        ruled=rules.rules(told, read.pipelines, file),
+        sources=sources,
+        file=file,
+        drafts=drafts,
+        spec=spec,
+        lock=path,
+        built=built,
+    )
+    everything_said = [*read.findings, *found, *said, *checks.run(subject)]
+    return Examined(subject, tuple(checks.without(dict.fromkeys(everything_said), told.checks.ignore)))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` came to.
+
+    Attributes:
+        findings: all of them, errors first.
+        locate: says where each is.
+        could_run: whether the project could be read.
+    """
+
+    findings: tuple[Finding, ...]
+    locate: Locator
+    could_run: bool = True
+
+
+def checked(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    pipelines: Sequence[str] = (),
+    everything: bool = False,
+    lock_file: Path | None = None,
+) -> Checked:
+    """Everything there is to say about a project; the arguments are those of `examined`. Nothing is refused."""
+    root = Path(metadata.project_path).resolve()
+    try:
+        read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
+    except Refused as refused:
+        return Checked(_errors_first(refused.findings), Locator(root), could_run=False)
+    try:
+        found = of(read, pipelines=pipelines, everything=everything, lock_file=lock_file)
+    except Refused as refused:
+        return Checked(_errors_first([*refused.findings, *read.findings]), Locator(root, read))
+    plans = found.subject.plans
+    alone = narrowing.unloadable(read, plans)
+    return Checked(_errors_first(dict.fromkeys([*found.findings, *alone])), Locator(root, read, plans))
+
+
+def _errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    order = ("error", "warning", "info")
+    return tuple(sorted(found, key=lambda one: order.index(one.severity)))

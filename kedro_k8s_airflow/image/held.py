@@ -1,0 +1,168 @@
+"""Which packages an image will hold, as far as that can be known without building it, and which ones datasets need."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.image import dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+    from kedro_k8s_airflow.config import Build
+
+_DATASETS = "kedro-datasets"
+# What an extra of kedro-datasets brings for some uses of its class only.
+_FOR_SOME = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
+# What fsspec needs for a protocol.
+_PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
+
+
+def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -> frozenset[str] | None:
+    """Names of the packages that an image will hold, as PyPI compares them; None when it cannot be known.
+
+    Args:
+        path: the project's folder.
+        lock: the file that names the dependencies: uv.lock, requirements.txt or pyproject.toml.
+        requirements: requirements.txt with the files it includes.
+        build: what the image is built from.
+    """
+    if lock == "uv.lock":
+        return _of_uv_lock(dependencies.tables(path / lock), build)
+    if lock == "requirements.txt":
+        lines = [line for file in requirements for line in (path / file).read_text(encoding="utf-8").splitlines()]
+        wanted = _parsed(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
+        if wanted is None:
+            return None
+        if dependencies.hashed(path, requirements):
+            return frozenset(dependencies.same(one.name) for one in wanted)
+        return _with_what_they_need(wanted)
+    wanted = _parsed(dependencies.tables(path / lock).get("project", {}).get("dependencies", []))
+    return _with_what_they_need(wanted) if wanted else None
+
+
+def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
+    """Datasets whose packages are not held, and what is lacking, as one would write it into a requirement file.
+
+    Args:
+        entries: resolved catalog entries by dataset.
+        held: what the image holds.
+    """
+    needs = _extras()
+    for dataset, entry in sorted(entries.items()):
+        kind = str(entry.get("type"))
+        parts = kind.removeprefix("kedro_datasets.").split(".")
+        extra = dependencies.same(f"{parts[0]}-{parts[-1]}")
+        lacks = []
+        if not kind.startswith("kedro.") and extra in needs and not held.issuperset({_DATASETS, *needs[extra]}):
+            lacks.append(f"{_DATASETS}[{extra}]")
+        place = next((entry[key] for key in ("filepath", "path") if isinstance(entry.get(key), str)), "")
+        client = _PROTOCOLS.get(place.partition("://")[0].lower()) if "://" in place else None
+        if client is not None and client not in held and parts[0] != "spark":
+            lacks.append(client)
+        if lacks:
+            yield dataset, lacks
+
+
+def _of_uv_lock(lock: Mapping[str, Any], build: Build) -> frozenset[str] | None:
+    """What the project itself needs of all that a uv.lock holds; it also holds groups for development."""
+    by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for package in lock.get("package", []):
+        by_name[package["name"]].append(package)
+    root = [one for one in lock.get("package", []) if {"virtual", "editable"} & set(one.get("source", {}))]
+    if len(root) != 1:
+        return None
+    todo = [(root[0]["name"], extra) for extra in (None, *build.extras)]
+    for group in build.groups:
+        todo += [
+            (one["name"], None) for one in root[0].get("dev-dependencies", {}).get(group, []) if isinstance(one, dict)
+        ]
+    seen: set[tuple[str, str | None]] = set()
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        for package in by_name[name]:
+            found = package.get("dependencies", []) if extra is None else []
+            found = [*found, *package.get("optional-dependencies", {}).get(extra, [])] if extra else found
+            for one in found:
+                todo += [(one["name"], wanted) for wanted in (None, *one.get("extra", []))]
+    return frozenset(name for name, _ in seen)
+
+
+def _parsed(lines: Iterable[str]) -> list[Requirement] | None:
+    """Requirements that apply here; None when a line is something else than a name, such as a URL."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    found = []
+    for line in lines:
+        if not line or line.startswith(("#", "-r", "-c", "--")):
+            continue
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement:
+            return None
+        if wanted.marker is None or wanted.marker.evaluate():
+            found.append(wanted)
+    return found
+
+
+def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None:
+    """Names of requirements and of all they need, as what is installed here says; None when something is not installed."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+
+    todo = [(dependencies.same(one.name), extra) for one in wanted for extra in ("", *one.extras)]
+    seen: set[tuple[str, str]] = set()
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            return None
+        for line in lines:
+            if not extra and "extra ==" in line:
+                continue
+            one = Requirement(line)
+            if one.marker is None or one.marker.evaluate({"extra": extra}):
+                todo += [(dependencies.same(one.name), wanted_extra) for wanted_extra in ("", *one.extras)]
+    return frozenset(name for name, _ in seen)
+
+
+def _extras() -> dict[str, set[str]]:
+    """What each extra of the kedro-datasets that is installed here needs; none when there is none."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+
+    try:
+        lines = requires(_DATASETS) or []
+    except PackageNotFoundError:
+        return {}
+    direct: dict[str, set[str]] = defaultdict(set)
+    nested: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        named = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
+        if named is None:
+            continue
+        extra, one = dependencies.same(named[1]), Requirement(line)
+        if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
+            continue
+        if dependencies.same(one.name) == _DATASETS:
+            nested[extra] |= {dependencies.same(other) for other in one.extras}
+        else:
+            direct[extra].add(dependencies.same(one.name))
+    return {
+        extra: direct[extra].union(*(direct.get(other, set()) for other in nested[extra])) - _FOR_SOME
+        for extra in {*direct, *nested}
+    }
