@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedro_k8s_airflow import config, dag, identities, tasks
+from kedro_k8s_airflow import config, dag, examination, identities
 from kedro_k8s_airflow.graph import Graph, build
 from kedro_k8s_airflow.grouping import FORCED, Grouping, Wishes, group
 from kedro_k8s_airflow.project import Node, Project
@@ -394,8 +394,9 @@ def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
         settings={},
         catalog=catalog,
     )
-    image = "registry.example.com/x"
-    (plan,) = tasks.plans(read, config.parse({"image": image}), {"default": image}, file="k8s_airflow.yml")
+    image = "registry.example.com/x:1"
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    (plan,) = examination.of(read, config.parse({"image": image})).plans()  # every check has looked at it
     text = dag.render(plan)
     assert len(plan.tasks) == LARGE
     assert [task.after for task in plan.tasks[:2]] == [(), ("n00000",)]

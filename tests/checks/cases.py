@@ -1,0 +1,418 @@
+"""For each rule a project that fires it, and one that differs as little as it can and does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works, chain, default, pickled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BUILT = IMAGE + ":1.0"
+_CATALOG = pickled("raw", "a_out", "b_out")
+_LOCAL = pickled("a_out", folder="intermediate")
+_SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
+_CLASS = """
+class {name}({base}):
+    pass
+
+
+SESSION_CLASS = {name}
+"""
+_READS_MODE = """
+import os
+
+from kedro.pipeline import Node, Pipeline
+
+
+def work(*given):
+    return given
+
+
+MODE = os.environ.get("MODE", "small")
+
+
+def register_pipelines():
+    return {"__default__": Pipeline([Node(work, "raw", "a_out", name="a"), Node(work, "a_out", "b_out", name="b")])}
+"""
+# Two nodes that nothing orders, and what each saves.
+APART = (Node("raw", "a_out", "a"), Node("raw", "b_out", "b"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Differences from a project of two nodes in a line that has no finding.
+
+    Attributes:
+        fires: of the project that the rule finds something in.
+        near: of the one that it does not.
+        names: what the finding says, among other things.
+        environment: variables of the command.
+    """
+
+    code: str
+    fires: Mapping[str, Any]
+    near: Mapping[str, Any]
+    names: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+def scenario(code: str, settings: str = "", **different: Any) -> Scenario:
+    """A project with these differences; `settings` are added to those of all."""
+    whole = different.pop("whole", SETTINGS.replace(IMAGE, _BUILT))
+    base: dict[str, Any] = {"pipelines": default(*chain("a", "b")), "catalog": _CATALOG, "settings": whole + settings}
+    if "registry" in different:
+        base.pop("pipelines")
+    return Scenario(name=code, shows=code, expect=Works(), **{**base, **different})
+
+
+def _tasks(text: str) -> dict[str, str]:
+    return {"settings": f"tasks: {{all: {{{text}}}}}\n"}
+
+
+def _dag(text: str) -> dict[str, str]:
+    return {"settings": f"dag: {{{text}}}\n"}
+
+
+def _volumes(text: str) -> dict[str, Any]:
+    return {"whole": f"image: {_BUILT}\ndata: {{volumes: {{data: {{claim: c, mount: data, {text}}}}}}}\n"}
+
+
+def _data(text: str) -> dict[str, Any]:
+    return {"whole": f"image: {_BUILT}\ndata: {{volumes: {{data: {{claim: c, mount: data}}}}, {text}}}\n"}
+
+
+def _called(name: str) -> dict[str, Any]:
+    """A node without a name, whose function has one: Kedro does not check what it makes of that."""
+    return {"pipelines": default(Node("raw", "a_out", func=f"named({name!r})"), Node("a_out", "b_out", "b"))}
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"pipelines": default(Node("raw", "a_out", name), Node("a_out", "b_out", "b"))}
+
+
+def _entry(**entry: Any) -> dict[str, Any]:
+    return {"catalog": {**_CATALOG, "a_out": entry}}
+
+
+def _overlay(settings_py: str) -> dict[str, Any]:
+    return {
+        "settings": "dag: {retries: 2, owner: me}\n",
+        "overlays": {"prod": "dag: {retries: 3}\n"},
+        "options": ("--env", "prod"),
+        "settings_py": settings_py,
+    }
+
+
+def _sql(table: str) -> dict[str, str]:
+    return {"type": "pandas.SQLTableDataset", "table_name": table, "con": "sqlite:///data/all.db"}
+
+
+def _strategy(strategy: str) -> str:
+    return f'CONFIG_LOADER_ARGS = {{"base_env": "base", "merge_strategy": {{"k8s_airflow": "{strategy}"}}}}\n'
+
+
+def _requires(*lines: str) -> dict[str, dict[str, str]]:
+    return {"files": {"requirements.txt": "".join(f"{line}\n" for line in ("kedro", *lines))}}
+
+
+_LONG = tuple(f"{'n' * 20_000}{number}" for number in range(60))
+_SPACED = (
+    Node("raw", "x", "a.one", namespace="a"),
+    Node("x", "y", "two"),
+    Node("y", "b_out", "a.three", namespace="a"),
+)
+_STORED = pickled("raw", "x", "y", "b_out")
+
+CASES = (
+    # data
+    Case("data-missing", {"catalog": pickled("a_out", "b_out")}, {}, "'raw'"),
+    Case(
+        "data-absent",
+        {"catalog": {**_CATALOG, **pickled("raw", folder="input")}},
+        {"catalog": {**_CATALOG, **pickled("raw", folder="input")}, **_data("in_image: [input]")},
+        "/app/input/raw.pkl",
+    ),
+    Case(
+        "data-read-only",
+        _volumes("readOnly: true"),
+        {**_volumes("readOnly: true"), "catalog": {**_CATALOG, **pickled("a_out", "b_out", folder="s3://bucket")}},
+        "'data'",
+    ),
+    Case(
+        "data-lost",
+        {"catalog": {**_CATALOG, **pickled("b_out", folder="reports")}},
+        {"catalog": {**_CATALOG, **pickled("b_out", folder="reports")}, **_data("discard: [b_*]")},
+        "/app/reports/b_out.pkl",
+    ),
+    Case(
+        "data-unknown",
+        _entry(type="somewhere.FancyDataset"),
+        {**_entry(type="somewhere.FancyDataset"), **_data("reach: {a_out: shared}")},
+        "'a_out'",
+    ),
+    Case("data-unmatched", _data("discard: [nothing_*]"), _data("discard: [b_*]"), "nothing_*"),
+    Case("data-fused", {"catalog": {**_CATALOG, **_LOCAL}}, {}, "'a_out'"),
+    Case(
+        "data-outside",
+        {"catalog": {**_CATALOG, **pickled("a_out", folder="../elsewhere")}},
+        {"catalog": {**_CATALOG, **_LOCAL}},
+        "/elsewhere",
+    ),
+    Case(
+        "data-same-file",
+        {"pipelines": default(*APART), "catalog": {**_CATALOG, "b_out": _CATALOG["a_out"]}},
+        {"catalog": {**_CATALOG, "b_out": _CATALOG["a_out"]}},
+        "/app/data/a_out.pkl",
+    ),
+    Case(
+        "volume-once",
+        {**_volumes("accessMode: ReadWriteOnce"), "pipelines": default(*APART)},
+        _volumes("accessMode: ReadWriteOnce"),
+        "ReadWriteOnce",
+    ),
+    Case(
+        "data-database",
+        {"pipelines": default(*APART), "catalog": {**_CATALOG, "a_out": _sql("a"), "b_out": _sql("b")}},
+        {"catalog": {**_CATALOG, "a_out": _sql("a"), "b_out": _sql("b")}},
+        "/app/data/all.db",
+    ),
+    Case(
+        "store-unused",
+        _data("memory: store, store: {path: data/memory}"),
+        {
+            **_data("memory: store, store: {path: data/memory}"),
+            "settings": "dag: {group_by: none}\n",
+            "catalog": pickled("raw", "b_out"),
+        },
+    ),
+    # graph
+    Case(
+        "graph-hidden-order",
+        {
+            "pipelines": default(Node("raw", "x", "a"), Node("y", "b_out", "b")),
+            "catalog": {**_CATALOG, **dict.fromkeys(("x", "y"), _CATALOG["a_out"])},
+        },
+        {
+            "pipelines": default(Node("raw", "x@one", "a"), Node("x@two", "b_out", "b")),
+            "catalog": {**_CATALOG, **dict.fromkeys(("x@one", "x@two"), _CATALOG["a_out"])},
+        },
+        "'x'",
+    ),
+    Case(
+        "graph-unordered",
+        {"pipelines": default(Node("raw", None, "a"), Node(None, "b_out", "b"))},
+        {"pipelines": default(Node("raw", None, "a"), Node("raw", "b_out", "b"))},
+        "'b'",
+    ),
+    Case(
+        "namespace-interrupted",
+        {"pipelines": default(*_SPACED), "catalog": _STORED, **_dag("group_by: namespace")},
+        {"pipelines": default(*_SPACED[:2]), "catalog": _STORED, **_dag("group_by: namespace")},
+        "'two'",
+    ),
+    Case(
+        "group-between",
+        {"pipelines": default(*chain("a", "b", "c")), "catalog": pickled("raw", "a_out", "b_out", "c_out")}
+        | {"settings": "groups: {ends: {node: [a, c]}}\n"},
+        {"pipelines": default(*chain("a", "b", "c")), "catalog": pickled("raw", "a_out", "b_out", "c_out")}
+        | {"settings": "groups: {ends: {node: [a, b]}}\n"},
+        "'b'",
+    ),
+    Case(
+        "group-declined",
+        {"settings": "groups: {both: {node: [a, b]}}\ntasks: {x: {match: {node: a}, image: 'other:1'}}\n"},
+        {"settings": "groups: {both: {node: [a, b]}}\ntasks: {x: {image: 'other:1'}}\n"},
+    ),
+    # names
+    Case("name-task", _called("not legal"), _called("legal"), "'not legal__"),
+    Case("name-label", _named("n" * 64), _named("n" * 63)),
+    Case(
+        "name-dag",
+        {"settings": "dags: {not legal: {pipeline: __default__}}\n"},
+        {"settings": "dags: {legal: {pipeline: __default__}}\n"},
+        "not legal",
+    ),
+    # settings
+    Case("settings-dropped", _overlay(_strategy("destructive")), _overlay(_strategy("soft")), "dag.owner"),
+    Case(
+        "resources",
+        _tasks("resources: {requests: {memory: 3Gi}, limits: {memory: 2Gi}}"),
+        _tasks("resources: {requests: {memory: 2Gi}, limits: {memory: 2Gi}}"),
+        "3Gi",
+    ),
+    Case(
+        "resources-bytes",
+        _tasks("resources: {requests: {memory: 512}, limits: {memory: 512}}"),
+        _tasks("resources: {requests: {memory: 512Mi}, limits: {memory: 512Mi}}"),
+        "512",
+    ),
+    Case("memory-unlimited", _tasks("resources: {limits: {memory: null}}"), _tasks("resources: {limits: {cpu: 2}}")),
+    Case(
+        "volume-mount",
+        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: y, mountPath: /y}]"),
+        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /y}]"),
+        "'y'",
+    ),
+    Case(
+        "operator-word",
+        _tasks("operator: {on_finish_action: delete}"),
+        _tasks("operator: {on_finish_action: delete_active_pod}"),
+        "delete_succeeded_pod",
+    ),
+    Case(
+        "init-logs-deferred",
+        _tasks("operator: {init_container_logs: true}"),
+        _tasks("operator: {init_container_logs: true}, deferrable: false"),
+    ),
+    Case("pool-deferred", _tasks("pool: gpus"), _tasks("pool: gpus, deferrable: false"), "'gpus'"),
+    Case(
+        "active-deferred",
+        _dag("max_active_tasks: 2"),
+        {"settings": "dag: {max_active_tasks: 2}\ntasks: {all: {deferrable: false}}\n"},
+    ),
+    Case(
+        "retry-early",
+        _tasks("deferrable: false, retries: 1, retry_delay: 10s"),
+        _tasks("deferrable: false, retries: 1, retry_delay: 40s"),
+    ),
+    Case(
+        "deadline-short",
+        _tasks("execution_timeout: 2h, activeDeadlineSeconds: 1h"),
+        _tasks("execution_timeout: 2h, activeDeadlineSeconds: 3h"),
+    ),
+    Case(
+        "dagrun-short",
+        {"settings": "dag: {dagrun_timeout: 1h}\ntasks: {all: {execution_timeout: 2h}}\n"},
+        {"settings": "dag: {dagrun_timeout: 2h}\ntasks: {all: {execution_timeout: 2h}}\n"},
+    ),
+    Case(
+        "schedule-catchup",
+        _dag("schedule: '@daily', catchup: true"),
+        _dag("schedule: '@daily', catchup: true, start_date: 2026-01-01"),
+        "2025-01-01",
+    ),
+    Case("schedule-days", _dag("schedule: '0 6 1 * 1'"), _dag("schedule: '0 6 * * 1'"), "weekday 1"),
+    Case(
+        "schedule-dst",
+        _dag("schedule: '30 2 * * *', timezone: America/New_York"),
+        _dag("schedule: '30 2 * * *', timezone: America/Phoenix"),
+        "does not exist on 2025-03-09",
+    ),
+    Case(
+        "macro-logical-date",
+        {**_dag("macros: {day: '{{ ds_nodash }}'}"), "parameters": {"day": "x"}},
+        {**_dag("macros: {day: run_date}"), "parameters": {"day": "x"}},
+        "ds_nodash",
+    ),
+    Case(
+        "runner-kedro",
+        {**_called("a, comma"), **_tasks("runner: kedro")},
+        {**_called("no comma"), **_tasks("runner: kedro")},
+        "comma",
+    ),
+    Case("runner-kedro-loses", _tasks("runner: kedro"), _tasks("runner: ThreadRunner")),
+    Case(
+        "pod-size",
+        {"pipelines": default(*chain(*_LONG)), "catalog": pickled("raw") | {f"{_LONG[-1]}_out": _CATALOG["b_out"]}},
+        {"pipelines": default(*chain(*_LONG[:9])), "catalog": pickled("raw") | {f"{_LONG[8]}_out": _CATALOG["b_out"]}},
+    ),
+    # parameters
+    Case(
+        "param-missing",
+        {"pipelines": default(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"deep": 1}},
+        {"pipelines": default(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"depth": 1}},
+        "params:depth",
+    ),
+    Case(
+        "param-form",
+        {**_dag("params: [depth]"), "parameters": {"depth": None}},
+        {**_dag("params: [depth]"), "parameters": {"depth": 0}},
+        "'depth'",
+    ),
+    # image
+    Case("image-unbuilt", {"whole": SETTINGS}, {}, IMAGE),
+    Case(
+        "image-own",
+        {"files": {"Dockerfile": "FROM python:3.12\nCOPY src src\nUSER 1000\n"}},
+        {"files": {"Dockerfile": "FROM python:3.12\nCOPY src src\nCOPY .k8s-airflow .k8s-airflow\nUSER 1000\n"}},
+        "Dockerfile",
+    ),
+    Case(
+        "image-user",
+        {"files": {"Dockerfile": "FROM python:3.12\nCOPY . .\nUSER kedro\n"}}
+        | _tasks("podSecurityContext: {runAsUser: null}"),
+        {"files": {"Dockerfile": "FROM python:3.12\nCOPY . .\nUSER 1001\n"}}
+        | _tasks("podSecurityContext: {runAsUser: null}"),
+        "USER kedro",
+    ),
+    Case(
+        "image-java",
+        {"catalog": {**_CATALOG, "raw": _SPARK}},
+        {"catalog": {**_CATALOG, "raw": _SPARK}, "settings": "build: {java: true}\n"},
+        "'raw'",
+    ),
+    Case("image-dataset", _requires(), _requires("kedro-datasets"), "kedro-datasets[pickle-pickledataset]"),
+    Case(
+        "image-plugins",
+        {**_requires("kedro-datasets", "kedro-viz"), "settings": "build: {exclude: []}\n"},
+        _requires("kedro-datasets", "kedro-viz"),
+        "'kedro-viz'",
+    ),
+    # security
+    Case(
+        "credentials",
+        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev"),
+        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev")
+        | {"settings": "credentials_secret: {name: s, key: k}\n"},
+        "dev",
+    ),
+    Case(
+        "secret-catalog",
+        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"secret": "hunter2"}),
+        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"anon": True}),
+        "fs_args.secret",
+    ),
+    Case(
+        "secret-parameters",
+        {"parameters": {"url": "postgres://me:hunter2@db/x"}},
+        {"parameters": {"url": "postgres://db/x", "max_tokens": 5}},
+        "'url'",
+    ),
+    Case(
+        "pod-privileged",
+        _tasks("securityContext: {privileged: true}"),
+        _tasks("securityContext: {privileged: false}"),
+        "privileged",
+    ),
+    Case(
+        "pod-host",
+        _tasks("volumes: [{name: x, hostPath: {path: /var/run}}], volumeMounts: [{name: x, mountPath: /x}]"),
+        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /x}]"),
+        "/var/run",
+    ),
+    Case("pod-token", _tasks("automountServiceAccountToken: true"), _tasks("serviceAccountName: spark"), "'default'"),
+    # environment
+    Case(
+        "env-registry",
+        {"registry": _READS_MODE},
+        {"registry": _READS_MODE, **_tasks("env: [{name: MODE, value: large}]")},
+        "src/project/pipeline_registry.py, line 11",
+        {"MODE": "large"},
+    ),
+    Case(
+        "session-class",
+        {
+            "settings_py": "from kedro.framework.session import KedroSession\n"
+            + _CLASS.format(name="Ours", base="KedroSession")
+        },
+        {"settings_py": "from kedro.framework.session import KedroServiceSession as SESSION_CLASS\n"},
+        "project.settings.Ours",
+    ),
+)
+BY_CODE = {case.code: case for case in CASES}
