@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, manifests, narrowing, project, settings, tasks
+from kedro_k8s_airflow import dag, files, manifests, narrowing, project, schema, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused, refuse, warning
 from kedro_k8s_airflow.graph import base_name
@@ -96,7 +96,7 @@ def create(
     spec, found = image_spec(read, planned.settings, plans)
     if planned.built:
         found += _stale_images(planned, spec)
-    changes, errors = files.compare([*outputs, *spec], force=force)
+    changes, errors = files.compare([*outputs, *spec, *schema.refreshed(read.path)], force=force)
     if errors:
         raise Refused(errors)
     stale = () if pipelines or everything else _stale(root, plans)
