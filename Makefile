@@ -94,6 +94,10 @@ bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark o
 comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
 	$(BIN)/python tests/comparison/compare.py
 
+.PHONY: docs
+docs: .venvs/kedro/.made ## Make docs/settings.md and the settings' JSON schema again, from the models
+	$(BIN)/python tests/documentation/make_settings.py
+
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
 	rm -rf dist

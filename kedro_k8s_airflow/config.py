@@ -101,7 +101,8 @@ class Data(Model):
         default_factory=dict, description="Claims that every pod mounts, by a name for each."
     )
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
-        default_factory=dict, description="How far data goes, by dataset name or glob, where the catalog cannot tell."
+        default_factory=dict,
+        description="How far data goes, `memory`, `pod` or `shared`, by dataset name or glob, where the catalog cannot tell.",
     )
     pod_local: Literal["fuse", "refuse"] = Field(
         default="fuse",
@@ -138,7 +139,7 @@ class Notifier(Model):
     )
     text: Text | None = Field(
         default=None,
-        description="The message, in Airflow's Jinja, such as `{{ run_id }}`; has a text of ours if not given.",
+        description="The message, in Airflow's Jinja, such as `{{ run_id }}`; a text of ours if not given.",
     )
 
 
@@ -315,7 +316,8 @@ class TaskSettings(Model):
     )
     runner: Literal["SequentialRunner", "ThreadRunner", "ParallelRunner", "kedro"] | None = Field(
         default=None,
-        description="Kedro's runner inside the pod, `SequentialRunner` if not given; `kedro`: plain `kedro run`, see docs/how-it-runs.md.",
+        description="Kedro's runner inside the pod, `SequentialRunner` if not given, or `ThreadRunner`, `ParallelRunner`; `kedro`: plain "
+        "`kedro run`, see docs/how-it-runs.md.",
     )
     labels: Labels | None = Field(default=None, description="Further labels of the pod.")
     annotations: Annotations | None = Field(default=None, description="Further annotations of the pod.")

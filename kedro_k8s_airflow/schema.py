@@ -1,7 +1,7 @@
 """The JSON schema of the settings file, by which editors complete, explain and check it; made from the models, never by hand.
 
-`settings.schema.json` is what `made()` says, written by `make docs`; a test fails when it is stale. The schema knows shapes. What
-only a whole file or a project can tell (a rule that matches nothing, two sources of one volume) is for `settings.check` to refuse.
+`settings.schema.json` is what `made()` says, written by `make docs`; a test fails when it is stale. The schema knows the shape of one
+file. What all files and the project can tell (a key that no file has, a rule that matches nothing) is for `create` to refuse.
 """
 
 from __future__ import annotations
@@ -54,8 +54,13 @@ def seen_from(folder: Path, root: Path) -> str | None:
     return Path(os.path.relpath(root / PLACE, folder)).as_posix()
 
 
-def made() -> dict[str, Any]:
-    """The schema, from the models."""
+def made(*, whole: bool = False) -> dict[str, Any]:
+    """The schema, from the models.
+
+    Args:
+        whole: of all files of the settings merged. Of a single file nothing can be required but in lists, which are not
+            merged: it may be an overlay that changes one field.
+    """
     from pydantic import BaseModel
     from pydantic.json_schema import GenerateJsonSchema
 
@@ -109,6 +114,8 @@ def made() -> dict[str, Any]:
         "title": "k8s_airflow.yml",
         "description": "Settings of kedro-k8s-airflow: how a Kedro project runs as pods on Airflow.",
     }
+    if not whole:
+        _nothing_required(schema, schema["$defs"])
     definitions = {name: _or_reference(said) for name, said in sorted(schema.pop("$defs").items())}
     body = _inside(schema)
     # Kedro's loader drops keys that begin with `_`, once what refers to them is put in.
@@ -142,6 +149,16 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     around = {key: said for key, said in schema.items() if key != "$ref"}
     return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], **around}
+
+
+def _nothing_required(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Take away what is required of maps that files are merged in."""
+    if "properties" in schema:
+        schema.pop("required", None)
+    inside = [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("additionalProperties")]
+    for said in inside:
+        if isinstance(said, dict):
+            _nothing_required(definitions[said["$ref"].rpartition("/")[2]] if "$ref" in said else said, definitions)
 
 
 def _tidy(schema: Any) -> Any:
