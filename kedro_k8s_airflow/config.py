@@ -384,10 +384,8 @@ class TaskSettings(Model):
     @field_validator("operator")
     @classmethod
     def _legal_arguments(cls, value: Mapping | None) -> Mapping | None:
-        for name, argument in (value or {}).items():
-            problem = operators.problem(name, argument)
-            if problem:
-                raise ValueError(problem)
+        found = {name: operators.problem(name, argument) for name, argument in (value or {}).items()}
+        fields.refuse_each(value or {}, {name: problem for name, problem in found.items() if problem})
         return value
 
 

@@ -157,24 +157,41 @@ def _matches(value: object) -> tuple[str, ...]:
 
 def legal_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     """The labels, when Kubernetes takes them all."""
+    problems = {}
     for key, text in value.items():
         if not _LABEL_KEY.match(key):
-            raise ValueError(
-                f"{key!r} is not a label key; Kubernetes wants [prefix.example.com/]name, the name at most 63 characters"
+            problems[key] = (
+                "Kubernetes wants a label key like [prefix.example.com/]name, the name at most 63 characters"
             )
-        if text is not None and not _LABEL_VALUE.match(text):
-            raise ValueError(
-                f"{text!r} (of {key}) is not a label value; at most 63 letters, digits, '-', '_' and '.', or use annotations"
-            )
+        elif text is not None and not _LABEL_VALUE.match(text):
+            problems[key] = "a label value is at most 63 letters, digits, '-', '_' and '.', or use annotations"
+    refuse_each(value, problems)
     return value
 
 
 def legal_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
     """The annotations, when Kubernetes takes all their keys."""
-    for key in value:
-        if not _LABEL_KEY.match(key):
-            raise ValueError(f"{key!r} is not an annotation key; Kubernetes wants [prefix.example.com/]name")
+    wrong = [key for key in value if not _LABEL_KEY.match(key)]
+    refuse_each(value, dict.fromkeys(wrong, "Kubernetes wants an annotation key like [prefix.example.com/]name"))
     return value
+
+
+def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
+    """Let pydantic name each key of a map that is wrong, not only the map.
+
+    Raises:
+        pydantic.ValidationError: when there are any problems.
+    """
+    from pydantic_core import InitErrorDetails, ValidationError
+
+    if problems:
+        raise ValidationError.from_exception_data(
+            "map",
+            [
+                InitErrorDetails(type="value_error", loc=(key,), input=value[key], ctx={"error": ValueError(said)})
+                for key, said in problems.items()
+            ],
+        )
 
 
 def _pool(value: object) -> object:
