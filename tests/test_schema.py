@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from kedro_k8s_airflow import config, files, schema
 from tests.conftest import ROOT
-from tests.documentation import make_settings
 from tests.scenarios import ALL, BY_NAME, WORKING, make_project
 from tests.scenarios.factory import snapshot
 
@@ -56,11 +55,6 @@ def parses(content: Any) -> bool:
 
 
 # --- what is made
-
-
-@pytest.mark.parametrize("path", make_settings.outputs(), ids=lambda path: path.name)
-def test_what_is_made_from_the_models_is_not_stale(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == make_settings.outputs()[path], "run `make docs`"
 
 
 def test_the_schema_is_one_and_names_no_host_but_that_of_its_dialect() -> None:
