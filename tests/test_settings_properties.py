@@ -190,9 +190,9 @@ def _once(said: dict[str, Any]) -> dict[str, Any]:
 
 def _whole(said: dict[str, Any]) -> dict[str, Any]:
     result = {**said}
-    for name in ("tasks", "groups"):  # dropped by null is only what another file defines
-        if name in said:
-            result[name] = {rule: value for rule, value in said[name].items() if value is not None}
+    for name, annotation in hints(config.Settings).items():
+        if name in said and get_origin(annotation) is dict:  # dropped by null is only what another file defines
+            result[name] = {one: value for one, value in said[name].items() if value is not None}
     if "dag" in said:
         result["dag"] = {name: value for name, value in said["dag"].items() if name != "pipeline"}
     if "images" in said:

@@ -135,7 +135,9 @@ class Page:
         """Where on the page the keys of a map stand, when all of them are those of a table."""
         properties = self.properties(held)
         for place, keys in self.own.values():
-            if properties and all(keys.get(key) == said for key, said in properties.items()):
+            if properties and all(
+                keys.get(key, {}).get("description") == said["description"] for key, said in properties.items()
+            ):
                 return place
         return None
 
