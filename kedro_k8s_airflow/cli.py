@@ -53,8 +53,8 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
 
     with _refusals():
         read = project.read(metadata, env=env, conf_source=conf_source, kedro_airflow=True)
-        output, findings = initial.settings_file(read)
-        changes, _ = files.compare([output])
+        outputs, findings = initial.settings_file(read)
+        changes, _ = files.compare(outputs)
         files.write(changes)
         show.written(show.console(), changes, read.path, dry=False)
         show.findings(show.console(stderr=True), findings)
@@ -215,6 +215,31 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
     return frozenset(rule.code for rule in checks.RULES.values() if rule.code in words or rule.family in words)
+
+
+@k8s_airflow.command()
+@click.option(
+    "--output",
+    "-o",
+    default=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to this file instead of printing it.",
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that was not written by this plugin.")
+def schema(output: Path | None, force: bool) -> None:
+    """Print the JSON schema of k8s_airflow.yml, for editors."""
+    with _refusals():
+        from kedro_k8s_airflow import files, schema, show
+        from kedro_k8s_airflow.findings import Refused
+
+        if output is None:
+            click.echo(schema.text(), nl=False)
+            return
+        changes, errors = files.compare([files.Output(output.absolute(), schema.text())], force=force)
+        if errors:
+            raise Refused(errors)
+        files.write(changes)
+        show.written(show.console(), changes, Path.cwd(), dry=False)
 
 
 @k8s_airflow.command()

@@ -1,5 +1,7 @@
 """The settings file: what users may write in `k8s_airflow.yml`, key by key, and what is refused.
 
+The descriptions are what editors show (schema.py), and the tables of docs/settings.md; `make docs` makes both again.
+
 One spelling rule: what lands in the pod is spelled as in a PodSpec or Container (camelCase), what Airflow does is spelled
 as in Airflow (snake_case). Defaults of a task's keys are not here but in `rules.BUILT_IN`, the first layer of its settings.
 """
@@ -11,10 +13,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from kedro_k8s_airflow import fields, operators
 from kedro_k8s_airflow.fields import (
+    Annotations,
     BaseImage,
     Distribution,
     DnsLabel,
@@ -22,6 +25,7 @@ from kedro_k8s_airflow.fields import (
     Duration,
     Image,
     ImageName,
+    Labels,
     Mapping,
     Model,
     Moment,
@@ -39,6 +43,8 @@ from kedro_k8s_airflow.fields import (
     Timezone,
     Variable,
     VolumeName,
+    Without,
+    never_null,
 )
 from kedro_k8s_airflow.podspec import (
     Affinity,
@@ -58,49 +64,63 @@ class Volume(Model):
     """A claim mounted in every pod; local paths of the catalog under its mount are shared."""
 
     claim: DnsName = Field(description="Name of the PersistentVolumeClaim.")
-    mount: Mount = Field(description="Folder of the project, such as data, or an absolute path.")
-    subPath: SubPath | None = Field(default=None, description="Folder inside the claim.")
+    mount: Mount = Field(description="Where it appears: a folder relative to the project, such as `data`, or absolute.")
+    subPath: SubPath | None = Field(
+        default=None, description="Folder inside the claim that is mounted; else all of it."
+    )
     readOnly: bool = Field(default=False, description="Mount it read-only.")
     accessMode: Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany"] | None = Field(
         default=None,
-        description="Access mode of the claim, for `check`: ReadWriteOnce holds all pods on one cluster node.",
+        description="Access mode that the claim really has, for `check`: `ReadWriteOnce` holds all pods on one cluster node.",
     )
 
 
 class Scratch(Model):
     """The pod's own writable folders."""
 
-    sizeLimit: Quantity = Field(default="2Gi", description="Size of each, bytes; beyond it the pod is evicted.")
+    sizeLimit: Quantity = Field(
+        default="2Gi",
+        description="Size of `/tmp`, `HOME` and every other writable folder of the pod's own, in bytes; beyond it the pod is evicted.",
+    )
 
 
 class Store(Model):
     """Where datasets in memory are kept while they go from task to task."""
 
-    path: Text | None = Field(default=None, description="Folder on a volume, or a URL such as s3://bucket/folder.")
-    keep: Duration = Field(default=timedelta(days=7), description="What failed runs leave there is removed afterwards.")
+    path: Text | None = Field(
+        default=None,
+        description="A folder on a volume, or a URL such as `s3://bucket/folder`. `memory: store` needs it.",
+    )
+    keep: Duration = Field(default=timedelta(days=7), description="How long failed runs leave theirs there.")
 
 
 class Data(Model):
     """How data gets from task to task."""
 
-    volumes: dict[VolumeName, Volume] = Field(default_factory=dict, description="Claims by name.")
+    volumes: dict[VolumeName, Volume] = Field(
+        default_factory=dict, description="Claims that every pod mounts, by a name for each."
+    )
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
-        default_factory=dict, description="How far a dataset (or glob) reaches, where the catalog cannot tell."
+        default_factory=dict,
+        description="How far data goes, `memory`, `pod` or `shared`, by dataset name or glob, where the catalog cannot tell.",
     )
     pod_local: Literal["fuse", "refuse"] = Field(
-        default="fuse", description="Nodes that hand each other files of the pod's disk."
+        default="fuse",
+        description="Nodes that hand each other files of the pod's disk: `fuse` puts them into one pod, `refuse` makes it an error.",
     )
     memory: Literal["fuse", "store"] = Field(
-        default="fuse", description="Nodes that hand each other data in memory: one pod, or a pickle in the store."
+        default="fuse",
+        description="Data in memory: `fuse` keeps it in one pod; with `store`, and `group_by` other than `memory`, it goes from pod "
+        "to pod as a pickle in the store.",
     )
     store: Store = Field(default=Store(), description="The store of `memory: store`.")
     discard: tuple[Text, ...] = Field(
         default=(), strict=False, description="Datasets (globs) that may be lost with the pod."
     )
     in_image: tuple[Text, ...] = Field(
-        default=(), strict=False, description="Local paths (globs) that the image carries."
+        default=(), strict=False, description="Local paths (globs) that the image carries; the image spec copies them."
     )
-    scratch: Scratch = Field(default=Scratch(), description="Writable folders of the pod.")
+    scratch: Scratch = Field(default=Scratch(), description="Writable folders of the pod's own.")
 
     @model_validator(mode="after")
     def _store_said(self) -> Data:
@@ -114,8 +134,13 @@ class Data(Model):
 class Notifier(Model):
     """A message about a DAG run, sent over an Airflow connection."""
 
-    slack: Text = Field(description="Connection id of a Slack incoming webhook.")
-    text: Text | None = Field(default=None, description="Message; Airflow's Jinja, such as {{ run_id }}.")
+    slack: Text = Field(
+        description="Connection id of an incoming webhook of Slack; needs the Slack provider in Airflow."
+    )
+    text: Text | None = Field(
+        default=None,
+        description="The message, in Airflow's Jinja, such as `{{ run_id }}`; a text of ours if not given.",
+    )
 
 
 Retries = Annotated[int, Field(ge=0, lt=2**31)]
@@ -126,37 +151,55 @@ class DagSettings(Model):
 
     pipeline: Text | None = Field(default=None, description="Registered pipeline; the DAG's own name if not given.")
     group_by: Literal["none", "memory", "namespace", "chain"] = Field(
-        default="memory", description="Which nodes share a pod."
+        default="memory",
+        description="Which nodes share a pod: `none`, `memory`, `namespace` or `chain`; see docs/grouping.md.",
     )
-    schedule: Schedule = Field(default=None, description="Cron line, preset, {every: 30m}, or null.")
-    timezone: Timezone = Field(default="UTC", description="Of schedule and dates.")
-    start_date: Moment = Field(default=datetime(2025, 1, 1), description="First day that can be scheduled.")  # noqa: DTZ001
-    end_date: Moment | None = Field(default=None, description="Last day that can be scheduled.")
-    catchup: bool = Field(default=False, description="Run what was missed since start_date.")
-    max_active_runs: Annotated[int, Field(ge=1)] = Field(default=1, description="Runs at the same time.")
-    max_active_tasks: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Tasks at the same time.")
-    dagrun_timeout: Duration | None = Field(default=None, description="A run that lasts longer fails.")
-    retries: Retries = Field(default=0, description="Of every task, unless its own rule says otherwise.")
+    schedule: Schedule = Field(
+        default=None,
+        description="A cron line of five fields, a preset such as `@daily`, `{every: 30m}`, or `null`, the default: runs by hand.",
+    )
+    timezone: Timezone = Field(default="UTC", description="Of the schedule and the dates, such as `Europe/Paris`.")
+    start_date: Moment = Field(
+        default=datetime(2025, 1, 1),  # noqa: DTZ001  `timezone` says where
+        description="First moment that can be scheduled: `2026-01-31` or `2026-01-31T06:00`.",
+    )
+    end_date: Moment | None = Field(default=None, description="Last moment that can be scheduled; none if not given.")
+    catchup: bool = Field(default=False, description="Run what was missed since `start_date`.")
+    max_active_runs: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="Runs at the same time. Kedro pipelines usually write fixed paths."
+    )
+    max_active_tasks: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Tasks at the same time; Airflow's own limit if not given."
+    )
+    dagrun_timeout: Duration | None = Field(
+        default=None, description="A run that lasts longer fails; no limit if not given."
+    )
+    retries: Retries = Field(default=0, description="Of every task, unless a rule says otherwise.")
     retry_delay: Duration = Field(default=timedelta(minutes=5), description="Wait before a retry.")
-    retry_exponential_backoff: bool = Field(default=False, description="Wait longer before each retry.")
-    owner: Text | None = Field(default=None, description="Owner shown in Airflow.")
+    retry_exponential_backoff: bool = Field(default=False, description="Wait longer before each further retry.")
+    owner: Text | None = Field(default=None, description="Owner, as Airflow shows it.")
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
-        default=(), strict=False, description="Tags shown in Airflow."
+        default=(), strict=False, description="Tags, as Airflow shows them."
     )
-    description: Text | None = Field(default=None, description="One line shown in Airflow.")
-    doc_md: Text | None = Field(default=None, description="Markdown shown with the DAG.")
-    dag_display_name: Text | None = Field(default=None, description="Name shown instead of the dag_id.")
-    is_paused_upon_creation: bool | None = Field(default=None, description="Whether a new DAG starts paused.")
-    on_failure: Notifier | None = Field(default=None, description="Sent when a run failed.")
-    on_success: Notifier | None = Field(default=None, description="Sent when a run succeeded.")
+    description: Text | None = Field(default=None, description="One line, as Airflow shows it.")
+    doc_md: Text | None = Field(default=None, description="Markdown that Airflow shows with the DAG.")
+    dag_display_name: Text | None = Field(default=None, description="Name that Airflow shows instead of the dag_id.")
+    is_paused_upon_creation: bool | None = Field(
+        default=None, description="Whether a new DAG starts paused; as Airflow is configured if not given."
+    )
+    on_failure: Notifier | None = Field(default=None, description="Message that is sent when a run failed.")
+    on_success: Notifier | None = Field(default=None, description="Message that is sent when a run succeeded.")
     params: tuple[Text, ...] = Field(
-        default=(), strict=False, description="Kedro parameters offered in Airflow's trigger form."
+        default=(), strict=False, description="Kedro parameters, by dotted name, of Airflow's trigger form."
     )
     macros: dict[Text, Text] = Field(
-        default_factory=dict, description="Kedro parameters from the run: run_date, or one Airflow expression in {{ }}."
+        default_factory=dict,
+        description="Kedro parameters that the run decides: `{run_date: run_date}`, or one Airflow expression, "
+        '`{run: "{{ run_id }}"}`; see docs/dag-file.md.',
     )
     narrow_pipeline: bool = Field(
-        default=True, description="Let a pod load a smaller registered pipeline that holds the same nodes."
+        default=True,
+        description="A task loads the smallest registered pipeline that is proven to hold its nodes.",
     )
 
     @field_validator("doc_md")
@@ -174,12 +217,22 @@ class DagSettings(Model):
 class Match(Model):
     """Which nodes a rule or a group is for: a list is any-of, several keys are all-of."""
 
-    node: Names | None = Field(default=None, description="Node names (glob).")
-    tag: Names | None = Field(default=None, description="Tags.")
-    namespace: Names | None = Field(default=None, description="Namespaces, with all below them.")
-    pipeline: Names | None = Field(default=None, description="Registered pipelines that hold the node.")
-    reads: Names | None = Field(default=None, description="Datasets the node loads (glob).")
-    writes: Names | None = Field(default=None, description="Datasets the node saves (glob).")
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    node: Names | None = Field(default=None, json_schema_extra=never_null, description="Node names (glob).")
+    tag: Names | None = Field(default=None, json_schema_extra=never_null, description="Tags.")
+    namespace: Names | None = Field(
+        default=None, json_schema_extra=never_null, description="Namespaces, with all below them."
+    )
+    pipeline: Names | None = Field(
+        default=None, json_schema_extra=never_null, description="Registered pipelines that hold the node."
+    )
+    reads: Names | None = Field(
+        default=None, json_schema_extra=never_null, description="Datasets that the node loads (glob)."
+    )
+    writes: Names | None = Field(
+        default=None, json_schema_extra=never_null, description="Datasets that the node saves (glob)."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Match:
@@ -194,48 +247,119 @@ class TaskSettings(Model):
 
     # the pod
     image: Image | None = Field(
-        default=None, description="Another image than the project's: a name of `images`, or a reference."
+        default=None,
+        description="Another image than the project's: a name of `images`, or an image with its tag or digest.",
     )
-    imagePullPolicy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    imagePullSecrets: list[SourceRef] | None = None
-    resources: Resources | None = None
-    env: list[EnvVar] | None = None
-    envFrom: list[EnvFrom] | None = None
-    nodeSelector: dict[str, str | None] | None = None
-    tolerations: list[Toleration] | None = None
-    affinity: Affinity | None = None
-    serviceAccountName: DnsName | None = None
-    automountServiceAccountToken: bool | None = None
-    priorityClassName: DnsName | None = None
-    runtimeClassName: DnsName | None = None
-    schedulerName: DnsName | None = None
-    dnsPolicy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] | None = None
-    terminationGracePeriodSeconds: Seconds | None = None
-    activeDeadlineSeconds: Annotated[Seconds, Field(ge=1)] | None = Field(default=None, description="null: never.")
-    podSecurityContext: PodSecurityContext | None = None
-    securityContext: ContainerSecurityContext | None = None
-    volumes: list[PodVolume] | None = None
-    volumeMounts: list[VolumeMount] | None = None
+    imagePullPolicy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None, description="When a cluster node pulls the image."
+    )
+    imagePullSecrets: list[SourceRef] | None = Field(
+        default=None, description="Secrets that open the registry: `[{name: ...}]`."
+    )
+    resources: Resources | None = Field(
+        default=None, description="Requests and limits of CPU, memory and devices such as `nvidia.com/gpu`."
+    )
+    env: list[EnvVar] | None = Field(
+        default=None,
+        description="Environment variables, a list as in a Container; a literal that looks like a credential is refused.",
+    )
+    envFrom: list[EnvFrom] | None = Field(
+        default=None,
+        description="Secrets and ConfigMaps all of whose keys become environment variables, a list as in a Container.",
+    )
+    nodeSelector: dict[str, str | None] | None = Field(
+        default=None, description="Labels that a cluster node must have."
+    )
+    tolerations: list[Toleration] | None = Field(
+        default=None, description="Taints of cluster nodes that the pod accepts."
+    )
+    affinity: Affinity | None = Field(
+        default=None, description="Where the pod would like to run, as in a PodSpec; passed on unchecked."
+    )
+    serviceAccountName: DnsName | None = Field(
+        default=None, description="ServiceAccount of the pod; the namespace's default if not given."
+    )
+    automountServiceAccountToken: bool | None = Field(
+        default=None, description="Give the pod a token for the Kubernetes API."
+    )
+    priorityClassName: DnsName | None = Field(default=None, description="PriorityClass of the pod.")
+    runtimeClassName: DnsName | None = Field(default=None, description="RuntimeClass of the pod.")
+    schedulerName: DnsName | None = Field(
+        default=None, description="Scheduler that places the pod; Kubernetes' own if not given."
+    )
+    dnsPolicy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] | None = Field(
+        default=None, description="How the pod resolves names; Kubernetes' `ClusterFirst` if not given."
+    )
+    terminationGracePeriodSeconds: Seconds | None = Field(
+        default=None,
+        description="Time to end after a pod was told to, in seconds or as `90s`; Kubernetes' 30 if not given.",
+    )
+    activeDeadlineSeconds: Annotated[Seconds, Field(ge=1)] | None = Field(
+        default=None,
+        json_schema_extra={"minimum": 1},
+        description="The pod is killed after that time, in seconds or as `2h`; `null`: never. Else it follows from "
+        "`execution_timeout`, or is a day; see docs/dag-file.md.",
+    )
+    podSecurityContext: PodSecurityContext | None = Field(
+        default=None,
+        description="Rights of the pod, field by field over what is built in; `null` takes one away. "
+        "On OpenShift: `{runAsUser: null, fsGroup: null}`.",
+    )
+    securityContext: ContainerSecurityContext | None = Field(
+        default=None,
+        description="Rights of the container, field by field over what is built in: no privilege escalation, all "
+        "capabilities dropped, read-only root.",
+    )
+    volumes: list[PodVolume] | None = Field(default=None, description="Further volumes, a list as in a PodSpec.")
+    volumeMounts: list[VolumeMount] | None = Field(
+        default=None, description="Where further volumes appear, a list as in a Container."
+    )
     runner: Literal["SequentialRunner", "ThreadRunner", "ParallelRunner", "kedro"] | None = Field(
-        default=None, description="Kedro's runner in the pod; `kedro`: plain `kedro run`, without our program."
+        default=None,
+        description="Kedro's runner inside the pod, `SequentialRunner` if not given, or `ThreadRunner`, `ParallelRunner`; `kedro`: plain "
+        "`kedro run`, see docs/how-it-runs.md.",
     )
-    labels: dict[str, str | None] | None = None
-    annotations: dict[str, str | None] | None = None
+    labels: Labels | None = Field(default=None, description="Further labels of the pod.")
+    annotations: Annotations | None = Field(default=None, description="Further annotations of the pod.")
     # Airflow
-    retries: Retries | None = None
-    retry_delay: Duration | None = None
-    execution_timeout: Duration | None = None
-    pool: Pool | None = None
-    priority_weight: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
-    queue: Text | None = None
-    executor: Text | None = None
-    trigger_rule: Literal[fields.TRIGGER_RULES] | None = None  # type: ignore[valid-type]
-    kubernetes_conn_id: Text | None = None
-    in_cluster: bool | None = None
-    cluster_context: Text | None = None
-    deferrable: bool | None = None
+    retries: Retries | None = Field(
+        default=None, description="How often a failed task is tried again; the DAG's if not given."
+    )
+    retry_delay: Duration | None = Field(default=None, description="Wait before a retry; the DAG's if not given.")
+    execution_timeout: Duration | None = Field(
+        default=None, description="A task that lasts longer fails; no limit if not given."
+    )
+    pool: Pool | None = Field(
+        default=None, description="Pool whose slots the task takes; Airflow's default pool if not given."
+    )
+    priority_weight: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = Field(
+        default=None, description="The larger, the sooner the task gets a slot; Airflow's 1 if not given."
+    )
+    queue: Text | None = Field(default=None, description="Queue of the executor; Airflow's default if not given.")
+    executor: Text | None = Field(
+        default=None, description="Executor of the task, by name or alias; Airflow's default if not given."
+    )
+    trigger_rule: Literal[fields.TRIGGER_RULES] | None = Field(  # type: ignore[valid-type]
+        default=None, description="What must have become of the tasks before; Airflow's `all_success` if not given."
+    )
+    kubernetes_conn_id: Text | None = Field(
+        default=None, description="Connection id of the cluster; the provider's default if not given."
+    )
+    in_cluster: bool | None = Field(
+        default=None,
+        description="Whether Airflow reaches the cluster by the ServiceAccount of its own pod; the connection says if not given.",
+    )
+    cluster_context: Text | None = Field(
+        default=None, description="Context of the kubeconfig; the connection's if not given."
+    )
+    deferrable: bool | None = Field(
+        default=None, description="Wait for the pod in the triggerer, not in a worker's slot; needs a triggerer."
+    )
     operator: Mapping | None = Field(
-        default=None, description="Any further argument of KubernetesPodOperator or BaseOperator."
+        default=None,
+        json_schema_extra=operators.describe,
+        description="Any further argument of KubernetesPodOperator or BaseOperator, checked by name and type; those that have a "
+        "key of their own here are refused with that key.",
     )
 
     @field_validator("labels")
@@ -260,17 +384,17 @@ class TaskSettings(Model):
     @field_validator("operator")
     @classmethod
     def _legal_arguments(cls, value: Mapping | None) -> Mapping | None:
-        for name, argument in (value or {}).items():
-            problem = operators.problem(name, argument)
-            if problem:
-                raise ValueError(problem)
+        found = {name: operators.problem(name, argument) for name, argument in (value or {}).items()}
+        fields.refuse_each(value or {}, {name: problem for name, problem in found.items() if problem})
         return value
 
 
 class TaskRule(TaskSettings):
     """Settings for the nodes that match; without `match`, for all."""
 
-    match: Match | None = None
+    match: Match | None = Field(
+        default=None, json_schema_extra=never_null, description="Which nodes the rule is for; without it, all."
+    )
 
     @model_validator(mode="after")
     def _match_said(self) -> TaskRule:
@@ -283,7 +407,7 @@ class CredentialsSecret(Model):
     """The Secret key that holds a Kedro credentials file."""
 
     name: DnsName = Field(description="Name of the Secret.")
-    key: Text = Field(description="Key whose value is the YAML of credentials.")
+    key: Text = Field(description="Key of the Secret whose value is the YAML of credentials.")
 
 
 # What helps to develop a Kedro project, and stands in the requirements that Kedro's own starters write. Plugins of Kedro make
@@ -294,10 +418,18 @@ DEVELOPMENT = ("jupyterlab", "kedro-airflow", "kedro-docker", "kedro-k8s-airflow
 class Build(Model):
     """What an image is built from; under `build:` for all images, under `images.<name>:` for one."""
 
-    base: BaseImage | None = Field(default=None, description="Base image with Python; python:X.Y-slim if not given.")
+    base: BaseImage | None = Field(
+        default=None,
+        description="Base image with Python, by tag or digest; `python:X.Y-slim` if not given, X.Y the newest that "
+        "`requires-python` allows.",
+    )
     uv: BaseImage = Field(default="astral/uv:0.13.9", description="Image that uv is taken from.")
-    groups: tuple[Distribution, ...] = Field(default=(), strict=False, description="Dependency groups to install.")
-    extras: tuple[Distribution, ...] = Field(default=(), strict=False, description="Extras of the project to install.")
+    groups: tuple[Distribution, ...] = Field(
+        default=(), strict=False, description="Dependency groups of `pyproject.toml` that are installed."
+    )
+    extras: tuple[Distribution, ...] = Field(
+        default=(), strict=False, description="Extras of `pyproject.toml` that are installed."
+    )
     exclude: tuple[Distribution, ...] = Field(
         default=DEVELOPMENT, strict=False, description="Packages that stay out of the image."
     )
@@ -314,7 +446,9 @@ class Build(Model):
         default=(), strict=False, description="Build secrets that the installation of dependencies has as variables."
     )
     prefix: tuple[OneLine, ...] = Field(
-        default=(), strict=False, description="Words before the pods' command: uv run --no-sync."
+        default=(),
+        strict=False,
+        description="Words before every pod's command, such as `[uv, run, --no-sync]`; under `build` only.",
     )
 
     @field_validator("prefix")
@@ -353,24 +487,39 @@ DEFAULT_IMAGE = "default"
 class Settings(Model):
     """Everything `k8s_airflow.yml` can say."""
 
-    image: Image = Field(description="Image repository; without tag or digest the image lock says which.")
+    image: Image = Field(
+        description="`[registry/]repository[:tag][@sha256:...]`; `latest` is refused. Without tag or digest the DAG names the image "
+        "that the image lock has (docs/image.md), and before the first build the tag `unbuilt`, which `create` says."
+    )
     namespace: DnsLabel = Field(default="default", description="Kubernetes namespace of the pods.")
-    project_path: ProjectPath = Field(default="/app", description="The project in the image.")
+    project_path: ProjectPath = Field(default="/app", description="Folder of the project in the image.")
     credentials_secret: CredentialsSecret | None = Field(
-        default=None, description="Mounted as a file of the project's configuration."
+        default=None,
+        description="A Secret that holds a Kedro credentials file; mounted as one file, `credentials_from_secret.yml`, in the "
+        "configuration of the run environment. It has to hold all credentials the catalog refers to: Kedro resolves them all "
+        "when a session starts.",
     )
     build: Build = Field(default_factory=Build, description="What the image is built from.")
-    images: dict[ImageName, Build] = Field(
-        default_factory=dict, description="Further images of the project by name; `default` is the first."
+    images: dict[ImageName, Annotated[Build, Without("prefix")]] = Field(
+        default_factory=dict,
+        description="Further images of the project by name; what one does not say is as under `build`.",
     )
-    data: Data = Field(default_factory=Data, description="How data gets from task to task.")
-    dag: DagSettings = Field(default_factory=DagSettings, description="Defaults of every DAG.")
+    data: Data = Field(default_factory=Data, description="How data gets from task to task; see docs/data.md.")
+    dag: Annotated[DagSettings, Without("pipeline")] = Field(
+        default_factory=DagSettings, description="Defaults of every DAG."
+    )
     dags: dict[Text, DagSettings] = Field(
-        default_factory=dict, description="DAGs by name; without it, one of __default__."
+        default_factory=dict, description="DAGs by name; one of `__default__` if none is given."
     )
-    groups: dict[Text, Match | None] = Field(default_factory=dict, description="Nodes that share a pod by choice.")
-    tasks: dict[Text, TaskRule | None] = Field(default_factory=dict, description="Rules by name; a later one wins.")
-    checks: Checks = Field(default_factory=Checks, description="What is not to be told.")
+    groups: dict[Text, Match | None] = Field(
+        default_factory=dict,
+        description="Nodes that share a pod by choice: a match by name, `null` to drop that of another environment; see docs/grouping.md.",
+    )
+    tasks: dict[Text, TaskRule | None] = Field(
+        default_factory=dict,
+        description="Rules by name, a later one wins; `null` drops that of another environment.",
+    )
+    checks: Checks = Field(default_factory=Checks, description="What `check` and `create` leave unsaid, by code.")
 
     @field_validator("images")
     @classmethod

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import checks, dag, examination, files, manifests, narrowing
+from kedro_k8s_airflow import checks, dag, examination, files, manifests, narrowing, schema
 from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.graph import base_name
 
@@ -93,7 +93,7 @@ def create(
         files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
         for plan in plans
     ]
-    changes, errors = files.compare([*outputs, *examined.subject.spec], force=force)
+    changes, errors = files.compare([*outputs, *examined.subject.spec, *schema.refreshed(read.path)], force=force)
     if errors:
         raise Refused(errors)
     stale = () if pipelines or everything else _stale(root, plans)

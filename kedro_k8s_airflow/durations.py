@@ -28,3 +28,12 @@ def parse(value: object) -> timedelta:
     if not duration:
         raise ValueError(f"a duration is longer than nothing; got {value!r}")
     return duration
+
+
+def text(duration: timedelta) -> str:
+    """The shortest of our spellings of a duration, for what people read."""
+    seconds = int(duration.total_seconds())
+    size, unit = next(
+        (size, unit) for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % size
+    )
+    return f"{seconds // size}{unit}"

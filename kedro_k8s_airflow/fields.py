@@ -1,4 +1,7 @@
-"""Fields of the settings file that need more than a type: parsed, checked, and refused with what would be right."""
+"""Fields of the settings file that need more than a type: parsed, checked, and refused with what would be right.
+
+Each also says what editors are told of it (a JSON schema), wherever pydantic's own would be another than what is accepted.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import re
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 
 from kedro_k8s_airflow import durations, quantities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pydantic_core import CoreSchema
 
 PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 TRIGGER_RULES = (
@@ -35,6 +40,14 @@ _IMAGE = re.compile(
 )
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
 _LABEL_KEY = re.compile(rf"({_DNS_SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?\Z")
+_PROJECT_PATH = r"(/[A-Za-z0-9._-]+)+"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_PACKAGE = r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"
+_DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+_IMAGE_NAME = r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?"
+_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+# Not every date that Python reads, but what all versions of it read.
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.([0-9]{3}){1,2})?)?)?"
 
 
 def _dns_label(value: str) -> str:
@@ -144,33 +157,47 @@ def _matches(value: object) -> tuple[str, ...]:
 
 def legal_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     """The labels, when Kubernetes takes them all."""
+    problems = {}
     for key, text in value.items():
         if not _LABEL_KEY.match(key):
-            raise ValueError(
-                f"{key!r} is not a label key; Kubernetes wants [prefix.example.com/]name, the name at most 63 characters"
+            problems[key] = (
+                "Kubernetes wants a label key like [prefix.example.com/]name, the name at most 63 characters"
             )
-        if text is not None and not _LABEL_VALUE.match(text):
-            raise ValueError(
-                f"{text!r} (of {key}) is not a label value; at most 63 letters, digits, '-', '_' and '.', or use annotations"
-            )
+        elif text is not None and not _LABEL_VALUE.match(text):
+            problems[key] = "a label value is at most 63 letters, digits, '-', '_' and '.', or use annotations"
+    refuse_each(value, problems)
     return value
 
 
 def legal_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
     """The annotations, when Kubernetes takes all their keys."""
-    for key in value:
-        if not _LABEL_KEY.match(key):
-            raise ValueError(f"{key!r} is not an annotation key; Kubernetes wants [prefix.example.com/]name")
+    wrong = [key for key in value if not _LABEL_KEY.match(key)]
+    refuse_each(value, dict.fromkeys(wrong, "Kubernetes wants an annotation key like [prefix.example.com/]name"))
     return value
+
+
+def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
+    """Let pydantic name each key of a map that is wrong, not only the map.
+
+    Raises:
+        pydantic.ValidationError: when there are any problems.
+    """
+    from pydantic_core import InitErrorDetails, ValidationError
+
+    if problems:
+        raise ValidationError.from_exception_data(
+            "map",
+            [
+                InitErrorDetails(type="value_error", loc=(key,), input=value[key], ctx={"error": ValueError(said)})
+                for key, said in problems.items()
+            ],
+        )
 
 
 def _pool(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[\w.-]{1,250}", value):
         raise ValueError("Airflow wants letters, digits, '_', '-' and '.', at most 250")
     return value
-
-
-Pool = Annotated[str, BeforeValidator(_pool)]
 
 
 def _volume_name(value: object) -> object:
@@ -182,7 +209,7 @@ def _volume_name(value: object) -> object:
 
 
 def _project_path(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", value):
+    if isinstance(value, str) and not re.fullmatch(_PROJECT_PATH, value):
         raise ValueError(
             "the project's folder in the image is an absolute path without a slash at its end, such as /app"
         )
@@ -196,9 +223,10 @@ def _sub_path(value: object) -> object:
 
 
 def _resource(value: object) -> object:
-    standard = ("cpu", "memory", "ephemeral-storage")
-    if isinstance(value, str) and value not in standard and not value.startswith("hugepages-") and "/" not in value:
-        raise ValueError(f"Kubernetes knows {', '.join(standard)}, hugepages-<size> and devices such as nvidia.com/gpu")
+    if isinstance(value, str) and value not in _RESOURCES and not value.startswith("hugepages-") and "/" not in value:
+        raise ValueError(
+            f"Kubernetes knows {', '.join(_RESOURCES)}, hugepages-<size> and devices such as nvidia.com/gpu"
+        )
     return value
 
 
@@ -212,7 +240,7 @@ def _base(value: str) -> str:
 
 
 def _variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+    if not re.fullmatch(_VARIABLE, value):
         raise ValueError("an environment variable is named by letters, digits and '_'")
     return value
 
@@ -224,19 +252,19 @@ def _one_line(value: str) -> str:
 
 
 def _package(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?", value):
+    if not re.fullmatch(_PACKAGE, value):
         raise ValueError("a Debian package is spelled name or name=version, such as libgomp1")
     return value
 
 
 def _distribution(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value):
+    if not re.fullmatch(_DISTRIBUTION, value):
         raise ValueError("a name has letters, digits, '.', '-' and '_', such as kedro-viz")
     return value
 
 
 def _image_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?", value) or value.endswith("dockerignore"):
+    if not re.fullmatch(_IMAGE_NAME, value) or value.endswith("dockerignore"):
         raise ValueError("an image is named by lower-case letters, digits, '-', '_' and '.', at most 40, such as train")
     return value
 
@@ -246,29 +274,125 @@ def _of_text(check: Callable[[str], str]) -> BeforeValidator:
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
 
 
-ProjectPath = Annotated[str, BeforeValidator(_project_path)]
-BaseImage = Annotated[str, _of_text(_base)]
-Variable = Annotated[str, _of_text(_variable)]
-OneLine = Annotated[str, _of_text(_one_line)]
-Package = Annotated[str, _of_text(_package)]
-Distribution = Annotated[str, _of_text(_distribution)]
-ImageName = Annotated[str, _of_text(_image_name)]
-SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path)]
-Resource = Annotated[str, BeforeValidator(_resource)]
-VolumeName = Annotated[str, BeforeValidator(_volume_name)]
-Duration = Annotated[timedelta, BeforeValidator(durations.parse)]
-Quantity = Annotated[str, BeforeValidator(_quantity)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-Schedule = Annotated[Any, BeforeValidator(_schedule)]
-Timezone = Annotated[str, BeforeValidator(_timezone)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_matches)]
-Image = Annotated[str, _of_text(reference)]
-DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label)]
-DnsName = Annotated[str, _of_text(_dns_subdomain)]
-Mount = Annotated[str, _of_text(_mount)]
+def _pattern(expression: str | re.Pattern[str]) -> str:
+    """A regular expression that Python matches from end to end, as JSON schemas spell it: with anchors, in JavaScript's grammar."""
+    text = expression if isinstance(expression, str) else expression.pattern
+    return f"^({re.sub(r'[(][?]P<[a-z]+>', '(', text).removesuffix(chr(92) + 'Z')})$"
+
+
+def _written(expression: str | re.Pattern[str], *examples: str, **more: Any) -> WithJsonSchema:
+    """What editors are told of a text."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": _pattern(expression), **({"examples": [*examples]} if examples else {}), **more}
+    )
+
+
+def never_null(schema: dict[str, Any]) -> None:
+    """Tell editors that a key is left out rather than null, though its Python value may be None."""
+    if "anyOf" in schema:
+        (only,) = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
+        schema.update(only)
+    else:
+        schema["type"] = [kind for kind in schema["type"] if kind != "null"]
+
+
+class Without:
+    """A model without one of its keys, for editors; the refusal itself is the model's around it."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = dict(handler.resolve_ref_schema(handler(core)))
+        return {**schema, "properties": {key: said for key, said in schema["properties"].items() if key != self.key}}
+
+
+_DURATION = {"pattern": _pattern(durations.PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
+_IMAGE_IS = "An image is spelled [registry/]repository[:tag][@sha256:digest]."
+_LOWER_CASE = {"patternErrorMessage": "Kubernetes wants lower-case letters, digits and '-', such as flights-data."}
+
+ProjectPath = Annotated[str, BeforeValidator(_project_path), _written(_PROJECT_PATH, "/app")]
+BaseImage = Annotated[str, _of_text(_base), _written(_IMAGE, patternErrorMessage=_IMAGE_IS)]
+Variable = Annotated[str, _of_text(_variable), _written(_VARIABLE)]
+OneLine = Annotated[str, _of_text(_one_line), _written(r"[^\x00-\x1f\x7f]*")]
+Package = Annotated[str, _of_text(_package), _written(_PACKAGE, "libgomp1")]
+Distribution = Annotated[str, _of_text(_distribution), _written(_DISTRIBUTION)]
+ImageName = Annotated[str, _of_text(_image_name), _written(_IMAGE_NAME)]
+SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path), _written(r"[^/][\s\S]*")]
+Resource = Annotated[
+    str, BeforeValidator(_resource), _written(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
+]
+VolumeName = Annotated[str, BeforeValidator(_volume_name), _written(_DNS_LABEL, **_LOWER_CASE)]
+Pool = Annotated[str, BeforeValidator(_pool), _written(r"\S{1,250}")]
+Duration = Annotated[timedelta, BeforeValidator(durations.parse), WithJsonSchema({"type": "string", **_DURATION})]
+Quantity = Annotated[
+    str,
+    BeforeValidator(_quantity),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "minimum": 0,
+            "pattern": _pattern(quantities.PATTERN),
+            "patternErrorMessage": "Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G.",
+        }
+    ),
+]
+Seconds = Annotated[
+    int, BeforeValidator(_seconds), WithJsonSchema({"type": ["integer", "string"], "minimum": 0, **_DURATION})
+]
+Moment = Annotated[datetime, BeforeValidator(_moment), _written(_DATE, "2026-01-31", "2026-01-31T06:00")]
+Schedule = Annotated[
+    Any,
+    BeforeValidator(_schedule),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [*PRESETS]},
+                {"type": "string", "pattern": _pattern(r"\s*\S+(\s+\S+){4}\s*"), "examples": ["0 6 * * *"]},
+                {
+                    "type": "object",
+                    "properties": {"every": {"description": "Time from run to run.", "type": "string", **_DURATION}},
+                    "required": ["every"],
+                    "additionalProperties": False,
+                },
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Timezone = Annotated[
+    str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]})
+]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_matches),
+    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1}),
+]
+Image = Annotated[
+    str, _of_text(reference), _written(_IMAGE, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_IS)
+]
+DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DNS_LABEL, **_LOWER_CASE)]
+DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
+Mount = Annotated[str, _of_text(_mount), _written(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
 Mapping = dict[str, Any]
+_LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
+Labels = Annotated[
+    dict[str, str | None],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": _LABEL_NAMES,
+            "additionalProperties": {"type": ["string", "null"], "pattern": _pattern(_LABEL_VALUE)},
+        }
+    ),
+]
+Annotations = Annotated[
+    dict[str, str | None],
+    WithJsonSchema(
+        {"type": "object", "propertyNames": _LABEL_NAMES, "additionalProperties": {"type": ["string", "null"]}}
+    ),
+]
 
 
 class Model(BaseModel):

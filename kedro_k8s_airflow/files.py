@@ -54,7 +54,7 @@ def shown(path: Path, root: Path) -> str:
 
 
 def _marked(content: bytes) -> bool:
-    """Whether a file has our first line."""
+    """Whether a file says at its beginning that it is ours: in its first line, or in JSON by a `$comment`."""
     return MARKER in content[:400]
 
 

@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import config, examination, graph, project, reach, selection, settings, templates
+from kedro_k8s_airflow import config, examination, graph, project, reach, schema, selection, settings, templates
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
 from kedro_k8s_airflow.names import short_hash
@@ -23,8 +23,8 @@ _POD_PROJECT = "/app"
 _SAME = ("catchup", "owner", "retries", "max_active_runs")
 
 
-def settings_file(read: Project) -> tuple[Output, list[Finding]]:
-    """The file to write, and what still has to be decided before `create` works.
+def settings_file(read: Project) -> tuple[list[Output], list[Finding]]:
+    """The file to write, with the schema that editors read it by, and what still has to be decided before `create` works.
 
     Raises:
         Refused: when the project has such a file already, or its configuration lies elsewhere.
@@ -47,8 +47,11 @@ def settings_file(read: Project) -> tuple[Output, list[Finding]]:
     dag, dags, left = _carried_over(read.kedro_airflow or {}, read)
     volumes, in_image = _places(read)
     slug = _slug(read.package)
+    folder = read.path / read.conf_source / read.base_env
+    place = schema.seen_from(folder, read.path)
     text = templates.fill(
         "k8s_airflow.yml.j2",
+        schema=place,
         image=f"registry.example.com/{slug}",
         namespace="default",
         volumes=volumes,
@@ -57,8 +60,8 @@ def settings_file(read: Project) -> tuple[Output, list[Finding]]:
         dags=dags,
         left=left,
     )
-    folder = read.path / read.conf_source / read.base_env
-    return Output(folder / settings.NAME, text, yields=True), _still_open(text, read)
+    outputs = [Output(folder / settings.NAME, text, yields=True), *([schema.output(read.path)] if place else [])]
+    return outputs, _still_open(text, read)
 
 
 def _still_open(text: str, read: Project) -> list[Finding]:

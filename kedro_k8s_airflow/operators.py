@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import durations, secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _MAJORS = 2
 # Successors that a DAG file for every Airflow cannot use yet.
@@ -91,8 +91,50 @@ _WORDS = {
 }
 
 
+# The same for editors, as JSON schemas.
+_SHAPES: dict[str, dict[str, Any]] = {
+    "bool": {"type": "boolean"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "str": {"type": "string"},
+    "list": {"type": "array"},
+    "dict": {"type": "object"},
+    "duration": {"type": "string", "pattern": f"^{durations.PATTERN}$"},
+    "datetime": {"type": "string"},
+}
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Tell editors the arguments that are not refused, and their types."""
+    usable = [row for name, row in sorted(table().items()) if row["type"] and not _unusable(name)]
+    schema["additionalProperties"] = False
+    schema["properties"] = {
+        row["name"]: {"description": f"Argument of {row['owner']}.", **_shape(row["type"])} for row in usable
+    }
+
+
+def _shape(kinds: Sequence[str]) -> dict[str, Any]:
+    shapes = [_SHAPES[kind] for kind in kinds]
+    return shapes[0] if len(shapes) == 1 else {"type": [shape["type"] for shape in shapes]}
+
+
 def problem(name: str, given: object) -> str | None:
     """Why an argument cannot be passed on, in words that say what would be right; None when it can."""
+    unusable = _unusable(name)
+    if unusable:
+        return unusable
+    row = table()[name]
+    if not row["type"]:
+        return f"`{name}` takes a Python object, which YAML cannot spell"
+    if given is None:
+        return f"`{name}` cannot be taken away by null; give it the value it should have"
+    if not any(_fits(given, kind) for kind in row["type"]):
+        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_shown(given)}"
+    return None
+
+
+def _unusable(name: str) -> str | None:
+    """Why an argument cannot be passed on, whatever its value."""
     if name in OWNED:
         instead = OWNED[name]
         return (
@@ -111,12 +153,6 @@ def problem(name: str, given: object) -> str | None:
         return f"`{name}` cannot be used: {row['deprecated']}"
     if len(row["airflow"]) < _MAJORS:
         return f"`{name}` exists on Airflow {row['airflow'][0]} only, and one DAG file serves all"
-    if not row["type"]:
-        return f"`{name}` takes a Python object, which YAML cannot spell"
-    if given is None:
-        return f"`{name}` cannot be taken away by null; give it the value it should have"
-    if not any(_fits(given, kind) for kind in row["type"]):
-        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_shown(given)}"
     return None
 
 

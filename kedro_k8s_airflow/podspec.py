@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from kedro_k8s_airflow import secrets
 from kedro_k8s_airflow.fields import DnsLabel, DnsName, Mapping, Model, Quantity, Resource, SubPath, Text, VolumeName
@@ -23,16 +23,20 @@ class KeyRef(Model):
 
     name: DnsName = Field(description="Name of the Secret or ConfigMap.")
     key: Text = Field(description="Key inside it.")
-    optional: bool | None = None
+    optional: bool | None = Field(default=None, description="Let the pod start when it is not there.")
 
 
 class EnvSource(Model):
     """Where the value of an environment variable comes from."""
 
-    secretKeyRef: KeyRef | None = None
-    configMapKeyRef: KeyRef | None = None
-    fieldRef: Mapping | None = None
-    resourceFieldRef: Mapping | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    secretKeyRef: KeyRef | None = Field(default=None, description="A key of a Secret.")
+    configMapKeyRef: KeyRef | None = Field(default=None, description="A key of a ConfigMap.")
+    fieldRef: Mapping | None = Field(default=None, description="A field of the pod: `{fieldPath: status.podIP}`.")
+    resourceFieldRef: Mapping | None = Field(
+        default=None, description="A resource of the container: `{resource: limits.memory}`."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvSource:
@@ -44,9 +48,9 @@ class EnvSource(Model):
 class EnvVar(Model):
     """One environment variable of the container."""
 
-    name: str
-    value: str | None = None
-    valueFrom: EnvSource | None = None
+    name: str = Field(description="Name of the variable.")
+    value: str | None = Field(default=None, description="A literal, which the DAG file shows to everyone.")
+    valueFrom: EnvSource | None = Field(default=None, description="Where the value comes from, instead of `value`.")
 
     @model_validator(mode="after")
     def _sound(self) -> EnvVar:
@@ -66,16 +70,16 @@ class EnvVar(Model):
 class SourceRef(Model):
     """A Secret or ConfigMap, whole."""
 
-    name: DnsName
-    optional: bool | None = None
+    name: DnsName = Field(description="Name of the Secret or ConfigMap.")
+    optional: bool | None = Field(default=None, description="Let the pod start when it is not there.")
 
 
 class EnvFrom(Model):
     """All keys of a Secret or ConfigMap as environment variables."""
 
-    configMapRef: SourceRef | None = None
-    secretRef: SourceRef | None = None
-    prefix: str | None = None
+    configMapRef: SourceRef | None = Field(default=None, description="A ConfigMap.")
+    secretRef: SourceRef | None = Field(default=None, description="A Secret.")
+    prefix: str | None = Field(default=None, description="Put before every name.")
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvFrom:
@@ -98,66 +102,78 @@ class Resources(Model):
 class Toleration(Model):
     """A taint of nodes that the pod accepts."""
 
-    key: str | None = None
-    operator: Literal["Exists", "Equal"] | None = None
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    tolerationSeconds: int | None = None
+    key: str | None = Field(default=None, description="Key of the taint; every taint if not given.")
+    operator: Literal["Exists", "Equal"] | None = Field(
+        default=None, description="`Exists`: whatever its value; `Equal`, the default: the value given."
+    )
+    value: str | None = Field(default=None, description="Value of the taint.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="Effect of the taint; all effects if not given."
+    )
+    tolerationSeconds: int | None = Field(
+        default=None, description="Seconds that a `NoExecute` taint is accepted; for ever if not given."
+    )
 
 
 class Affinity(Model):
     """Where the pod would like to run."""
 
-    nodeAffinity: Mapping | None = None
-    podAffinity: Mapping | None = None
-    podAntiAffinity: Mapping | None = None
+    nodeAffinity: Mapping | None = Field(default=None, description="Cluster nodes it is drawn to.")
+    podAffinity: Mapping | None = Field(default=None, description="Pods it is drawn to.")
+    podAntiAffinity: Mapping | None = Field(default=None, description="Pods it keeps away from.")
 
 
 class ContainerSecurityContext(Model):
     """Rights of the container; null takes a default away."""
 
-    allowPrivilegeEscalation: bool | None = None
-    appArmorProfile: Mapping | None = None
-    capabilities: Mapping | None = None
-    privileged: bool | None = None
-    procMount: str | None = None
-    readOnlyRootFilesystem: bool | None = None
-    runAsGroup: int | None = None
-    runAsNonRoot: bool | None = None
-    runAsUser: int | None = None
-    seLinuxOptions: Mapping | None = None
-    seccompProfile: Mapping | None = None
+    allowPrivilegeEscalation: bool | None = Field(
+        default=None, description="Whether a process may gain more rights than its parent."
+    )
+    appArmorProfile: Mapping | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
+    capabilities: Mapping | None = Field(default=None, description="Linux capabilities: `{drop: [ALL]}`.")
+    privileged: bool | None = Field(default=None, description="All rights of the cluster node's root.")
+    procMount: str | None = Field(default=None, description="Kind of `/proc`: `Default` or `Unmasked`.")
+    readOnlyRootFilesystem: bool | None = Field(
+        default=None, description="Whether files of the image cannot be written."
+    )
+    runAsGroup: int | None = Field(default=None, description="Group id of the processes.")
+    runAsNonRoot: bool | None = Field(default=None, description="Refuse to start as root.")
+    runAsUser: int | None = Field(default=None, description="User id of the processes.")
+    seLinuxOptions: Mapping | None = Field(default=None, description="SELinux labels.")
+    seccompProfile: Mapping | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
 
 
 class PodSecurityContext(Model):
     """Rights of the pod; null takes a default away."""
 
-    appArmorProfile: Mapping | None = None
-    fsGroup: int | None = None
-    fsGroupChangePolicy: Literal["OnRootMismatch", "Always"] | None = None
-    runAsGroup: int | None = None
-    runAsNonRoot: bool | None = None
-    runAsUser: int | None = None
-    seLinuxOptions: Mapping | None = None
-    seccompProfile: Mapping | None = None
-    supplementalGroups: list[int] | None = None
-    sysctls: list[Mapping] | None = None
+    appArmorProfile: Mapping | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
+    fsGroup: int | None = Field(default=None, description="Group id that owns the volumes.")
+    fsGroupChangePolicy: Literal["OnRootMismatch", "Always"] | None = Field(
+        default=None, description="When files of a volume are given to `fsGroup`."
+    )
+    runAsGroup: int | None = Field(default=None, description="Group id of the processes.")
+    runAsNonRoot: bool | None = Field(default=None, description="Refuse to start as root.")
+    runAsUser: int | None = Field(default=None, description="User id of the processes.")
+    seLinuxOptions: Mapping | None = Field(default=None, description="SELinux labels.")
+    seccompProfile: Mapping | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
+    supplementalGroups: list[int] | None = Field(default=None, description="Further group ids of the processes.")
+    sysctls: list[Mapping] | None = Field(default=None, description="Kernel parameters: `[{name: ..., value: ...}]`.")
 
 
 class PodVolume(Model):
     """A further volume of the pod, with exactly one source."""
 
-    name: VolumeName
-    configMap: Mapping | None = None
-    csi: Mapping | None = None
-    downwardAPI: Mapping | None = None
-    emptyDir: Mapping | None = None
-    ephemeral: Mapping | None = None
-    hostPath: Mapping | None = None
-    nfs: Mapping | None = None
-    persistentVolumeClaim: Mapping | None = None
-    projected: Mapping | None = None
-    secret: Mapping | None = None
+    name: VolumeName = Field(description="Name that `volumeMounts` refer to.")
+    configMap: Mapping | None = Field(default=None, description="Files of a ConfigMap.")
+    csi: Mapping | None = Field(default=None, description="An inline volume of a CSI driver.")
+    downwardAPI: Mapping | None = Field(default=None, description="Files about the pod itself.")
+    emptyDir: Mapping | None = Field(default=None, description="An empty folder that goes with the pod.")
+    ephemeral: Mapping | None = Field(default=None, description="A claim that goes with the pod.")
+    hostPath: Mapping | None = Field(default=None, description="A path of the cluster node.")
+    nfs: Mapping | None = Field(default=None, description="An NFS export.")
+    persistentVolumeClaim: Mapping | None = Field(default=None, description="A claim: `{claimName: ...}`.")
+    projected: Mapping | None = Field(default=None, description="Several sources in one folder.")
+    secret: Mapping | None = Field(default=None, description="Files of a Secret.")
 
     @model_validator(mode="after")
     def _one_source(self) -> PodVolume:
@@ -170,7 +186,7 @@ class PodVolume(Model):
 class VolumeMount(Model):
     """Where a volume appears in the container."""
 
-    name: DnsLabel
-    mountPath: Text
-    subPath: SubPath | None = None
-    readOnly: bool | None = None
+    name: DnsLabel = Field(description="Name of the volume.")
+    mountPath: Text = Field(description="Absolute path in the container.")
+    subPath: SubPath | None = Field(default=None, description="Path inside the volume; all of it if not given.")
+    readOnly: bool | None = Field(default=None, description="Mount it read-only.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_QUANTITY = re.compile(
+PATTERN = re.compile(
     r"(?P<number>[0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\Z", re.ASCII
 )
 _SCALE = {
@@ -26,7 +26,7 @@ def amount(quantity: str | float) -> Decimal:
     Raises:
         ValueError: when Kubernetes would refuse the quantity.
     """
-    match = _QUANTITY.match(str(quantity))
+    match = PATTERN.match(str(quantity))
     if isinstance(quantity, bool) or match is None:
         raise ValueError(f"Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G; got {quantity!r}")
     suffix = match["suffix"] or ""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from kedro_k8s_airflow import config
+from tests.documentation import make_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", [make_settings.PAGE, make_settings.SCHEMA], ids=lambda path: path.name)
+def test_what_is_made_from_the_models_is_not_stale(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == make_settings.outputs()[path], "run `make docs`"
 
 
 def test_every_setting_has_its_words() -> None:

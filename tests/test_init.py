@@ -50,7 +50,8 @@ def test_the_new_settings_work_at_once(project: Path) -> None:
     done = kedro(project, "k8s-airflow", "init")
     assert done.returncode == 0, done.stderr
     settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
-    assert settings["data"]["volumes"] == {"data": {"claim": "flights-data", "mount": "data"}}
+    volume = {"claim": "flights-data", "mount": "data", "accessMode": "ReadWriteMany"}
+    assert settings["data"]["volumes"] == {"data": volume}
     created = kedro(project, "k8s-airflow", "create")
     assert created.returncode == 0, created.stderr
     assert [path.name for path in (project / "dags").iterdir()] == ["flights.py"]

@@ -6,6 +6,7 @@ The keys come from the pydantic models themselves, so a new one is tested withou
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import defaultdict
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -187,3 +188,43 @@ def test_create_names_every_wrong_key_at_once_and_writes_nothing(parent: Path_, 
     assert "Traceback" not in done.err
     expected = [f"{FILE}: {'.'.join((*parent, name))}:" for name in [*values, *misspelt]]
     assert not [place for place in expected if place not in done.said], done.err
+
+
+_IMAGE = b"image: registry.example.com/x\n"
+HOSTILE = {
+    "no-text": b"\xff\xfe\x00",
+    "latin-1": b"image: \xe9\n",
+    "tab": b"image:\n\t- a\n",
+    "python-object": b"image: !!python/object/apply:os.system [true]\n",
+    "list": b"- a\n",
+    "nothing": b"",
+    "null-key": _IMAGE + b"null: 1\n",
+    "number-key": _IMAGE + b"1: 1\n",
+    "rule-named-by-a-number": _IMAGE + b"tasks: {1: {retries: 1}}\n",
+    "label-named-by-a-number": _IMAGE + b"tasks: {x: {labels: {1.5: a}}}\n",
+    "recursive": _IMAGE + b"tasks: &a {x: *a}\n",
+    "deep-lists": _IMAGE + b"tasks: " + b"[" * 3000 + b"]" * 3000,
+    "deep-maps": _IMAGE + b"tasks: " + b"{a: " * 500 + b"1" + b"}" * 500,
+    "half-a-reference": _IMAGE + b"namespace: ${x\n",
+    "reference-to-nothing": _IMAGE + b"namespace: ${globals:x}\n",
+    "twice": _IMAGE + b"image: b/c\n",
+    "two-documents": _IMAGE + b"---\na: 1\n",
+    "huge-number": _IMAGE + b"dag: {retries: " + b"9" * 5000 + b"}\n",
+    "not-a-number": _IMAGE + b"dag: {retries: .nan}\n",
+    "infinite": _IMAGE + b"tasks: {x: {resources: {limits: {cpu: .inf}}}}\n",
+    "nul": _IMAGE + b'namespace: "a\\0b"\n',
+    "set": _IMAGE + b"data: {discard: !!set {a, b}}\n",
+    "bytes": _IMAGE + b"namespace: !!binary aGVsbG8=\n",
+    "pairs": _IMAGE + b"tasks: !!omap [a: 1]\n",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=list(HOSTILE))
+def test_a_hostile_file_is_refused_by_its_name(content: bytes, forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "project")
+    (project / FILE).write_bytes(content)
+    done = forge.kedro("k8s-airflow", "create", cwd=project)
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert f"error {FILE}" in re.sub(r"\[[a-z-]+\] ", "", " ".join(done.err.split()))
+    assert not (project / "dags").exists()
