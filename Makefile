@@ -98,8 +98,9 @@ comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md
 	$(BIN)/python tests/comparison/compare.py
 
 .PHONY: docs
-docs: .venvs/kedro/.made ## Make docs/settings.md and the settings' JSON schema again, from the models
+docs: .venvs/kedro/.made ## Make docs/settings.md, docs/checks.md and the settings' JSON schema again, from the models and the table of checks
 	$(BIN)/python tests/documentation/make_settings.py
+	$(BIN)/python tests/documentation/make_checks.py
 
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
-# SARIF wants a file for every result; what has none is about the project.
+_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+# SARIF wants a file and a line for every result; what has none is about the project.
 _PROJECT = "pyproject.toml"
 
 
@@ -74,6 +75,7 @@ def as_sarif(found: Sequence[Finding], locate: Locator) -> str:
         {
             "id": code,
             "shortDescription": {"text": RULES[code].title},
+            "fullDescription": {"text": f"{RULES[code].title} Behind it: {RULES[code].source or 'the compiler'}"},
             "help": {"text": f"{RULES[code].title} See docs/checks.md."},
             "defaultConfiguration": {"level": _LEVELS[RULES[code].severity]},
             "properties": {"family": RULES[code].family},
@@ -86,15 +88,13 @@ def as_sarif(found: Sequence[Finding], locate: Locator) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, locate(finding.where), codes.index(finding.code)) for finding in found],
     }
-    return json.dumps({"version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _result(finding: Finding, place: Place, index: int) -> dict[str, Any]:
     from urllib.parse import quote
 
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.file or _PROJECT)}}
-    if place.line is not None:
-        physical["region"] = {"startLine": place.line}
+    physical = {"artifactLocation": {"uri": quote(place.file or _PROJECT)}, "region": {"startLine": place.line or 1}}
     location: dict[str, Any] = {"physicalLocation": physical}
     if place.name is not None:
         location["logicalLocations"] = [{"name": place.name, "kind": place.kind}]

@@ -59,7 +59,7 @@ def dags(
     if everything:
         empty = [dag for dag in chosen if not project.pipelines[dag.pipeline]]
         notes = [
-            warning("pipeline-empty", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
+            warning("pipeline-skipped", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
             for dag in empty
         ]
         if len(empty) < len(chosen):

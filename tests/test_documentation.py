@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from kedro_k8s_airflow import config
-from tests.documentation import make_settings
+from kedro_k8s_airflow.checks import RULES
+from tests.documentation import make_checks, make_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,6 +19,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.mark.parametrize("path", [make_settings.PAGE, make_settings.SCHEMA], ids=lambda path: path.name)
 def test_what_is_made_from_the_models_is_not_stale(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == make_settings.outputs()[path], "run `make docs`"
+
+
+def test_the_page_of_checks_has_every_finding() -> None:
+    text = make_checks.PAGE.read_text(encoding="utf-8")
+    assert text == make_checks.filled(text), "run `make docs`"
+    listed = re.findall(r"^\| `([a-z-]+)` \|", text.partition("## Findings")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(RULES)
 
 
 def test_every_setting_has_its_words() -> None:

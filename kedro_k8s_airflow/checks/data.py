@@ -40,7 +40,7 @@ def missing(subject: Subject) -> Iterator[Said]:
 def absent(subject: Subject) -> Iterator[Said]:
     """A local file that nodes load, that no node saves, and that no pod has.
 
-    Source: kedro-databricks#176 and kedro#5778, the same found at run time; a pod of ours that failed with FileNotFoundError.
+    Source: kedro-databricks#176 and kedro#5778, the same found at run time.
     """
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
@@ -55,7 +55,7 @@ def absent(subject: Subject) -> Iterator[Said]:
 def read_only(subject: Subject) -> Iterator[Said]:
     """A dataset that a node saves on a volume that is mounted read-only.
 
-    Source: a pod of ours that failed with `Read-only file system`.
+    Source: kedro#5778; the node fails at its very end, with `Read-only file system`.
     """
     for draft in subject.drafts:
         for name, dataset in draft.graph.datasets.items():

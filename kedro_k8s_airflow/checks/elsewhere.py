@@ -10,13 +10,14 @@ data data-memory error | Data in memory that has to go from pod to pod (`group_b
 data data-pod error | A file of one pod's disk that another pod loads (`group_by: none`, `pod_local: refuse`). | kedro#5778
 data data-confirms error | A dataset that one pod confirms and another loads (`group_by: none`). | kedro.io keeps it in the loading process
 data data-place error | Data saved beside the project's own files, or into a folder that the image carries. | our pods' root is read-only
-data store error | A store for data in memory that not every pod could reach. | a pod of ours that found the store empty
-data volume error | A volume that hides files of the image, or lies where another does. | a pod of ours that could not import the project
+data store error | A store for data in memory that not every pod could reach. | kedro-databricks#135
+data volume error | A volume that hides files of the image, or lies where another does. | kedro-airflow-k8s, whose volume hid what the image had
 graph settings-clash error | Nodes that have to share a pod and whose settings contradict each other. | kedro-vertexai#129
 graph pipeline-alone error | A pipeline that Kedro cannot load by itself, as pods do. | Kedro 1.5 to 1.7, where `kedro run --pipelines` fails alike
 names dag-id error | Two DAGs of one dag_id. | kedro-airflow, where the ids of `--all` collide
-names pipeline error | A pipeline that the project does not register. | kedro-airflow-k8s, which made an empty DAG
-names pipeline-empty warning | A pipeline without nodes. | Airflow refuses a DAG without tasks only when it runs
+names pipeline error | A pipeline that the project does not register. | -
+names pipeline-empty error | A pipeline without nodes. | a DAG without tasks runs, and does nothing
+names pipeline-skipped warning | A pipeline without nodes, among all (`--all`). | a DAG without tasks runs, and does nothing
 settings settings error | There is no settings file. | -
 settings settings-there error | `init` found a settings file. | -
 settings settings-unknown error | A key that is no setting. | kedro-airflow, where `retry: 3` does nothing
@@ -32,10 +33,10 @@ parameters param-dotted error | A parameter whose own key has a dot, so that a r
 parameters param-twice error | A parameter that is given in two ways, or is part of another that is. | the order of the two would decide
 parameters param-number error | A number that JSON cannot write. | apache/airflow serialises parameters as JSON
 parameters param-type error | A value that JSON cannot write, such as a date. | apache/airflow serialises parameters as JSON
-parameters param-size error | Parameters of more than 100 KB. | a pod of ours that could not start: `argument list too long`
+parameters param-size error | Parameters of more than 100 KB. | Linux takes 128 KiB for one variable
 parameters macro error | A macro that is no expression of Airflow's templates. | Airflow would say so in the first run
 parameters param-runtime error | A configuration that needs a runtime parameter nobody gives. | Kedro's `${runtime_params:}` without a default
-image image-no-lock warning | Neither uv.lock nor requirements.txt, so that two builds may differ. | kedro-plugins#906
+image image-no-lock warning | Neither uv.lock nor requirements.txt, so that two builds may differ. | two builds of one commit that differ
 image image-no-kedro warning | Dependencies without Kedro. | a public project, whose image had none
 image image-local warning | A requirement that lies in the project. | the build stops at it
 image image-excluded info | Packages for development that the image goes without. | kedro#5207
@@ -54,7 +55,7 @@ image image-ignore error | A .dockerignore that leaves out what the image needs,
 image image-build error | The engine could not build. | -
 image image-changed error | Files that changed while the image was being built. | the lock would name another content
 image image-digest error | A push without a digest. | -
-image image-contract error | An image that pods could not run in. | every one of them is a failed pod of ours
+image image-contract error | An image that pods could not run in. | own Dockerfiles that broke it, one by one (docs/image.md)
 security secret error | A literal that looks like a credential, where a DAG, an image or a log would show it. | apache/airflow#17604 and #68975
 environment project error | A project whose settings cannot be used. | -
 environment registry error | Pipelines that cannot be loaded. | -

@@ -29,12 +29,12 @@ def variables(subject: Subject) -> Iterator[Said]:
             without = [task.id for task in plan.tasks if not _has(task.settings, subject, variable)]
             if without:
                 why = (
-                    f"is read at {variable.file}, line {variable.line}, while the project is loaded; it is set here and "
+                    f"reads the environment variable {variable.name!r} while the project is loaded; it is set here and "
                     f"{'no pod has it' if len(without) == len(plan.tasks) else f'the pod of task {without[0]!r} does not have it'}, "
                     "so that pipelines may come out different there."
                 )
                 mend = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
-                yield f"variable {variable.name!r}", why, mend
+                yield f"{variable.file}, line {variable.line}", why, mend
                 break
 
 
@@ -48,7 +48,7 @@ def _has(told: Mapping[str, Any], subject: Subject, variable: Variable) -> bool:
 def session(subject: Subject) -> Iterator[Said]:
     """A session class of the project's own, which pods do not use.
 
-    Source: `KedroServiceSession.run(run_id=...)` is what gives all pods of a run one version; other classes need not have it.
+    Source: kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id.
     """
     name = subject.project.session_class
     if name.rpartition(".")[2] not in _SESSIONS:

@@ -26,7 +26,7 @@ _JAVA = re.compile(r"jre|jdk|java|spark", re.IGNORECASE)
 def unbuilt(subject: Subject) -> Iterator[Said]:
     """An image without tag or digest that was not built yet, so that the DAG names the tag `unbuilt`.
 
-    Source: the issue of images called `latest` (platform notes on tags), which we do not name instead.
+    Source: kedro-airflow-k8s, whose DAGs named `latest`: another image tomorrow.
     """
     tasks = [task for plan in subject.plans for task in plan.tasks]
     for image in sorted({task.image for task in tasks if task.image_name is not None and task.image.endswith(UNBUILT)}):
@@ -40,7 +40,7 @@ def unbuilt(subject: Subject) -> Iterator[Said]:
 def stale(subject: Subject) -> Iterator[Said]:
     """An image that was built before what it is made of has changed.
 
-    Source: cosmos#1673 and kedro-mlflow#579, runs of another code than the one that was looked at.
+    Source: kedro-plugins#652; copied and rebuilt by hand, the DAG and the image go apart.
     """
     if not subject.built:
         return
@@ -105,7 +105,7 @@ def user(subject: Subject) -> Iterator[Said]:
 def java(subject: Subject) -> Iterator[Said]:
     """Spark datasets in an image without Java.
 
-    Source: a pod of ours with a Spark dataset, which ended with `JAVA_HOME is not set`.
+    Source: jupyter/docker-stacks#1775, `JAVA_HOME is not set`.
     """
     spark = {
         name

@@ -20,7 +20,7 @@ def missing(subject: Subject) -> Iterator[Said]:
     A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
     Kedro's to check.
 
-    Source: kedro-databricks#145; each pod would say so by itself, one after the other.
+    Source: kedro-databricks#145.
     """
     if subject.project.hooked:
         return

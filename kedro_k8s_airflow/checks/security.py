@@ -57,7 +57,7 @@ def _storage(entry: Mapping[str, Any]) -> dict[str, Any]:
 def parameters(subject: Subject) -> Iterator[Said]:
     """A credential among the parameters, which every image would hold.
 
-    Source: kedro#1712; Kedro also saves parameters wherever its experiment trackers are used.
+    Source: kedro#1712.
     """
     found = secrets.find(dict(subject.project.parameters))
     if found:

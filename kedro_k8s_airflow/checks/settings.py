@@ -96,7 +96,7 @@ def _nulled(content: Any, path: Iterable[str]) -> bool:
 def over_limit(subject: Subject) -> Iterator[Said]:
     """A request for more than the limit, which Kubernetes refuses.
 
-    Source: the API server of our cluster, which answers `must be less than or equal to ... limit`.
+    Source: a pod of ours that the API server refused: `must be less than or equal to ... limit`.
     """
     for _, task, told in subject.told():
         limits = (told.get("resources") or {}).get("limits") or {}
@@ -124,7 +124,7 @@ def bytes_meant(subject: Subject) -> Iterator[Said]:
 def unlimited(subject: Subject) -> Iterator[Said]:
     """A task without a limit of memory, which can take all that its cluster node has.
 
-    Source: airflow#63944 and kedro-kubeflow#45; when a node runs out of memory, Kubernetes ends pods that did nothing wrong.
+    Source: kedro-kubeflow#45; when a cluster node runs out of memory, Kubernetes ends pods that did nothing wrong.
     """
     for plan in subject.plans:
         tasks = [
@@ -141,7 +141,7 @@ def unlimited(subject: Subject) -> Iterator[Said]:
 def mounts(subject: Subject) -> Iterator[Said]:
     """Volumes and mounts of a rule that Kubernetes refuses together: two of one name or place, or a mount of no volume.
 
-    Source: the API server of our cluster: `must be unique`, `not found`.
+    Source: apache/airflow#29432 and #24669; the API server says `must be unique` or `not found`, after the run has begun.
     """
     settings = subject.settings
     for _, task, told in subject.told():
@@ -245,7 +245,7 @@ def _hasty(told: Mapping[str, Any], plan: Plan) -> bool:
 def short(subject: Subject) -> Iterator[Said]:
     """A deadline of the pod that is shorter than the execution timeout of its task, so that Kubernetes ends it first.
 
-    Source: a pod of ours that ended with DeadlineExceeded long before its task's timeout.
+    Source: apache/airflow#11190 and the fault trial of our own pods that end with DeadlineExceeded.
     """
     for _, task, told in subject.told():
         timeout, seconds = told.get("execution_timeout"), deadline(told)
@@ -258,7 +258,7 @@ def short(subject: Subject) -> Iterator[Said]:
 def run_short(subject: Subject) -> Iterator[Said]:
     """A timeout of the DAG's runs that is shorter than that of one of its tasks.
 
-    Source: Airflow's FAQ on timeouts; the run fails while the task is well within its own limit.
+    Source: Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit.
     """
     for plan in subject.plans:
         whole = plan.dag.dagrun_timeout
@@ -367,7 +367,7 @@ def logical_date(subject: Subject) -> Iterator[Said]:
 def plain_run(subject: Subject) -> Iterator[Said]:
     """A task with `runner: kedro` that plain `kedro run` could not run: a comma in a name, parameters of the run, the store.
 
-    Source: kedro-plugins#998 and our own pods; `kedro run --nodes` splits names at commas.
+    Source: Kedro 1.5 to 1.7, where `kedro run --nodes` splits names at commas; kedro-airflow-k8s#101 for the parameters.
     """
     for plan, task in _plain(subject):
         given = {**plan.runtime_params, **plan.params, **plan.macros}
@@ -379,7 +379,7 @@ def plain_run(subject: Subject) -> Iterator[Said]:
 def plain_run_loses(subject: Subject) -> Iterator[Said]:
     """A task with `runner: kedro`, which goes without what our program in the pod does.
 
-    Source: `docs/how-it-runs.md`, which lists it.
+    Source: kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-runs.md has all.
     """
     for _, task in _plain(subject):
         why = (
@@ -400,7 +400,7 @@ def _plain(subject: Subject) -> Iterator[tuple[Plan, Task]]:
 def too_large(subject: Subject) -> Iterator[Said]:
     """A pod that is told so many names that it does not fit: etcd takes objects of 1.5 MiB, a process arguments of 2 MiB.
 
-    Source: our own pod of 20,000 nodes, which the API server refused.
+    Source: kedro#4319, 400 nodes as containers; the limits are etcd's and Linux'.
     """
     for plan in subject.plans:
         for task in plan.tasks:

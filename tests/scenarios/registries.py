@@ -45,7 +45,7 @@ SCENARIOS = (
         pipelines={"__default__": chain("a", "b"), "empty": ()},
         catalog=_FILES,
         options=("--all",),
-        expect=Works(dag_ids=("project",), says=("pipeline-empty",)),
+        expect=Works(dag_ids=("project",), says=("pipeline-skipped",)),
     ),
     Scenario(
         name="no-default",
