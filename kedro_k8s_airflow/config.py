@@ -30,8 +30,10 @@ from kedro_k8s_airflow.fields import (
     OneLine,
     Package,
     Pool,
+    ProfileName,
     ProjectPath,
     Quantity,
+    RuleName,
     Schedule,
     Seconds,
     SubPath,
@@ -270,7 +272,10 @@ class TaskSettings(Model):
 class TaskRule(TaskSettings):
     """Settings for the nodes that match; without `match`, for all."""
 
-    match: Match | None = None
+    match: Match | None = Field(default=None, description="Which nodes it is for; all of them if not given.")
+    profile: Text | None = Field(
+        default=None, description="A name of `profiles`; what the rule says itself lies over what that says."
+    )
 
     @model_validator(mode="after")
     def _match_said(self) -> TaskRule:
@@ -369,7 +374,11 @@ class Settings(Model):
         default_factory=dict, description="DAGs by name; without it, one of __default__."
     )
     groups: dict[Text, Match | None] = Field(default_factory=dict, description="Nodes that share a pod by choice.")
-    tasks: dict[Text, TaskRule | None] = Field(default_factory=dict, description="Rules by name; a later one wins.")
+    profiles: dict[ProfileName, TaskSettings | None] = Field(
+        default_factory=dict,
+        description="Settings by name, for rules that name one and for nodes with the tag `k8s.<name>`.",
+    )
+    tasks: dict[RuleName, TaskRule | None] = Field(default_factory=dict, description="Rules by name; a later one wins.")
     checks: Checks = Field(default_factory=Checks, description="What is not to be told.")
 
     @field_validator("images")

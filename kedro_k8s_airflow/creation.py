@@ -248,17 +248,12 @@ def _planned(
     lock_file: Path | None = None,
 ) -> _Planned:
     read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
-    sources = project.settings_files(read)
-    checked = settings.check(read.settings, sources, read.path)
-    file = (
-        sources[-1].relative_to(read.path).as_posix()
-        if sources and sources[-1].is_relative_to(read.path)
-        else settings.NAME
-    )
+    sources = settings.Sources(project.settings_files(read), read.path)
+    checked = settings.check(read.settings, sources.files, read.path)
     path = read.path / (lock_file or lock.NAME)
     built = lock.read(path)
     references = lock.references(checked, built)
-    plans = tasks.plans(read, checked, references, file=file, pipelines=pipelines, everything=everything)
+    plans = tasks.plans(read, checked, references, sources=sources, pipelines=pipelines, everything=everything)
     return _Planned(read, checked, plans, path, built)
 
 

@@ -241,6 +241,18 @@ def _image_name(value: str) -> str:
     return value
 
 
+def _profile_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise ValueError("a profile is named as a tag of Kedro, by letters, digits, '_', '.' and '-', such as gpu")
+    return value
+
+
+def _rule_name(value: str) -> str:
+    if value.startswith("k8s."):
+        raise ValueError("`k8s.` begins the tags by which nodes pick a profile; give the rule another name")
+    return value
+
+
 def _of_text(check: Callable[[str], str]) -> BeforeValidator:
     """A check of texts; other types are left to pydantic."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
@@ -253,6 +265,8 @@ OneLine = Annotated[str, _of_text(_one_line)]
 Package = Annotated[str, _of_text(_package)]
 Distribution = Annotated[str, _of_text(_distribution)]
 ImageName = Annotated[str, _of_text(_image_name)]
+ProfileName = Annotated[str, _of_text(_profile_name)]
+RuleName = Annotated[str, Field(min_length=1), _of_text(_rule_name)]
 SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path)]
 Resource = Annotated[str, BeforeValidator(_resource)]
 VolumeName = Annotated[str, BeforeValidator(_volume_name)]

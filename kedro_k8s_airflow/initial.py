@@ -68,7 +68,7 @@ def _still_open(text: str, read: Project) -> list[Finding]:
 
     try:
         checked = settings.check(yaml.safe_load(text), [], read.path)
-        tasks.plans(read, checked, lock.references(checked, {}), file=settings.NAME)
+        tasks.plans(read, checked, lock.references(checked, {}), sources=settings.Sources([], read.path))
     except Refused as refused:
         return [
             Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)

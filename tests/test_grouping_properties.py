@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedro_k8s_airflow import config, dag, identities, tasks
+from kedro_k8s_airflow import config, dag, identities, settings, tasks
 from kedro_k8s_airflow.graph import Graph, build
 from kedro_k8s_airflow.grouping import FORCED, Grouping, Wishes, group
 from kedro_k8s_airflow.project import Node, Project
@@ -19,7 +20,6 @@ from kedro_k8s_airflow.reach import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     Pair = tuple[int, int]
     Blocks = frozenset[frozenset[int]]
@@ -395,7 +395,9 @@ def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
         catalog=catalog,
     )
     image = "registry.example.com/x"
-    (plan,) = tasks.plans(read, config.parse({"image": image}), {"default": image}, file="k8s_airflow.yml")
+    (plan,) = tasks.plans(
+        read, config.parse({"image": image}), {"default": image}, sources=settings.Sources([], Path())
+    )
     text = dag.render(plan)
     assert len(plan.tasks) == LARGE
     assert [task.after for task in plan.tasks[:2]] == [(), ("n00000",)]

@@ -267,6 +267,185 @@ tasks:
     ),
 )
 
+# Every way to match, one node each; `out` of a profile that a tag picks, under what a rule says.
+_MATCHED = Scenario(
+    name="rules-match",
+    shows="every way to match, and maps merged, lists replaced, null taking away over three layers",
+    pipelines={
+        "__default__": (
+            Node("raw", "a_out", "a"),
+            Node("a_out", "b_out", "b", tags=("big",)),
+            Node("b_out", "EWR.c_out", "c", namespace="EWR.deep"),
+            Node("EWR.c_out", "d_out", "d"),
+            Node("d_out", "e_out", "e"),
+            Node("e_out", "f_out", "f"),
+        ),
+        "part": (Node("d_out", "e_out", "e"),),
+    },
+    catalog=pickled("raw", "a_out", "b_out", "EWR.c_out", "d_out", "e_out", "f_out"),
+    settings=SETTINGS
+    + """
+tasks:
+  default: {nodeSelector: {disk: ssd, zone: a}, tolerations: [{key: one}], labels: {team: x}}
+  by-node: {match: {node: "[a]"}, nodeSelector: {zone: b}, tolerations: [{key: two}], labels: null}
+  by-tag: {match: {tag: big}, nodeSelector: {zone: null}}
+  by-namespace: {match: {namespace: EWR}, nodeSelector: null}
+  by-reads: {match: {reads: "*c_out"}, retries: 3}
+  by-pipeline: {match: {pipeline: part}, retries: 4}
+  by-writes: {match: {writes: f_*}, retries: 5}
+""",
+    expect=Works(together=()),
+)
+_TAGGED_GROUP = Scenario(
+    name="group-by-tag",
+    shows="a group by tag",
+    pipelines=default(
+        Node("raw", "a_out", "a", tags=("left",)),
+        Node("a_out", "b_out", "b", tags=("left",)),
+        Node("b_out", "c_out", "c"),
+    ),
+    catalog=pickled("raw", "a_out", "b_out", "c_out"),
+    settings=SETTINGS + "groups: {left: {tag: left}}\n",
+    expect=Works(together=(frozenset("ab"),)),
+)
+
+_PROFILE = """
+profiles:
+  gpu: {nodeSelector: {accelerator: l4}, resources: {limits: {nvidia.com/gpu: 1}}, image: registry.example.com/gpu:1, retries: 7}
+  roomy: {resources: {requests: {memory: 3Gi}, limits: {memory: 4Gi}}}
+"""
+_PROFILED = {
+    "pipelines": default(
+        Node("raw", "a_out", "a", tags=("k8s.gpu",)),
+        Node("a_out", "b_out", "b", tags=("k8s.roomy", "k8s.gpu")),
+        Node("b_out", "c_out", "c"),
+    ),
+    "catalog": pickled("raw", "a_out", "b_out", "c_out"),
+}
+
+
+def _profiles(name: str, shows: str, tasks: str, **more: Any) -> Scenario:
+    settings = SETTINGS + _PROFILE + tasks
+    return Scenario(name=name, shows=shows, **{**_PROFILED, "settings": settings, "expect": Works(together=()), **more})
+
+
+_PROFILES = (
+    _MATCHED,
+    _TAGGED_GROUP,
+    _profiles("profile-tag", "profiles by tag, without any rule", ""),
+    _profiles(
+        "profile-rule",
+        "a profile that a rule names, and changes",
+        "tasks: {default: {retries: 1}, c: {match: {node: c}, profile: gpu, image: null, nodeSelector: {zone: a}}}\n",
+    ),
+    _profiles(
+        "profile-chain",
+        "nodes whose profiles differ in resources alone are fused by choice, others are not",
+        "dag: {group_by: chain}\n",
+        expect=Works(together=(frozenset("ab"),), before=(("b", "c"),)),
+    ),
+    _profiles(
+        "profile-overlay",
+        "an overlay changes one field of a profile and of a rule, and drops another profile",
+        "tasks: {c: {match: {node: c}, profile: gpu, retries: 1}}\n",
+        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "c_out", "c")),
+        overlays={
+            "prod": "profiles: {gpu: {nodeSelector: {accelerator: h100}}, roomy: null}\ntasks: {c: {retries: 2}}\n"
+        },
+        options=("--env", "prod"),
+        expect=Works(dag_ids=("project_prod",), together=()),
+    ),
+    _profiles(
+        "profile-clash",
+        "nodes that have to share a pod with profiles that cannot",
+        "",
+        catalog=pickled("raw", "b_out", "c_out"),
+        settings=SETTINGS + "profiles: {gpu: {pool: a}, roomy: {pool: b, nodeSelector: {a: b}}}\n",
+        pipelines=default(
+            Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "b_out", "b", tags=("k8s.roomy",))
+        ),
+        overlays={"prod": "profiles: {roomy: {pool: c}}\n"},
+        options=("--env", "prod"),
+        expect=Refused(
+            code="settings-clash",
+            mentions=("conf/base/k8s_airflow.yml: profiles.gpu.pool", "conf/prod/k8s_airflow.yml: profiles.roomy.pool"),
+        ),
+    ),
+    _profiles(
+        "profile-unknown-tag",
+        "a tag for a profile that is not there",
+        "",
+        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpuu",))),
+        expect=Refused(code="profile-unknown", mentions=("node 'a'", "'k8s.gpuu'", "Did you mean 'gpu'?", "roomy")),
+    ),
+    _profiles(
+        "profile-unknown-rule",
+        "a rule of an overlay for a profile that is not there",
+        "tasks: {c: {match: {node: c}}}\n",
+        overlays={"prod": "tasks: {c: {profile: romy}}\n"},
+        options=("--env", "prod"),
+        expect=Refused(
+            code="profile-unknown",
+            mentions=("conf/prod/k8s_airflow.yml: tasks.c.profile", "'romy'", "Did you mean 'roomy'?"),
+        ),
+    ),
+    _profiles(
+        "profile-dropped",
+        "a profile that a node's tag still picks is dropped by an overlay",
+        "",
+        overlays={"prod": "profiles: {roomy: null}\n"},
+        options=("--env", "prod"),
+        expect=Refused(code="profile-unknown", mentions=("node 'b'", "'k8s.roomy'", "gpu")),
+    ),
+    _profiles(
+        "profile-drops-nothing",
+        "an overlay drops a profile that no file has",
+        "",
+        overlays={"prod": "profiles: {romy: null}\n"},
+        options=("--env", "prod"),
+        expect=Refused(code="settings-value", mentions=("conf/prod/k8s_airflow.yml: profiles.romy", "'roomy'")),
+    ),
+    _refused(
+        "profile-named",
+        "a profile whose name no tag could hold",
+        "profiles: {'a b': {retries: 1}}\n",
+        "settings-value",
+        "profiles.a b",
+        "letters",
+    ),
+    _refused(
+        "profile-like-rule",
+        "a rule that is named like a profile's tag",
+        "tasks: {k8s.gpu: {retries: 1}}\n",
+        "settings-value",
+        "tasks.k8s.gpu",
+        "tags",
+    ),
+    _refused(
+        "profile-match",
+        "a profile with a match",
+        "profiles: {gpu: {match: {node: a}}}\n",
+        "settings-unknown",
+        "profiles.gpu.match",
+    ),
+    _refused(
+        "profile-image",
+        "a profile that asks for an image which is not there",
+        "profiles: {gpu: {image: nowhere}}\ntasks: {a: {match: {node: a}, profile: gpu}}\n",
+        "image-unknown",
+        "node 'a'",
+        "'nowhere'",
+    ),
+    _refused(
+        "profile-secret",
+        "a credential in a profile",
+        f"profiles: {{x: {{annotations: {{db-password: {_CANARY}}}}}}}\n",
+        "secret",
+        "profiles.x.annotations.db-password",
+        canary=_CANARY,
+    ),
+)
+
 _PARAMS = (
     Scenario(
         name="params-offered",
@@ -568,4 +747,4 @@ _WRONG = (
     ),
 )
 
-SCENARIOS = (*_DAGS, *_RULES, *_PARAMS, *_SECRETS, *_WRONG)
+SCENARIOS = (*_DAGS, *_RULES, *_PROFILES, *_PARAMS, *_SECRETS, *_WRONG)
