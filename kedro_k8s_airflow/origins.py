@@ -50,7 +50,7 @@ class Origin:
         return ("tasks", self.layer, *path) if self.profile is None else ("profiles", self.profile, *path)
 
 
-BUILT_IN = Origin("")
+NOBODY = Origin("")
 
 
 def trace(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:

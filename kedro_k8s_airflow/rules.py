@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import origins, quantities
+from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.config import Match
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.origins import TAG, Origin
+from kedro_k8s_airflow.origins import NOBODY, TAG, Origin, Path, leaves, trace
 from kedro_k8s_airflow.plan import deadline
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ _UNITED = frozenset(
 # What is never taken from one node only: the others may not work with it.
 _STRICT = frozenset({"image", "runner"})
 # Where a node is told a key of its settings, for messages.
-Where = Callable[[str, origins.Path], str]
+Where = Callable[[str, Path], str]
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Rules:
     base: Mapping[str, Any]
     sources: Sources
     _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
-    _traced: dict[tuple[str, ...], Mapping[origins.Path, Origin]] = field(default_factory=dict)
+    _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
     def matching(self, node: Node) -> tuple[str, ...]:
         """Names of the rules with a `match` that a node fits, in file order; a profile that its tag picks is `k8s.<profile>`."""
@@ -179,13 +179,13 @@ class Rules:
     def _of(self, matching: tuple[str, ...]) -> Iterable[Layer]:
         return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
 
-    def said(self, matching: tuple[str, ...]) -> Mapping[origins.Path, Origin]:
+    def said(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
         """The layer that had the last word on each leaf of what nodes of these rules are told, or that took it away."""
         if matching not in self._traced:
             laid = ((layer.origin, layer.values) for layer in self._of(matching))
-            found = origins.trace([(origins.BUILT_IN, BUILT_IN), *laid])
-            for path, value in origins.leaves({"resources": self.settings(matching).get("resources") or {}}):
-                if path[1:2] == ("requests",) and found.get(path) == origins.BUILT_IN and value != _built_in(path):
+            found = trace([(NOBODY, BUILT_IN), *laid])
+            for path, value in leaves({"resources": self.settings(matching).get("resources") or {}}):
+                if path[1:2] == ("requests",) and found.get(path) == NOBODY and value != _built_in(path):
                     found[path] = replace(found[path[0], "limits", path[2]], limit=True)
             self._traced[matching] = found
         return self._traced[matching]
@@ -194,7 +194,7 @@ class Rules:
         """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
         return {".".join(path): origin.layer for path, origin in self.said(matching).items()}
 
-    def where(self, matching: tuple[str, ...], key: origins.Path) -> str:
+    def where(self, matching: tuple[str, ...], key: Path) -> str:
         """`file: key` of what decides a key, or something below it, of nodes of these rules; nothing when no rule has it."""
         for path, origin in self.said(matching).items():
             if origin.layer and path[: len(key)] == key[: len(path)]:
@@ -212,7 +212,7 @@ class Rules:
         return found
 
 
-def _built_in(path: origins.Path) -> Any:
+def _built_in(path: Path) -> Any:
     value: Any = BUILT_IN
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
