@@ -138,6 +138,52 @@ def create(
 
 
 @k8s_airflow.command()
+@click.argument("name")
+@click.option(
+    "--pipeline",
+    "-p",
+    "pipelines",
+    multiple=True,
+    metavar="NAME",
+    help="Only DAGs of this registered pipeline; repeat.",
+)
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
+@_lock_option
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def explain(
+    metadata: ProjectMetadata,
+    /,
+    name: str,
+    pipelines: tuple[str, ...],
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    lock_file: Path | None,
+    form: str,
+) -> None:
+    """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
+    with _refusals():
+        from kedro_k8s_airflow import creation, show, show_facts
+        from kedro_k8s_airflow import explain as explanation
+
+        subject = creation.explained(
+            metadata,
+            pipelines=pipelines,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            lock_file=lock_file,
+        )
+        found = explanation.find(subject, name)
+        if form == "json":
+            click.echo(explanation.as_json(found))
+        else:
+            show_facts.facts(show.console(), found)
+
+
+@k8s_airflow.command()
 @_project_options
 @click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
 @click.option(

@@ -8,8 +8,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import dag, files, manifests, narrowing, project, settings, tasks
+from kedro_k8s_airflow import dag, files, manifests, narrowing, project, rules, settings, tasks
 from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.explain.facts import Subject
 from kedro_k8s_airflow.findings import Refused, refuse, warning
 from kedro_k8s_airflow.graph import base_name
 from kedro_k8s_airflow.image import content, lock
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.image.lock import Built
     from kedro_k8s_airflow.plan import LocalInput, Plan
     from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.settings import Sources
 
 MANIFESTS = "manifests"
 
@@ -84,8 +86,7 @@ def create(
         Refused: with every error found.
     """
     planned = _planned(metadata, env, conf_source, params, pipelines, everything=everything, lock_file=lock_file)
-    if lock_file is not None and not planned.lock.is_file():
-        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+    _lock_there(planned, lock_file)
     read, plans = planned.project, planned.plans
     plans = narrowing.narrowed(read, plans)
     root = read.path / folder
@@ -232,6 +233,7 @@ def write_image_spec(
 class _Planned:
     project: Project
     settings: Settings
+    sources: Sources
     plans: list[Plan]
     lock: Path
     built: Mapping[str, Built]
@@ -254,7 +256,7 @@ def _planned(
     built = lock.read(path)
     references = lock.references(checked, built)
     plans = tasks.plans(read, checked, references, sources=sources, pipelines=pipelines, everything=everything)
-    return _Planned(read, checked, plans, path, built)
+    return _Planned(read, checked, sources, plans, path, built)
 
 
 def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
@@ -330,3 +332,31 @@ def _command(env: str | None, conf_source: str | None, params: str) -> str:
 def _options(env: str | None, conf_source: str | None, params: str = "") -> str:
     given = {"--env": env, "--conf-source": conf_source, "--params": params}
     return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)
+
+
+def _lock_there(planned: _Planned, lock_file: Path | None) -> None:
+    """Nothing, when the image lock that was named is there."""
+    if lock_file is not None and not planned.lock.is_file():
+        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+
+
+def explained(
+    metadata: ProjectMetadata,
+    *,
+    pipelines: Sequence[str],
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    lock_file: Path | None,
+) -> Subject:
+    """What `explain` is asked about; the arguments are those of `create`.
+
+    Raises:
+        Refused: with every error found.
+    """
+    planned = _planned(metadata, env, conf_source, params, pipelines, everything=False, lock_file=lock_file)
+    _lock_there(planned, lock_file)
+    read = planned.project
+    ruled = rules.rules(planned.settings, read.pipelines, planned.sources)
+    plans = narrowing.narrowed(read, planned.plans)
+    return Subject(read, planned.settings, planned.sources, ruled, plans)
