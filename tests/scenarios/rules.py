@@ -191,6 +191,27 @@ tasks:
         "further arguments of the operator",
         "tasks: {default: {operator: {startup_timeout_seconds: 60, log_events_on_startup: false, depends_on_past: true}}}\n",
     ),
+    _works(
+        "operator-pod",
+        "arguments of the operator that are fields of the pod",
+        """
+tasks:
+  default:
+    operator:
+      base_container_name: main
+      hostname: worker
+      subdomain: jobs
+      dns_config: {nameservers: [10.0.0.10], options: [{name: ndots, value: "2"}]}
+      host_aliases: [{ip: 10.0.0.1, hostnames: [db]}]
+      termination_message_policy: File
+      init_containers:
+        - name: wait
+          image: registry.example.com/wait:1
+          command: [wait-for, db]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+  b: {match: {node: b}, operator: {hostnetwork: false}, affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}
+""",
+    ),
     _refused(
         "operator-owned",
         "an argument that we set",
@@ -444,6 +465,37 @@ _PROFILES = (
         "profiles.x.annotations.db-password",
         canary=_CANARY,
     ),
+)
+
+_HOSTILE = "it's a \"node\" $HOME $(HOME) $$ `id` \\ {{ ds }} !x *\t# \u2028 数据 🚀\nEOF\n' && false"
+_BY_HAND = Scenario(
+    name="by-hand",
+    shows="a pod with everything that a line by hand has to do without, and values that a shell would take apart",
+    pipelines=default(Node("raw", "a_out", func=f"named({_HOSTILE!r})", tags=("k8s.large",))),
+    catalog=pickled("raw", "a_out"),
+    settings=f"""
+image: {IMAGE}
+credentials_secret: {{name: project-credentials, key: credentials.yml}}
+data:
+  volumes:
+    data: {{claim: project-data, mount: data}}
+    reference: {{claim: reference-data, mount: /mnt/reference, readOnly: true}}
+    fixed: {{claim: fixed-data, mount: fixed tables, readOnly: true}}
+profiles:
+  large: {{resources: {{limits: {{memory: 8Gi}}}}}}
+tasks:
+  default:
+    env:
+      - {{name: PLAIN, value: "1e3"}}
+      - {{name: TWICE, value: "$(PLAIN) $$(PLAIN) $(UNKNOWN) it's \\"that\\"\\n# two lines"}}
+      - {{name: RENDERED, value: "{{{{ run_id }}}}"}}
+      - {{name: DB_PASSWORD, valueFrom: {{secretKeyRef: {{name: db, key: password}}}}}}
+    envFrom: [{{secretRef: {{name: more}}}}]
+    volumes: [{{name: cache, emptyDir: {{}}}}, {{name: conf, configMap: {{name: m}}}}]
+    volumeMounts: [{{name: cache, mountPath: /cache}}, {{name: conf, mountPath: /etc/x, subPath: a}}]
+""",
+    parameters={"note": "$(HOME) 'x'"},
+    expect=Works(together=()),
 )
 
 _PARAMS = (
@@ -747,4 +799,4 @@ _WRONG = (
     ),
 )
 
-SCENARIOS = (*_DAGS, *_RULES, *_PROFILES, *_PARAMS, *_SECRETS, *_WRONG)
+SCENARIOS = (*_DAGS, *_RULES, *_PROFILES, _BY_HAND, *_PARAMS, *_SECRETS, *_WRONG)
