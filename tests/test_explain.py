@@ -214,7 +214,7 @@ def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
         ("raw", "shared", "volume 'data'", False, "data/raw.pkl has to be on volume 'data'"),
         ("mem", "memory", "no catalog entry", False, "'read-to-clean'"),
         ("table", "shared", "volume 'data'", True, "claim project-data"),
-        ("EWR.features", "shared", "data.reach.EWR.feat*", False, "no task saves it"),
+        ("EWR.features", "shared", "data.reach.EWR.feat*", False, "/app/elsewhere/EWR/features.pkl"),
         ("remote", "shared", "object store", False, "object store"),
         ("plot", "shared", "volume 'data'", False, "no other task loads it"),
     ],

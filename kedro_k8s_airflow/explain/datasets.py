@@ -115,6 +115,8 @@ def _kept(plan: Plan, dataset: Dataset) -> str:
         return f"the pod's own disk, {path}" if path else "the pod's own disk"
     if mount is not None:
         return f"volume {mount.name!r} (claim {mount.claim}), {path}"
+    if path is not None:
+        return f"{path}, which data.reach says all pods share"
     return "a server or an object store" if dataset.reach.kind == "shared" else "a place that the catalog does not tell"
 
 

@@ -83,18 +83,22 @@ def _setting(
         said_by=tuple(map(str, behind)),
         where=tuple(dict.fromkeys(where)),
         taken=value is _ABSENT,
-        note="" if len(same) == len(nodes_of) else _joined(path, [name for one in same for name in nodes_of[one]]),
+        note=""
+        if len(same) == len(nodes_of)
+        else _joined(path, [name for one in same for name in nodes_of[one]], absent=value is _ABSENT),
     )
 
 
-def _joined(path: origins.Path, same: Sequence[str]) -> str:
+def _joined(path: origins.Path, same: Sequence[str], *, absent: bool) -> str:
     """How the nodes of a pod, which are told different things, came to what these of them are told."""
     largest = path[0] in _LARGEST
     if not same:
         return "the largest, counting what Airflow takes by itself" if largest else "of its nodes together"
     names = ", ".join(map(repr, same[:_NAMES_SHOWN]))
     more = f" and {len(same) - _NAMES_SHOWN} more" if len(same) > _NAMES_SHOWN else ""
-    return f"{'the largest' if largest else 'told'} of {names}{more}"
+    if absent:
+        return f"as for {names}{more}"
+    return f"{'the largest, of' if largest else 'of'} {names}{more}"
 
 
 def _at(values: Any, path: origins.Path) -> Any:
