@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,16 @@ def test_memory_that_is_stored_travels_as_a_pickle(forge: Forge, tmp_path: Path)
     (dataset,) = json.loads(done.out)
     assert (dataset["reach"], dataset["crosses"]) == ("memory", True)
     assert "/app/data/store" in dataset["travels"]
+
+
+def test_the_task_that_clears_the_store_is_told_like_any_other(forge: Forge, tmp_path: Path) -> None:
+    settings = f"{STORE.settings}tasks: {{default: {{runner: ThreadRunner, pool: small}}}}\n"
+    project = make_project(dataclasses.replace(STORE, settings=settings), tmp_path / "p")
+    (task,) = json.loads(explain(forge, project, "remove_stored_data", "--format", "json").out)
+    assert (task["nodes"], task["after"]) == ([], ["clean"])
+    assert setting(task, "pool")["said_by"] == ["rule 'default'"]
+    assert "runner" not in {one["key"] for one in task["settings"]}, "it runs no nodes"
+    assert explain(forge, project, "remove_stored_data").code == 0
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:
 
 def dataset_facts(subject: Subject, plan: Plan, dataset: Dataset) -> DatasetFacts:
     """All about one dataset of a plan."""
-    writer, readers = _users(plan, dataset)
+    writer, readers = _users(subject, plan, dataset)
     crossing = _crossing(plan, dataset)
     return DatasetFacts(
         dag=plan.dag_id,
@@ -46,24 +46,22 @@ def dataset_facts(subject: Subject, plan: Plan, dataset: Dataset) -> DatasetFact
     )
 
 
-def flow(plan: Plan, task: Task, name: str) -> Flow:
+def flow(subject: Subject, plan: Plan, task: Task, name: str) -> Flow:
     """A dataset as one task sees it: where it is, and which other tasks save or load it."""
     dataset = plan.graph.datasets[name]
-    writer, readers = _users(plan, dataset)
+    writer, readers = _users(subject, plan, dataset)
     if writer is not None and writer.task != task.id:
         return Flow(name, _kept(plan, dataset), (writer.task,))
     loading = {reader.task for reader in readers} - {task.id} if writer is not None else set()
     return Flow(name, _kept(plan, dataset), tuple(sorted(loading)))
 
 
-def _users(plan: Plan, dataset: Dataset) -> tuple[Use | None, tuple[Use, ...]]:
-    task_of = {name: task.id for task in plan.tasks for name in task.nodes}
-
+def _users(subject: Subject, plan: Plan, dataset: Dataset) -> tuple[Use | None, tuple[Use, ...]]:
     def uses(index: int, *, loads: bool) -> Iterator[Use]:
         node = plan.graph.nodes[index]
         for form in node.inputs if loads else node.outputs:
             if base_name(form) == dataset.name:
-                yield Use(node.name, task_of[node.name], form)
+                yield Use(node.name, subject.tasks[plan.dag_id, node.name], form)
 
     readers = tuple(one for index in dataset.consumers for one in uses(index, loads=True))
     return None if dataset.producer is None else next(uses(dataset.producer, loads=False)), readers

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kedro_k8s_airflow.byhand import Lines
     from kedro_k8s_airflow.config import Settings
@@ -18,13 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is asked: the plans, and what they were made of."""
+    """What is asked about: the plans, and what they were made of."""
 
     project: Project
     settings: Settings
     sources: Sources
     rules: Rules
     plans: Sequence[Plan]
+
+    @cached_property
+    def tasks(self) -> Mapping[tuple[str, str], str]:
+        """The task of each node, by dag_id and name."""
+        return {(plan.dag_id, name): task.id for plan in self.plans for task in plan.tasks for name in task.nodes}
+
+    @cached_property
+    def pipelines(self) -> Mapping[str, Sequence[str]]:
+        """The registered pipelines that hold a node, by its name."""
+        found: dict[str, list[str]] = {}
+        for name, nodes in sorted(self.project.pipelines.items()):
+            for node in nodes:
+                found.setdefault(node.name, []).append(name)
+        return found
 
 
 @dataclass(frozen=True)

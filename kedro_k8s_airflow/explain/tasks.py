@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def task_facts(subject: Subject, plan: Plan, task: Task) -> TaskFacts:
     """All about one task of a plan."""
-    members = [node for node in plan.graph.nodes if node.name in set(task.nodes)]
-    by_name = {node.name: node for node in members}
+    by_name = {node.name: node for node in plan.graph.nodes}
     nodes = [by_name[name] for name in task.nodes]
     loads = {base_name(name) for node in nodes for name in node.inputs if not is_parameter(name)}
     saves = {base_name(name) for node in nodes for name in node.outputs}
@@ -39,8 +38,8 @@ def task_facts(subject: Subject, plan: Plan, task: Task) -> TaskFacts:
         together=tuple(dict.fromkeys(map(_together, task.reasons))),
         after=task.after,
         before=tuple(sorted(other.id for other in plan.tasks if task.id in other.after)),
-        reads=tuple(datasets.flow(plan, task, name) for name in sorted(loads - saves)),
-        writes=tuple(datasets.flow(plan, task, name) for name in sorted(saves)),
+        reads=tuple(datasets.flow(subject, plan, task, name) for name in sorted(loads - saves)),
+        writes=tuple(datasets.flow(subject, plan, task, name) for name in sorted(saves)),
         rules=task.rules,
         settings=tuple(settings),
         deadline=ends,
@@ -78,7 +77,6 @@ def node_facts(subject: Subject, plan: Plan, task: Task, node: Node) -> NodeFact
     """All about one node of a task."""
     matching = subject.rules.matching(node)
     settings = values.settings(subject, plan, [(node.name, matching)], subject.rules.settings(matching))
-    holding = [name for name, nodes in subject.project.pipelines.items() if any(one.name == node.name for one in nodes)]
     return NodeFacts(
         dag=plan.dag_id,
         name=node.name,
@@ -88,7 +86,7 @@ def node_facts(subject: Subject, plan: Plan, task: Task, node: Node) -> NodeFact
         tags=tuple(sorted(node.tags)),
         inputs=node.inputs,
         outputs=node.outputs,
-        pipelines=tuple(sorted(holding)),
+        pipelines=tuple(subject.pipelines[node.name]),
         rules=matching,
         settings=tuple(settings),
     )

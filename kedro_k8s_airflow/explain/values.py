@@ -57,7 +57,7 @@ def settings(
     said = {path for matching in nodes_of for path in subject.rules.said(matching)}
     paths = [path for path, value in origins.leaves(told) if value != {} or path in said]
     paths += sorted(path for path in said if not any(_touch(path, other) for other in paths))
-    listed = [_setting(subject, nodes_of, path, told) for path in paths]
+    listed = [one for path in paths for one in _setting(subject, nodes_of, path, told)]
     return sorted([*listed, *_of_the_dag(subject, plan, told)], key=lambda one: one.key)
 
 
@@ -68,16 +68,18 @@ def _touch(one: origins.Path, other: origins.Path) -> bool:
 
 def _setting(
     subject: Subject, nodes_of: Mapping[Matching, Sequence[str]], path: origins.Path, told: Mapping[str, Any]
-) -> Setting:
+) -> Iterator[Setting]:
     value = _at(told, path)
     same = [matching for matching in nodes_of if _at(subject.rules.settings(matching), path) == value]
+    if value is _ABSENT and not same:
+        return  # the task that clears the store is not told everything
     behind: dict[origins.Origin, None] = {}
     for matching in same or nodes_of:
         origin = subject.rules.said(matching).get(path)
         if origin is not None:
             behind[origin] = None
     where = (subject.sources.where(origin.spelled(path)) for origin in behind if origin.layer)
-    return Setting(
+    yield Setting(
         key=".".join(path),
         value=None if value is _ABSENT else spelled(value),
         said_by=tuple(map(str, behind)),
