@@ -171,11 +171,8 @@ def _expanded(text: str, variables: Mapping[str, str]) -> str:
 
 def _kubectl(namespace: str, pod: Mapping[str, Any]) -> Iterable[str]:
     name, kubectl = pod["metadata"]["name"], f"kubectl --namespace {namespace}"
-    text = written(pod)
-    end = "EOF"
-    while end in text.splitlines():
-        end += "_"
-    yield f"{kubectl} apply --filename - <<'{end}'\n{text}{end}"
+    # No line of the object is just EOF: each begins with a key or a dash, and texts of several lines are quoted on one.
+    yield f"{kubectl} apply --filename - <<'EOF'\n{written(pod)}EOF"
     # There is no log before the container has been started.
     yield f"until {kubectl} logs --follow {name}; do sleep 2; done"
     yield f"{kubectl} get pod {name}"

@@ -240,7 +240,9 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources
             if rule.profile in profiles:
                 layers.append(Layer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
             elif rule.profile is not None:
-                findings.append(_unknown(sources.where(("tasks", name, "profile")), "names", rule.profile, profiles))
+                findings.append(
+                    _unknown(sources.where(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
+                )
             layers.append(Layer(Origin(name), matcher, _said(rule)))
             findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, everything)
     first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
@@ -270,17 +272,18 @@ def _unknown_tags(nodes: Iterable[Node], profiles: Mapping[str, Any], sources: S
         for tag in sorted(node.tags):
             if tag.startswith(TAG) and tag.removeprefix(TAG) not in profiles and tag not in told:
                 told.add(tag)
-                asks = f"has the tag {tag!r}, which asks {sources.where(('profiles',))} for"
-                yield _unknown(f"node {node.name!r}", asks, tag.removeprefix(TAG), profiles)
+                yield _unknown(
+                    f"node {node.name!r}", f"has the tag {tag!r} for", tag.removeprefix(TAG), profiles, sources
+                )
 
 
-def _unknown(where: str, asks: str, profile: str, profiles: Mapping[str, Any]) -> Finding:
+def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: Sources) -> Finding:
     close = difflib.get_close_matches(profile, profiles, 1)
     known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
     return error(
         "profile-unknown",
         where,
-        f"{asks} the profile {profile!r}, which is not there.",
+        f"{says} the profile {profile!r}, which {sources.file(('profiles',))} does not have.",
         f"Did you mean {close[0]!r}? {known}" if close else known,
     )
 

@@ -133,14 +133,6 @@ def test_what_a_pod_has_of_the_cluster_is_taken_from_here_or_told(
         assert missing in told
 
 
-def test_the_end_of_the_pods_text_is_none_of_its_lines(built: Callable[[Scenario], Json]) -> None:
-    (task,) = tasks_of(built(BY_NAME["by-hand"]))
-    apply = task["by_hand"]["kubectl"][0]
-    head, *body, end = apply.splitlines()
-    assert head.endswith(f"<<'{end}'")
-    assert end not in body
-
-
 def test_readers_of_other_versions_of_yaml_see_the_same_texts() -> None:
     """Beside PyYAML: each text that is not quoted is one for every reader (YAML 1.1, 1.2, Go's, which knows 1e3 and 0o7)."""
     odd = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,6 @@ from tests.scenarios.model import SETTINGS, Node, Scenario, Works, pickled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.scenarios.forge import Forge, Outcome
 
@@ -167,6 +167,49 @@ def test_every_setting_is_told_once_and_by_somebody(name: str, forge: Forge, tmp
         assert all(where.startswith(f"{BASE}: ") for where in spelled)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "node", "key", "value", "said_by"),
+    [
+        ("rules-match", "a", "nodeSelector", {"disk": "ssd", "zone": "b"}, ["rule 'default'", "rule 'by-node'"]),
+        ("rules-match", "a", "tolerations", [{"key": "two"}], ["rule 'by-node'"]),
+        ("rules-match", "a", "labels", None, ["rule 'by-node'"]),
+        ("rules-match", "b", "nodeSelector", {"disk": "ssd", "zone": None}, ["rule 'default'", "rule 'by-tag'"]),
+        ("rules-match", "b", "tolerations", [{"key": "one"}], ["rule 'default'"]),
+        ("rules-match", "EWR.deep.c", "nodeSelector", None, ["rule 'by-namespace'"]),
+        ("rules-match", "d", "retries", 3, ["rule 'by-reads'"]),
+        ("rules-match", "e", "retries", 4, ["rule 'by-pipeline'"]),
+        ("rules-match", "f", "retries", 5, ["rule 'by-writes'"]),
+        ("profile-tag", "a", "image", "registry.example.com/gpu:1", ["profile 'gpu' by tag"]),
+        ("profile-tag", "b", "resources.limits", {"memory": "4Gi", "nvidia.com/gpu": "1"}, None),
+        ("profile-tag", "c", "nodeSelector", "nothing", None),
+        ("profile-rule", "c", "image", None, ["rule 'c'"]),
+        ("profile-rule", "c", "nodeSelector", {"accelerator": "l4", "zone": "a"}, None),
+        ("profile-rule", "c", "retries", 7, ["profile 'gpu' by rule 'c'"]),
+        ("profile-rule", "a", "retries", 7, ["profile 'gpu' by tag"]),
+        ("profile-overlay", "a", "nodeSelector", {"accelerator": "h100"}, ["profile 'gpu' by tag"]),
+        ("profile-overlay", "c", "nodeSelector", {"accelerator": "h100"}, ["profile 'gpu' by rule 'c'"]),
+        ("profile-overlay", "c", "retries", 2, ["rule 'c'"]),
+        ("profile-overlay", "c", "image", "registry.example.com/gpu:1", ["profile 'gpu' by rule 'c'"]),
+    ],
+)
+def test_rules_give_each_node_what_they_say(
+    scenario: str,
+    node: str,
+    key: str,
+    value: object,
+    said_by: list[str] | None,
+    forge: Forge,
+    built: Callable[..., Json],
+) -> None:
+    folder, options = Path(built(BY_NAME[scenario])["folder"]), BY_NAME[scenario].options
+    (task,) = json.loads(explain(forge, folder, node, "--format", "json", *options).out)
+    found = {one["key"]: one for one in task["settings"] if f"{one['key']}.".startswith(f"{key}.")}
+    below = {name.removeprefix(f"{key}."): one["value"] for name, one in found.items() if name != key}
+    assert (below or found.get(key, {"value": "nothing"})["value"]) == value
+    if said_by is not None:
+        assert list(dict.fromkeys(layer for one in found.values() for layer in one["said_by"])) == said_by
+
+
 # -- tasks and nodes --------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +333,15 @@ def test_a_name_of_nothing_is_refused_with_what_may_be_meant(
     assert (done.code, done.out) == (1, "")
     assert "explain-unknown" in done.err
     assert mentions in done.said
+
+
+def test_a_node_that_only_another_pipeline_has_is_found_there(forge: Forge, tmp_path: Path) -> None:
+    pipelines = {**STORE.pipelines, "other": (Node("raw", "table", "away"),)}
+    project = make_project(dataclasses.replace(STORE, pipelines=pipelines), tmp_path / "p")
+    refused = explain(forge, project, "away")
+    assert refused.code == 1
+    assert "'other'" in refused.said
+    assert explain(forge, project, "away", "--pipeline", "other").code == 0
 
 
 def test_a_lock_that_is_not_there_is_refused(forge: Forge, folder: Path) -> None:

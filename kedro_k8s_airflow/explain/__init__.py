@@ -54,6 +54,8 @@ def _asked(subject: Subject) -> str:
 
 
 def _like(subject: Subject, name: str) -> str:
+    if name in subject.pipelines:
+        return f"Pipeline {subject.pipelines[name][0]!r} holds it: explain --pipeline."
     known: set[str] = set()
     for plan in subject.plans:
         known |= {task.id for task in plan.tasks} | {node.name for node in plan.graph.nodes} | set(plan.graph.datasets)
@@ -69,7 +71,7 @@ def as_json(facts: Sequence[Facts]) -> str:
     """The facts as a JSON list; each says by `kind` what it is about."""
     kinds = {TaskFacts: "task", NodeFacts: "node", DatasetFacts: "dataset"}
     listed = [{"kind": kinds[type(one)], **_plain(one)} for one in facts]
-    return json.dumps(listed, indent=2, ensure_ascii=False)
+    return json.dumps(listed, indent=2)
 
 
 def _plain(value: Any) -> Any:
