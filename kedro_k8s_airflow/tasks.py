@@ -7,7 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import arrival, grouping, handover, identities, names, parameters, quantities, selection, volumes
+from kedro_k8s_airflow import (
+    arrival,
+    grouping,
+    handover,
+    identities,
+    names,
+    parameters,
+    quantities,
+    selection,
+    together,
+    volumes,
+)
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import rules as layers
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
@@ -82,7 +93,7 @@ def _plan(
     graph = graphs.build(nodes, project.catalog.entries(used), places, settings.data.reach)
     matching = [ruled.matching(node) for node in nodes]
     told = [ruled.settings(names) for names in matching]
-    kinds = {key: layers.kind(one) for key, one in {id(one): one for one in told}.items()}
+    kinds = {key: together.kind(one) for key, one in {id(one): one for one in told}.items()}
     wishes = grouping.Wishes(
         group_by=dag.settings.group_by,
         store=settings.data.memory == "store" and dag.settings.group_by != "memory",
@@ -210,7 +221,7 @@ def _tasks(
         members = [(name, ruled.settings(names)) for name, names in rules_of.items()]
         where = partial(_where, ruled, rules_of)
         try:
-            own = members[0][1] if len(members) == 1 else layers.combined(members, unset, _because(group), where)
+            own = members[0][1] if len(members) == 1 else together.combined(members, unset, _because(group), where)
             scratch = volumes.scratch([path for index in group.members for path in written[index]], project, settings)
         except Refused as refused:
             errors += refused.findings

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from kedro_k8s_airflow import config, origins
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.project import Node
-from kedro_k8s_airflow.rules import BUILT_IN, Rules, combined, kind, merge, rules
+from kedro_k8s_airflow.rules import BUILT_IN, Rules, merge, rules
 from kedro_k8s_airflow.settings import NAME, Sources
+from kedro_k8s_airflow.together import combined, kind
 
 UNSET = {
     "image": "own",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import origins
 from kedro_k8s_airflow.explain.facts import Setting
+from kedro_k8s_airflow.together import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,18 +19,6 @@ if TYPE_CHECKING:
     Matching = tuple[str, ...]
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
-# Settings whose largest value counts when several nodes share a pod.
-_LARGEST = frozenset(
-    {
-        "activeDeadlineSeconds",
-        "execution_timeout",
-        "priority_weight",
-        "resources",
-        "retries",
-        "retry_delay",
-        "terminationGracePeriodSeconds",
-    }
-)
 _NAMES_SHOWN = 3
 
 
@@ -93,7 +82,7 @@ def _setting(
 
 def _joined(path: origins.Path, same: Sequence[str], *, absent: bool) -> str:
     """How the nodes of a pod, which are told different things, came to what these of them are told."""
-    largest = path[0] in _LARGEST
+    largest = path[0] in SIZES
     if not same:
         return "the largest, counting what Airflow takes by itself" if largest else "of its nodes together"
     names = ", ".join(map(repr, same[:_NAMES_SHOWN]))
