@@ -218,6 +218,53 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
 
 
 @k8s_airflow.command()
+@click.argument("name")
+@click.option(
+    "--pipeline",
+    "-p",
+    "pipelines",
+    multiple=True,
+    metavar="NAME",
+    help="Only DAGs of this registered pipeline; repeat.",
+)
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
+@_lock_option
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def explain(
+    metadata: ProjectMetadata,
+    /,
+    name: str,
+    pipelines: tuple[str, ...],
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    lock_file: Path | None,
+    form: str,
+) -> None:
+    """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
+    with _refusals():
+        from kedro_k8s_airflow import examination, show, show_facts
+        from kedro_k8s_airflow import explain as explanation
+
+        examined = examination.examined(
+            metadata,
+            pipelines=pipelines,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            lock_file=lock_file,
+        )
+        found = explanation.find(explanation.subject(examined), name)
+        show.findings(show.console(stderr=True), examined.errors)
+        if form == "json":
+            click.echo(explanation.as_json(found))
+        else:
+            show_facts.facts(show.console(), found)
+
+
+@k8s_airflow.command()
 @click.option(
     "--output",
     "-o",

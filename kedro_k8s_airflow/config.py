@@ -34,8 +34,10 @@ from kedro_k8s_airflow.fields import (
     OneLine,
     Package,
     Pool,
+    ProfileName,
     ProjectPath,
     Quantity,
+    RuleName,
     Schedule,
     Seconds,
     SubPath,
@@ -395,6 +397,11 @@ class TaskRule(TaskSettings):
     match: Match | None = Field(
         default=None, json_schema_extra=never_null, description="Which nodes the rule is for; without it, all."
     )
+    profile: Text | None = Field(
+        default=None,
+        json_schema_extra=never_null,
+        description="A name of `profiles`; what the rule says itself lies over what that says.",
+    )
 
     @model_validator(mode="after")
     def _match_said(self) -> TaskRule:
@@ -515,7 +522,12 @@ class Settings(Model):
         default_factory=dict,
         description="Nodes that share a pod by choice: a match by name, `null` to drop that of another environment; see docs/grouping.md.",
     )
-    tasks: dict[Text, TaskRule | None] = Field(
+    profiles: dict[ProfileName, TaskSettings | None] = Field(
+        default_factory=dict,
+        description="Settings by name, for rules that name one and for nodes with the tag `k8s.<name>`; `null` drops that of another "
+        "environment.",
+    )
+    tasks: dict[RuleName, TaskRule | None] = Field(
         default_factory=dict,
         description="Rules by name, a later one wins; `null` drops that of another environment.",
     )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import checks, files, narrowing, project, rules, settings, tasks
+from kedro_k8s_airflow import checks, narrowing, project, rules, settings, tasks
 from kedro_k8s_airflow.checks import Subject
 from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.image import lock
 from kedro_k8s_airflow.image.spec import spec as image_spec
 from kedro_k8s_airflow.places import Locator
+from kedro_k8s_airflow.settings import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,16 +38,30 @@ class Examined:
     subject: Subject
     findings: tuple[Finding, ...]
 
+    @property
+    def errors(self) -> list[Finding]:
+        """What stops `create`."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
     def plans(self) -> list[Plan]:
         """The plans of all DAGs.
 
         Raises:
             Refused: with every error found.
         """
-        errors = [finding for finding in self.findings if finding.severity == "error"]
-        if errors:
-            raise Refused(errors)
+        if self.errors:
+            raise Refused(self.errors)
         return self.subject.plans
+
+    def doubtful_plans(self) -> list[Plan]:
+        """The plans of all DAGs with errors or without, to be looked at; each task with the pipeline that it loads.
+
+        Raises:
+            Refused: with every error found, when one of them kept a plan from being made.
+        """
+        if any(draft.plan is None for draft in self.subject.drafts):
+            raise Refused(self.errors)
+        return narrowing.narrowed(self.subject.project, self.subject.plans)
 
 
 def examined(
@@ -90,17 +105,17 @@ def of(
     Raises:
         Refused: when its settings cannot be used, or it cannot be said which DAGs there are to be.
     """
-    sources = project.settings_files(read) if told is None else []
+    sources = Sources(project.settings_files(read) if told is None else [], read.path)
     if told is None:
-        told = settings.check(read.settings, sources, read.path)
-    file = files.shown(sources[-1], read.path) if sources else settings.NAME
+        told = settings.check(read.settings, sources.files, read.path)
+    file = sources.file()
     checks.known(told.checks.ignore, f"{file}: checks.ignore", ignoring=True)
     path = read.path / (lock_file or lock.NAME)
     if lock_file is not None and not path.is_file():
         raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
     built = lock.read(path)
     references = lock.references(told, built)
-    drafts, found = tasks.drafts(read, told, references, file=file, pipelines=pipelines, everything=everything)
+    drafts, found = tasks.drafts(read, told, references, sources=sources, pipelines=pipelines, everything=everything)
     found += [error for draft in drafts for error in draft.errors]
     spec: list[Output] = []
     try:
@@ -110,7 +125,7 @@ def of(
     subject = Subject(
         project=read,
         settings=told,
-        ruled=rules.rules(told, read.pipelines, file),
+        ruled=rules.rules(told, read.pipelines, sources),
         sources=sources,
         file=file,
         drafts=drafts,

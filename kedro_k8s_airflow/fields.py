@@ -269,6 +269,18 @@ def _image_name(value: str) -> str:
     return value
 
 
+def _profile_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise ValueError("a profile is named as a tag of Kedro, by letters, digits, '_', '.' and '-', such as gpu")
+    return value
+
+
+def _rule_name(value: str) -> str:
+    if value.startswith("k8s."):
+        raise ValueError("`k8s.` begins the tags by which nodes pick a profile; give the rule another name")
+    return value
+
+
 def _of_text(check: Callable[[str], str]) -> BeforeValidator:
     """A check of texts; other types are left to pydantic."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
@@ -318,6 +330,8 @@ OneLine = Annotated[str, _of_text(_one_line), _written(r"[^\x00-\x1f\x7f]*")]
 Package = Annotated[str, _of_text(_package), _written(_PACKAGE, "libgomp1")]
 Distribution = Annotated[str, _of_text(_distribution), _written(_DISTRIBUTION)]
 ImageName = Annotated[str, _of_text(_image_name), _written(_IMAGE_NAME)]
+ProfileName = Annotated[str, _of_text(_profile_name), _written(r"[A-Za-z0-9_.-]+", "gpu")]
+RuleName = Annotated[str, Field(min_length=1), _of_text(_rule_name), _written(r"(?!k8s\.)[\s\S]+")]
 SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path), _written(r"[^/][\s\S]*")]
 Resource = Annotated[
     str, BeforeValidator(_resource), _written(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")

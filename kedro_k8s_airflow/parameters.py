@@ -10,10 +10,10 @@ from kedro_k8s_airflow import secrets
 from kedro_k8s_airflow.findings import Finding, error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from kedro_k8s_airflow.config import DagSettings
-    from kedro_k8s_airflow.project import Node, Project
+    from kedro_k8s_airflow.project import Project
 
 
 _LIMIT = 100_000
@@ -176,26 +176,3 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             dotted[f"{prefix}{name}"] = value
     return dotted
-
-
-def missing(known: Mapping[str, Any], nodes: Sequence[Node]) -> Iterable[Finding]:
-    """Parameters that a node loads and the project does not have.
-
-    A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
-    Kedro's to check.
-    """
-    loaded = {given.removeprefix("params:") for node in nodes for given in node.inputs if given.startswith("params:")}
-    for node in nodes:
-        for given in node.inputs:
-            name = given.removeprefix("params:")
-            if name == given or name in known:
-                continue
-            parts = name.split(".")
-            wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
-            if not any(whole in known for whole in wholes & loaded):
-                yield error(
-                    "param-missing",
-                    f"node {node.name!r}",
-                    f"loads {given!r}, which the project's parameters do not have.",
-                    "Add it to parameters.yml, or give it by --params.",
-                )

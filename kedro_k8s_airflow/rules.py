@@ -1,27 +1,29 @@
-"""Rules: which settings a node gets, and what a group of nodes gets from its members.
+"""Rules: which settings a node gets. What nodes in one pod get together is decided in `together`.
 
-Layers, each over the one before: what is built in, then the user's rules in file order. Maps are merged, lists replaced,
-null takes away.
+Layers, each over the one before: what is built in, then the user's rules in file order, under each the profile it names.
+Profiles that nodes pick by tag stand before the first rule with a `match`. Maps are merged, lists replaced, null takes away.
 """
 
 from __future__ import annotations
 
-import json
+import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
-from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.config import Match
+from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.plan import deadline
+from kedro_k8s_airflow.origins import NOBODY, TAG, Origin, Path, leaves, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config import Match, Settings
+    from kedro_k8s_airflow.config import Settings, TaskSettings
     from kedro_k8s_airflow.project import Node
+    from kedro_k8s_airflow.settings import Sources
 
 BUILT_IN: dict[str, Any] = {
     "imagePullPolicy": "IfNotPresent",
@@ -54,26 +56,6 @@ BUILT_IN: dict[str, Any] = {
         "log_events_on_failure": True,
     },
 }
-# Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
-_LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
-_AGREE_NOT = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
-# Maps and lists that a pod can hold together, as long as no entry contradicts another.
-_UNITED = frozenset(
-    {
-        "operator",
-        "env",
-        "envFrom",
-        "labels",
-        "annotations",
-        "nodeSelector",
-        "tolerations",
-        "volumes",
-        "volumeMounts",
-        "imagePullSecrets",
-    }
-)
-# What is never taken from one node only: the others may not work with it.
-_STRICT = frozenset({"image", "runner"})
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,27 +108,73 @@ def _inside(namespace: str | None, name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """What one rule says, or one profile.
+
+    Attributes:
+        origin: its name.
+        matcher: says which nodes it is for; None is all.
+        values: the keys it states.
+    """
+
+    origin: Origin
+    matcher: _Matcher | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Rules:
     """The user's rules and groups, ready to be asked about nodes."""
 
-    layers: tuple[tuple[str, _Matcher | None, Mapping[str, Any]], ...]
+    layers: tuple[Layer, ...]
     groups: tuple[tuple[str, _Matcher], ...]
     base: Mapping[str, Any]
-    _resolved: dict[tuple[str, ...], Mapping[str, Any]]
+    sources: Sources
+    _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
+    _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
     def matching(self, node: Node) -> tuple[str, ...]:
-        """Names of the rules with a `match` that a node fits, in file order."""
-        return tuple(name for name, matcher, _ in self.layers if matcher is not None and matcher(node))
+        """Names of the rules with a `match` that a node fits, in file order; a profile that its tag picks is `k8s.<profile>`."""
+        fits = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
+        return tuple(dict.fromkeys(fits))
+
+    def together(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        """The names of several `matching`, each once, in file order."""
+        all_names = {name for matching in several for name in matching}
+        return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
 
     def settings(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
         """What nodes of these rules are told; the same object for the same rules."""
         if not matching:
             return self.base
         if matching not in self._resolved:
-            self._resolved[matching] = _fold(
-                values for name, matcher, values in self.layers if matcher is None or name in matching
-            )
+            self._resolved[matching] = _fold(layer.values for layer in self._of(matching))
         return self._resolved[matching]
+
+    def _of(self, matching: tuple[str, ...]) -> Iterable[Layer]:
+        return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
+
+    def said(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
+        """The layer that had the last word on each leaf of what nodes of these rules are told, or that took it away."""
+        if matching not in self._traced:
+            laid = ((layer.origin, layer.values) for layer in self._of(matching))
+            found = trace([(NOBODY, BUILT_IN), *laid])
+            for path, value in leaves({"resources": self.settings(matching).get("resources") or {}}):
+                if path[1:2] == ("requests",) and found.get(path) == NOBODY and value != _built_in(path):
+                    found[path] = replace(found[path[0], "limits", path[2]], limit=True)
+            self._traced[matching] = found
+        return self._traced[matching]
+
+    def origins(self, matching: tuple[str, ...]) -> Mapping[str, str]:
+        """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
+        return {".".join(path): origin.layer for path, origin in self.said(matching).items()}
+
+    def where(self, matching: tuple[str, ...], key: Path) -> str:
+        """`file: key` of what decides a key, or something below it, of nodes of these rules; nothing when no rule has it."""
+        for path, origin in self.said(matching).items():
+            if origin.layer and path[: len(key)] == key[: len(path)]:
+                return self.sources.where(origin.spelled(path))
+        return ""
 
     def named(self, nodes: Sequence[Node]) -> dict[str, list[int]]:
         """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
@@ -159,11 +187,18 @@ class Rules:
         return found
 
 
-def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: str) -> Rules:
+def _built_in(path: Path) -> Any:
+    value: Any = BUILT_IN
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources: Sources) -> Rules:
     """The rules of the settings file.
 
     Raises:
-        Refused: when a rule or group matches no node of any registered pipeline.
+        Refused: when a rule or group matches no node of any registered pipeline, or a rule or tag names no profile.
     """
     pipelines_of: dict[str, set[str]] = {}
     for pipeline, nodes in pipelines.items():
@@ -171,26 +206,65 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], file: s
             pipelines_of.setdefault(node.name, set()).add(pipeline)
     frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
     everything = [node for nodes in pipelines.values() for node in nodes]
-    layers: list[tuple[str, _Matcher | None, Mapping[str, Any]]] = []
-    findings: list[Finding] = []
+    profiles = {name: _said(profile) for name, profile in settings.profiles.items() if profile is not None}
+    layers: list[Layer] = []
+    findings: list[Finding] = list(_unknown_tags(everything, profiles, sources))
     for name, rule in settings.tasks.items():
         if rule is not None:
             matcher = None if rule.match is None else _Matcher(rule.match, frozen)
-            layers.append((name, matcher, rule.model_dump(exclude_unset=True, exclude={"match"})))
-            findings += _unmatched(file, f"tasks.{name}.match", rule.match, matcher, everything)
+            if rule.profile in profiles:
+                layers.append(Layer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
+            elif rule.profile is not None:
+                findings.append(
+                    _unknown(sources.where(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
+                )
+            layers.append(Layer(Origin(name), matcher, _said(rule)))
+            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, everything)
+    first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
+    layers[first:first] = [
+        Layer(Origin(f"{TAG}{name}", name), _Matcher(Match(tag=(f"{TAG}{name}",)), frozen), values)
+        for name, values in profiles.items()
+    ]
     groups = []
     for name, match in settings.groups.items():
         if match is not None:
             groups.append((name, _Matcher(match, frozen)))
-            findings += _unmatched(file, f"groups.{name}", match, groups[-1][1], everything)
+            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], everything)
     if findings:
         raise Refused(findings)
-    base = _fold(values for _, matcher, values in layers if matcher is None)
-    return Rules(tuple(layers), tuple(groups), base, {})
+    base = _fold(layer.values for layer in layers if layer.matcher is None)
+    return Rules(tuple(layers), tuple(groups), base, sources)
+
+
+def _said(settings: TaskSettings) -> dict[str, Any]:
+    return settings.model_dump(exclude_unset=True, exclude={"match", "profile"})
+
+
+def _unknown_tags(nodes: Iterable[Node], profiles: Mapping[str, Any], sources: Sources) -> Iterable[Finding]:
+    """An error for each tag that picks a profile which is not there, with the first node that has it."""
+    told: set[str] = set()
+    for node in nodes:
+        for tag in sorted(node.tags):
+            if tag.startswith(TAG) and tag.removeprefix(TAG) not in profiles and tag not in told:
+                told.add(tag)
+                yield _unknown(
+                    f"node {node.name!r}", f"has the tag {tag!r} for", tag.removeprefix(TAG), profiles, sources
+                )
+
+
+def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: Sources) -> Finding:
+    close = difflib.get_close_matches(profile, profiles, 1)
+    known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
+    return error(
+        "profile-unknown",
+        where,
+        f"{says} the profile {profile!r}, which {sources.file(('profiles',))} does not have.",
+        f"Did you mean {close[0]!r}? {known}" if close else known,
+    )
 
 
 def _unmatched(
-    file: str, key: str, match: Match | None, matcher: _Matcher | None, nodes: Sequence[Node]
+    sources: Sources, key: Sequence[str], match: Match | None, matcher: _Matcher | None, nodes: Sequence[Node]
 ) -> list[Finding]:
     if matcher is None or match is None or any(matcher(node) for node in nodes):
         return []
@@ -201,7 +275,7 @@ def _unmatched(
     return [
         error(
             "rule-unmatched",
-            f"{file}: {key}",
+            sources.where(key),
             f"{said} matches no node of any registered pipeline.",
             "Mend the match or remove it.",
         )
@@ -227,117 +301,3 @@ def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
     # A request that nobody wrote gives way to a limit that somebody did.
     return merge(result, {"resources": {"requests": lower}}) if lower else result
-
-
-def kind(settings: Mapping[str, Any]) -> Hashable:
-    """What nodes must have in common to be fused by choice."""
-    return json.dumps(
-        {key: value for key, value in settings.items() if key not in _AGREE_NOT}, sort_keys=True, default=str
-    )
-
-
-def combined(
-    members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, file: str
-) -> Mapping[str, Any]:
-    """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
-
-    Args:
-        members: node names with their settings.
-        unset: what counts for keys that a node's settings do not have, such as the DAG's retries.
-        because: why they share a pod, in words.
-        file: the settings file, for messages.
-
-    Raises:
-        Refused: when two nodes' settings contradict each other.
-    """
-    first_name, result = members[0]
-    distinct = {id(settings): (name, settings) for name, settings in reversed(members)}
-    for name, settings in distinct.values():
-        if settings is not result:
-            result = _pair((first_name, result), (name, settings), unset, because, file)
-    return result
-
-
-def _pair(
-    first: tuple[str, Mapping[str, Any]],
-    second: tuple[str, Mapping[str, Any]],
-    unset: Mapping[str, Any],
-    because: str,
-    file: str,
-) -> dict[str, Any]:
-    ours, theirs = first[1], second[1]
-    result = dict(ours)
-    for key in sorted(set(ours) | set(theirs)):
-        one, other = ours.get(key), theirs.get(key)
-        if key in _STRICT:
-            one, other = one or unset[key], other or unset[key]
-        if one == other and key != "activeDeadlineSeconds":
-            continue
-        if key == "activeDeadlineSeconds":
-            ends = (deadline(ours), deadline(theirs))
-            result[key] = None if None in ends else max(end for end in ends if end is not None)
-        elif key == "execution_timeout" and (one is None or other is None):
-            result.pop(key, None)  # a node that may run for ever still may
-        elif key in _LARGEST:
-            result[key] = max(unset[key] if value is None else value for value in (one, other))
-        elif key == "resources":
-            result[key] = _larger_resources(one or {}, other or {})
-        elif key in BUILT_IN and not isinstance(BUILT_IN[key], dict) and BUILT_IN[key] in (one, other):
-            result[key] = other if one == BUILT_IN[key] else one  # what a rule says wins over what nobody said
-        elif key in _UNITED:
-            result[key] = _united((first[0], one), (second[0], other), key, because, file)
-        elif key not in _STRICT and (one is None or other is None):
-            result[key] = other if one is None else one
-        else:
-            raise _contradiction((first[0], one), (second[0], other), key, because, file)
-    return result
-
-
-def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The larger of each; a resource that one node has no limit for has none, unless it is a device (`nvidia.com/gpu`)."""
-    result: dict[str, dict[str, Any]] = {}
-    for part in ("requests", "limits"):
-        mine, theirs = one.get(part) or {}, other.get(part) or {}
-        both = {
-            resource: quantities.greater(mine.get(resource, "0"), theirs.get(resource, "0"))
-            for resource in (*mine, *(name for name in theirs if name not in mine))
-            if part == "requests" or "/" in resource or (resource in mine and resource in theirs)
-        }
-        if both:
-            result[part] = both
-    return result
-
-
-def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, file: str) -> Any:
-    one, other = first[1] or type(second[1])(), second[1] or type(first[1])()
-    if isinstance(one, dict):
-        both = {**one, **other}
-        for name in one:
-            if name not in other or one[name] == other[name]:
-                continue
-            built_in = BUILT_IN["operator"].get(name) if key == "operator" else None
-            if name.endswith("_timeout_seconds"):
-                both[name] = max(one[name], other[name])
-                continue
-            if built_in is not None and built_in in (one[name], other[name]):
-                both[name] = other[name] if one[name] == built_in else one[name]
-                continue
-            raise _contradiction((first[0], one[name]), (second[0], other[name]), f"{key}.{name}", because, file)
-        return both
-    named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
-    for item in other:
-        if item.get("name") in named and named[item["name"]] != item:
-            mine = named[item["name"]]
-            raise _contradiction((first[0], mine), (second[0], item), f"{key} {item['name']!r}", because, file)
-    return [*one, *(item for item in other if item not in one)]
-
-
-def _contradiction(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, file: str) -> Refused:
-    said = ["not set" if value is None else repr(value) for _, value in (first, second)]
-    return refuse(
-        "settings-clash",
-        f"{file}: tasks",
-        f"nodes {first[0]!r} and {second[0]!r} share a pod ({because}), "
-        f"but {key} is {said[0]} for the one and {said[1]} for the other.",
-        "Give both the same, or store the data between them where both pods reach it.",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_origin
 
 from kedro_k8s_airflow import config, secrets
@@ -24,6 +25,60 @@ _FREE_MAPS = frozenset(
 )
 
 
+class Sources:
+    """The settings files, overlays first: which of them says a key."""
+
+    def __init__(self, files: Sequence[Path], root: Path) -> None:
+        """The files, and the project's folder for their names in messages."""
+        self.files = tuple(files)
+        self._root = root
+
+    @cached_property
+    def contents(self) -> tuple[Any, ...]:
+        """What is in each file; None when it cannot be read."""
+        return tuple(map(_content, self.files))
+
+    def file(self, path: Sequence[str] = ()) -> str:
+        """The file that spells a key, or the longest part of it: an overlay before what it lies over."""
+        best, deepest = (self.files[-1] if self.files else None), 0
+        for file, content in zip(self.files, self.contents, strict=True) if path else ():
+            depth = _depth(content, path)
+            if depth > deepest:
+                best, deepest = file, depth
+        if best is None or not best.is_relative_to(self._root):
+            return NAME
+        return best.relative_to(self._root).as_posix()
+
+    def where(self, path: Sequence[str]) -> str:
+        """`file: key`."""
+        key = ".".join(path)
+        return f"{self.file(path)}: {key}" if key else self.file()
+
+
+def _content(file: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+
+
+def _depth(content: Any, path: Sequence[str]) -> int:
+    """How many leading parts of a key a file's content spells out."""
+    for depth, part in enumerate(path):
+        if isinstance(content, dict):
+            match = next((key for key in content if str(key) == part), None)
+            if match is None:
+                return depth
+            content = content[match]
+        elif isinstance(content, list) and part.isdigit() and int(part) < len(content):
+            content = content[int(part)]
+        else:
+            return depth
+    return len(path)
+
+
 def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:
     """The checked settings.
 
@@ -37,6 +92,7 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
     """
     from pydantic import ValidationError
 
+    sources = Sources(files, root)
     if raw is None and not files:
         raise refuse(
             "settings",
@@ -49,17 +105,17 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
         raise Refused(
             error(
                 "secret",
-                _where(path, files, root),
+                sources.where(path),
                 "holds what looks like a credential, and the DAG file would show it to everyone.",
                 "Refer to a Secret: env with valueFrom.secretKeyRef, envFrom, or credentials_secret.",
             )
             for path in leaked
         )
-    _dropped(raw or {}, files, root)
+    _dropped(raw or {}, sources)
     try:
         return config.parse(dict(raw or {}))
     except ValidationError as exc:
-        raise Refused(dict.fromkeys(_finding(detail, files, root) for detail in exc.errors())) from None
+        raise Refused(dict.fromkeys(_finding(detail, sources) for detail in exc.errors())) from None
 
 
 def _similar(root: Path) -> str:
@@ -68,21 +124,18 @@ def _similar(root: Path) -> str:
     return f"; {', '.join(found)} is not" if found else ""
 
 
-def _dropped(raw: Mapping[str, Any], files: Sequence[Path], root: Path) -> None:
-    """Nothing, when every rule and group that is dropped by null is one that another file defines.
+def _dropped(raw: Mapping[str, Any], sources: Sources) -> None:
+    """Nothing, when every rule, group and profile that is dropped by null is one that another file defines.
 
     Raises:
         Refused: naming those that are not; a misspelt name would drop nothing.
     """
-    import yaml
-
-    for key in ("tasks", "groups"):
+    for key in ("tasks", "groups", "profiles"):
         section = raw.get(key)
         for name, value in section.items() if isinstance(section, Mapping) else ():
             if value is not None:
                 continue
-            contents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
-            defined = [(content or {}).get(key) or {} for content in contents if isinstance(content, dict)]
+            defined = [content.get(key) or {} for content in sources.contents if isinstance(content, dict)]
             if not any(isinstance(one, dict) and one.get(name) is not None for one in defined):
                 known = sorted(
                     {
@@ -97,15 +150,15 @@ def _dropped(raw: Mapping[str, Any], files: Sequence[Path], root: Path) -> None:
                 mend = f"Did you mean {close[0]!r}?" if close else "Write what it should hold, or remove it."
                 raise refuse(
                     "settings-value",
-                    _where((key, str(name)), files, root),
+                    sources.where((key, str(name))),
                     "is empty, and there is nothing of that name to drop.",
                     mend,
                 )
 
 
-def _finding(detail: ErrorDetails, files: Sequence[Path], root: Path) -> Finding:
+def _finding(detail: ErrorDetails, sources: Sources) -> Finding:
     path = tuple(str(part) for part in detail["loc"] if part != "[key]")
-    where = _where(path, files, root)
+    where = sources.where(path)
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         return error("settings-unknown", where, "is not a setting.", _known(path))
@@ -189,36 +242,3 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
-
-
-def _where(path: Sequence[str], files: Sequence[Path], root: Path) -> str:
-    """`file: key`; the file is the overlay's when that one spells the key, or the longest part of it."""
-    key = ".".join(path)
-    best, deepest = (files[-1] if files else None), 0
-    for file in files:
-        depth = _depth(file, path)
-        if depth > deepest:
-            best, deepest = file, depth
-    name = best.relative_to(root).as_posix() if best is not None and best.is_relative_to(root) else NAME
-    return f"{name}: {key}" if key else name
-
-
-def _depth(file: Path, path: Sequence[str]) -> int:
-    """How many leading parts of a key a file spells out."""
-    import yaml
-
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return 0
-    for depth, part in enumerate(path):
-        if isinstance(content, dict):
-            match = next((key for key in content if str(key) == part), None)
-            if match is None:
-                return depth
-            content = content[match]
-        elif isinstance(content, list) and part.isdigit() and int(part) < len(content):
-            content = content[int(part)]
-        else:
-            return depth
-    return len(path)

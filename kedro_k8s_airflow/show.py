@@ -109,7 +109,7 @@ def _table(tasks: Sequence[Task]) -> object:
     table.add_column("together because", overflow="fold")
     for task in tasks:
         table.add_row(
-            escape(_printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task))
+            escape(printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task))
         )
     return table
 
@@ -145,11 +145,11 @@ def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(_printable(name) for name in names[:_NAMES_SHOWN])
+    shown = ", ".join(printable(name) for name in names[:_NAMES_SHOWN])
     return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A name on one line, at a length a table can hold."""
     text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
     return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
@@ -165,7 +165,7 @@ def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], command
     out.print(f"{many} to be on the volumes before the first run:")
     for one, size in found[:_TASKS_SHOWN]:
         out.print(
-            f"  {_bytes(size):>10}  {escape(_printable(one.here))}  ({escape(_printable(one.dataset))}, volume {one.mount})"
+            f"  {_bytes(size):>10}  {escape(printable(one.here))}  ({escape(printable(one.dataset))}, volume {one.mount})"
         )
     if len(found) > _TASKS_SHOWN:
         out.print(f"  and {len(found) - _TASKS_SHOWN} more")
@@ -202,7 +202,7 @@ def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str]
 
         def say(line: str) -> None:
             if _STEP.match(line):
-                out.print(escape(f"{what}: {_printable(line.strip())}"))
+                out.print(escape(f"{what}: {printable(line.strip())}"))
 
         yield say
         return
@@ -212,7 +212,7 @@ def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str]
 
         def turn(line: str) -> None:
             if _STEP.match(line):
-                bar.update(shown, description=escape(_printable(line.strip())))
+                bar.update(shown, description=escape(printable(line.strip())))
 
         yield turn
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import graph as graphs
-from kedro_k8s_airflow import grouping, handover, identities, names, parameters, selection, volumes
+from kedro_k8s_airflow import grouping, handover, identities, names, parameters, selection, together, volumes
 from kedro_k8s_airflow import rules as layers
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Project
     from kedro_k8s_airflow.rules import Rules
     from kedro_k8s_airflow.selection import Dag
+    from kedro_k8s_airflow.settings import Sources
 
 # What Airflow and Kubernetes take when a task's settings say nothing.
 UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
@@ -59,7 +61,7 @@ def drafts(
     settings: Settings,
     references: Mapping[str, str],
     *,
-    file: str,
+    sources: Sources,
     pipelines: Sequence[str] = (),
     everything: bool = False,
 ) -> tuple[list[Draft], list[Finding]]:
@@ -69,15 +71,16 @@ def drafts(
         project: as it was read.
         settings: the checked settings file.
         references: how pods name each image of the project; see `image.lock.references`.
-        file: its name, for messages.
+        sources: the files it came from, for messages.
         pipelines: only DAGs of these registered pipelines; all configured ones when empty.
         everything: one DAG for each registered pipeline besides the configured ones.
 
     Raises:
         Refused: when it cannot be said which DAGs there are to be.
     """
+    file = sources.file()
     dags, notes = selection.dags(project, settings, file, pipelines, everything=everything)
-    ruled = layers.rules(settings, project.pipelines, file)
+    ruled = layers.rules(settings, project.pipelines, sources)
     mounts = volumes.mounts(project, settings, file)
     made = [
         _planned(_draft(project, settings, dag, mounts), project, settings, references, ruled, file) for dag in dags
@@ -111,7 +114,7 @@ def _plan(
     nodes = graph.nodes
     matching = [ruled.matching(node) for node in nodes]
     told = [ruled.settings(names) for names in matching]
-    kinds = {key: layers.kind(one) for key, one in {id(one): one for one in told}.items()}
+    kinds = {key: together.kind(one) for key, one in {id(one): one for one in told}.items()}
     wishes = grouping.Wishes(
         group_by=dag.settings.group_by,
         store=settings.data.memory == "store" and dag.settings.group_by != "memory",
@@ -131,7 +134,7 @@ def _plan(
     if grouped is None:
         raise Refused(errors)
     try:
-        tasks, group_ids = _tasks(project, settings, references, dag, graph, grouped, told, matching, file)
+        tasks, group_ids = _tasks(project, settings, references, dag, graph, grouped, ruled, matching, file)
     except Refused as refused:
         raise Refused([*errors, *refused.findings]) from None
     crossings = _crossings(graph, grouped, tasks)
@@ -204,7 +207,7 @@ def _tasks(
     dag: Dag,
     graph: Graph,
     grouped: Grouping,
-    told: Sequence[Mapping[str, Any]],
+    ruled: Rules,
     matching: Sequence[tuple[str, ...]],
     file: str,
 ) -> tuple[list[Task], dict[str, str]]:
@@ -224,9 +227,11 @@ def _tasks(
         if dataset.producer is not None and dataset.reach.kind == "pod" and dataset.reach.path:
             written[dataset.producer].append(dataset.reach.path)
     for place, group in enumerate(grouped.groups):
-        members = [(graph.nodes[index].name, told[index]) for index in group.members]
+        rules_of = {graph.nodes[index].name: matching[index] for index in group.members}
+        members = [(name, ruled.settings(names)) for name, names in rules_of.items()]
+        where = partial(_where, ruled, rules_of)
         try:
-            own = members[0][1] if len(members) == 1 else layers.combined(members, unset, _because(group), file)
+            own = members[0][1] if len(members) == 1 else together.combined(members, unset, _because(group), where)
             scratch = volumes.scratch([path for index in group.members for path in written[index]], project, settings)
         except Refused as refused:
             errors += refused.findings
@@ -246,9 +251,7 @@ def _tasks(
                 image_name=image_name,
                 image=image,
                 settings=own,
-                rules=matching[group.members[0]]
-                if len(members) == 1
-                else tuple(name for name in settings.tasks if any(name in matching[index] for index in group.members)),
+                rules=matching[group.members[0]] if len(members) == 1 else ruled.together(rules_of.values()),
                 scratch=scratch,
                 reasons=tuple(
                     Reason(merge.rule, merge.what, graph.nodes[merge.first].name, graph.nodes[merge.second].name)
@@ -259,6 +262,10 @@ def _tasks(
     if errors:
         raise Refused(errors)
     return made, group_ids
+
+
+def _where(ruled: Rules, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]) -> str:
+    return ruled.where(rules_of[node], key)
 
 
 def _because(group: Group) -> str:

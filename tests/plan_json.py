@@ -2,13 +2,14 @@
 
     python plan_json.py [--write] OPTIONS...
 
-The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, pipeline, reasons, ...}], crossings, params, declined,
+The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, pipeline, reasons, by_hand, ...}], crossings, params, declined,
 kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]]}; with --write the files are written, too.
 `kedro` is Pipeline.node_dependencies: the truth that no code of this package has touched.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def main(options: list[str]) -> None:
 
 
 def _plan(plan, pipeline) -> dict:
+    from kedro_k8s_airflow import byhand
+
     return {
         "tasks": [
             {
@@ -65,6 +68,7 @@ def _plan(plan, pipeline) -> dict:
                 "latest": task.latest,
                 "flags": task.flags,
                 "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
+                "by_hand": dataclasses.asdict(byhand.lines(plan, task)),
             }
             for task in plan.tasks
         ],

@@ -88,12 +88,17 @@ def test_hadolint_has_nothing_to_say(forge: Forge, tmp_path: Path, kind: str, se
     assert hadolint(made / "Dockerfile") == ""
 
 
-def test_an_image_of_each_group_has_a_dockerfile_and_tasks_pick_it(forge: Forge, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "picks",
+    [
+        "tasks: {heavy: {match: {tag: heavy}, image: train}}",
+        "profiles: {train: {image: train}}\ntasks: {heavy: {match: {tag: heavy}, profile: train}}",
+    ],
+    ids=["rule", "profile"],
+)
+def test_an_image_of_each_group_has_a_dockerfile_and_tasks_pick_it(forge: Forge, tmp_path: Path, picks: str) -> None:
     groups = "[dependency-groups]\ntrain = ['scikit-learn']\n"
-    images = """
-images: {train: {groups: [train], packages: [libgomp1]}}
-tasks: {heavy: {match: {tag: heavy}, image: train}}
-"""
+    images = f"\nimages: {{train: {{groups: [train], packages: [libgomp1]}}}}\n{picks}\n"
     made = project(tmp_path, images, {"uv.lock": "version = 1\n"})
     with (made / "pyproject.toml").open("a") as file:
         file.write(groups)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kedro_k8s_airflow import config
+from kedro_k8s_airflow import config, origins
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.project import Node
-from kedro_k8s_airflow.rules import BUILT_IN, Rules, combined, kind, rules
+from kedro_k8s_airflow.rules import BUILT_IN, Rules, merge, rules
+from kedro_k8s_airflow.settings import NAME, Sources
+from kedro_k8s_airflow.together import combined, kind
 
-FILE = "conf/base/k8s_airflow.yml"
 UNSET = {
     "image": "own",
     "retries": 1,
@@ -33,14 +38,16 @@ PIPELINES = {
 }
 
 
-def ruled(tasks: dict[str, Any] | None = None, groups: dict[str, Any] | None = None) -> Rules:
-    settings = config.parse({"image": "registry.example.com/x", "tasks": tasks or {}, "groups": groups or {}})
-    return rules(settings, PIPELINES, FILE)
+def ruled(
+    tasks: dict[str, Any] | None = None, groups: dict[str, Any] | None = None, profiles: dict[str, Any] | None = None
+) -> Rules:
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "groups": groups, "profiles": profiles}
+    return rules(config.parse(raw), PIPELINES, Sources([], Path()))
 
 
-def told(tasks: dict[str, Any], node: str = "fit") -> dict[str, Any]:
+def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a node is told beyond, or other than, what is built in."""
-    found = ruled(tasks)
+    found = ruled(tasks, profiles=profiles)
     settings = found.settings(found.matching(NODES[node]))
     return {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
 
@@ -96,7 +103,7 @@ def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
 def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
     with pytest.raises(Refused) as caught:
         ruled({"x": {"match": match, "retries": 9}}, {"y": match})
-    assert [finding.where for finding in caught.value.findings] == [f"{FILE}: tasks.x.match", f"{FILE}: groups.y"]
+    assert [finding.where for finding in caught.value.findings] == [f"{NAME}: tasks.x.match", f"{NAME}: groups.y"]
 
 
 def test_a_node_is_in_the_first_group_that_it_matches() -> None:
@@ -167,12 +174,221 @@ def test_the_base_is_what_no_match_speaks_of() -> None:
     assert found.settings(found.matching(NODES["load"])) is found.base
 
 
+# -- profiles ---------------------------------------------------------------------------------------------------------
+
+SLOW = {"nodeSelector": {"disk": "slow", "zone": "a"}, "retries": 7}
+FAST = {"nodeSelector": {"disk": "fast"}, "priority_weight": 5}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "profiles", "expected"),
+    [
+        ({"x": {"profile": "slow"}}, {"slow": SLOW}, SLOW),
+        (
+            {"x": {"profile": "slow", "retries": 1, "nodeSelector": {"disk": "own"}}},
+            {"slow": SLOW},
+            {"nodeSelector": {"disk": "own", "zone": "a"}, "retries": 1},
+        ),
+        # null in the rule takes away what its profile says, and what lies below
+        (
+            {"below": {"retries": 1}, "x": {"profile": "slow", "retries": None, "nodeSelector": None}},
+            {"slow": SLOW},
+            {},
+        ),
+        # a profile's own null reaches what lies below the rule
+        ({"below": {"retries": 1}, "x": {"profile": "p"}}, {"p": {"retries": None}}, {}),
+        (
+            {"x": {"profile": "slow"}, "y": {"match": {"tag": "gpu"}, "retries": 2}},
+            {"slow": SLOW},
+            {**SLOW, "retries": 2},
+        ),
+        ({"x": {"match": {"tag": "io"}, "profile": "slow"}}, {"slow": SLOW}, {}),
+        ({"x": {"profile": None, "retries": 1}}, {"slow": SLOW}, {"retries": 1}),
+        ({}, {"slow": SLOW, "dropped": None}, {}),
+    ],
+    ids=str,
+)
+def test_a_rule_lies_over_the_profile_that_it_names(
+    tasks: dict[str, Any], profiles: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert told(tasks, profiles=profiles) == expected
+
+
+def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The rules behind a node with tags, and what they tell it beyond what is built in."""
+    node = Node("n", None, frozenset(tags), (), ("n_out",), ())
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
+    found = rules(config.parse(raw), {"__default__": (node, NODES["load"])}, Sources([], Path()))
+    matching = found.matching(node)
+    settings = found.settings(matching)
+    return matching, {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "tags", "behind", "expected"),
+    [
+        ({}, ["k8s.slow"], ("k8s.slow",), SLOW),
+        ({}, ["k8s.fast", "k8s.slow"], ("k8s.slow", "k8s.fast"), merge(SLOW, FAST)),
+        ({"default": {"retries": 1}}, ["k8s.slow"], ("k8s.slow",), SLOW),
+        ({"m": {"match": {"node": "n"}, "retries": 2}}, ["k8s.slow"], ("k8s.slow", "m"), {**SLOW, "retries": 2}),
+        (
+            {"default": {"retries": 1}, "m": {"match": {"node": "n"}, "retries": 2}, "last": {"retries": 3}},
+            ["k8s.slow"],
+            ("k8s.slow", "m"),
+            {**SLOW, "retries": 3},
+        ),
+        ({"default": {"profile": "fast"}}, ["k8s.slow"], ("k8s.slow",), merge(FAST, SLOW)),
+        ({}, ["slow", "k8s"], (), {}),
+    ],
+    ids=str,
+)
+def test_a_tag_lays_a_profile_over_the_defaults_and_under_the_rules_with_a_match(
+    tasks: dict[str, Any], tags: list[str], behind: tuple[str, ...], expected: dict[str, Any]
+) -> None:
+    assert tagged(tasks, {"slow": SLOW, "fast": FAST}, *tags) == (behind, expected)
+
+
+@pytest.mark.parametrize("profiles", [{}, {"gpu-large": {}}, {"gpu": None, "gpu-large": {}}], ids=str)
+def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(profiles: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as by_rule:
+        tagged({"x": {"profile": "gpu"}}, profiles)
+    with pytest.raises(Refused) as by_tag:
+        tagged({}, profiles, "k8s.gpu", "other")
+    assert [finding.where for finding in by_rule.value.findings] == [f"{NAME}: tasks.x.profile"]
+    assert [finding.where for finding in by_tag.value.findings] == ["node 'n'"]
+    for finding in (*by_rule.value.findings, *by_tag.value.findings):
+        assert finding.code == "profile-unknown"
+        assert "'gpu'" in finding.why
+        assert all(name in finding.mend for name, profile in profiles.items() if profile is not None)
+
+
+def test_the_right_profile_is_guessed() -> None:
+    with pytest.raises(Refused) as caught:
+        tagged({}, {"gpu-large": {}, "memory": {}}, "k8s.gpu-lagre")
+    assert "Did you mean 'gpu-large'?" in caught.value.findings[0].mend
+
+
+# -- which layer said it ----------------------------------------------------------------------------------------------
+
+_MAPS = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["1", "2", None]), max_size=3)
+_RULE = st.fixed_dictionaries(
+    {},
+    optional={
+        "nodeSelector": st.one_of(st.none(), _MAPS),
+        "resources": st.fixed_dictionaries(
+            {},
+            optional={
+                part: st.dictionaries(st.sampled_from(["cpu", "memory"]), st.sampled_from(["64Mi", "3Gi", None]))
+                for part in ("requests", "limits")
+            },
+        ),
+        "env": st.one_of(st.none(), st.just([{"name": "A", "value": "1"}])),
+        "retries": st.sampled_from([None, 1, 2]),
+        "deferrable": st.booleans(),
+        "activeDeadlineSeconds": st.sampled_from([None, 60]),
+        "profile": st.sampled_from(["p", "q"]),
+        "match": st.just({"tag": "gpu"}),
+    },
+)
+_PROFILE = _RULE.map(lambda rule: {key: value for key, value in rule.items() if key not in ("match", "profile")})
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path; "absent" when there is none."""
+    for key in path:
+        values = values.get(key, "absent") if isinstance(values, dict) else "absent"
+    return values
+
+
+@given(st.lists(_RULE, max_size=4), _PROFILE, _PROFILE)
+def test_every_value_is_the_one_that_the_named_layer_says(listed: list[Any], one: Any, other: Any) -> None:
+    """Beside the fold: what is told at a leaf is what is written in the place that is named for it."""
+    raw = {
+        "image": "registry.example.com/x",
+        "tasks": {f"r{place}": rule for place, rule in enumerate(listed)},
+        "profiles": {"p": one, "q": other},
+    }
+    node = Node("n", None, frozenset({"gpu", "k8s.q"}), (), ("n_out",), ())
+    found = rules(config.parse(raw), {"__default__": (node,)}, Sources([], Path()))
+    matching = found.matching(node)
+    settings, said = found.settings(matching), found.said(matching)
+    for path, value in origins.leaves(settings):
+        if path in said:
+            origin = said[path]
+            assert value == (at(raw, origin.spelled(path)) if origin.layer else at(BUILT_IN, path))
+        else:  # an empty map of which everything was taken away
+            assert value == {}
+            assert any(other[: len(path)] == path for other in said)
+    taken = [path for path in said if at(settings, path) in ("absent", None)]
+    assert all(at(raw, said[path].spelled(path)) is None for path in taken)
+    assert found.origins(matching) == {".".join(path): origin.layer for path, origin in said.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "layer", "words"),
+    [
+        ("imagePullPolicy", "", "built in"),
+        ("retries", "default", "rule 'default'"),
+        ("nodeSelector.disk", "m", "profile 'fast' by rule 'm'"),
+        ("nodeSelector.zone", "k8s.slow", "profile 'slow' by tag"),
+        ("priority_weight", "m", "rule 'm'"),
+        ("resources.limits.memory", "m", "rule 'm'"),
+        ("resources.requests.memory", "m", "the limit of rule 'm'"),
+        ("resources.requests.cpu", "", "built in"),
+        ("podSecurityContext.runAsUser", "default", "rule 'default'"),
+    ],
+)
+def test_a_layer_is_named_in_words(path: str, layer: str, words: str) -> None:
+    tasks = {
+        "default": {"podSecurityContext": {"runAsUser": None}, "retries": 1},
+        "m": {
+            "match": {"node": "n"},
+            "profile": "fast",
+            "priority_weight": 1,
+            "resources": {"limits": {"memory": "512Mi"}},
+        },
+    }
+    node = Node("n", None, frozenset({"k8s.slow"}), (), ("n_out",), ())
+    profiles = {"slow": {**SLOW, "retries": 3}, "fast": FAST}
+    if path == "retries":
+        profiles["slow"].pop("retries")
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
+    found = rules(config.parse(raw), {"__default__": (node,)}, Sources([], Path()))
+    matching = found.matching(node)
+    assert found.origins(matching)[path] == layer
+    assert str(found.said(matching)[tuple(path.split("."))]) == words
+
+
+def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> None:
+    base = {"tasks": {"x": {"match": {"tag": "gpu"}, "profile": "p", "retries": 1}}, "profiles": {"p": {"pool": "a"}}}
+    prod = {"tasks": {"x": {"retries": 2}}, "profiles": {"p": {"nodeSelector": {"a": "b"}}}}
+    files = [tmp_path / "prod.yml", tmp_path / "base.yml"]
+    for file, content in zip(files, (prod, base), strict=True):
+        file.write_text(yaml.safe_dump(content))
+    raw = {"image": "registry.example.com/x", **merge(base, prod)}
+    found = rules(config.parse(raw), PIPELINES, Sources(files, tmp_path))
+    assert found.where(("x",), ("retries",)) == "prod.yml: tasks.x.retries"
+    assert found.where(("x",), ("pool",)) == "base.yml: profiles.p.pool"
+    assert found.where(("x",), ("nodeSelector",)) == "prod.yml: profiles.p.nodeSelector.a"
+    assert found.where(("x",), ("deferrable",)) == ""
+
+
+def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_path: Path) -> None:
+    files = [tmp_path / "prod.yml", tmp_path / "base.yml"]
+    files[0].write_text("tasks: {x: {match: {tag: nobody}}}\n")
+    files[1].write_text("tasks: {x: {retries: 1}}\n")
+    raw = {"image": "registry.example.com/x", "tasks": {"x": {"retries": 1, "match": {"tag": "nobody"}}}}
+    with pytest.raises(Refused) as caught:
+        rules(config.parse(raw), PIPELINES, Sources(files, tmp_path))
+    assert [finding.where for finding in caught.value.findings] == ["prod.yml: tasks.x.match"]
+
+
 # -- a pod of several nodes -------------------------------------------------------------------------------------------
 
 
 def together(*settings: dict[str, Any]) -> dict[str, Any]:
     members = [(f"n{index}", {**one}) for index, one in enumerate(settings)]
-    return dict(combined(members, UNSET, "dataset 'd' is in memory", FILE))
+    return dict(combined(members, UNSET, "dataset 'd' is in memory", lambda node, key: f"{node} {'.'.join(key)}"))
 
 
 @pytest.mark.parametrize(
@@ -250,6 +466,8 @@ def test_nodes_that_share_a_pod_may_not_contradict_each_other(
         (finding,) = caught.value.findings
         assert finding.code == "settings-clash"
         assert all(words in finding.why for words in (said, "'n0'", "'n1'", "dataset 'd' is in memory"))
+        assert finding.where.startswith("n0 ")
+        assert ", n1 " in finding.where, "both nodes' rules are named"
 
 
 def test_a_node_without_end_makes_a_pod_without_end() -> None:

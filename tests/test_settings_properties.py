@@ -175,6 +175,10 @@ OWN: dict[tuple[type[BaseModel] | None, str], st.SearchStrategy[Any]] = {
     (None, "params"): st.lists(WORDS, max_size=2),
     (None, "prefix"): st.sampled_from([[], ["uv", "run", "--no-sync"], ["nice"]]),
     (None, "doc_md"): TEXTS.filter(lambda text: not text.endswith(".md")),
+    (None, "profile"): st.none(),  # of a rule: whether there is one is not the schema's to say
+    (None, "profiles"): st.dictionaries(
+        st.sampled_from(["gpu", "a-b.c_1"]), st.deferred(lambda: models(config.TaskSettings)), max_size=2
+    ),
     (None, "match"): st.deferred(lambda: models(config.Match)),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import secrets
+from kedro_k8s_airflow.checks.settings import place
 from kedro_k8s_airflow.checks.table import rule, some
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def privileged(subject: Subject) -> Iterator[Said]:
         if reasons:
             why = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
             yield (
-                f"{subject.file}: tasks, task {task.id!r}",
+                place(subject, task, "securityContext", "podSecurityContext"),
                 why,
                 "Leave it to our defaults, unless the node cannot do without.",
             )
@@ -117,7 +118,7 @@ def host(subject: Subject) -> Iterator[Said]:
         if seen:
             why = f"sees the cluster node: {', '.join(seen)}."
             yield (
-                f"{subject.file}: tasks, task {task.id!r}",
+                place(subject, task, "volumes", "operator.hostnetwork"),
                 why,
                 "Use a claim or an object store, and the pod's own network.",
             )
@@ -140,7 +141,7 @@ def token(subject: Subject) -> Iterator[Said]:
             account = told.get("serviceAccountName") or "default"
             why = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
             yield (
-                f"{subject.file}: tasks, task {task.id!r}",
+                place(subject, task, "automountServiceAccountToken"),
                 why,
                 "Leave automountServiceAccountToken off, but where Spark starts executors.",
             )

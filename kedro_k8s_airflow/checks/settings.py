@@ -6,7 +6,8 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import handover, quantities, volumes
-from kedro_k8s_airflow.checks.table import rule, some
+from kedro_k8s_airflow.checks.table import rule
+from kedro_k8s_airflow.origins import TAG
 from kedro_k8s_airflow.plan import deadline
 from kedro_k8s_airflow.tasks import UNSET
 
@@ -32,17 +33,50 @@ _DAILY = 4
 _YEARS = 2
 
 
+@rule("rule-shadowed", "warning")
+def shadowed(subject: Subject) -> Iterator[Said]:
+    """A rule that has no effect: for every node that it matches, later rules say all that it says.
+
+    Source: kedro-databricks#110, an override that was ignored in silence.
+    """
+    ruled = subject.ruled
+    nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
+    effective = {
+        layer for matching in {ruled.matching(node) for node in nodes} for layer in ruled.origins(matching).values()
+    }
+    for name, told in subject.settings.tasks.items():
+        if told is not None and name not in effective and told.model_fields_set - {"match"}:
+            why = "has no effect: whatever it says, rules further down say of the same nodes."
+            yield (
+                subject.sources.where(("tasks", name)),
+                why,
+                "Move it below them, narrow what they match, or remove it.",
+            )
+
+
+@rule("profile-unused", "info")
+def unused(subject: Subject) -> Iterator[Said]:
+    """A profile that no rule names and no node's tag picks.
+
+    Source: kedro-databricks#110, from the other side.
+    """
+    tags = {tag for nodes in subject.project.pipelines.values() for node in nodes for tag in node.tags}
+    named = {told.profile for told in subject.settings.tasks.values() if told is not None}
+    for name, profile in subject.settings.profiles.items():
+        if profile is not None and name not in named and f"{TAG}{name}" not in tags:
+            why = f"is used by no rule, and no node has the tag {TAG + name!r}."
+            yield subject.sources.where(("profiles", name)), why, ""
+
+
 @rule("settings-dropped", "warning")
 def dropped(subject: Subject) -> Iterator[Said]:
     """A key of the base settings that an overlay drops, because the project merges this file destructively.
 
     Source: kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229).
     """
-    import yaml
-
-    contents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in subject.sources]
+    contents = subject.sources.contents
     said = subject.project.settings or {}
-    for place, (file, content) in enumerate(zip(subject.sources, contents, strict=True)):
+    for place, (file, content) in enumerate(zip(subject.sources.files, contents, strict=True)):
         above = [other for other in contents[:place] if isinstance(other, dict)]
         if not isinstance(content, dict) or not above:
             continue
@@ -103,7 +137,7 @@ def over_limit(subject: Subject) -> Iterator[Said]:
         for resource, request in ((told.get("resources") or {}).get("requests") or {}).items():
             if resource in limits and quantities.amount(request) > quantities.amount(limits[resource]):
                 why = f"requests {request} {resource}, more than the limit of {limits[resource]}."
-                yield _place(subject, task), why, "Kubernetes refuses such a pod; raise the limit."
+                yield place(subject, task, "resources"), why, "Kubernetes refuses such a pod; raise the limit."
 
 
 @rule("resources-bytes", "error")
@@ -117,7 +151,7 @@ def bytes_meant(subject: Subject) -> Iterator[Said]:
             memory = ((told.get("resources") or {}).get(part) or {}).get("memory")
             if memory is not None and quantities.amount(memory) < _MEBIBYTE:
                 mend = f"Did you mean {memory}Gi?" if memory.isdigit() else "Write it with its unit, such as 512Mi."
-                yield _place(subject, task), f"{part} {memory} bytes of memory.", mend
+                yield place(subject, task, "resources"), f"{part} {memory} bytes of memory.", mend
 
 
 @rule("memory-unlimited", "warning")
@@ -128,13 +162,14 @@ def unlimited(subject: Subject) -> Iterator[Said]:
     """
     for plan in subject.plans:
         tasks = [
-            task.id
+            task
             for task in plan.tasks
             if (task.settings.get("resources") or {}).get("limits", {}).get("memory") is None
         ]
         if tasks:
-            why = f"of DAG {plan.dag_id!r}: {some(tasks)} have no limit of memory." if len(tasks) > 1 else "has none."
-            yield f"{subject.file}: tasks, task {tasks[0]!r}", why, "Give resources.limits.memory."
+            more = f", as have {len(tasks) - 1} more of DAG {plan.dag_id!r}" if len(tasks) > 1 else ""
+            why = f"has no limit of memory{more}."
+            yield place(subject, tasks[0], "resources.limits"), why, "Give resources.limits.memory."
 
 
 @rule("volume-mount", "error")
@@ -148,7 +183,11 @@ def mounts(subject: Subject) -> Iterator[Said]:
         taken = list(settings.data.volumes)
         for name in [volume["name"] for volume in told.get("volumes") or []]:
             if name in taken:
-                yield _place(subject, task), f"has two volumes of the name {name!r}.", "Rename one."
+                yield (
+                    place(subject, task, "volumeMounts", "volumes"),
+                    f"has two volumes of the name {name!r}.",
+                    "Rename one.",
+                )
             taken.append(name)
         known = {*taken, *volumes.OWN_NAMES}
         places = [volumes.in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
@@ -157,11 +196,11 @@ def mounts(subject: Subject) -> Iterator[Said]:
             if path in places or not path.startswith("/"):
                 what = "taken" if path in places else "no absolute path"
                 why = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {what}."
-                yield _place(subject, task), why, "Choose another path."
+                yield place(subject, task, "volumeMounts", "volumes"), why, "Choose another path."
             places.append(path)
             if mount["name"] not in known:
                 why = f"mounts {mount['name']!r}, but no volume has that name."
-                yield _place(subject, task), why, "Add it to `volumes`."
+                yield place(subject, task, "volumeMounts", "volumes"), why, "Add it to `volumes`."
 
 
 @rule("operator-word", "error")
@@ -174,7 +213,7 @@ def words(subject: Subject) -> Iterator[Said]:
         for name, value in (told.get("operator") or {}).items():
             if name in _WORDS and value not in _WORDS[name]:
                 why = f"operator.{name} is {value!r}."
-                yield _place(subject, task), why, f"It takes {', '.join(_WORDS[name])}."
+                yield place(subject, task, f"operator.{name}"), why, f"It takes {', '.join(_WORDS[name])}."
 
 
 @rule("init-logs-deferred", "warning")
@@ -186,7 +225,11 @@ def init_logs(subject: Subject) -> Iterator[Said]:
     for _, task, told in subject.told():
         if told.get("deferrable") and (told.get("operator") or {}).get("init_container_logs"):
             why = "asks for init_container_logs, which a deferrable task ignores."
-            yield _place(subject, task), why, "Set deferrable: false for it, or read them in the cluster's own logs."
+            yield (
+                place(subject, task, "operator.init_container_logs"),
+                why,
+                "Set deferrable: false for it, or read them in the cluster's own logs.",
+            )
 
 
 @rule("pool-deferred", "info")
@@ -202,7 +245,7 @@ def pools(subject: Subject) -> Iterator[Said]:
             seen.add(pool)
             why = f"is in pool {pool!r} and deferrable: while its pod runs it takes no slot of the pool."
             mend = f"Let the pool count them: airflow pools set {pool} <slots> '<what for>' --include-deferred."
-            yield _place(subject, task), why, mend
+            yield place(subject, task, "pool"), why, mend
 
 
 @rule("active-deferred", "info")
@@ -251,7 +294,11 @@ def short(subject: Subject) -> Iterator[Said]:
         timeout, seconds = told.get("execution_timeout"), deadline(told)
         if timeout is not None and seconds is not None and seconds < timeout.total_seconds():
             why = f"has activeDeadlineSeconds {seconds} and execution_timeout {int(timeout.total_seconds())} s: Kubernetes ends it first."
-            yield _place(subject, task), why, "Leave activeDeadlineSeconds out; it follows the timeout."
+            yield (
+                place(subject, task, "activeDeadlineSeconds", "execution_timeout"),
+                why,
+                "Leave activeDeadlineSeconds out; it follows the timeout.",
+            )
 
 
 @rule("dagrun-short", "warning")
@@ -372,7 +419,7 @@ def plain_run(subject: Subject) -> Iterator[Said]:
     for plan, task in _plain(subject):
         given = {**plan.runtime_params, **plan.params, **plan.macros}
         for why, mend in handover.impossible(task, given):
-            yield f"{subject.file}: tasks, task {task.id!r}", why, mend
+            yield place(subject, task, "runner"), why, mend
 
 
 @rule("runner-kedro-loses", "warning")
@@ -386,7 +433,7 @@ def plain_run_loses(subject: Subject) -> Iterator[Said]:
             "runner: kedro gives up one version for the whole run (every pod loads the latest), exit codes, progress lines, the "
             "check of the plan."
         )
-        yield f"{subject.file}: tasks, task {task.id!r}", why, ""
+        yield place(subject, task, "runner"), why, ""
 
 
 def _plain(subject: Subject) -> Iterator[tuple[Plan, Task]]:
@@ -414,5 +461,10 @@ def too_large(subject: Subject) -> Iterator[Said]:
                 yield f"task {task.id!r}", why, mend
 
 
-def _place(subject: Subject, task: Task) -> str:
+def place(subject: Subject, task: Task, *keys: str) -> str:
+    """Where a key of a task's settings is said, and the task: of several keys the first that a rule says."""
+    for key in keys:
+        said = subject.ruled.where(task.rules, tuple(key.split(".")))
+        if said:
+            return f"{said}, task {task.id!r}"
     return f"{subject.file}: tasks, task {task.id!r}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan import Plan, Task
     from kedro_k8s_airflow.project import Project
     from kedro_k8s_airflow.rules import Rules
+    from kedro_k8s_airflow.settings import Sources
     from kedro_k8s_airflow.tasks import Draft
 
     Said = tuple[str, str, str]
@@ -34,7 +35,7 @@ class Subject:
         project: as it was read.
         settings: the checked settings.
         ruled: their rules, ready to be asked.
-        sources: the files the settings come from, overlays first.
+        sources: the files the settings come from.
         file: the settings file, for messages.
         drafts: every DAG, whether it could be planned or not.
         spec: the files that images are built from; none when they could not be made.
@@ -45,7 +46,7 @@ class Subject:
     project: Project
     settings: Settings
     ruled: Rules
-    sources: Sequence[Path]
+    sources: Sources
     file: str
     drafts: Sequence[Draft]
     spec: Sequence[Output] = ()

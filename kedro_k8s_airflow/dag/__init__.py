@@ -10,7 +10,7 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import __version__, names, templates
+from kedro_k8s_airflow import __version__, templates
 from kedro_k8s_airflow.dag import calls, pods
 from kedro_k8s_airflow.literals import WIDTH, Call, Raw
 
@@ -35,12 +35,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "ENV_VARS": pods.environment(plan, plan.base),
         "VOLUMES": pods.volumes(plan, plan.base, ()),
         "VOLUME_MOUNTS": pods.mounts(plan, plan.base, ()),
-        "LABELS": {
-            "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
-            "app.kubernetes.io/part-of": names.label(plan.package),
-            f"{pods.PREFIX}pipeline": names.label(plan.pipeline),
-            **common["labels"],
-        },
+        "LABELS": {**pods.labels(plan), **common["labels"]},
         **({"ANNOTATIONS": common["annotations"]} if common["annotations"] else {}),
     }
     settings = {

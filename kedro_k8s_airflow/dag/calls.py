@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan import Plan, Task
 
-# What the settings file calls it -> what KubernetesPodOperator or BaseOperator calls it.
-_ARGUMENTS = {
+# What the settings file (and Kubernetes) calls it -> what KubernetesPodOperator calls it.
+POD = {
     "imagePullPolicy": "image_pull_policy",
     "imagePullSecrets": "image_pull_secrets",
     "resources": "container_resources",
@@ -33,6 +33,11 @@ _ARGUMENTS = {
     "terminationGracePeriodSeconds": "termination_grace_period",
     "podSecurityContext": "security_context",
     "securityContext": "container_security_context",
+}
+# Those of them that are fields of the container, not of the pod.
+IN_CONTAINER = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
+_ARGUMENTS = {
+    **POD,
     "retries": "retries",
     "retry_delay": "retry_delay",
     "execution_timeout": "execution_timeout",
@@ -175,6 +180,20 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     if annotations:
         keywords["annotations"] = annotations
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
+
+
+def command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
+    """Command and arguments of a task's pod, as the factory puts them together for Airflow's templates to render."""
+    if task.settings.get("runner") == "kedro" and not task.flags:
+        return pods.command(plan, "kedro"), pods.plain_run(plan, task)
+    told = _program(plan, task)
+    given = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
+    for name, (option, many) in options(plan).items():
+        values = told[name] if many else [told[name]] if told[name] else []
+        given += [f"{option}={value}" for value in values]
+    given += task.flags
+    own = [pods.verbatim(text.replace("$", "$$")) for text in given]
+    return pods.command(plan, "python"), [*pods.program(plan), *own]
 
 
 PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})

@@ -83,6 +83,22 @@ def verbatim(text: str) -> str:
     return text
 
 
+def rendered(text: str) -> str:
+    """What Airflow's templates make of a text that `verbatim` returned."""
+    if text.startswith("{{ ") and text.endswith(" }}"):
+        return str(json.loads(text[3:-3]))
+    return text
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """What every pod of the DAG is labelled with, besides what the settings say."""
+    return {
+        "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
+        "app.kubernetes.io/part-of": names.label(plan.package),
+        f"{PREFIX}pipeline": names.label(plan.pipeline),
+    }
+
+
 def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Environment variables: ours, the run's parameters, the user's."""
     fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
@@ -187,6 +203,25 @@ def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) ->
         keys = {"name": "name", "mountPath": "mount_path", "subPath": "sub_path", "readOnly": "read_only"}
         mounts.append(Call("k8s.V1VolumeMount", {keys[key]: value for key, value in extra.items()}))
     return mounts
+
+
+def spelled(value: Any) -> Any:
+    """A value as Kubernetes' API spells it: a call of one of the client's models as a map in camelCase, null left out."""
+    if isinstance(value, Call):
+        return {_camel(name): spelled(item) for name, item in value.keywords.items() if item is not None}
+    if isinstance(value, dict):
+        return {name: spelled(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [spelled(item) for item in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    source = next((key for key, written in _VOLUME_SOURCES.items() if written == name), None)
+    if source is not None:
+        return source
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _scratch(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -165,7 +165,8 @@ def _unreadable(where: str, exc: Exception) -> Refused:
     mend = ""
     if "runtime_params" in text or "Runtime parameter" in text:
         mend = "Give it a default in the configuration, or a value by --params."
-    elif "expanded nodes" in text or "expansion" in text:
+        return refuse("param-runtime", where, f"cannot be read: {text}.", mend)
+    if "expanded nodes" in text or "expansion" in text:
         mend = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
         mend = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."

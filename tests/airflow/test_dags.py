@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -275,6 +276,83 @@ def pods_of(dag: Dag) -> Iterator[tuple[str, Json]]:
     for name, task in dag.tasks.items():
         for kind in ("pod", "rendered_pod"):
             yield f"{name}: {kind}", task.get(kind) or {}
+
+
+# Labels that Airflow adds to what it was told: which run and try a pod is of.
+TRY_LABELS = {
+    "airflow_kpo_in_cluster",
+    "airflow_version",
+    "dag_id",
+    "kubernetes_pod_operator",
+    "map_index",
+    "run_id",
+    "task_id",
+    "try_number",
+}
+
+
+def apart(path: str, ours: object, rendered: object, emitted: object) -> Iterator[str]:
+    """Where a pod by hand differs from the one that Airflow makes, without what only a run can know.
+
+    What the operator leaves empty or false is not said at all by hand. Templates of the user's own stand as they were written.
+    """
+    if isinstance(ours, dict) and isinstance(rendered, dict) and isinstance(emitted, dict):
+        theirs = {key: value for key, value in rendered.items() if value not in ({}, [], False) or key in ours}
+        yield from different(f"{path}: keys", sorted(ours), sorted(theirs))
+        for key in set(ours) & set(theirs):
+            yield from apart(f"{path}.{key}", ours[key], theirs[key], emitted.get(key))
+    elif isinstance(ours, list) and isinstance(rendered, list) and isinstance(emitted, list):
+        yield from different(f"{path}: length", len(ours), len(rendered))
+        for place, parts in enumerate(zip(ours, rendered, emitted, strict=False)):
+            yield from apart(f"{path}[{place}]", *parts)
+    elif not (isinstance(ours, str) and "{{" in ours and ours == emitted):
+        yield from different(path, ours, rendered)
+
+
+def test_the_pod_by_hand_is_the_one_that_airflow_builds(airflow: Loaded) -> None:
+    def check(dag: Dag) -> Iterator[str]:
+        for task in dag.plan["tasks"]:
+            there = dag.tasks[task["id"]]
+            ours, rendered, emitted = copy.deepcopy([task["by_hand"]["pod"], there["rendered_pod"], there["pod"]])
+            for pod in (ours, rendered, emitted):
+                pod["metadata"].pop("name")
+                for label in TRY_LABELS:
+                    pod["metadata"]["labels"].pop(label, None)
+            run, theirs = (decided(pod) for pod in (ours, rendered))
+            decided(emitted)
+            yield from apart(task["id"], ours, rendered, emitted)
+            for key in ("dag_id", "task_id"):
+                yield from different(f"{task['id']}: {key}", run["run"][key], theirs["run"][key])
+            yield from different(f"{task['id']}: run", sorted(run["run"]), sorted(theirs["run"]))
+            params = {name: value for name, value in theirs["params"].items() if name not in dag.plan["macros"]}
+            yield from different(f"{task['id']}: params", run["params"], params)
+
+    assert faults(airflow, check) == {}
+
+
+def decided(pod: Json) -> Json:
+    """The values of the variables that a run decides; in the pod only their names are left."""
+    variables = pod["spec"]["containers"][0]["env"]
+    found: Json = {"run": {}, "params": {}}
+    for variable in variables:
+        kind = {PARAMS: "params", "KEDRO_K8S_AIRFLOW_RUN": "run"}.get(variable["name"])
+        if kind:
+            text = variable.pop("value")
+            found[kind] = json.loads(text) if not text.startswith("{{") else {}
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_pod_by_hand_fits_the_strict_schema_of_kubernetes(version: str, projects: dict[str, Json]) -> None:
+    problems = {
+        f"{name}/{dag_id}/{task['id']}": found
+        for name, project in projects.items()
+        for dag_id, plan in project["plans"].items()
+        for task in plan["tasks"]
+        for pod in [task["by_hand"]["pod"]]
+        if (found := [*validate_pod(pod, version), *metadata_violations(pod), *restricted_violations(pod)])
+    }
+    assert problems == {}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -239,6 +239,18 @@ CASES = (
         "not legal",
     ),
     # settings
+    Case(
+        "rule-shadowed",
+        {"settings": "tasks: {early: {match: {node: a}, retries: 1}, late: {retries: 2}}\n"},
+        {"settings": "tasks: {early: {match: {node: a}, retries: 1, pool: x}, late: {retries: 2}}\n"},
+        "tasks.early",
+    ),
+    Case(
+        "profile-unused",
+        {"settings": "profiles: {gpu: {retries: 2}}\n"},
+        {"settings": "profiles: {gpu: {retries: 2}}\ntasks: {all: {profile: gpu}}\n"},
+        "profiles.gpu",
+    ),
     Case("settings-dropped", _overlay(_strategy("destructive")), _overlay(_strategy("soft")), "dag.owner"),
     Case(
         "resources",

@@ -13,7 +13,7 @@ from kedro_k8s_airflow.checks import RULES
 from kedro_k8s_airflow.places import Place, parsed
 from tests.checks.cases import BY_CODE, scenario
 from tests.checks.test_rules import check
-from tests.scenarios import BY_NAME, REFUSED, make_project
+from tests.scenarios import REFUSED, make_project
 from tests.scenarios.factory import snapshot
 from tests.scenarios.model import Node, Refused, Scenario, default, pickled
 

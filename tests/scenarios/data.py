@@ -520,7 +520,7 @@ _CATALOGS = (
             **pickled("a_out"),
             "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}.pkl"},
         },
-        expect=Refused(code="conf", mentions=("day", "--params")),
+        expect=Refused(code="param-runtime", mentions=("day", "--params")),
     ),
     Scenario(
         name="catalog-runtime-params-given",

@@ -195,6 +195,27 @@ tasks:
         "further arguments of the operator",
         "tasks: {default: {operator: {startup_timeout_seconds: 60, log_events_on_startup: false, depends_on_past: true}}}\n",
     ),
+    _works(
+        "operator-pod",
+        "arguments of the operator that are fields of the pod",
+        """
+tasks:
+  default:
+    operator:
+      base_container_name: main
+      hostname: worker
+      subdomain: jobs
+      dns_config: {nameservers: [10.0.0.10], options: [{name: ndots, value: "2"}]}
+      host_aliases: [{ip: 10.0.0.1, hostnames: [db]}]
+      termination_message_policy: File
+      init_containers:
+        - name: wait
+          image: registry.example.com/wait:1
+          command: [wait-for, db]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+  b: {match: {node: b}, operator: {hostnetwork: false}, affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}
+""",
+    ),
     _refused(
         "operator-owned",
         "an argument that we set",
@@ -269,6 +290,216 @@ tasks:
         "4Gi",
         "2Gi",
     ),
+)
+
+# Every way to match, one node each; `out` of a profile that a tag picks, under what a rule says.
+_MATCHED = Scenario(
+    name="rules-match",
+    shows="every way to match, and maps merged, lists replaced, null taking away over three layers",
+    pipelines={
+        "__default__": (
+            Node("raw", "a_out", "a"),
+            Node("a_out", "b_out", "b", tags=("big",)),
+            Node("b_out", "EWR.c_out", "c", namespace="EWR.deep"),
+            Node("EWR.c_out", "d_out", "d"),
+            Node("d_out", "e_out", "e"),
+            Node("e_out", "f_out", "f"),
+        ),
+        "part": (Node("d_out", "e_out", "e"),),
+    },
+    catalog=pickled("raw", "a_out", "b_out", "EWR.c_out", "d_out", "e_out", "f_out"),
+    settings=SETTINGS
+    + """
+tasks:
+  default: {nodeSelector: {disk: ssd, zone: a}, tolerations: [{key: one}], labels: {team: x}}
+  by-node: {match: {node: "[a]"}, nodeSelector: {zone: b}, tolerations: [{key: two}], labels: null}
+  by-tag: {match: {tag: big}, nodeSelector: {zone: null}}
+  by-namespace: {match: {namespace: EWR}, nodeSelector: null}
+  by-reads: {match: {reads: "*c_out"}, retries: 3}
+  by-pipeline: {match: {pipeline: part}, retries: 4}
+  by-writes: {match: {writes: f_*}, retries: 5}
+""",
+    expect=Works(together=()),
+)
+_TAGGED_GROUP = Scenario(
+    name="group-by-tag",
+    shows="a group by tag",
+    pipelines=default(
+        Node("raw", "a_out", "a", tags=("left",)),
+        Node("a_out", "b_out", "b", tags=("left",)),
+        Node("b_out", "c_out", "c"),
+    ),
+    catalog=pickled("raw", "a_out", "b_out", "c_out"),
+    settings=SETTINGS + "groups: {left: {tag: left}}\n",
+    expect=Works(together=(frozenset("ab"),)),
+)
+
+_PROFILE = """
+profiles:
+  gpu: {nodeSelector: {accelerator: l4}, resources: {limits: {nvidia.com/gpu: 1}}, image: registry.example.com/gpu:1, retries: 7}
+  roomy: {resources: {requests: {memory: 3Gi}, limits: {memory: 4Gi}}}
+"""
+_PROFILED = {
+    "pipelines": default(
+        Node("raw", "a_out", "a", tags=("k8s.gpu",)),
+        Node("a_out", "b_out", "b", tags=("k8s.roomy", "k8s.gpu")),
+        Node("b_out", "c_out", "c"),
+    ),
+    "catalog": pickled("raw", "a_out", "b_out", "c_out"),
+}
+
+
+def _profiles(name: str, shows: str, tasks: str, **more: Any) -> Scenario:
+    settings = SETTINGS + _PROFILE + tasks
+    return Scenario(name=name, shows=shows, **{**_PROFILED, "settings": settings, "expect": Works(together=()), **more})
+
+
+_PROFILES = (
+    _MATCHED,
+    _TAGGED_GROUP,
+    _profiles("profile-tag", "profiles by tag, without any rule", ""),
+    _profiles(
+        "profile-rule",
+        "a profile that a rule names, and changes",
+        "tasks: {default: {retries: 1}, c: {match: {node: c}, profile: gpu, image: null, nodeSelector: {zone: a}}}\n",
+    ),
+    _profiles(
+        "profile-chain",
+        "nodes whose profiles differ in resources alone are fused by choice, others are not",
+        "dag: {group_by: chain}\n",
+        expect=Works(together=(frozenset("ab"),), before=(("b", "c"),)),
+    ),
+    _profiles(
+        "profile-overlay",
+        "an overlay changes one field of a profile and of a rule, and drops another profile",
+        "tasks: {c: {match: {node: c}, profile: gpu, retries: 1}}\n",
+        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "c_out", "c")),
+        overlays={
+            "prod": "profiles: {gpu: {nodeSelector: {accelerator: h100}}, roomy: null}\ntasks: {c: {retries: 2}}\n"
+        },
+        options=("--env", "prod"),
+        expect=Works(dag_ids=("project_prod",), together=()),
+    ),
+    _profiles(
+        "profile-clash",
+        "nodes that have to share a pod with profiles that cannot",
+        "",
+        catalog=pickled("raw", "b_out", "c_out"),
+        settings=SETTINGS + "profiles: {gpu: {pool: a}, roomy: {pool: b, nodeSelector: {a: b}}}\n",
+        pipelines=default(
+            Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "b_out", "b", tags=("k8s.roomy",))
+        ),
+        overlays={"prod": "profiles: {roomy: {pool: c}}\n"},
+        options=("--env", "prod"),
+        expect=Refused(
+            code="settings-clash",
+            mentions=("conf/base/k8s_airflow.yml: profiles.gpu.pool", "conf/prod/k8s_airflow.yml: profiles.roomy.pool"),
+        ),
+    ),
+    _profiles(
+        "profile-unknown-tag",
+        "a tag for a profile that is not there",
+        "",
+        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpuu",))),
+        expect=Refused(code="profile-unknown", mentions=("node 'a'", "'k8s.gpuu'", "Did you mean 'gpu'?", "roomy")),
+    ),
+    _profiles(
+        "profile-unknown-rule",
+        "a rule of an overlay for a profile that is not there",
+        "tasks: {c: {match: {node: c}}}\n",
+        overlays={"prod": "tasks: {c: {profile: romy}}\n"},
+        options=("--env", "prod"),
+        expect=Refused(
+            code="profile-unknown",
+            mentions=("conf/prod/k8s_airflow.yml: tasks.c.profile", "'romy'", "Did you mean 'roomy'?"),
+        ),
+    ),
+    _profiles(
+        "profile-dropped",
+        "a profile that a node's tag still picks is dropped by an overlay",
+        "",
+        overlays={"prod": "profiles: {roomy: null}\n"},
+        options=("--env", "prod"),
+        expect=Refused(code="profile-unknown", mentions=("node 'b'", "'k8s.roomy'", "gpu")),
+    ),
+    _profiles(
+        "profile-drops-nothing",
+        "an overlay drops a profile that no file has",
+        "",
+        overlays={"prod": "profiles: {romy: null}\n"},
+        options=("--env", "prod"),
+        expect=Refused(code="settings-value", mentions=("conf/prod/k8s_airflow.yml: profiles.romy", "'roomy'")),
+    ),
+    _refused(
+        "profile-named",
+        "a profile whose name no tag could hold",
+        "profiles: {'a b': {retries: 1}}\n",
+        "settings-value",
+        "profiles.a b",
+        "letters",
+    ),
+    _refused(
+        "profile-like-rule",
+        "a rule that is named like a profile's tag",
+        "tasks: {k8s.gpu: {retries: 1}}\n",
+        "settings-value",
+        "tasks.k8s.gpu",
+        "tags",
+    ),
+    _refused(
+        "profile-match",
+        "a profile with a match",
+        "profiles: {gpu: {match: {node: a}}}\n",
+        "settings-unknown",
+        "profiles.gpu.match",
+    ),
+    _refused(
+        "profile-image",
+        "a profile that asks for an image which is not there",
+        "profiles: {gpu: {image: nowhere}}\ntasks: {a: {match: {node: a}, profile: gpu}}\n",
+        "image-unknown",
+        "node 'a'",
+        "'nowhere'",
+    ),
+    _refused(
+        "profile-secret",
+        "a credential in a profile",
+        f"profiles: {{x: {{annotations: {{db-password: {_CANARY}}}}}}}\n",
+        "secret",
+        "profiles.x.annotations.db-password",
+        canary=_CANARY,
+    ),
+)
+
+_HOSTILE = "it's a \"node\" $HOME $(HOME) $$ `id` \\ {{ ds }} !x *\t# \u2028 数据 🚀\nEOF\n' && false"
+_BY_HAND = Scenario(
+    name="by-hand",
+    shows="a pod with everything that a line by hand has to do without, and values that a shell would take apart",
+    pipelines=default(Node("raw", "a_out", func=f"named({_HOSTILE!r})", tags=("k8s.large",))),
+    catalog=pickled("raw", "a_out"),
+    settings=f"""
+image: {IMAGE}
+credentials_secret: {{name: project-credentials, key: credentials.yml}}
+data:
+  volumes:
+    data: {{claim: project-data, mount: data}}
+    reference: {{claim: reference-data, mount: /mnt/reference, readOnly: true}}
+    fixed: {{claim: fixed-data, mount: fixed tables, readOnly: true}}
+profiles:
+  large: {{resources: {{limits: {{memory: 8Gi}}}}}}
+tasks:
+  default:
+    env:
+      - {{name: PLAIN, value: "1e3"}}
+      - {{name: TWICE, value: "$(PLAIN) $$(PLAIN) $(UNKNOWN) it's \\"that\\"\\n# two lines"}}
+      - {{name: RENDERED, value: "{{{{ run_id }}}}"}}
+      - {{name: DB_PASSWORD, valueFrom: {{secretKeyRef: {{name: db, key: password}}}}}}
+    envFrom: [{{secretRef: {{name: more}}}}]
+    volumes: [{{name: cache, emptyDir: {{}}}}, {{name: conf, configMap: {{name: m}}}}]
+    volumeMounts: [{{name: cache, mountPath: /cache}}, {{name: conf, mountPath: /etc/x, subPath: a}}]
+""",
+    parameters={"note": "$(HOME) 'x'"},
+    expect=Works(together=()),
 )
 
 _PARAMS = (
@@ -573,4 +804,4 @@ _WRONG = (
     ),
 )
 
-SCENARIOS = (*_DAGS, *_RULES, *_PARAMS, *_SECRETS, *_WRONG)
+SCENARIOS = (*_DAGS, *_RULES, *_PROFILES, _BY_HAND, *_PARAMS, *_SECRETS, *_WRONG)

@@ -1,0 +1,84 @@
+"""One task's pod as Kubernetes gets it from Airflow's operator: the same parts as in the DAG file, as one object.
+
+Not for what only a run knows: its parameters, its templates in settings of the user's, the labels that Airflow adds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.dag import calls, pods
+from kedro_k8s_airflow.literals import Raw
+from kedro_k8s_airflow.plan import deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.plan import Plan, Task
+
+# Arguments under `operator:` that are fields of the container and of the pod.
+_CONTAINER_ARGUMENTS = {"base_container_name": "name", "termination_message_policy": "terminationMessagePolicy"}
+_POD_ARGUMENTS = {
+    "hostnetwork": "hostNetwork",
+    "hostname": "hostname",
+    "subdomain": "subdomain",
+    "dns_config": "dnsConfig",
+    "host_aliases": "hostAliases",
+    "init_containers": "initContainers",
+}
+# Arguments that lay the pod over another one, which is not done here.
+TEMPLATES = ("pod_template_file", "pod_template_dict")
+_NODES_SHOWN = 30000
+
+
+def pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """The pod of a task.
+
+    Args:
+        plan: the DAG.
+        task: of it.
+        name: of the pod.
+        values: of the variables that the run decides, by the constant that stands for them in the DAG file.
+    """
+    told, operator = task.settings, task.settings.get("operator") or {}
+    command, arguments = calls.command(plan, task)
+    container = {
+        "name": "base",
+        "image": task.image,
+        "command": [pods.rendered(word) for word in command],
+        "args": [pods.rendered(text) for text in arguments],
+        "env": [_valued(variable, values) for variable in pods.environment(plan, told)],
+        **{key: told[key] for key in calls.POD if key in calls.IN_CONTAINER and key in told},
+        "volumeMounts": pods.mounts(plan, told, task.scratch),
+        **{field: operator[key] for key, field in _CONTAINER_ARGUMENTS.items() if key in operator},
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": deadline(told),
+        **{_in_spec(key): told[key] for key in calls.POD if key not in calls.IN_CONTAINER and key in told},
+        **{field: operator[key] for key, field in _POD_ARGUMENTS.items() if key in operator},
+        "containers": [container],
+        "volumes": pods.volumes(plan, told, task.scratch),
+    }
+    metadata = {
+        "name": name,
+        "namespace": plan.namespace,
+        "labels": {**pods.labels(plan), f"{pods.PREFIX}task": task.label, **(told.get("labels") or {})},
+        "annotations": {
+            f"{pods.PREFIX}nodes": "\n".join(task.nodes)[:_NODES_SHOWN],
+            **(told.get("annotations") or {}),
+        },
+    }
+    made = pods.spelled({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    # Parts that several fields share become equal ones, for writers that would point from one to the other.
+    return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+
+
+def _in_spec(key: str) -> str:
+    return "securityContext" if key == "podSecurityContext" else key
+
+
+def _valued(variable: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    value = variable.get("value")
+    return {**variable, "value": values[value.source]} if isinstance(value, Raw) else dict(variable)

@@ -1,0 +1,142 @@
+"""Datasets: how far they reach and why, who saves and loads them, how they get from task to task."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.explain.facts import DatasetFacts, Flow, Use
+from kedro_k8s_airflow.graph import base_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kedro_k8s_airflow.explain.facts import Subject
+    from kedro_k8s_airflow.graph import Dataset
+    from kedro_k8s_airflow.plan import Crossing, Mount, Plan, Task
+
+
+def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:
+    """The names by which nodes know the dataset."""
+    users = [plan.graph.nodes[index] for index in dataset.consumers]
+    if dataset.producer is not None:
+        users.append(plan.graph.nodes[dataset.producer])
+    return tuple(
+        sorted({name for node in users for name in (*node.inputs, *node.outputs) if base_name(name) == dataset.name})
+    )
+
+
+def dataset_facts(subject: Subject, plan: Plan, dataset: Dataset) -> DatasetFacts:
+    """All about one dataset of a plan."""
+    writer, readers = _users(subject, plan, dataset)
+    crossing = _crossing(plan, dataset)
+    return DatasetFacts(
+        dag=plan.dag_id,
+        name=dataset.name,
+        forms=forms(plan, dataset),
+        reach=dataset.reach.kind,
+        why=_reach(subject, plan, dataset),
+        path=dataset.reach.path,
+        writer=writer,
+        readers=readers,
+        crosses=crossing is not None,
+        travels=_travels(plan, dataset, writer, crossing),
+        versioned=dataset.reach.versioned,
+        versions=_versions(dataset),
+    )
+
+
+def flow(subject: Subject, plan: Plan, task: Task, name: str) -> Flow:
+    """A dataset as one task sees it: where it is, and which other tasks save or load it."""
+    dataset = plan.graph.datasets[name]
+    writer, readers = _users(subject, plan, dataset)
+    if writer is not None and writer.task != task.id:
+        return Flow(name, _kept(plan, dataset), (writer.task,))
+    loading = {reader.task for reader in readers} - {task.id} if writer is not None else set()
+    return Flow(name, _kept(plan, dataset), tuple(sorted(loading)))
+
+
+def _users(subject: Subject, plan: Plan, dataset: Dataset) -> tuple[Use | None, tuple[Use, ...]]:
+    def uses(index: int, *, loads: bool) -> Iterator[Use]:
+        node = plan.graph.nodes[index]
+        for form in node.inputs if loads else node.outputs:
+            if base_name(form) == dataset.name:
+                yield Use(node.name, subject.tasks[plan.dag_id, node.name], form)
+
+    readers = tuple(one for index in dataset.consumers for one in uses(index, loads=True))
+    return None if dataset.producer is None else next(uses(dataset.producer, loads=False)), readers
+
+
+def _crossing(plan: Plan, dataset: Dataset) -> Crossing | None:
+    return next((one for one in plan.crossings if one.dataset == dataset.name), None)
+
+
+def _reach(subject: Subject, plan: Plan, dataset: Dataset) -> str:
+    declared = subject.settings.data.reach
+    key = dataset.name if dataset.name in declared else None
+    globs = (name for name in declared if any(sign in name for sign in "*?[") and fnmatchcase(dataset.name, name))
+    key = key or next(globs, None)
+    if key is not None:
+        return f"{subject.sources.file(('data', 'reach', key))} says so: data.reach.{key}"
+    entries = subject.project.catalog.entries(forms(plan, dataset))
+    kinds = sorted({str(entry.get("type")) for entry in entries.values()})
+    kind = f" ({', '.join(kinds)})" if kinds else ""
+    path, mount = dataset.reach.path, _mount(plan, dataset.reach.path)
+    if not entries:
+        return "it has no catalog entry"
+    if dataset.reach.kind == "memory":
+        return f"its catalog entry keeps it in the process{kind}"
+    if mount is not None:
+        return f"its path {path} is on volume {mount.name!r}{kind}"
+    if path is not None:
+        return f"its path {path} is on no volume{kind}"
+    if dataset.reach.kind == "shared":
+        return f"its catalog entry leads to a server or an object store{kind}"
+    return f"its catalog entry does not tell{kind}"
+
+
+def _mount(plan: Plan, path: str | None) -> Mount | None:
+    """The claim that a path of the pod lies on, the innermost one."""
+    if path is None:
+        return None
+    over = [one for one in plan.mounts if one.claim and f"{path}/".startswith(f"{one.path}/")]
+    return max(over, key=lambda one: len(one.path), default=None)
+
+
+def _kept(plan: Plan, dataset: Dataset) -> str:
+    """Where a dataset is kept."""
+    path, mount = dataset.reach.path, _mount(plan, dataset.reach.path)
+    if dataset.reach.kind == "memory":
+        stored = plan.store is not None and _crossing(plan, dataset) is not None
+        return f"a pickle in the store, {plan.store.url}" if stored and plan.store is not None else "memory"
+    if dataset.reach.kind == "pod":
+        return f"the pod's own disk, {path}" if path else "the pod's own disk"
+    if mount is not None:
+        return f"volume {mount.name!r} (claim {mount.claim}), {path}"
+    if path is not None:
+        return f"{path}, which data.reach says all pods share"
+    return "a server or an object store" if dataset.reach.kind == "shared" else "a place that the catalog does not tell"
+
+
+def _travels(plan: Plan, dataset: Dataset, writer: Use | None, crossing: Crossing | None) -> str:
+    kept = _kept(plan, dataset)
+    if writer is None:
+        brought = next((one for one in plan.local_inputs if one.dataset == dataset.name), None)
+        if brought is not None:
+            return f"no task saves it: {brought.here} has to be on volume {brought.mount!r} before the first run"
+        return f"no task saves it; it is loaded from {kept}"
+    if crossing is not None:
+        return f"from task to task by way of {kept}"
+    if dataset.reach.kind == "memory":
+        return f"it does not leave the pod of task {writer.task!r}, in whose memory it is"
+    if dataset.reach.kind == "pod":
+        return f"it does not leave the pod of task {writer.task!r}, on whose disk it is, and is gone with it"
+    return f"no other task loads it; it is saved to {kept}"
+
+
+def _versions(dataset: Dataset) -> str:
+    if not dataset.reach.versioned:
+        return ""
+    if dataset.producer is None:
+        return "no task saves it: the latest version is loaded"
+    return "saved under the version of the run and the try; tasks of this DAG load the last one that this run saved"

@@ -1,0 +1,128 @@
+"""Every value that a pod is told, and the layers of the settings behind it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import origins
+from kedro_k8s_airflow.explain.facts import Setting
+from kedro_k8s_airflow.together import SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kedro_k8s_airflow.explain.facts import Subject
+    from kedro_k8s_airflow.plan import Plan
+
+    Matching = tuple[str, ...]
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+_NAMES_SHOWN = 3
+
+
+class _Absent:
+    """Stands for a value that is not there."""
+
+
+_ABSENT = _Absent()
+
+
+def settings(
+    subject: Subject, plan: Plan, members: Sequence[tuple[str, Matching]], told: Mapping[str, Any]
+) -> list[Setting]:
+    """Every leaf of what a pod is told, and every key that was taken away from it, sorted.
+
+    Args:
+        subject: what is asked about.
+        plan: the DAG.
+        members: the pod's nodes, with the names of the rules that match each.
+        told: the pod's settings.
+    """
+    nodes_of: dict[Matching, list[str]] = defaultdict(list)
+    for name, matching in members or [("", ())]:
+        nodes_of[matching].append(name)
+    said = {path for matching in nodes_of for path in subject.rules.said(matching)}
+    paths = [path for path, value in origins.leaves(told) if value != {} or path in said]
+    paths += sorted(path for path in said if not any(_touch(path, other) for other in paths))
+    listed = [one for path in paths for one in _setting(subject, nodes_of, path, told)]
+    return sorted([*listed, *_of_the_dag(subject, plan, told)], key=lambda one: one.key)
+
+
+def _touch(one: origins.Path, other: origins.Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _setting(
+    subject: Subject, nodes_of: Mapping[Matching, Sequence[str]], path: origins.Path, told: Mapping[str, Any]
+) -> Iterator[Setting]:
+    value = _at(told, path)
+    same = [matching for matching in nodes_of if _at(subject.rules.settings(matching), path) == value]
+    if value is _ABSENT and not same:
+        return  # the task that clears the store is not told everything
+    behind: dict[origins.Origin, None] = {}
+    for matching in same or nodes_of:
+        origin = subject.rules.said(matching).get(path)
+        if origin is not None:
+            behind[origin] = None
+    where = (subject.sources.where(origin.spelled(path)) for origin in behind if origin.layer)
+    yield Setting(
+        key=".".join(path),
+        value=None if value is _ABSENT else spelled(value),
+        said_by=tuple(map(str, behind)),
+        where=tuple(dict.fromkeys(where)),
+        taken=value is _ABSENT,
+        note=""
+        if len(same) == len(nodes_of)
+        else _joined(path, [name for one in same for name in nodes_of[one]], absent=value is _ABSENT),
+    )
+
+
+def _joined(path: origins.Path, same: Sequence[str], *, absent: bool) -> str:
+    """How the nodes of a pod, which are told different things, came to what these of them are told."""
+    largest = path[0] in SIZES
+    if not same:
+        return "the largest, counting what Airflow takes by itself" if largest else "of its nodes together"
+    names = ", ".join(map(repr, same[:_NAMES_SHOWN]))
+    more = f" and {len(same) - _NAMES_SHOWN} more" if len(same) > _NAMES_SHOWN else ""
+    if absent:
+        return f"as for {names}{more}"
+    return f"{'the largest, of' if largest else 'of'} {names}{more}"
+
+
+def _at(values: Any, path: origins.Path) -> Any:
+    for key in path:
+        if not isinstance(values, dict) or key not in values:
+            return _ABSENT
+        values = values[key]
+    return values
+
+
+def _of_the_dag(subject: Subject, plan: Plan, told: Mapping[str, Any]) -> Iterator[Setting]:
+    """What the DAG says of every task that has no word of its own on it."""
+    own = subject.settings.dags.get(plan.name)
+    for key in ("retries", "retry_delay"):
+        if key in told:
+            continue
+        place: tuple[str, ...] = ()
+        if own is not None and key in own.model_fields_set:
+            place = ("dags", plan.name, key)
+        elif key in subject.settings.dag.model_fields_set:
+            place = ("dag", key)
+        by = ".".join(place[:-1]) or str(origins.NOBODY)
+        yield Setting(key, spelled(getattr(plan.dag, key)), (by,), (subject.sources.where(place),) if place else ())
+
+
+def spelled(value: Any) -> Any:
+    """A value as the settings file and JSON spell it."""
+    if isinstance(value, dict):
+        return {str(key): spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [spelled(item) for item in value]
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        unit, size = next(((unit, size) for unit, size in _UNITS if seconds and seconds % size == 0), ("s", 1))
+        return f"{seconds // size}{unit}"
+    return value

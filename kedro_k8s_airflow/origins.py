@@ -1,0 +1,85 @@
+"""Origins: which layer of the settings said each value that a node ends up with. Not for what the values are; see `rules`.
+
+A leaf is a value that is no map: a list is one leaf, an empty map is one. Its path are the keys that lead to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Path = tuple[str, ...]
+# Tags of nodes that pick a profile, and the layers that such tags make, begin with it.
+TAG = "k8s."
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A layer of the settings.
+
+    Attributes:
+        layer: name of the rule, `k8s.<profile>` for a profile that a node's tag picks, or "" for what is built in.
+        profile: the profile whose words these are, when they are not the rule's own.
+        limit: whether it is about the limit beside a request: a request that nobody wrote gives way to it.
+    """
+
+    layer: str
+    profile: str | None = None
+    limit: bool = False
+
+    def __str__(self) -> str:
+        if not self.layer:
+            return "built in"
+        if self.profile is None:
+            words = f"rule {self.layer!r}"
+        elif self.layer == f"{TAG}{self.profile}":
+            words = f"profile {self.profile!r} by tag"
+        else:
+            words = f"profile {self.profile!r} by rule {self.layer!r}"
+        return f"the limit of {words}" if self.limit else words
+
+    def spelled(self, path: Path) -> Path:
+        """Where the settings file has what this layer says of a task's key; nothing for what is built in."""
+        if self.limit:
+            path = (path[0], "limits", *path[2:])
+        if not self.layer:
+            return ()
+        return ("tasks", self.layer, *path) if self.profile is None else ("profiles", self.profile, *path)
+
+
+NOBODY = Origin("")
+
+
+def trace(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:
+    """The layer that had the last word on each leaf; also on keys that it took away by null."""
+    found: dict[Path, Origin] = {}
+    for origin, values in layers:
+        _lay(found, values, origin, ())
+    return found
+
+
+def _lay(found: dict[Path, Origin], values: Mapping[str, Any], origin: Origin, above: Path) -> None:
+    for key, value in values.items():
+        path = (*above, key)
+        if isinstance(value, dict):
+            found.pop(path, None)
+            _lay(found, value, origin, path)
+            if not value and not any(other[: len(path)] == path for other in found):
+                found[path] = origin
+        else:
+            for other in [other for other in found if other[: len(path)] == path]:
+                del found[other]
+            found[path] = origin
+
+
+def leaves(values: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every leaf with its path, in the order of the keys."""
+    for key, value in values.items():
+        path = (*above, str(key))
+        if isinstance(value, dict) and value:
+            yield from leaves(value, path)
+        else:
+            yield path, value

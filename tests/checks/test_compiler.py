@@ -1,0 +1,110 @@
+"""Findings of the compiler itself that no scenario has: each is told where it is meant."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedro_k8s_airflow import parameters
+from tests.checks.cases import scenario
+from tests.checks.test_rules import check
+from tests.scenarios import make_project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.scenarios.forge import Forge
+
+_FOUND = """
+from kedro.framework.project import find_pipelines
+
+
+def register_pipelines():
+    found = find_pipelines()
+    return {"__default__": sum(found.values()), "both": found["one"] + found["two"]}
+"""
+_PIPELINE = """
+from kedro.pipeline import Node, Pipeline
+
+
+def work(*given):
+    return given
+
+
+def create_pipeline():
+    return Pipeline([Node(work, {given!r}, {made!r}, name={made!r})])
+"""
+_FILES = {
+    "{package}/pipelines/__init__.py": "",
+    "{package}/pipelines/one/__init__.py": _PIPELINE.format(given="raw", made="a_out"),
+    "{package}/pipelines/two/__init__.py": _PIPELINE.format(given="a_out", made="b_out"),
+}
+_PYPROJECT = """
+[project]
+name = "project"
+version = "0.1"
+requires-python = ">=3.30"
+dependencies = ["kedro"]
+
+[tool.kedro]
+package_name = "project"
+project_name = "project"
+kedro_init_version = "1.0.0"
+source_dir = "src"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "different", "says"),
+    [
+        ("pipeline-alone", {"registry": _FOUND, "files": _FILES, "settings": "dags: {both: {}}\n"}, "'both'"),
+        (
+            "param-runtime",
+            {"files": {"{conf}/base/parameters.yml": "day: '${runtime_params:day}'\n"}},
+            "value by --params",
+        ),
+        ("image-local", {"files": {"requirements.txt": "kedro\nkedro-datasets\n-e .\n"}}, "line 3"),
+        ("image-python", {"files": {"pyproject.toml": _PYPROJECT, "requirements.txt": "kedro\n"}}, ">=3.30"),
+        ("image-lock", {"files": {"k8s-airflow.lock": "{}"}}, "is no image lock"),
+        ("checks-unknown", {"settings": "checks: {ignore: [data-lots]}\n"}, "'data-lost'"),
+        ("checks-unknown", {"settings": "checks: {ignore: [settings-unknown]}\n"}, "cannot be ignored"),
+        ("explain-unknown", {}, ""),
+    ],
+)
+def test_it_is_told(code: str, different: Mapping[str, Any], says: str, forge: Forge, tmp_path: Path) -> None:
+    project = make_project(scenario(code, **different), tmp_path / "project")
+    if code == "explain-unknown":
+        done = forge.kedro("k8s-airflow", "explain", "nobody", cwd=project)
+        assert (done.code, "[explain-unknown]" in done.err) == (1, True)
+        return
+    _, found = check(forge, project)
+    told = [finding for finding in found if finding["code"] == code]
+    assert told, found
+    assert says in f"{told[0]['where']} {told[0]['why']} {told[0]['mend']}"
+
+
+def test_a_value_that_json_cannot_write_is_told() -> None:
+    """Kedro's own loader gives none; a loader of the project's may."""
+    (found,) = parameters.unsendable({"day": date(2026, 1, 1)}, "dag.params")
+    assert found.code == "param-type"
+
+
+def test_a_second_init_is_refused(forge: Forge, tmp_path: Path) -> None:
+    done = forge.kedro("k8s-airflow", "init", cwd=make_project(scenario("x"), tmp_path / "project"))
+    assert done.code == 1
+    assert "[settings-there]" in done.err
+
+
+def test_a_dag_that_the_settings_no_longer_make_is_told(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(
+        scenario("x", settings="dags: {__default__: {}, old: {pipeline: __default__}}\n"), tmp_path / "p"
+    )
+    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    settings = project / "conf" / "base" / "k8s_airflow.yml"
+    settings.write_text(settings.read_text().replace(", old: {pipeline: __default__}", ""))
+    done = forge.kedro("k8s-airflow", "create", cwd=project)
+    assert "[file-stale]" in done.err
+    assert "project_old.py" in done.err
