@@ -106,6 +106,7 @@ def create(
         raise click.UsageError("--all and --pipeline exclude each other.")
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import creation, files, show
+        from kedro_k8s_airflow.overview import table
 
         created = creation.create(
             metadata,
@@ -128,7 +129,7 @@ def create(
             click.echo(files.diff(created.changes, created.root), nl=False)
         elif not quiet:
             for plan in created.plans:
-                show.plan(out, plan)
+                table.plan(out, plan)
         if not (quiet or diff):
             if not check:
                 show.inputs(out, created.inputs, created.filling)
