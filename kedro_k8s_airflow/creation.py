@@ -84,8 +84,7 @@ def create(
         Refused: with every error found.
     """
     planned = _planned(metadata, env, conf_source, params, pipelines, everything=everything, lock_file=lock_file)
-    if lock_file is not None and not planned.lock.is_file():
-        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+    _lock_there(planned, lock_file)
     read, plans = planned.project, planned.plans
     plans = narrowing.narrowed(read, plans)
     root = read.path / folder
@@ -335,3 +334,45 @@ def _command(env: str | None, conf_source: str | None, params: str) -> str:
 def _options(env: str | None, conf_source: str | None, params: str = "") -> str:
     given = {"--env": env, "--conf-source": conf_source, "--params": params}
     return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What `plan` shows.
+
+    Attributes:
+        root: the project's folder.
+        plans: of the DAGs, as `create` would write them.
+        findings: those that stop nothing.
+    """
+
+    root: Path
+    plans: tuple[Plan, ...]
+    findings: tuple[Finding, ...]
+
+
+def look(
+    metadata: ProjectMetadata,
+    *,
+    pipelines: Sequence[str],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: Mapping[str, Any],
+    lock_file: Path | None = None,
+) -> Looked:
+    """The plans that `create` would write with these arguments.
+
+    Raises:
+        Refused: with every error found in the project and its settings.
+    """
+    planned = _planned(metadata, env, conf_source, params, pipelines, everything=everything, lock_file=lock_file)
+    _lock_there(planned, lock_file)
+    plans = tuple(narrowing.narrowed(planned.project, planned.plans))
+    findings = dict.fromkeys(finding for plan in plans for finding in plan.findings)
+    return Looked(planned.project.path, plans, tuple(findings))
+
+
+def _lock_there(planned: _Planned, lock_file: Path | None) -> None:
+    if lock_file is not None and not planned.lock.is_file():
+        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kedro_k8s_airflow.overview.facts import Place
+
 _NAMES_SHOWN = 3
 
 
@@ -25,3 +27,18 @@ def printable(name: str) -> str:
     """A name on one line, at a length a table can hold."""
     text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
     return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
+def place(found: Place, *, short: bool = False) -> str:
+    """Where a dataset lives between tasks; short of its path."""
+    path = f" at {printable(found.path)}" if found.path is not None and not short else ""
+    if found.kind == "volume":
+        return f"on volume {found.volume}{path}"
+    if found.kind == "store":
+        where = f"on volume {found.volume}{path}" if found.volume is not None else f"by {found.protocol}"
+        return f"in memory, pickled in the store {where}"
+    if found.kind == "object-store":
+        return f"in an object store ({found.protocol})"
+    if found.kind == "server":
+        return f"on a server ({found.protocol})"
+    return "where only data.reach says that every pod reaches it"
