@@ -26,15 +26,19 @@ class Part:
 
 
 def parts(plan: Plan, facts: Facts) -> list[Part]:
-    """The plan in about `LARGE` parts at most: its top namespaces when half of the tasks are in two or more, else its steps."""
-    spaces = set(facts.tops.values())
-    if len(spaces) < 2 or 2 * len(facts.tops) < len(plan.tasks):
-        return steps(facts)
+    """The plan in about `LARGE` parts at most: its namespaces, if it has any to speak of, else its steps."""
+    return namespaces(plan, facts) or steps(facts)
+
+
+def namespaces(plan: Plan, facts: Facts, most: int = LARGE) -> list[Part]:
+    """The plan by top namespaces, `most` and what is outside; nothing when not even half of the tasks are in two or more."""
+    if len(set(facts.tops.values())) < 2 or 2 * len(facts.tops) < len(plan.tasks):
+        return []
     found: dict[str | None, list[Task]] = {}
     for task in plan.tasks:
         found.setdefault(facts.tops.get(task.id), []).append(task)
     outside = found.pop(None, [])
-    shown = list(found)[: LARGE if len(found) <= LARGE else LARGE - 1]
+    shown = list(found)[: most if len(found) <= most else most - 1]
     made = [Part(f"namespace {printable(str(name))}", tuple(found[name])) for name in shown]
     rest = {task.id for name in list(found)[len(shown) :] for task in found[name]}
     if rest:
@@ -43,9 +47,9 @@ def parts(plan: Plan, facts: Facts) -> list[Part]:
     return [*made, *([Part(OUTSIDE, tuple(outside))] if outside else [])]
 
 
-def steps(facts: Facts) -> list[Part]:
-    """The plan's steps, each or so many together that there are no more than `LARGE` parts."""
-    together = -(-len(facts.steps) // LARGE) or 1
+def steps(facts: Facts, most: int = LARGE) -> list[Part]:
+    """The plan's steps, each or so many together that there are no more than `most` parts."""
+    together = -(-len(facts.steps) // most) or 1
     return [_steps(facts.steps[first : first + together], first + 1) for first in range(0, len(facts.steps), together)]
 
 

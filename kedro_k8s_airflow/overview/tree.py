@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.overview import table
 from kedro_k8s_airflow.overview.facts import facts
-from kedro_k8s_airflow.overview.parts import LARGE, OUTSIDE, parts
+from kedro_k8s_airflow.overview.parts import LARGE, OUTSIDE, Part, namespaces, steps
 from kedro_k8s_airflow.overview.words import count, printable, some
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from kedro_k8s_airflow.overview.facts import Facts
-    from kedro_k8s_airflow.overview.parts import Part
     from kedro_k8s_airflow.plan import Plan, Task
 
-_TASKS_SHOWN = 8
+_PARTS_SHOWN = 12
+_TASKS_SHOWN = 5
 _NODES_SHOWN = 12
 
 
@@ -34,7 +34,8 @@ def full(out: Console, made: Plan) -> None:
     if len(made.tasks) <= LARGE:
         _whole(root, made, known)
     else:
-        for alike in _alike(parts(made, known), known):
+        found = namespaces(made, known, most=len(made.tasks)) or steps(known, most=_PARTS_SHOWN)
+        for alike in _shown(_alike(found, known)):
             names = some([part.name for part in alike])
             tasks = alike[0].tasks
             size = count(len(tasks), "task") + (" each" if len(alike) > 1 else "")
@@ -83,6 +84,15 @@ def _alike(found: Sequence[Part], known: Facts) -> list[list[Part]]:
     for part in found:
         alike.setdefault(_looks(part, known.tops), []).append(part)
     return list(alike.values())
+
+
+def _shown(found: Sequence[list[Part]]) -> list[list[Part]]:
+    """The first kinds of parts, and the tasks of all others as one part."""
+    if len(found) <= _PARTS_SHOWN:
+        return list(found)
+    rest = [part for alike in found[_PARTS_SHOWN - 1 :] for part in alike]
+    tasks = tuple(task for part in rest for task in part.tasks)
+    return [*found[: _PARTS_SHOWN - 1], [Part(f"{len(rest):,} more namespaces", tasks)]]
 
 
 def _looks(part: Part, tops: Mapping[str, str]) -> object:
