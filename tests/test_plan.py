@@ -9,81 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_k8s_airflow import overview
-from kedro_k8s_airflow.config import DagSettings
-from kedro_k8s_airflow.graph import Graph
 from kedro_k8s_airflow.overview import mermaid
 from kedro_k8s_airflow.overview.facts import facts
-from kedro_k8s_airflow.plan import Crossing, Mount, Plan, Store, Task
-from kedro_k8s_airflow.project import Node
+from kedro_k8s_airflow.plan import Crossing, Plan, Store
 from kedro_k8s_airflow.reach import PLAIN, Places, Reach, of_entry
+from tests.planned import chain, planned, regions
 from tests.scenarios import BY_NAME, WORKING, make_project
 from tests.scenarios.model import IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tests.scenarios import Scenario
     from tests.scenarios.forge import Forge
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = json.loads((ROOT / "kedro_k8s_airflow" / "plan.schema.json").read_text())
-BASE = {"resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}
-
-
-def planned(after: Mapping[str, tuple[str, ...]], **more: Any) -> Plan:
-    """A plan of tasks that are named like their only nodes; what stands before a dot is the namespace."""
-    told = more.pop("settings", {})
-    nodes = [Node(name, name.rpartition(".")[0] or None, frozenset(), (), (), ()) for name in after]
-    spaces = sorted({node.namespace.split(".")[0] for node in nodes if node.namespace})
-    groups = {space: space for space in spaces} if len(spaces) > 1 else {}
-    tasks = [
-        Task(
-            id=name,
-            nodes=(name,),
-            after=waits,
-            group=name.split(".")[0] if groups and "." in name else None,
-            label=name,
-            pipeline="__default__",
-            image=IMAGE,
-            settings=told.get(name, BASE),
-        )
-        for name, waits in after.items()
-    ]
-    given: dict[str, Any] = {
-        "dag_id": "project",
-        "name": "__default__",
-        "pipeline": "__default__",
-        "env": None,
-        "package": "project",
-        "graph": Graph(tuple(nodes), {}, tuple(() for _ in nodes), ()),
-        "dag": DagSettings(),
-        "namespace": "default",
-        "project_path": "/app",
-        "conf_source": None,
-        "home": "/home/kedro",
-        "scratch_size": "2Gi",
-        "mounts": (Mount("data", "/app/data", "claim"), Mount("deep", "/app/data/deep", "claim")),
-        "base": BASE,
-        "base_image": IMAGE,
-        "params": {},
-        "runtime_params": {},
-        "groups": groups,
-        "tasks": tuple(tasks),
-    }
-    return Plan(**{**given, **more})
-
-
-def chain_of(length: int) -> Plan:
-    return planned({f"n{place}": (f"n{place - 1}",) if place else () for place in range(length)})
-
-
-def regions(number: int, each: int) -> Plan:
-    """Namespaces that are alike, each a chain after one common task."""
-    waits: dict[str, tuple[str, ...]] = {"load": ()}
-    for region in range(number):
-        for step in range(each):
-            waits[f"r{region}.n{step}"] = (f"r{region}.n{step - 1}",) if step else ("load",)
-    return planned(waits)
 
 
 def shown(plan: Plan, form: str) -> str:
@@ -106,7 +47,7 @@ def test_the_critical_path_is_the_longest_chain_and_the_first_of_several() -> No
 
 
 def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
-    plan = chain_of(20_000)
+    plan = chain(20_000)
     known = facts(plan)
     assert len(known.steps) == len(known.critical_path) == 20_000
     for form in ("table", "tree"):
@@ -185,7 +126,7 @@ def test_a_small_plan_is_shown_task_by_task(form: str) -> None:
     [
         pytest.param(lambda: regions(100, 10), id="namespaces"),
         pytest.param(lambda: regions(3, 400), id="few namespaces"),
-        pytest.param(lambda: chain_of(1000), id="chain"),
+        pytest.param(lambda: chain(1000), id="chain"),
         pytest.param(lambda: planned({f"n{place}": () for place in range(1000)}), id="independent"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.overview.facts import facts
 from kedro_k8s_airflow.overview.parts import parts, steps
-from kedro_k8s_airflow.overview.words import count, printable
+from kedro_k8s_airflow.overview.words import count, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +30,9 @@ _NODES_SHOWN = 3
 _SIGN = re.compile(
     r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])(?<![wW]{3})[_.-](?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
 )
+
+# $ * _ ` ~, the colon of an icon (fa:fa-car), the backslash of a line break.
+_READ = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 
 
 def picture(plans: Sequence[Plan]) -> str:
@@ -93,8 +96,13 @@ class _Canvas:
 
 
 def _legal(name: str) -> str:
-    """A text that is shown as it is: signs that may mean something by their numbers."""
-    return _SIGN.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
+    """A text that is shown as it is: signs that may mean something by their numbers.
+
+    Formulas between dollars, Markdown's emphasis, icons and line breaks are read even from numbers (Mermaid 10 to 12, in labels of several
+    lines), so a space that has no width follows their signs.
+    """
+    numbered = _SIGN.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
+    return _READ.sub(lambda found: f"{found[0]}#65279;", numbered)
 
 
 def _tasks(canvas: _Canvas, plan: Plan, _known: Facts) -> None:
@@ -113,7 +121,7 @@ def _tasks(canvas: _Canvas, plan: Plan, _known: Facts) -> None:
 
 def _label(task: Task) -> Iterable[str]:
     """The task's id and its nodes; a node alone has given the task its name."""
-    yield task.id
+    yield one_line(task.id)
     if task.nodes == (task.id,):
         return
     shown = task.nodes[: _NODES_SHOWN if len(task.nodes) > _NODES_SHOWN + 1 else _NODES_SHOWN + 1]

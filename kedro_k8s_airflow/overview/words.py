@@ -25,8 +25,13 @@ def some(names: Sequence[str]) -> str:
 
 def printable(name: str) -> str:
     """A name on one line, at a length a table can hold."""
-    text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+    text = one_line(name)
     return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
+def one_line(name: str) -> str:
+    """A name with what cannot be printed as its escapes."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
 def place(found: Place, *, short: bool = False) -> str:
