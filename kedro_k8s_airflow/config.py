@@ -145,6 +145,9 @@ class DagSettings(Model):
     )
     description: Text | None = Field(default=None, description="One line shown in Airflow.")
     doc_md: Text | None = Field(default=None, description="Markdown shown with the DAG.")
+    doc_graph: bool = Field(
+        default=False, description="Add the picture of `plan --format mermaid` to doc_md; Airflow shows its text."
+    )
     dag_display_name: Text | None = Field(default=None, description="Name shown instead of the dag_id.")
     is_paused_upon_creation: bool | None = Field(default=None, description="Whether a new DAG starts paused.")
     on_failure: Notifier | None = Field(default=None, description="Sent when a run failed.")

@@ -28,7 +28,7 @@ _NODES_SHOWN = 3
 # Letters, digits and what stands between two of them mean nothing to Mermaid, to the Markdown in its labels, to HTML; every
 # other sign may. An address begins with www and becomes a link.
 _SIGN = re.compile(
-    r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])(?<![wW]{3})[_.-](?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
+    r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])((?<![wW]{3})[.-]|_+)(?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
 )
 
 # $ * _ ` ~, the colon of an icon (fa:fa-car), the backslash of a line break.
