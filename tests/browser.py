@@ -91,10 +91,11 @@ def draw(pictures: Mapping[str, str], folder: Path) -> dict[str, Drawn]:
     return {name: Drawn(**told) for name, told in zip(pictures, drawn, strict=True)}
 
 
-def screenshot(picture: str, folder: Path, width: int, height: int) -> Path:
-    """A picture as a PNG."""
+def screenshot(picture: str, folder: Path, width: int, height: int, scale: float) -> Path:
+    """A picture as a PNG; width and height in the browser's pixels, of which `scale` come out."""
     file = folder / "picture.png"
-    _show([picture], folder, f"--screenshot={file}", f"--window-size={width},{height}", "--hide-scrollbars")
+    size = (f"--window-size={width},{height}", f"--force-device-scale-factor={scale}", "--hide-scrollbars")
+    _show([picture], folder, f"--screenshot={file}", *size)
     return file
 
 

@@ -125,9 +125,9 @@ def _label(task: Task) -> Iterable[str]:
     if task.nodes == (task.id,):
         return
     shown = task.nodes[: _NODES_SHOWN if len(task.nodes) > _NODES_SHOWN + 1 else _NODES_SHOWN + 1]
-    yield from map(printable, shown)
+    yield from (f"· {printable(node)}" for node in shown)
     if len(task.nodes) > len(shown):
-        yield f"and {len(task.nodes) - len(shown):,} more"
+        yield f"· and {len(task.nodes) - len(shown):,} more"
 
 
 def _parts(canvas: _Canvas, plan: Plan, known: Facts) -> None:
