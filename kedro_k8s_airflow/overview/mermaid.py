@@ -79,9 +79,11 @@ class _Canvas:
         self._line("end")
 
     def box(self, lines: Iterable[str]) -> str:
-        """A box with these lines; what to call it in arrows."""
+        """A box with these lines, the first of several in bold; what to call it in arrows."""
         name = f"t{self.boxes}"
-        self._line(f'{name}["{"<br/>".join(map(_legal, lines))}"]')
+        first, *rest = map(_legal, lines)
+        head = f"<b>{first}</b>" if rest else first
+        self._line(f'{name}["{"<br/>".join((head, *rest))}"]')
         self.boxes += 1
         return name
 
@@ -125,9 +127,9 @@ def _label(task: Task) -> Iterable[str]:
     if task.nodes == (task.id,):
         return
     shown = task.nodes[: _NODES_SHOWN if len(task.nodes) > _NODES_SHOWN + 1 else _NODES_SHOWN + 1]
-    yield from (f"· {printable(node)}" for node in shown)
+    yield from map(printable, shown)
     if len(task.nodes) > len(shown):
-        yield f"· and {len(task.nodes) - len(shown):,} more"
+        yield f"and {len(task.nodes) - len(shown):,} more"
 
 
 def _parts(canvas: _Canvas, plan: Plan, known: Facts) -> None:
