@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -286,3 +287,18 @@ def test_findings_go_to_stderr_and_quiet_leaves_them_out(forge: Forge, tmp_path:
     assert "[data-pod]" in told.err
     quiet = forge.kedro("k8s-airflow", "plan", "--format", "json", "--quiet", cwd=project)
     assert (quiet.out, quiet.err) == (told.out, "")
+
+
+def test_the_page_names_every_field_of_the_document() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    page = page[page.index("### The JSON") : page.index("## `build-image`")]
+    fields: set[str] = set()
+
+    def look(part: dict[str, Any]) -> None:
+        fields.update(part.get("properties", {}))
+        for one in (*part.get("properties", {}).values(), part.get("items", {})):
+            look(one)
+
+    for part in (SCHEMA, *SCHEMA["$defs"].values()):
+        look(part)
+    assert {name for name in fields if not re.search(rf"\b{name}\b", page)} == set()
