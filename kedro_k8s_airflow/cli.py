@@ -182,6 +182,7 @@ def show_plan(
     _not_both(pipelines, everything=everything)
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import creation, files, overview, show
+        from kedro_k8s_airflow.findings import Refused
 
         looked = creation.look(
             metadata,
@@ -198,7 +199,9 @@ def show_plan(
             overview.show(show.console(), looked.plans, form)
             return
         text = overview.text(looked.plans, form)
-        changes, _ = files.compare([files.Output(Path.cwd() / output, text)], force=True)
+        changes, errors = files.compare([files.Output(Path.cwd() / output, text)], force=True)
+        if errors:
+            raise Refused(errors)
         files.write(changes)
         if not quiet:
             show.written(show.console(), changes, looked.root, dry=False)

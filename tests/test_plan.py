@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,11 @@ from kedro_k8s_airflow import overview
 from kedro_k8s_airflow.overview import mermaid
 from kedro_k8s_airflow.overview.facts import facts
 from kedro_k8s_airflow.plan import Crossing, Plan, Store
+from kedro_k8s_airflow.quantities import total
 from kedro_k8s_airflow.reach import PLAIN, Places, Reach, of_entry
 from tests.planned import chain, planned, regions
 from tests.scenarios import BY_NAME, WORKING, make_project
+from tests.scenarios.forge import clean_env
 from tests.scenarios.model import IMAGE
 
 if TYPE_CHECKING:
@@ -296,9 +300,47 @@ def test_the_page_names_every_field_of_the_document() -> None:
 
     def look(part: dict[str, Any]) -> None:
         fields.update(part.get("properties", {}))
-        for one in (*part.get("properties", {}).values(), part.get("items", {})):
+        for one in (*part.get("properties", {}).values(), *([part["items"]] if "items" in part else [])):
             look(one)
 
     for part in (SCHEMA, *SCHEMA["$defs"].values()):
         look(part)
     assert {name for name in fields if not re.search(rf"\b{name}\b", page)} == set()
+
+
+def test_json_is_whole_where_the_terminal_knows_few_letters(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["emoji"], tmp_path / "project")
+    command = [sys.executable, "-m", "kedro", "k8s-airflow", "plan", "--format", "json"]
+    env = clean_env(PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    told = forge.kedro("k8s-airflow", "plan", "--format", "json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    (dag,) = json.loads(done.stdout[done.stdout.index('{\n  "schema"') :])["dags"]
+    assert any("🚀" in node for task in dag["tasks"] for node in task["nodes"])
+    assert [dag] == json.loads(told.out)["dags"]
+
+
+def test_a_file_that_cannot_be_written_is_refused_by_name(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "project")
+    (tmp_path / "file").write_text("")
+    done = forge.kedro("k8s-airflow", "plan", "--output", str(tmp_path / "file" / "plan.txt"), cwd=project)
+    assert done.code == 1
+    assert "[file]" in done.err
+    assert "Traceback" not in done.said
+
+
+@pytest.mark.parametrize(
+    ("quantities", "sum_"),
+    [
+        ((), "0"),
+        (("500m", "500m"), "1"),
+        (("250m", 1), "1250m"),
+        (("1Gi", "512Mi"), "1536Mi"),
+        (("1G", "500M"), "1500M"),
+        (("1Gi", "1"), "1073741825"),
+        (("100u",), "1m"),
+        ((2, "1"), "3"),
+    ],
+)
+def test_quantities_are_added_up_exactly(quantities: tuple[str | int, ...], sum_: str) -> None:
+    assert total(quantities) == sum_

@@ -21,8 +21,8 @@ SCHEMA = 1
 
 
 def text(plans: Sequence[Plan]) -> str:
-    """The document, as it is written."""
-    return json.dumps(document(plans), indent=2, ensure_ascii=False) + "\n"
+    """The document, as it is written: in ASCII, which no terminal or pipe spoils."""
+    return json.dumps(document(plans), indent=2) + "\n"
 
 
 def document(plans: Sequence[Plan]) -> dict[str, Any]:
