@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.overview.facts import facts
-from kedro_k8s_airflow.overview.parts import parts, steps
+from kedro_k8s_airflow.overview.parts import namespaces, steps
 from kedro_k8s_airflow.overview.words import count, one_line, printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def picture(plans: Sequence[Plan]) -> str:
     """One flowchart of all plans, each in a frame of its own when there are several."""
     known = [(plan, facts(plan)) for plan in plans]
     drawn = ""
-    for draw in (_tasks, _parts, _steps):
+    for draw in (_tasks, _namespaces, _steps):
         canvas = _Canvas()
         for plan, of in known:
             with canvas.frame(plan.dag_id if len(plans) > 1 else None):
@@ -132,8 +132,11 @@ def _label(task: Task) -> Iterable[str]:
         yield f"and {len(task.nodes) - len(shown):,} more"
 
 
-def _parts(canvas: _Canvas, plan: Plan, known: Facts) -> None:
-    found = parts(plan, known)
+def _namespaces(canvas: _Canvas, plan: Plan, known: Facts) -> None:
+    found = namespaces(plan, known)
+    if not found:
+        _steps(canvas, plan, known)
+        return
     names = _boxes(canvas, found)
     part_of = {task.id: place for place, part in enumerate(found) for task in part.tasks}
     waits = {(part_of[other], part_of[task.id]) for task in plan.tasks for other in task.after}
@@ -144,7 +147,7 @@ def _parts(canvas: _Canvas, plan: Plan, known: Facts) -> None:
 
 
 def _steps(canvas: _Canvas, plan: Plan, known: Facts) -> None:
-    """The last resort: each part only waits for the one before it."""
+    """Each part after the one before it: nothing in it could start earlier, and more arrows would only hide that."""
     names = _boxes(canvas, steps(known))
     for first, second in pairwise(names):
         canvas.arrow(first, second)
@@ -159,4 +162,4 @@ def _boxes(canvas: _Canvas, found: Sequence[Part]) -> list[str]:
 
 
 def _too_many(plan: Plan) -> str:
-    return f"{count(len(plan.tasks), 'task')} are more than Mermaid draws, so a box is many of them"
+    return f"{count(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"
