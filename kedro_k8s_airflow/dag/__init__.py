@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import __version__, names, templates
 from kedro_k8s_airflow.dag import calls, pods
 from kedro_k8s_airflow.literals import WIDTH, Call, Raw, Text
-from kedro_k8s_airflow.overview import mermaid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,6 +177,8 @@ def _dag(plan: Plan) -> Call:
 
 def _doc(plan: Plan) -> Text:
     """The DAG's own words and its picture, line by line. No sign of the picture can end its block, see `overview.mermaid`."""
+    from kedro_k8s_airflow.overview import mermaid
+
     own = f"{plan.dag.doc_md.rstrip()}\n\n" if plan.dag.doc_md else ""
     return Text(tuple(f"{own}```mermaid\n{mermaid.picture([plan])}```\n".splitlines(keepends=True)))
 
