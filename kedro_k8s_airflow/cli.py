@@ -35,6 +35,20 @@ def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return env(conf_source(command))
 
 
+def _dag_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose DAGs."""
+    pipelines = click.option(
+        "--pipeline",
+        "-p",
+        "pipelines",
+        multiple=True,
+        metavar="NAME",
+        help="Only DAGs of this registered pipeline; repeat for more.",
+    )
+    everything = click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
+    return pipelines(everything(command))
+
+
 _lock_option = click.option(
     "--lock",
     "lock_file",
@@ -61,15 +75,7 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
 
 
 @k8s_airflow.command()
-@click.option(
-    "--pipeline",
-    "-p",
-    "pipelines",
-    multiple=True,
-    metavar="NAME",
-    help="Only DAGs of this registered pipeline; repeat for more.",
-)
-@click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
+@_dag_options
 @_project_options
 @click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
 @click.option(
@@ -102,10 +108,10 @@ def create(
     quiet: bool,
 ) -> None:
     """Write a DAG file for each pipeline, and the image spec."""
-    if everything and pipelines:
-        raise click.UsageError("--all and --pipeline exclude each other.")
+    _not_both(pipelines, everything=everything)
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import creation, files, show
+        from kedro_k8s_airflow.overview import table
 
         created = creation.create(
             metadata,
@@ -128,7 +134,7 @@ def create(
             click.echo(files.diff(created.changes, created.root), nl=False)
         elif not quiet:
             for plan in created.plans:
-                show.plan(out, plan)
+                table.short(out, plan)
         if not (quiet or diff):
             if not check:
                 show.inputs(out, created.inputs, created.filling)
@@ -137,11 +143,73 @@ def create(
         sys.exit(1)
 
 
-@k8s_airflow.command()
+@k8s_airflow.command("plan")
 @click.option(
-    "--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help="Only DAGs of this pipeline, as for create."
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "tree", "json", "mermaid"]),
+    help="A table or a tree for people, JSON for programs, or a picture in Mermaid.",
 )
-@click.option("--all", "everything", is_flag=True, help="Every registered pipeline, as for create.")
+@_dag_options
+@_project_options
+@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
+@click.option(
+    "--output",
+    "-o",
+    default="-",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="A file instead of standard output, where Kedro may log a line of its own.",
+)
+@_lock_option
+@click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
+@click.pass_obj
+def show_plan(
+    metadata: ProjectMetadata,
+    /,
+    form: str,
+    pipelines: tuple[str, ...],
+    everything: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: str,
+    output: Path,
+    lock_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
+    _not_both(pipelines, everything=everything)
+    with _uncollected(), _refusals():
+        from kedro_k8s_airflow import examination, files, overview, show
+        from kedro_k8s_airflow.findings import Refused
+
+        examined = examination.examined(
+            metadata,
+            pipelines=pipelines,
+            everything=everything,
+            env=env,
+            conf_source=conf_source,
+            params=_split_params(params),
+            lock_file=lock_file,
+        )
+        plans = examined.doubtful_plans()
+        show.findings(show.console(stderr=True), examined.errors if quiet else examined.findings)
+        if output == Path("-"):
+            overview.show(show.console(), plans, form)
+        else:
+            text = overview.text(plans, form)
+            changes, errors = files.compare([files.Output(Path.cwd() / output, text)], force=True)
+            if errors:
+                raise Refused(errors)
+            files.write(changes)
+            if not quiet:
+                show.written(show.console(), changes, examined.subject.project.path, dry=False)
+    sys.exit(int(bool(examined.errors)))
+
+
+@k8s_airflow.command()
+@_dag_options
 @_project_options
 @click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
 @_lock_option
@@ -179,8 +247,7 @@ def check(
 
     Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
     """
-    if everything and pipelines:
-        raise click.UsageError("--all and --pipeline exclude each other.")
+    _not_both(pipelines, everything=everything)
     with _uncollected():
         from kedro_k8s_airflow import checks, examination, show
 
@@ -262,6 +329,7 @@ def explain(
             click.echo(explanation.as_json(found))
         else:
             show_facts.facts(show.console(), found)
+    sys.exit(int(bool(examined.errors)))
 
 
 @k8s_airflow.command()
@@ -419,6 +487,11 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()  # or the interpreter goes through the whole heap once more when it ends
         gc.enable()
+
+
+def _not_both(pipelines: tuple[str, ...], *, everything: bool) -> None:
+    if everything and pipelines:
+        raise click.UsageError("--all and --pipeline exclude each other.")
 
 
 def _split_params(text: str) -> dict[str, Any]:

@@ -185,6 +185,10 @@ class DagSettings(Model):
     )
     description: Text | None = Field(default=None, description="One line, as Airflow shows it.")
     doc_md: Text | None = Field(default=None, description="Markdown that Airflow shows with the DAG.")
+    doc_graph: bool = Field(
+        default=False,
+        description="Add the picture of `plan --format mermaid` to `doc_md`, which Airflow shows as text; see docs/commands.md.",
+    )
     dag_display_name: Text | None = Field(default=None, description="Name that Airflow shows instead of the dag_id.")
     is_paused_upon_creation: bool | None = Field(
         default=None, description="Whether a new DAG starts paused; as Airflow is configured if not given."

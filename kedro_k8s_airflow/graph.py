@@ -125,7 +125,8 @@ def _reach(
     )
     said = declared.get(name) or next((declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None)
     if said is not None:
-        reach = reaches.Reach(said, nearest.path, nearest.versioned, nearest.plain and said == "memory")  # type: ignore[arg-type]
+        plain = nearest.plain and said == "memory"
+        reach = reaches.Reach(said, nearest.path, nearest.versioned, plain, nearest.protocol)  # type: ignore[arg-type]
         return reach, held or said != "memory"
     return nearest, held
 

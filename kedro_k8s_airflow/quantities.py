@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`500m`, `1Gi`, `2`): recognised and compared, never rewritten.
+"""Kubernetes quantities (`500m`, `1Gi`, `2`): recognised, compared and added up; a given one is never rewritten.
 
 Grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -6,14 +6,20 @@ Grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PATTERN = re.compile(
     r"(?P<number>[0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\Z", re.ASCII
 )
+_DECIMAL = ("k", "M", "G", "T", "P", "E")
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _SCALE = {
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
-    **{suffix + "i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(_DECIMAL, start=1)},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(_BINARY, start=1)},
     "m": Decimal("1e-3"),
     "u": Decimal("1e-6"),
     "n": Decimal("1e-9"),
@@ -38,3 +44,16 @@ def amount(quantity: str | float) -> Decimal:
 def greater(first: str | float, second: str | float) -> str | float:
     """The larger of two quantities, spelled as it was; the first when they are equal."""
     return first if amount(first) >= amount(second) else second
+
+
+def total(quantities: Iterable[str | float]) -> str:
+    """The sum of quantities, in the largest unit that tells it exactly; what is below a thousandth is rounded up."""
+    found = sum(map(amount, quantities), Decimal(0))
+    if found != int(found):
+        return f"{int((found * 1000).to_integral_value(ROUND_CEILING))}m"
+    whole = int(found)
+    for base, suffixes in ((1024, _BINARY), (1000, _DECIMAL)):
+        for power in range(len(suffixes), 1, -1):  # from millions on: nobody counts cores or devices in thousands
+            if whole and whole % base**power == 0:
+                return f"{whole // base**power}{suffixes[power - 1]}"
+    return str(whole)

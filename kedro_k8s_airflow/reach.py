@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -23,21 +23,19 @@ _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
 _PATH_KEYS = ("filepath", "path", "filename")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
 _MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
-# Classes of kedro-datasets that speak to a server whatever else their entry says.
-_SERVER_CLASSES = frozenset(
-    {
-        "api.APIDataset",
-        "databricks.ExternalTableDataset",
-        "databricks.ManagedTableDataset",
-        "pandas.GBQQueryDataset",
-        "pandas.GBQTableDataset",
-        "redis.PickleDataset",
-        "snowflake.SnowparkTableDataset",
-        "spark.GBQQueryDataset",
-        "spark.SparkHiveDataset",
-        "spark.SparkJDBCDataset",
-    }
-)
+# Classes of kedro-datasets that speak to a server whatever else their entry says, and to what kind of server.
+_SERVER_CLASSES = {
+    "api.APIDataset": "http",
+    "databricks.ExternalTableDataset": "databricks",
+    "databricks.ManagedTableDataset": "databricks",
+    "pandas.GBQQueryDataset": "bigquery",
+    "pandas.GBQTableDataset": "bigquery",
+    "redis.PickleDataset": "redis",
+    "snowflake.SnowparkTableDataset": "snowflake",
+    "spark.GBQQueryDataset": "bigquery",
+    "spark.SparkHiveDataset": "hive",
+    "spark.SparkJDBCDataset": "jdbc",
+}
 _SQL_CLASSES = frozenset({"pandas.SQLTableDataset", "pandas.SQLQueryDataset", "polars.PolarsDatabaseDataset"})
 _LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
 # Backends of ibis that live in the process.
@@ -52,12 +50,14 @@ class Reach:
         path: the absolute path in the pod of local data, else None.
         versioned: whether the catalog says so.
         plain: whether Kedro's own memory holds it: no entry, or a MemoryDataset.
+        protocol: of an address elsewhere, such as `s3` or `postgresql`, to tell people; it decides nothing.
     """
 
     kind: Kind
     path: str | None = None
     versioned: bool = False
     plain: bool = False
+    protocol: str | None = field(default=None, compare=False)
 
 
 MEMORY = Reach("memory")
@@ -97,7 +97,7 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
     if name in _MEMORY_CLASSES and module in _MEMORY_MODULES:
         return PLAIN
     if short in _SERVER_CLASSES:
-        return Reach("shared")
+        return Reach("shared", protocol=_SERVER_CLASSES[short])
     if short in _SQL_CLASSES:
         return _database_url(entry.get("con") or entry.get("connection"), places)
     for key in _PATH_KEYS:
@@ -111,7 +111,8 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
     if "dataset" in entry:
         wrapped = entry["dataset"]
         reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
-        return Reach(reach.kind, reach.path, versioned or reach.versioned, reach.plain and name == "CachedDataset")
+        plain = reach.plain and name == "CachedDataset"
+        return Reach(reach.kind, reach.path, versioned or reach.versioned, plain, reach.protocol)
     return Reach("unknown")
 
 
@@ -123,15 +124,16 @@ def _path(path: str, places: Places, *, versioned: bool) -> Reach:
     if protocol == "memory":
         return MEMORY
     if protocol not in ("file", "local"):
-        return Reach("shared", None, versioned)
+        return Reach("shared", None, versioned, protocol=protocol)
     return places.local(path[match.end() :] if match else path, versioned=versioned)
 
 
 def _database_url(url: object, places: Places) -> Reach:
     if not isinstance(url, str) or not (match := _PROTOCOL.match(url)):
         return Reach("unknown")
-    if match["name"].lower().split("+")[0] not in _LOCAL_DATABASES:
-        return Reach("shared")
+    kind = match["name"].lower().split("+")[0]
+    if kind not in _LOCAL_DATABASES:
+        return Reach("shared", protocol=kind)
     # SQLAlchemy: three slashes a relative path, four an absolute one, none or :memory: a database of the process.
     path = url[match.end() :].split("?")[0].removeprefix("/")
     return places.local(path) if path and path != ":memory:" else MEMORY
@@ -143,7 +145,7 @@ def _ibis(connection: Mapping[str, Any], places: Places) -> Reach:
     if backend in _ENGINES:
         return MEMORY
     if backend not in _LOCAL_DATABASES or str(path).startswith(("md:", "motherduck:")):
-        return Reach("shared") if backend else Reach("unknown")
+        return Reach("shared", protocol=backend) if backend else Reach("unknown")
     return places.local(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY
 
 

@@ -1,4 +1,4 @@
-"""What commands print: a short table, one line for each reason, one line for each finding. Plain when not a terminal."""
+"""What commands print besides the plan: one line for each finding, file and input. Plain when not a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import io
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
+from kedro_k8s_airflow.overview.words import count, printable
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
-from kedro_k8s_airflow.selection import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,23 +23,11 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.image.build import Report
     from kedro_k8s_airflow.places import Locator
-    from kedro_k8s_airflow.plan import LocalInput, Plan, Task
+    from kedro_k8s_airflow.plan import LocalInput
 
-_TASKS_SHOWN = 40
-_NAMES_SHOWN = 3
+_INPUTS_SHOWN = 40
 # A step of buildah and podman, one of BuildKit, a line of ours.
 _STEP = re.compile(r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$")
-# A pipeline and __default__: nothing smaller could be loaded.
-_ALONE = 2
-_RULES = {
-    "memory": "in memory",
-    "pod": "on the pod's disk",
-    "confirms": "confirmed",
-    "group": "group",
-    "namespace": "namespace",
-    "chain": "chain to",
-    "between": "between",
-}
 
 
 def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
@@ -60,101 +48,6 @@ def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     return made
 
 
-def plan(out: Console, made: Plan) -> None:
-    """The tasks of a DAG, its reasons and what crosses between tasks."""
-    from rich.markup import escape
-
-    size = f"{_count(len(made.tasks), 'task')}, {_count(made.node_count, 'node')}"
-    out.print(f"[bold]{escape(made.dag_id)}[/bold]: {size} of pipeline {escape(made.pipeline)}")
-    if len(made.tasks) <= _TASKS_SHOWN:
-        out.print(_table(made.tasks))
-    for line in _reasons(made.tasks):
-        out.print(f"  {escape(line)}")
-    if made.crossings:
-        versioned = [crossing.dataset for crossing in made.crossings if crossing.reach.versioned]
-        names = _some([crossing.dataset for crossing in made.crossings])
-        cross = "dataset crosses" if len(made.crossings) == 1 else "datasets cross"
-        out.print(f"  {len(made.crossings)} {cross} between tasks ({escape(names)}); {len(versioned)} versioned")
-    if made.store is not None:
-        stored = sorted({name for task in made.tasks for name in task.stored})
-        out.print(
-            f"  {_count(len(stored), 'dataset')} in memory stored in {escape(made.store.url)} ({escape(_some(stored))})"
-        )
-    smaller = [task for task in made.tasks if task.pipeline != made.pipeline and task.nodes]
-    if smaller:
-        of = f"{len(smaller)} of {_count(len([task for task in made.tasks if task.nodes]), 'task')}"
-        names = _some(sorted({task.pipeline for task in smaller}))
-        out.print(f"  {of} load a smaller pipeline than {escape(made.pipeline)} ({escape(names)})")
-    whole = Counter(task.whole for task in made.tasks if task.whole)
-    for why, number in whole.items():
-        if made.registered > _ALONE and made.pipeline == DEFAULT:
-            out.print(
-                f"  {_count(number, 'task')} load{'s' if number == 1 else ''} all of {escape(made.pipeline)}: {escape(why)}"
-            )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _table(tasks: Sequence[Task]) -> object:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("nodes", overflow="fold")
-    table.add_column("after", overflow="fold")
-    table.add_column("together because", overflow="fold")
-    for task in tasks:
-        table.add_row(
-            escape(printable(task.id)), escape(_some(task.nodes)), escape(_some(task.after)), escape(_why(task))
-        )
-    return table
-
-
-def _why(task: Task) -> str:
-    found: dict[str, list[str]] = defaultdict(list)
-    for reason in task.reasons:
-        if reason.what not in found[reason.rule]:
-            found[reason.rule].append(reason.what)
-    return "; ".join(f"{_RULES[rule]}: {_some(what)}" for rule, what in found.items())
-
-
-def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
-    """One line for each rule that fused something."""
-    fused: dict[str, dict[str, None]] = defaultdict(dict)
-    pods: dict[str, int] = defaultdict(int)
-    for task in tasks:
-        for rule in dict.fromkeys(reason.rule for reason in task.reasons):
-            pods[rule] += 1
-        for reason in task.reasons:
-            fused[reason.rule][reason.what] = None
-    texts = {
-        "memory": "fused by data in memory",
-        "pod": "fused by files of the pod's own disk",
-        "confirms": "fused by confirmed datasets",
-        "group": "fused as the settings ask (groups)",
-        "namespace": "fused by namespace",
-        "chain": "fused as chains, before",
-        "between": "fused because they lie between fused nodes",
-    }
-    for rule, what in fused.items():
-        yield f"{pods[rule]} pod{'s' if pods[rule] > 1 else ''} {texts[rule]}: {_some(list(what))}"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:_NAMES_SHOWN])
-    return shown + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
-
-
-def printable(name: str) -> str:
-    """A name on one line, at a length a table can hold."""
-    text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
-    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
-
-
 def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
     """What has to be on the volumes before the first run, and the commands that bring it there."""
     from rich.markup import escape
@@ -163,12 +56,12 @@ def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], command
         return
     many = "1 input has" if len(found) == 1 else f"{len(found)} inputs have"
     out.print(f"{many} to be on the volumes before the first run:")
-    for one, size in found[:_TASKS_SHOWN]:
+    for one, size in found[:_INPUTS_SHOWN]:
         out.print(
             f"  {_bytes(size):>10}  {escape(printable(one.here))}  ({escape(printable(one.dataset))}, volume {one.mount})"
         )
-    if len(found) > _TASKS_SHOWN:
-        out.print(f"  and {len(found) - _TASKS_SHOWN} more")
+    if len(found) > _INPUTS_SHOWN:
+        out.print(f"  and {len(found) - _INPUTS_SHOWN} more")
     out.print("In the project's folder:")
     for command in commands:
         out.print(f"  {escape(command)}")
@@ -231,7 +124,7 @@ def built(out: Console, made: Report, lock: Path, root: Path) -> None:
         )
         out.print(
             f"  proven  contract {CONTRACT_VERSION}, Python {escape(told['python'])}, Kedro {escape(told['kedro'])}, "
-            f"{_count(told['pipelines'], 'pipeline')} with {_count(told['nodes'], 'node')} loaded in {told['seconds']} s "
+            f"{count(told['pipelines'], 'pipeline')} with {count(told['nodes'], 'node')} loaded in {told['seconds']} s "
             f"by user {told['uid']} with {root_said}"
         )
     else:
@@ -271,7 +164,7 @@ def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | 
             out = console(file=stream)
             findings(out, found)
             counts = Counter(finding.severity for finding in found)
-            said = [_count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
+            said = [count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
             out.print(", ".join(said) if said else "no findings")
         return
     make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.explain.facts import DatasetFacts, NodeFacts, TaskFacts
-from kedro_k8s_airflow.show import printable
+from kedro_k8s_airflow.overview.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -3,7 +3,8 @@
     python plan_json.py [--write] OPTIONS...
 
 The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, pipeline, reasons, by_hand, ...}], crossings, params, declined,
-kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]]}; with --write the files are written, too.
+kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]], "document": ..., "picture": ...}, the last two as
+`plan` gives them to programs; with --write the files are written, too.
 `kedro` is Pipeline.node_dependencies: the truth that no code of this package has touched.
 """
 
@@ -23,6 +24,7 @@ def main(options: list[str]) -> None:
     from kedro.framework.startup import bootstrap_project
 
     from kedro_k8s_airflow import cli, creation, files
+    from kedro_k8s_airflow.overview import document, mermaid
 
     metadata = bootstrap_project(Path.cwd())
     given = cli.create.make_context("create", options).params
@@ -43,6 +45,8 @@ def main(options: list[str]) -> None:
     report = {
         "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
         "findings": [[finding.code, finding.severity] for finding in created.findings],
+        "document": document.document(created.plans),
+        "picture": mermaid.picture(created.plans),
     }
     json.dump(report, sys.stdout)
 

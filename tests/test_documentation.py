@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -11,6 +12,12 @@ import yaml
 from kedro_k8s_airflow import config
 from kedro_k8s_airflow.checks import RULES
 from tests.documentation import make_checks, make_settings
+from tests.scenarios import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.scenarios import Scenario
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,6 +60,14 @@ def test_every_settings_example_is_accepted() -> None:
                 config.parse({"image": "registry.example.com/x:1", **content})
                 examples += 1
     assert examples >= 4
+
+
+@pytest.mark.parametrize("scenario", pages.SCENARIOS, ids=str)
+def test_every_picture_of_a_grouping_is_what_plan_draws(scenario: Scenario, built: Callable[..., Any]) -> None:
+    """To mend one: copy `plan --format mermaid` of the scenario that is named above the picture into the page."""
+    page = (ROOT / "docs" / "grouping.md").read_text()
+    pictures = dict(re.findall(r"<!-- (page-\w+) -->\n```mermaid\n(.*?)```\n", page, re.DOTALL))
+    assert pictures[scenario.name] == built(scenario)["picture"]
 
 
 def test_every_link_leads_somewhere() -> None:

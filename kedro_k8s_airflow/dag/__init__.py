@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, templates
 from kedro_k8s_airflow.dag import calls, pods
-from kedro_k8s_airflow.literals import WIDTH, Call, Raw
+from kedro_k8s_airflow.literals import WIDTH, Call, Raw, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +37,7 @@ def render(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "VOLUME_MOUNTS": pods.mounts(plan, plan.base, ()),
         "LABELS": {**pods.labels(plan), **common["labels"]},
         **({"ANNOTATIONS": common["annotations"]} if common["annotations"] else {}),
+        **({"DOC_MD": _doc(plan)} if plan.dag.doc_graph else {}),
     }
     settings = {
         **shared,
@@ -150,7 +151,7 @@ def _dag(plan: Plan) -> Call:
         "dag_id": plan.dag_id,
         "dag_display_name": dag.dag_display_name,
         "description": dag.description or f"Kedro pipeline {plan.pipeline} of {plan.package}",
-        "doc_md": dag.doc_md,
+        "doc_md": Raw("DOC_MD") if dag.doc_graph else dag.doc_md,
         "schedule": dag.schedule,
         "start_date": _in_zone(dag.start_date, dag.timezone),
         "end_date": _in_zone(dag.end_date, dag.timezone) if dag.end_date else None,
@@ -167,6 +168,14 @@ def _dag(plan: Plan) -> Call:
     }
     always = ("dag_id", "schedule", "start_date", "catchup", "max_active_runs")
     return Call("DAG", {name: value for name, value in keywords.items() if value is not None or name in always})
+
+
+def _doc(plan: Plan) -> Text:
+    """The DAG's own words and its picture, line by line. No sign of the picture can end its block, see `overview.mermaid`."""
+    from kedro_k8s_airflow.overview import mermaid
+
+    own = f"{plan.dag.doc_md.rstrip()}\n\n" if plan.dag.doc_md else ""
+    return Text(tuple(f"{own}```mermaid\n{mermaid.picture([plan])}```\n".splitlines(keepends=True)))
 
 
 def _in_zone(moment: datetime, zone: str) -> datetime:

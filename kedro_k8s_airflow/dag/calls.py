@@ -79,6 +79,7 @@ _RESERVED = frozenset(
         "SETTINGS",
         "GROUPS",
         "DAG",
+        "DOC_MD",
     }
 )
 _Block = str | dict[str, Any]

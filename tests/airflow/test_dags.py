@@ -432,6 +432,15 @@ def test_every_key_of_a_dag_reaches_airflow(airflow: Loaded) -> None:
     assert (task["owner"], task["retries"], task["retry_delay"]) == ('R&D "team"', 2, 90.0)
 
 
+@pytest.mark.parametrize(("name", "words"), [("dag-graph", "# Title\n\n{{ x }}\n\n"), ("dag-graph-alone", "")])
+def test_the_picture_of_the_plan_follows_the_dags_own_words(
+    name: str, words: str, airflow: Loaded, projects: dict[str, Json]
+) -> None:
+    doc = airflow.dag(name)["doc_md"]
+    assert doc.strip() == f"{words}```mermaid\n{projects[name]['picture']}```"
+    assert doc.count("```") == 2, "no name ends the picture's block"
+
+
 @pytest.mark.parametrize(
     ("name", "summary"),
     [

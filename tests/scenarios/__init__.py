@@ -5,12 +5,14 @@ To add a case, add a `Scenario` to the module of its subject; the tests find it 
 
 from __future__ import annotations
 
-from tests.scenarios import data, grouping, layouts, names, registries, rules, running
+from tests.scenarios import data, grouping, layouts, names, pages, registries, rules, running
 from tests.scenarios.factory import make_project
 from tests.scenarios.model import Node, Refused, Scenario, Works
 
 ALL: tuple[Scenario, ...] = tuple(
-    scenario for module in (names, layouts, registries, data, grouping, rules, running) for scenario in module.SCENARIOS
+    scenario
+    for module in (names, layouts, registries, data, grouping, rules, running, pages)
+    for scenario in module.SCENARIOS
 )
 WORKING = tuple(scenario for scenario in ALL if isinstance(scenario.expect, Works))
 REFUSED = tuple(scenario for scenario in ALL if isinstance(scenario.expect, Refused))

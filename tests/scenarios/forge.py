@@ -37,6 +37,7 @@ PREIMPORT = (
     "rich.table",
     "kedro_k8s_airflow.cli",
     "kedro_k8s_airflow.creation",
+    "kedro_k8s_airflow.overview.table",
     "kedro_k8s_airflow.show",
     "kedro_telemetry.plugin",  # where it is installed
 )

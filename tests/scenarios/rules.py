@@ -8,6 +8,7 @@ from tests.scenarios.model import IMAGE, SETTINGS, Node, Refused, Scenario, Work
 
 _CANARY = "CANARY-ffeeddccbbaa"
 _TOKEN = "ghp_" + "c4nary" * 6  # the form of a token, in no way one
+_FENCE = '```\n# it\'s "so" $(HOME) \\ <b>'
 _AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out", "b_out")}
 
 
@@ -59,6 +60,19 @@ dag:
   on_success: {slack: slack_default}
 """,
     ),
+    Scenario(
+        name="dag-graph",
+        shows="the picture of the plan after the DAG's own words, with names that could break out of it",
+        pipelines=default(
+            Node("raw", "m", func="named('{{ run_id }} {% raw %}')"),
+            Node("m", "x", func=f"named({_FENCE!r})"),
+            Node("x", "y", "last"),
+        ),
+        catalog=pickled("raw", "x", "y"),
+        settings=SETTINGS + 'dag: {doc_graph: true, doc_md: "# Title\\n\\n{{ x }}\\n"}\n',
+        expect=Works(before=((f"<{_FENCE}>", "last"),)),
+    ),
+    _works("dag-graph-alone", "the picture of the plan as all there is to say", "dag: {doc_graph: true}\n"),
     _works("dag-every", "a DAG every half hour", "dag: {schedule: {every: 30m}}\n"),
     _works(
         "dag-preset",
