@@ -266,7 +266,7 @@ def test_plan_shows_what_create_writes(forge: Forge, tmp_path: Path) -> None:
     assert [dag["pipeline"] for dag in json.loads(one.out)["dags"]] == ["__default__"]
 
 
-@pytest.mark.parametrize("name", ["pod-report", "registry-raises", "images-forced", "pod-between-refused"])
+@pytest.mark.parametrize("name", ["registry-raises", "images-forced", "pod-between-refused"])
 def test_what_create_refuses_plan_refuses_in_the_same_words(name: str, forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME[name], tmp_path / "project")
     outcomes = [
@@ -275,6 +275,16 @@ def test_what_create_refuses_plan_refuses_in_the_same_words(name: str, forge: Fo
     assert [done.code for done in outcomes] == [1, 1]
     assert outcomes[0].err == outcomes[1].err
     assert outcomes[1].out == ""
+
+
+def test_a_plan_that_create_refuses_can_be_looked_at(forge: Forge, tmp_path: Path) -> None:
+    """To see why: here a report that would be lost with its pod."""
+    project = make_project(BY_NAME["pod-report"], tmp_path / "project")
+    refused = forge.kedro("k8s-airflow", "create", cwd=project)
+    done = forge.kedro("k8s-airflow", "plan", "--quiet", "--format", "json", cwd=project)
+    assert (refused.code, done.code) == (1, 1)
+    assert done.err == refused.err
+    assert json.loads(done.out)["dags"]
 
 
 def test_a_lock_that_is_not_there_and_options_that_exclude_each_other_are_refused(forge: Forge, tmp_path: Path) -> None:
@@ -288,7 +298,7 @@ def test_a_lock_that_is_not_there_and_options_that_exclude_each_other_are_refuse
 def test_findings_go_to_stderr_and_quiet_leaves_them_out(forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME["pod-between"], tmp_path / "project")
     told = forge.kedro("k8s-airflow", "plan", "--format", "json", cwd=project)
-    assert "[data-pod]" in told.err
+    assert "[data-fused]" in told.err
     quiet = forge.kedro("k8s-airflow", "plan", "--format", "json", "--quiet", cwd=project)
     assert (quiet.out, quiet.err) == (told.out, "")
 

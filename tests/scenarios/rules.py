@@ -335,18 +335,6 @@ tasks:
 """,
     expect=Works(together=()),
 )
-_TAGGED_GROUP = Scenario(
-    name="group-by-tag",
-    shows="a group by tag",
-    pipelines=default(
-        Node("raw", "a_out", "a", tags=("left",)),
-        Node("a_out", "b_out", "b", tags=("left",)),
-        Node("b_out", "c_out", "c"),
-    ),
-    catalog=pickled("raw", "a_out", "b_out", "c_out"),
-    settings=SETTINGS + "groups: {left: {tag: left}}\n",
-    expect=Works(together=(frozenset("ab"),)),
-)
 
 _PROFILE = """
 profiles:
@@ -370,12 +358,12 @@ def _profiles(name: str, shows: str, tasks: str, **more: Any) -> Scenario:
 
 _PROFILES = (
     _MATCHED,
-    _TAGGED_GROUP,
     _profiles("profile-tag", "profiles by tag, without any rule", ""),
     _profiles(
         "profile-rule",
         "a profile that a rule names, and changes",
         "tasks: {default: {retries: 1}, c: {match: {node: c}, profile: gpu, image: null, nodeSelector: {zone: a}}}\n",
+        expect=Works(together=(), says=("rule-shadowed",)),
     ),
     _profiles(
         "profile-chain",
