@@ -80,6 +80,22 @@ def own(subject: Subject) -> Iterator[Said]:
             yield name, why, mend
 
 
+@rule("image-context", "warning")
+def context(subject: Subject) -> Iterator[Said]:
+    """A .dockerignore of the user's own that leaves the project's source or configuration out of the image.
+
+    Source: the public starter astro-airflow-iris, whose .dockerignore leaves out src/.
+    """
+    project = subject.project
+    for name, text in _own_files(subject, [IGNORE]):
+        needed = [folder for folder in (project.code, project.conf_folder) if folder]
+        admitted = list(content.files(project.path, text))
+        for folder in needed:
+            if not any(path.startswith(f"{folder}/") for path in admitted):
+                why = f"is your own and leaves out {folder}/, so no build can copy it, whatever the Dockerfile says."
+                yield name, why, "Let it admit that, or move it away and create again."
+
+
 @rule("image-user", "warning")
 def user(subject: Subject) -> Iterator[Said]:
     """A Dockerfile of the user's own without a numeric user, when the pods' settings do not say one either.

@@ -78,7 +78,7 @@ def spec(project: Project, settings: Settings) -> tuple[list[Output], list[Findi
         build = settings.build_of(name)
         excluded = dependencies.named(project.path, lock, requirements, build)
         asked = dependencies.named(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
-        if asked:
+        if asked and files.is_ours(project.path / dockerfile(name)):
             findings.append(_excluded(asked, lock))
         recipe = templates.fill(
             "Dockerfile.j2",

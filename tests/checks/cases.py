@@ -356,6 +356,12 @@ CASES = (
         "Dockerfile",
     ),
     Case(
+        "image-context",
+        {"files": {".dockerignore": "data\nsrc/\n", "src/project/py.typed": ""}},
+        {"files": {".dockerignore": "data\nsrc/\n!src/project\n", "src/project/py.typed": ""}},
+        "src/",
+    ),
+    Case(
         "image-user",
         {"files": {"Dockerfile": "FROM python:3.12\nCOPY . .\nUSER kedro\n"}}
         | _tasks("podSecurityContext: {runAsUser: null}"),
