@@ -1,4 +1,4 @@
-"""What `kedro k8s-airflow create` costs, against the least possible and against `kedro airflow create`.
+"""What `kedro k8s-airflow create` and `check` cost, against the least possible and against `kedro airflow create`.
 
 Projects of 10 to 5,000 nodes; a fresh process each time; candidates take turns. The floor is what every compiler of Kedro
 projects pays: import Kedro, load the pipeline, order its nodes (`programs/floor.py`).
@@ -21,15 +21,17 @@ import report
 if TYPE_CHECKING:
     from measure import Cost
 
-FLOOR, CREATE, AIRFLOW, BY_MEMORY = "floor", "create", "kedro airflow create", "kedro airflow create --group-by memory"
+FLOOR, CREATE, CHECK = "floor", "create", "check"
+AIRFLOW, BY_MEMORY = "kedro airflow create", "kedro airflow create --group-by memory"
 _FLOOR_PROGRAM = Path(__file__).resolve().parent / "programs" / "floor.py"
 
 
 def measured(python: Path, folder: Path, turns: int) -> dict[str, list[Cost]]:
-    """Costs of all four candidates on the project in `folder`; each writes its files anew."""
+    """Costs of all candidates on the project in `folder`; each writes its files anew."""
     commands: dict[str, list[str | Path]] = {
         FLOOR: [python, _FLOOR_PROGRAM, "."],
         CREATE: [python, "-m", "kedro", "k8s-airflow", "create"],
+        CHECK: [python, "-m", "kedro", "k8s-airflow", "check"],
         AIRFLOW: [python, "-m", "kedro", "airflow", "create"],
         BY_MEMORY: [python, "-m", "kedro", "airflow", "create", "--group-by", "memory"],
     }
@@ -51,6 +53,7 @@ def row(shape: projects.Shape, costs: dict[str, list[Cost]]) -> list[str]:
     return [
         f"{shape.nodes:,}" + (", a fifth of the edges in memory" if shape.memory_edges else ""),
         f"{create.cpu:.2f} s",
+        f"{measure.ratio(costs[CHECK], costs[CREATE]):.2f}",
         *(f"{measure.ratio(costs[CREATE], costs[name]):.2f}" for name in (FLOOR, AIRFLOW, BY_MEMORY)),
         f"{create.peak:.0f} MiB",
         f"{create.peak - floor.peak:+.0f} MiB",
@@ -84,6 +87,7 @@ def section(python: Path, sizes: list[int], turns: int, folder: Path) -> report.
     aims = [
         report.Aim(f"`create` to the floor, {at}", measure.ratio(largest[CREATE], largest[FLOOR]), 1.8),
         report.Aim(f"`create` to `--group-by memory`, {at}", measure.ratio(largest[CREATE], largest[BY_MEMORY]), 0.45),
+        report.Aim(f"`check` to `create`, {at}", measure.ratio(largest[CHECK], largest[CREATE]), 1.5),
         report.Aim(f"memory above the floor, {at}", above, 100, " MiB"),
     ]
     plain = {shape.nodes: costs for shape, costs in results.items() if not shape.memory_edges}
@@ -101,6 +105,7 @@ def section(python: Path, sizes: list[int], turns: int, folder: Path) -> report.
         (
             "nodes",
             "CPU",
+            "`check` to it",
             "to the floor",
             f"to `{AIRFLOW}`",
             "to its `--group-by memory`",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import names, volumes
@@ -12,7 +12,7 @@ from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.plan import LocalInput, Store, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.graph import Graph
@@ -23,38 +23,40 @@ CLEARING = "remove_stored_data"
 POD_LIMIT = 1_000_000
 
 
-def told(tasks: Sequence[Task], nodes: Sequence[Node], graph: Graph, crossings: Sequence[Crossing]) -> list[Task]:
-    """The tasks, each with the datasets it keeps in memory, those it stores, and those whose version it has to choose."""
-    by_name = {node.name: node for node in nodes}
-    crossing = {one.dataset: one for one in crossings}
-    result = []
-    for task in tasks:
-        members = [by_name[name] for name in task.nodes]
-        loads = {name for node in members for name in node.inputs if not graphs.is_parameter(name)}
-        used = loads | {name for node in members for name in node.outputs}
-        stored: set[str] = set()
-        memory: set[str] = set()
-        for name in used:
-            dataset = graph.datasets[graphs.base_name(name)]
-            goes = crossing.get(dataset.name)
-            if dataset.reach.kind != "memory":
-                continue
-            if goes is not None and task.id in (goes.producer, *goes.consumers):
-                stored.add(name)
-            elif dataset.reach.plain:
-                memory.add(dataset.name)
-        versioned = {name for name in used if graph.datasets[graphs.base_name(name)].reach.versioned}
-        latest = {name for name in versioned if graph.datasets[graphs.base_name(name)].producer is None}
-        result.append(
-            replace(
-                task,
-                memory=tuple(sorted(memory)),
-                stored=tuple(sorted(stored)),
-                versions=tuple(sorted(versioned - latest)),
-                latest=tuple(sorted(latest)),
-            )
-        )
-    return result
+class Handed(NamedTuple):
+    """What a pod is told of its datasets; see the attributes of `plan.Task` with these names."""
+
+    memory: tuple[str, ...]
+    stored: tuple[str, ...]
+    versions: tuple[str, ...]
+    latest: tuple[str, ...]
+
+
+def told(task_id: str, nodes: Iterable[Node], graph: Graph, crossings: Mapping[str, Crossing]) -> Handed:
+    """The datasets that a task keeps in memory, those it stores, and those whose version it has to choose.
+
+    Args:
+        task_id: of the task.
+        nodes: that it runs.
+        graph: they are part of.
+        crossings: what goes from task to task, by dataset.
+    """
+    used = {name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)}
+    found: list[set[str]] = [set(), set(), set(), set()]
+    memory, stored, versions, latest = found
+    for name in used:
+        dataset = graph.datasets[graphs.base_name(name)]
+        reach = dataset.reach
+        if reach.versioned:
+            (latest if dataset.producer is None else versions).add(name)
+        if reach.kind != "memory":
+            continue
+        goes = crossings.get(dataset.name)
+        if goes is not None and task_id in (goes.producer, *goes.consumers):
+            stored.add(name)
+        elif reach.plain:
+            memory.add(dataset.name)
+    return Handed(*(tuple(sorted(names)) for names in found))
 
 
 def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> Store:

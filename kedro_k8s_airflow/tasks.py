@@ -133,12 +133,14 @@ def _plan(
     macros = parameters.macros(known, project, dag.settings, file, {**fixed, **params}, errors)
     if grouped is None:
         raise Refused(errors)
+    ids = identities.task_ids(graph, grouped)
+    crossings = _crossings(graph, grouped, ids)
     try:
-        tasks, group_ids = _tasks(project, settings, references, dag, graph, grouped, ruled, matching, file)
+        tasks, group_ids = _tasks(
+            project, settings, references, dag, graph, grouped, ids, crossings, ruled, matching, file
+        )
     except Refused as refused:
         raise Refused([*errors, *refused.findings]) from None
-    crossings = _crossings(graph, grouped, tasks)
-    tasks = handover.told(tasks, nodes, graph, crossings)
     store = None
     if any(task.stored for task in tasks):
         store = handover.store(settings, mounts, file, errors)
@@ -207,6 +209,8 @@ def _tasks(
     dag: Dag,
     graph: Graph,
     grouped: Grouping,
+    ids: Sequence[str],
+    crossings: Iterable[Crossing],
     ruled: Rules,
     matching: Sequence[tuple[str, ...]],
     file: str,
@@ -217,7 +221,7 @@ def _tasks(
         "retries": dag.settings.retries,
         "retry_delay": dag.settings.retry_delay,
     }
-    ids = identities.task_ids(graph, grouped)
+    crossing = {one.dataset: one for one in crossings}
     shown, group_ids = identities.task_groups(graph, grouped, set(ids))
     made: list[Task] = []
     errors: list[Finding] = []
@@ -227,23 +231,26 @@ def _tasks(
         if dataset.producer is not None and dataset.reach.kind == "pod" and dataset.reach.path:
             written[dataset.producer].append(dataset.reach.path)
     for place, group in enumerate(grouped.groups):
-        rules_of = {graph.nodes[index].name: matching[index] for index in group.members}
-        members = [(name, ruled.settings(names)) for name, names in rules_of.items()]
-        where = partial(_where, ruled, rules_of)
+        nodes = [graph.nodes[index] for index in group.members]
+        rules, own = matching[group.members[0]], ruled.settings(matching[group.members[0]])
         try:
-            own = members[0][1] if len(members) == 1 else together.combined(members, unset, _because(group), where)
+            if len(nodes) > 1:
+                rules_of = {graph.nodes[index].name: matching[index] for index in group.members}
+                members = [(name, ruled.settings(names)) for name, names in rules_of.items()]
+                own = together.combined(members, unset, _because(group), partial(_where, ruled, rules_of))
+                rules = ruled.together(rules_of.values())
             scratch = volumes.scratch([path for index in group.members for path in written[index]], project, settings)
         except Refused as refused:
             errors += refused.findings
             continue
         if id(own) not in checked:
-            errors += _image_errors(own, references, members[0][0], file)
+            errors += _image_errors(own, references, nodes[0].name, file)
             checked.add(id(own))
         image_name, image = _image(own.get("image"), references)
         made.append(
             Task(
                 id=ids[place],
-                nodes=tuple(name for name, _ in members),
+                nodes=tuple(node.name for node in nodes),
                 after=tuple(sorted(ids[other] for other in grouped.after[place])),
                 group=shown.get(place),
                 label=names.label(ids[place]),
@@ -251,12 +258,13 @@ def _tasks(
                 image_name=image_name,
                 image=image,
                 settings=own,
-                rules=matching[group.members[0]] if len(members) == 1 else ruled.together(rules_of.values()),
+                rules=rules,
                 scratch=scratch,
                 reasons=tuple(
                     Reason(merge.rule, merge.what, graph.nodes[merge.first].name, graph.nodes[merge.second].name)
                     for merge in group.merges
                 ),
+                **handover.told(ids[place], nodes, graph, crossing)._asdict(),
             )
         )
     if errors:
@@ -277,8 +285,8 @@ def _because(group: Group) -> str:
     }.get(merge.rule, f"{merge.rule} {{0!r}}").format(merge.what)
 
 
-def _crossings(graph: Graph, grouped: Grouping, tasks: Sequence[Task]) -> tuple[Crossing, ...]:
-    task_of = {member: tasks[place].id for place, group in enumerate(grouped.groups) for member in group.members}
+def _crossings(graph: Graph, grouped: Grouping, ids: Sequence[str]) -> tuple[Crossing, ...]:
+    task_of = {member: ids[place] for place, group in enumerate(grouped.groups) for member in group.members}
     crossings = []
     for name, dataset in graph.datasets.items():
         if dataset.producer is not None:

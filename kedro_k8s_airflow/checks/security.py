@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What the restricted profile of Kubernetes allows to be added.
 _CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
+# Keys of a catalog entry that say how a place is reached.
+_STORAGE = frozenset({"fs_args", "storage_options", "backend_options"})
 
 
 @rule("credentials", "warning")
@@ -37,8 +39,11 @@ def catalog(subject: Subject) -> Iterator[Said]:
     Source: kedro#1712, where one reached the logs.
     """
     entries = {**subject.entries, **subject.project.catalog.config}
-    for name, entry in sorted(entries.items()):
-        found = secrets.find(_storage(entry), frozenset(entry)) or secrets.find(dict(entry))
+    for name in sorted({*entries, *subject.project.catalog.literal}):
+        entry = entries.get(name, {})
+        storage = _storage(entry)
+        found = secrets.find(storage, frozenset(storage)) if storage else []
+        found = found or secrets.find({key: value for key, value in entry.items() if _may_hold(key, value)})
         if found or name in subject.project.catalog.literal:
             key = ".".join(found[0]) if found else "credentials"
             why = f"holds what looks like a credential ({key}), and every image would have it."
@@ -49,9 +54,14 @@ def catalog(subject: Subject) -> Iterator[Said]:
             )
 
 
+def _may_hold(key: str, value: object) -> bool:
+    """Whether a value can be a credential: a path can hold one only as the user of an address."""
+    return key != "type" and (key not in ("filepath", "path") or not isinstance(value, str) or "@" in value)
+
+
 def _storage(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Parts of an entry in which a telling name is enough: how a place is reached, not what is done with the data."""
-    return {key: entry[key] for key in ("fs_args", "storage_options", "backend_options") if key in entry}
+    return {key: entry[key] for key in sorted(_STORAGE) if key in entry}
 
 
 @rule("secret-parameters", "warning")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.image import dependencies
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _DATASETS = "kedro-datasets"
 # What an extra of kedro-datasets brings for some uses of its class only.
 _FOR_SOME = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 # What fsspec needs for a protocol.
 _PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
 
@@ -53,18 +55,24 @@ def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> I
         entries: resolved catalog entries by dataset.
         held: what the image holds.
     """
-    needs = _extras()
-    for dataset, entry in sorted(entries.items()):
-        kind = str(entry.get("type"))
+
+    @cache
+    def extra(kind: str) -> str | None:
+        """The extra of kedro-datasets that brings a class, when something of it is not held."""
         parts = kind.removeprefix("kedro_datasets.").split(".")
-        extra = dependencies.same(f"{parts[0]}-{parts[-1]}")
-        lacks = []
-        if not kind.startswith("kedro.") and extra in needs and not held.issuperset({_DATASETS, *needs[extra]}):
-            lacks.append(f"{_DATASETS}[{extra}]")
-        place = next((entry[key] for key in ("filepath", "path") if isinstance(entry.get(key), str)), "")
-        client = _PROTOCOLS.get(place.partition("://")[0].lower()) if "://" in place else None
-        if client is not None and client not in held and parts[0] != "spark":
-            lacks.append(client)
+        name = dependencies.same(f"{parts[0]}-{parts[-1]}")
+        needs = None if kind.startswith("kedro.") else _needs(name)
+        return name if needs is not None and not held.issuperset({_DATASETS, *needs}) else None
+
+    for dataset in sorted(entries):
+        entry = entries[dataset]
+        kind = str(entry.get("type"))
+        brings = extra(kind)
+        lacks = [f"{_DATASETS}[{brings}]"] if brings is not None else []
+        place = entry.get("filepath") or entry.get("path") or ""
+        if isinstance(place, str) and "://" in place and not kind.removeprefix("kedro_datasets.").startswith("spark."):
+            client = _PROTOCOLS.get(place.partition("://")[0].lower())
+            lacks += [client] if client is not None and client not in held else []
         if lacks:
             yield dataset, lacks
 
@@ -119,7 +127,7 @@ def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None
 
     from packaging.requirements import Requirement
 
-    todo = [(dependencies.same(one.name), extra) for one in wanted for extra in ("", *one.extras)]
+    todo = [(dependencies.same(one.name), dependencies.same(extra)) for one in wanted for extra in ("", *one.extras)]
     seen: set[tuple[str, str]] = set()
     while todo:
         name, extra = todo.pop()
@@ -131,16 +139,17 @@ def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None
         except PackageNotFoundError:
             return None
         for line in lines:
-            if not extra and "extra ==" in line:
-                continue
+            named = _EXTRA.search(line)
+            if (dependencies.same(named[1]) if named else "") != extra:
+                continue  # what has no extra was gone through with the package itself
             one = Requirement(line)
-            if one.marker is None or one.marker.evaluate({"extra": extra}):
-                todo += [(dependencies.same(one.name), wanted_extra) for wanted_extra in ("", *one.extras)]
+            if one.marker is None or one.marker.evaluate({"extra": named[1] if named else ""}):
+                todo += [(dependencies.same(one.name), dependencies.same(wanted)) for wanted in ("", *one.extras)]
     return frozenset(name for name, _ in seen)
 
 
-def _extras() -> dict[str, set[str]]:
-    """What each extra of the kedro-datasets that is installed here needs; none when there is none."""
+def _needs(extra: str) -> set[str] | None:
+    """What an extra of the kedro-datasets that is installed here needs; None when there is none of that name."""
     from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import Requirement
@@ -148,21 +157,23 @@ def _extras() -> dict[str, set[str]]:
     try:
         lines = requires(_DATASETS) or []
     except PackageNotFoundError:
-        return {}
-    direct: dict[str, set[str]] = defaultdict(set)
-    nested: dict[str, set[str]] = defaultdict(set)
-    for line in lines:
-        named = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
-        if named is None:
-            continue
-        extra, one = dependencies.same(named[1]), Requirement(line)
-        if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
-            continue
-        if dependencies.same(one.name) == _DATASETS:
-            nested[extra] |= {dependencies.same(other) for other in one.extras}
-        else:
-            direct[extra].add(dependencies.same(one.name))
-    return {
-        extra: direct[extra].union(*(direct.get(other, set()) for other in nested[extra])) - _FOR_SOME
-        for extra in {*direct, *nested}
-    }
+        return None
+    if not any((named := _EXTRA.search(line)) and dependencies.same(named[1]) == extra for line in lines):
+        return None
+    found: set[str] = set()
+    todo, seen = [extra], set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for line in lines:
+            named = _EXTRA.search(line)
+            if named is None or dependencies.same(named[1]) != name:
+                continue
+            one = Requirement(line)
+            if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
+                continue
+            if dependencies.same(one.name) == _DATASETS:
+                todo += {dependencies.same(other) for other in one.extras} - seen
+            else:
+                found.add(dependencies.same(one.name))
+    return found - _FOR_SOME
