@@ -11,6 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo-project"
@@ -128,3 +134,33 @@ def _outputs(data: Path) -> dict[str, str]:
             )
             hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return hashes
+
+
+def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
+    """A lock of its dependencies and one of its image, as `uv lock` and `build-image --push` write them."""
+    from kedro_k8s_airflow import config
+    from kedro_k8s_airflow.image import content, lock
+    from kedro_k8s_airflow.image.spec import contents
+
+    named = tomllib.loads((demo / "pyproject.toml").read_text())["project"]["dependencies"]
+    (demo / "requirements.txt").write_text("".join(f"{line}\n" for line in named))
+    assert kedro(demo, "k8s-airflow", "create").returncode == 0
+    settings = config.parse(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
+    parts = contents(demo, settings, [])["default"]
+    built = lock.Built(
+        repository=settings.image,
+        tag="abc",
+        digest="sha256:" + "0" * 64,
+        content=content.content(parts),
+        parts=parts,
+    )
+    (demo / lock.NAME).write_text(lock.text({"default": built}))
+
+    done = kedro(demo, "k8s-airflow", "check", "--strict", "--format", "json", "--output", "found.json")
+    assert done.returncode == 0, done.stdout
+    assert json.loads((demo / "found.json").read_text())["findings"] == []
+
+    (demo / "src" / "flights" / "new.py").write_text("")
+    done = kedro(demo, "k8s-airflow", "check", "--strict")
+    assert done.returncode == 1
+    assert "[image-stale]" in done.stdout
