@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from kedro.framework.startup import ProjectMetadata
 
+    from kedro_k8s_airflow.asked import Asked
+
 
 @click.group(name="Kubernetes on Airflow")
 def commands() -> None:
@@ -26,47 +29,68 @@ def k8s_airflow() -> None:
     """Run this project's pipelines as Kubernetes pods on Airflow."""
 
 
-def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that reads the project."""
-    conf_source = click.option(
-        "--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."
-    )
-    env = click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with.")
-    return env(conf_source(command))
+def _asking(
+    *, dags: bool = False, params: bool = True, lock: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options that say which project is meant, and how it is to be read, and hands them on as one value.
 
+    Args:
+        dags: with those that choose DAGs.
+        params: with Kedro's runtime parameters.
+        lock: with the image lock.
+    """
+    options = [
+        click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with."),
+        click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."),
+    ]
+    if params:
+        said = "Kedro runtime parameters: for the configuration, and of every pod."
+        options.append(click.option("--params", default="", metavar="k=v,...", help=said))
+    if lock:
+        file = click.Path(dir_okay=False, path_type=Path)
+        said = "The image lock, when it is not k8s-airflow.lock."
+        options.append(click.option("--lock", "lock_file", default=None, type=file, help=said))
+    if dags:
+        said = "Only DAGs of this registered pipeline; repeat for more."
+        several = "One DAG for every registered pipeline."
+        options = [
+            click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help=said),
+            click.option("--all", "everything", is_flag=True, help=several),
+            *options,
+        ]
 
-def _dag_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that choose DAGs."""
-    pipelines = click.option(
-        "--pipeline",
-        "-p",
-        "pipelines",
-        multiple=True,
-        metavar="NAME",
-        help="Only DAGs of this registered pipeline; repeat for more.",
-    )
-    everything = click.option("--all", "everything", is_flag=True, help="One DAG for every registered pipeline.")
-    return pipelines(everything(command))
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(metadata: ProjectMetadata, /, **given: Any) -> None:
+            from kedro_k8s_airflow.asked import Asked
 
+            text = given.pop("params", "")
+            shared = {
+                name: given.pop(name)
+                for name in ("env", "conf_source", "pipelines", "everything", "lock_file")
+                if name in given
+            }
+            if shared.get("everything") and shared.get("pipelines"):
+                raise click.UsageError("--all and --pipeline exclude each other.")
+            runtime_params = _split_params(text) if params else {}
+            command(Asked(metadata=metadata, params=runtime_params, params_text=text, **shared), **given)
 
-_lock_option = click.option(
-    "--lock",
-    "lock_file",
-    default=None,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The image lock, when it is not k8s-airflow.lock.",
-)
+        made: Callable[..., None] = click.pass_obj(wrapped)
+        for option in reversed(options):
+            made = option(made)
+        return made
+
+    return give
 
 
 @k8s_airflow.command()
-@_project_options
-@click.pass_obj
-def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None) -> None:
+@_asking(params=False, lock=False)
+def init(asked: Asked, /) -> None:
     """Write a first k8s_airflow.yml that fits this project."""
     from kedro_k8s_airflow import files, initial, project, show
 
     with _refusals():
-        read = project.read(metadata, env=env, conf_source=conf_source, kedro_airflow=True)
+        read = project.read(asked.metadata, env=asked.env, conf_source=asked.conf_source, kedro_airflow=True)
         outputs, findings = initial.settings_file(read)
         changes, _ = files.compare(outputs)
         files.write(changes)
@@ -75,9 +99,6 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
 
 
 @k8s_airflow.command()
-@_dag_options
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
 @click.option(
     "--output",
     "-o",
@@ -87,44 +108,25 @@ def init(metadata: ProjectMetadata, /, env: str | None, conf_source: str | None)
     help="Folder of the DAG files.",
 )
 @click.option("--force", is_flag=True, help="Overwrite DAG files that were not written by this command.")
-@_lock_option
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@click.pass_obj
+@_asking(dags=True)
 def create(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
-    pipelines: tuple[str, ...],
-    everything: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: str,
     output: Path,
     force: bool,
-    lock_file: Path | None,
     check: bool,
     diff: bool,
     quiet: bool,
 ) -> None:
     """Write a DAG file for each pipeline, and the image spec."""
-    _not_both(pipelines, everything=everything)
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import creation, files, show
         from kedro_k8s_airflow.overview import table
 
-        created = creation.create(
-            metadata,
-            pipelines=pipelines,
-            everything=everything,
-            env=env,
-            conf_source=conf_source,
-            params=_split_params(params),
-            params_text=params,
-            folder=output,
-            force=force,
-            lock_file=lock_file,
-        )
+        created = creation.create(asked, folder=output, force=force)
         if not (check or diff):
             files.write(created.changes)
         out, err = show.console(), show.console(stderr=True)
@@ -152,9 +154,6 @@ def create(
     type=click.Choice(["table", "tree", "json", "mermaid"]),
     help="A table or a tree for people, JSON for programs, or a picture in Mermaid.",
 )
-@_dag_options
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters of every pod.")
 @click.option(
     "--output",
     "-o",
@@ -162,37 +161,21 @@ def create(
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="A file instead of standard output, where Kedro may log a line of its own.",
 )
-@_lock_option
 @click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
-@click.pass_obj
+@_asking(dags=True)
 def show_plan(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
     form: str,
-    pipelines: tuple[str, ...],
-    everything: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: str,
     output: Path,
-    lock_file: Path | None,
     quiet: bool,
 ) -> None:
     """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
-    _not_both(pipelines, everything=everything)
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import examination, files, overview, show
         from kedro_k8s_airflow.findings import Refused
 
-        examined = examination.examined(
-            metadata,
-            pipelines=pipelines,
-            everything=everything,
-            env=env,
-            conf_source=conf_source,
-            params=_split_params(params),
-            lock_file=lock_file,
-        )
+        examined = examination.examined(asked)
         plans = examined.doubtful_plans()
         show.findings(show.console(stderr=True), examined.errors if quiet else examined.findings)
         if output == Path("-"):
@@ -209,10 +192,6 @@ def show_plan(
 
 
 @k8s_airflow.command()
-@_dag_options
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
-@_lock_option
 @click.option(
     "--format",
     "form",
@@ -227,16 +206,10 @@ def show_plan(
 @click.option(
     "--output", "-o", default=None, type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout."
 )
-@click.pass_obj
+@_asking(dags=True)
 def check(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
-    pipelines: tuple[str, ...],
-    everything: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: str,
-    lock_file: Path | None,
     form: str,
     selected: tuple[str, ...],
     ignored: tuple[str, ...],
@@ -247,21 +220,12 @@ def check(
 
     Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
     """
-    _not_both(pipelines, everything=everything)
     with _uncollected():
         from kedro_k8s_airflow import checks, examination, show
 
         wanted = _codes(selected, "--select") or frozenset(checks.RULES)
         unwanted = _codes(ignored, "--ignore")
-        found = examination.checked(
-            metadata,
-            env=env,
-            conf_source=conf_source,
-            params=_split_params(params),
-            pipelines=pipelines,
-            everything=everything,
-            lock_file=lock_file,
-        )
+        found = examination.checked(asked)
         told = [finding for finding in found.findings if finding.code in wanted - unwanted]
         show.report(told, found.locate, form, output)
     if not found.could_run:
@@ -286,28 +250,12 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
 
 @k8s_airflow.command()
 @click.argument("name")
-@click.option(
-    "--pipeline",
-    "-p",
-    "pipelines",
-    multiple=True,
-    metavar="NAME",
-    help="Only DAGs of this registered pipeline; repeat.",
-)
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
-@_lock_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.pass_obj
+@_asking(dags=True)
 def explain(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
     name: str,
-    pipelines: tuple[str, ...],
-    env: str | None,
-    conf_source: str | None,
-    params: str,
-    lock_file: Path | None,
     form: str,
 ) -> None:
     """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
@@ -315,14 +263,7 @@ def explain(
         from kedro_k8s_airflow import examination, show, show_facts
         from kedro_k8s_airflow import explain as explanation
 
-        examined = examination.examined(
-            metadata,
-            pipelines=pipelines,
-            env=env,
-            conf_source=conf_source,
-            params=_split_params(params),
-            lock_file=lock_file,
-        )
+        examined = examination.examined(asked)
         found = explanation.find(explanation.subject(examined), name)
         show.findings(show.console(stderr=True), examined.errors)
         if form == "json":
@@ -358,8 +299,6 @@ def schema(output: Path | None, force: bool) -> None:
 
 
 @k8s_airflow.command()
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
 @click.option(
     "--subject",
     "subjects",
@@ -376,13 +315,10 @@ def schema(output: Path | None, force: bool) -> None:
     help="Folder of the manifests.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that were not written by this command.")
-@click.pass_obj
+@_asking(lock=False)
 def manifests(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
-    env: str | None,
-    conf_source: str | None,
-    params: str,
     subjects: tuple[str, ...],
     output: Path,
     force: bool,
@@ -395,13 +331,7 @@ def manifests(
         from kedro_k8s_airflow import creation, files, show
 
         created = creation.write_manifests(
-            metadata,
-            env=env,
-            conf_source=conf_source,
-            params=_split_params(params),
-            subjects=[(account[0], account[1]) for account in accounts],
-            folder=output,
-            force=force,
+            asked, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
         )
         files.write(created.changes)
         show.written(show.console(), created.changes, created.root, dry=False)
@@ -433,14 +363,11 @@ def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, .
     "--build-arg", "arguments", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="A build argument; repeat."
 )
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="A build secret; repeat.")
-@_lock_option
 @click.option("--no-verify", is_flag=True, help="Do not start the image to prove that pods can run in it.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@_project_options
-@click.option("--params", default="", metavar="k=v,...", help="Kedro runtime parameters, as for create.")
-@click.pass_obj
+@_asking()
 def build_image(
-    metadata: ProjectMetadata,
+    asked: Asked,
     /,
     names: tuple[str, ...],
     tag: str | None,
@@ -449,12 +376,8 @@ def build_image(
     platform: str | None,
     arguments: dict[str, str],
     secrets: tuple[str, ...],
-    lock_file: Path | None,
     no_verify: bool,
     quiet: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: str,
 ) -> None:
     """Build the image of this project, prove it, and write the image lock."""
     with _refusals():
@@ -465,9 +388,7 @@ def build_image(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
         engine = engines.find(engine_name)
-        made = creation.write_image_spec(
-            metadata, env=env, conf_source=conf_source, params=_split_params(params), lock_file=lock_file
-        )
+        made = creation.write_image_spec(asked)
         out, err = show.console(), show.console(stderr=True)
         if not quiet:
             show.findings(err, made.findings)
@@ -487,11 +408,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()  # or the interpreter goes through the whole heap once more when it ends
         gc.enable()
-
-
-def _not_both(pipelines: tuple[str, ...], *, everything: bool) -> None:
-    if everything and pipelines:
-        raise click.UsageError("--all and --pipeline exclude each other.")
 
 
 def _split_params(text: str) -> dict[str, Any]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import glob
-import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import checks, dag, examination, files, manifests, narrowing, schema
 from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.graph import base_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from kedro.framework.startup import ProjectMetadata
-
+    from kedro_k8s_airflow.asked import Asked
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.files import Change
     from kedro_k8s_airflow.findings import Finding
@@ -47,62 +45,32 @@ class Created:
     filling: tuple[str, ...] = ()
 
 
-def create(
-    metadata: ProjectMetadata,
-    *,
-    pipelines: Sequence[str],
-    everything: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    params_text: str = "",
-    folder: Path,
-    force: bool,
-    lock_file: Path | None = None,
-) -> Created:
+def create(asked: Asked, *, folder: Path, force: bool) -> Created:
     """Everything `create` does short of writing.
 
     Args:
-        metadata: of the project, as Kedro's command line has it.
-        pipelines: only DAGs of these registered pipelines.
-        everything: a DAG for every registered pipeline.
-        env: Kedro environment the pods run with.
-        conf_source: configuration folder, when it is not the project's own.
-        params: Kedro's runtime parameters of every pod.
-        params_text: the same as they were written, for the header of the files.
+        asked: the project, and how it is to be read.
         folder: where the DAG files go, relative to the project or absolute.
         force: overwrite DAG files of somebody else's.
-        lock_file: the image lock, when it is not the project's own.
 
     Raises:
         Refused: with every error found.
     """
-    examined = examination.examined(
-        metadata,
-        env=env,
-        conf_source=conf_source,
-        params=params,
-        pipelines=pipelines,
-        everything=everything,
-        lock_file=lock_file,
-    )
+    examined = examination.examined(asked)
     read = examined.subject.project
     plans = narrowing.narrowed(read, examined.plans())
     root = read.path / folder
-    outputs = [
-        files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=_command(env, conf_source, params_text)))
-        for plan in plans
-    ]
+    command = f"kedro k8s-airflow create{asked.options}"
+    outputs = [files.Output(root / f"{plan.dag_id}.py", dag.render(plan, command=command)) for plan in plans]
     changes, errors = files.compare([*outputs, *examined.subject.spec, *schema.refreshed(read.path)], force=force)
     if errors:
         raise Refused(errors)
-    stale = () if pipelines or everything else _stale(root, plans)
+    stale = () if asked.pipelines or asked.everything else _stale(root, plans)
     findings = (*examined.findings, *checks.without(stale, examined.subject.settings.checks.ignore))
     inputs = _inputs(read, plans)
     sizes = tuple((one, _size(read.path, one.here)) for one in inputs)
-    options = _options(env, conf_source, params_text)
     how = manifests.filling(plans[0], inputs, _here(read.path, inputs), MANIFESTS) if inputs else ()
-    filling = (f"kedro k8s-airflow manifests{options}", *how) if inputs else ()
+    filling = (f"kedro k8s-airflow manifests{asked.options}", *how) if inputs else ()
     return Created(read.path, tuple(plans), tuple(changes), findings, sizes, filling)
 
 
@@ -111,23 +79,11 @@ def _of_the_image(finding: Finding) -> bool:
     return checks.RULES[finding.code].family == "image" and finding.code not in ("image-stale", "image-unbuilt")
 
 
-def write_manifests(
-    metadata: ProjectMetadata,
-    *,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    subjects: Sequence[tuple[str, str]],
-    folder: Path,
-    force: bool,
-) -> Created:
+def write_manifests(asked: Asked, *, subjects: Sequence[tuple[str, str]], folder: Path, force: bool) -> Created:
     """Everything `manifests` does short of writing.
 
     Args:
-        metadata: of the project, as Kedro's command line has it.
-        env: Kedro environment the pods run with.
-        conf_source: configuration folder, when it is not the project's own.
-        params: Kedro's runtime parameters, for a configuration that needs them.
+        asked: the project, and how it is to be read.
         subjects: namespace and name of Airflow's ServiceAccounts.
         folder: where the files go, relative to the project or absolute.
         force: overwrite files of somebody else's.
@@ -135,7 +91,7 @@ def write_manifests(
     Raises:
         Refused: with every error found.
     """
-    examined = examination.examined(metadata, env=env, conf_source=conf_source, params=params)
+    examined = examination.examined(asked)
     read, plans = examined.subject.project, examined.plans()
     root = read.path / folder
     texts = {
@@ -175,27 +131,16 @@ class Image:
     findings: tuple[Finding, ...]
 
 
-def write_image_spec(
-    metadata: ProjectMetadata,
-    *,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    lock_file: Path | None,
-) -> Image:
+def write_image_spec(asked: Asked) -> Image:
     """Write the image spec, as `create` does, and hand on what building needs.
 
     Args:
-        metadata: of the project, as Kedro's command line has it.
-        env: Kedro environment the pods run with.
-        conf_source: configuration folder, when it is not the project's own.
-        params: Kedro's runtime parameters, for a configuration that needs them.
-        lock_file: the image lock, when it is not the project's own.
+        asked: the project, and how it is to be read.
 
     Raises:
         Refused: with every error found.
     """
-    examined = examination.examined(metadata, env=env, conf_source=conf_source, params=params, lock_file=lock_file)
+    examined = examination.examined(asked)
     read, plans = examined.subject.project, examined.plans()
     changes, errors = files.compare(examined.subject.spec)
     if errors:
@@ -255,13 +200,3 @@ def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
                 "the settings make no such DAG any more.",
                 "Delete the file, or Airflow goes on running it.",
             )
-
-
-def _command(env: str | None, conf_source: str | None, params: str) -> str:
-    """The command that makes these files again."""
-    return f"kedro k8s-airflow create{_options(env, conf_source, params)}"
-
-
-def _options(env: str | None, conf_source: str | None, params: str = "") -> str:
-    given = {"--env": env, "--conf-source": conf_source, "--params": params}
-    return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)

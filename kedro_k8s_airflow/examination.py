@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import checks, narrowing, project, rules, settings, tasks
 from kedro_k8s_airflow.checks import Subject
@@ -15,10 +15,9 @@ from kedro_k8s_airflow.places import Locator
 from kedro_k8s_airflow.settings import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from kedro.framework.startup import ProjectMetadata
-
+    from kedro_k8s_airflow.asked import Asked
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.files import Output
     from kedro_k8s_airflow.findings import Finding
@@ -64,32 +63,17 @@ class Examined:
         return narrowing.narrowed(self.subject.project, self.subject.plans)
 
 
-def examined(
-    metadata: ProjectMetadata,
-    *,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    pipelines: Sequence[str] = (),
-    everything: bool = False,
-    lock_file: Path | None = None,
-) -> Examined:
+def examined(asked: Asked) -> Examined:
     """A project, read, planned and checked.
-
-    Args:
-        metadata: of the project, as Kedro's command line has it.
-        env: Kedro environment the pods run with.
-        conf_source: configuration folder, when it is not the project's own.
-        params: Kedro's runtime parameters of every pod.
-        pipelines: only DAGs of these registered pipelines.
-        everything: a DAG for every registered pipeline.
-        lock_file: the image lock, when it is not the project's own.
 
     Raises:
         Refused: when the project or its settings cannot be read, or it cannot be said which DAGs there are to be.
     """
-    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
-    return of(read, pipelines=pipelines, everything=everything, lock_file=lock_file)
+    return of(_read(asked), pipelines=asked.pipelines, everything=asked.everything, lock_file=asked.lock_file)
+
+
+def _read(asked: Asked) -> Project:
+    return project.read(asked.metadata, env=asked.env, conf_source=asked.conf_source, runtime_params=asked.params)
 
 
 def of(
@@ -152,24 +136,15 @@ class Checked:
     could_run: bool = True
 
 
-def checked(
-    metadata: ProjectMetadata,
-    *,
-    env: str | None,
-    conf_source: str | None,
-    params: Mapping[str, Any],
-    pipelines: Sequence[str] = (),
-    everything: bool = False,
-    lock_file: Path | None = None,
-) -> Checked:
-    """Everything there is to say about a project; the arguments are those of `examined`. Nothing is refused."""
-    root = Path(metadata.project_path).resolve()
+def checked(asked: Asked) -> Checked:
+    """Everything there is to say about a project. Nothing is refused."""
+    root = Path(asked.metadata.project_path).resolve()
     try:
-        read = project.read(metadata, env=env, conf_source=conf_source, runtime_params=params)
+        read = _read(asked)
     except Refused as refused:
         return Checked(_errors_first(refused.findings), Locator(root), could_run=False)
     try:
-        found = of(read, pipelines=pipelines, everything=everything, lock_file=lock_file)
+        found = of(read, pipelines=asked.pipelines, everything=asked.everything, lock_file=asked.lock_file)
     except Refused as refused:
         return Checked(_errors_first([*refused.findings, *read.findings]), Locator(root, read))
     plans = found.subject.plans

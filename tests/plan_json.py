@@ -24,22 +24,16 @@ def main(options: list[str]) -> None:
     from kedro.framework.startup import bootstrap_project
 
     from kedro_k8s_airflow import cli, creation, files
+    from kedro_k8s_airflow.asked import Asked
     from kedro_k8s_airflow.overview import document, mermaid
 
     metadata = bootstrap_project(Path.cwd())
     given = cli.create.make_context("create", options).params
     with cli.create.make_context("create", options):
         params = cli._split_params(given["params"])
-    created = creation.create(
-        metadata,
-        pipelines=given["pipelines"],
-        everything=given["everything"],
-        env=given["env"],
-        conf_source=given["conf_source"],
-        params=params,
-        folder=given["output"],
-        force=given["force"],
-    )
+    shared = {name: given[name] for name in ("pipelines", "everything", "env", "conf_source")}
+    asked = Asked(metadata=metadata, params=params, **shared)
+    created = creation.create(asked, folder=given["output"], force=given["force"])
     if write:
         files.write(created.changes)
     report = {
