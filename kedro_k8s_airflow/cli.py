@@ -220,13 +220,16 @@ def check(
 
     Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
     """
-    with _uncollected():
+    with _uncollected(), _refusals(code=2):
         from kedro_k8s_airflow import checks, examination, show
 
         wanted = _codes(selected, "--select") or frozenset(checks.RULES)
         unwanted = _codes(ignored, "--ignore")
         found = examination.checked(asked)
-        told = [finding for finding in found.findings if finding.code in wanted - unwanted]
+        # What kept the project from being compiled is always told: without it the rest was not looked at.
+        told = [
+            one for one in found.findings if not checks.RULES[one.code].can_be_ignored or one.code in wanted - unwanted
+        ]
         show.report(told, found.locate, form, output)
     if not found.could_run:
         sys.exit(2)
@@ -240,12 +243,10 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
     from kedro_k8s_airflow.findings import Refused
 
     words = [word.strip() for text in given for word in text.split(",") if word.strip()]
-    families = {rule.family for rule in checks.RULES.values()}
     try:
-        checks.known([word for word in words if word not in families], option)
+        return checks.codes(words, option)
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
-    return frozenset(rule.code for rule in checks.RULES.values() if rule.code in words or rule.family in words)
 
 
 @k8s_airflow.command()
@@ -421,7 +422,10 @@ def _split_params(text: str) -> dict[str, Any]:
 
 
 class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
-    """Turns what the user can mend into findings on stderr and exit code 1; bugs of ours keep their traceback."""
+    """Turns what the user can mend into findings on stderr and an exit code; bugs of ours keep their traceback."""
+
+    def __init__(self, code: int = 1) -> None:
+        self.code = code
 
     def __enter__(self) -> None:
         return None
@@ -432,6 +436,7 @@ class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
 
         if isinstance(exc, Refused):
             show.findings(show.console(stderr=True), exc.findings)
-            sys.exit(1)
+            sys.exit(self.code)
         if isinstance(exc, OSError) and exc.filename is not None:
-            raise click.ClickException(f"{exc.filename}: {exc.strerror}") from exc
+            click.echo(f"Error: {exc.filename}: {exc.strerror}", err=True)
+            sys.exit(self.code)

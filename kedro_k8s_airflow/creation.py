@@ -66,7 +66,7 @@ def create(asked: Asked, *, folder: Path, force: bool) -> Created:
     if errors:
         raise Refused(errors)
     stale = () if asked.pipelines or asked.everything else _stale(root, plans)
-    findings = (*examined.findings, *checks.without(stale, examined.subject.settings.checks.ignore))
+    findings = (*examined.findings, *checks.without(stale, examined.ignored))
     inputs = _inputs(read, plans)
     sizes = tuple((one, _size(read.path, one.here)) for one in inputs)
     how = manifests.filling(plans[0], inputs, _here(read.path, inputs), MANIFESTS) if inputs else ()

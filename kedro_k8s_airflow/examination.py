@@ -31,10 +31,12 @@ class Examined:
 
     Attributes:
         subject: what was looked at.
-        findings: errors among them; without those that the settings leave unsaid.
+        ignored: codes that the settings leave unsaid.
+        findings: errors among them; without those that are left unsaid.
     """
 
     subject: Subject
+    ignored: frozenset[str]
     findings: tuple[Finding, ...]
 
     @property
@@ -92,33 +94,32 @@ def of(
     sources = Sources(project.settings_files(read) if told is None else [], read.path)
     if told is None:
         told = settings.check(read.settings, sources.files, read.path)
-    file = sources.file()
-    checks.known(told.checks.ignore, f"{file}: checks.ignore", ignoring=True)
+    ignored = checks.codes(told.checks.ignore, sources.where(("checks", "ignore")), ignoring=True)
     path = read.path / (lock_file or lock.NAME)
     if lock_file is not None and not path.is_file():
         raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
     built = lock.read(path)
     references = lock.references(told, built)
-    drafts, found = tasks.drafts(read, told, references, sources=sources, pipelines=pipelines, everything=everything)
-    found += [error for draft in drafts for error in draft.errors]
+    ruled = rules.rules(told, read.pipelines, sources)
+    drafts, found = tasks.drafts(read, told, ruled, references, pipelines=pipelines, everything=everything)
+    found += [*ruled.findings, *(error for draft in drafts for error in draft.errors)]
     spec: list[Output] = []
     try:
-        spec, said = image_spec(read, told)
+        spec, said = image_spec(read, told, sources)
     except Refused as refused:
         said = list(refused.findings)
     subject = Subject(
         project=read,
         settings=told,
-        ruled=rules.rules(told, read.pipelines, sources),
+        ruled=ruled,
         sources=sources,
-        file=file,
         drafts=drafts,
         spec=spec,
         lock=path,
         built=built,
     )
     everything_said = [*read.findings, *found, *said, *checks.run(subject)]
-    return Examined(subject, tuple(checks.without(dict.fromkeys(everything_said), told.checks.ignore)))
+    return Examined(subject, ignored, tuple(checks.without(dict.fromkeys(everything_said), ignored)))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.reach import Places, Reach
 
 
+# What a catalog entry in memory can have data from, without any node: data itself, or a query that an engine reads it by.
+_HELD = frozenset({"data", "sql"})
+
+
 def is_parameter(dataset: str) -> bool:
     """Whether a node's input is a parameter; parameters come with the project and are not handed over."""
     return dataset == "parameters" or dataset.startswith("params:")
@@ -120,7 +124,7 @@ def _reach(
     for other in found[1:]:
         nearest = reaches.nearer(nearest, other)
     held = all(
-        form in entries and (reach.kind != "memory" or "data" in entries[form])
+        form in entries and (reach.kind != "memory" or not _HELD.isdisjoint(entries[form]))
         for form, reach in zip(forms, found, strict=True)
     )
     said = declared.get(name) or next((declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None)

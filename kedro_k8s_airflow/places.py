@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _NAME = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _THING = re.compile(rf"(?P<kind>[a-z]+) (?P<name>{_NAME})(?: and [0-9]+ more)?\Z")
-_FILE = re.compile(r"(?P<file>[^:,'\"]*[^:,'\"\s])(?:, line (?P<line>[0-9]+)|: (?P<key>[^'\"]+?))?\Z")
+_FILE = re.compile(
+    r"(?P<file>[^:,'\"]*[^:,'\"\s])(?:, line (?P<line>[0-9]+)|: (?P<key>[^'\",]+))?(?:,.*)?\Z", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Locator:
         place = parsed(where)
         if place.file is not None:
             if not (self.root / place.file).is_file():
-                return replace(place, file=None) if place.key is None and place.line is None else place
+                return replace(place, file=None, line=None)
             if place.key is not None and place.line is None:
                 return replace(place, line=_line(self.root / place.file, place.key.split(".")))
             return place
@@ -77,15 +79,24 @@ class Locator:
         return replace(place, file=file, line=line)
 
     def _dataset(self, name: str) -> tuple[str | None, int | None]:
+        """The entry of a dataset, of one of its transcoded forms, or of the factory that makes it."""
+        forms = [name, *sorted(one for one in self._entries if one.startswith(f"{name}@"))]
+        pattern = self.project.catalog.pattern(name) if self.project is not None else None
+        known = [one for one in [*forms, *([pattern] if pattern else [])] if one in self._entries]
+        return self._entries[known[0]] if known else (None, None)
+
+    @functools.cached_property
+    def _entries(self) -> dict[str, tuple[str, int]]:
+        """File and line of every entry of the catalog; an overlay's goes before the base's."""
         if self.project is None or not self.project.conf_folder:
-            return None, None
+            return {}
+        found: dict[str, tuple[str, int]] = {}
         for env in dict.fromkeys((self.project.run_env, self.project.base_env)):
             folder = self.root / self.project.conf_folder / env
             for file in sorted({*folder.glob("**/catalog*.y*ml"), *folder.glob("catalog*/**/*.y*ml")}):
-                line = _line(file, [name], whole=True)
-                if line is not None:
-                    return file.relative_to(self.root).as_posix(), line
-        return None, None
+                for name, line, _ in _entries(_composed(file)):
+                    found.setdefault(name, (file.relative_to(self.root).as_posix(), line))
+        return found
 
     def _node(self, name: str) -> tuple[str | None, int | None]:
         node = self.nodes.get(name)
@@ -102,14 +113,14 @@ def _code(function: Any) -> Any:
     return getattr(inspect.unwrap(function), "__code__", None)
 
 
-def _line(file: Path, path: Sequence[str], *, whole: bool = False) -> int | None:
-    """The line of a YAML file that a key is on, or of the longest part of it unless it has to be whole; it counts from 1."""
+def _line(file: Path, path: Sequence[str]) -> int | None:
+    """The line of a YAML file that a key is on, or the longest part of it; it counts from 1."""
     root = _composed(file)
     line: int | None = None
     for part in path:
         entry = next((one for one in _entries(root) if one[0] == part), None)
         if entry is None:
-            return None if whole else line
+            return line
         _, line, root = entry
     return line
 

@@ -123,6 +123,13 @@ class Affinity(Model):
     podAntiAffinity: Mapping | None = Field(default=None, description="Pods it keeps away from.")
 
 
+class Capabilities(Model):
+    """Rights of the container beyond those of an ordinary process."""
+
+    add: list[Text] | None = Field(default=None, description="Capabilities to add, such as `[NET_BIND_SERVICE]`.")
+    drop: list[Text] | None = Field(default=None, description="Capabilities to drop; built in: `[ALL]`.")
+
+
 class ContainerSecurityContext(Model):
     """Rights of the container; null takes a default away."""
 
@@ -130,7 +137,7 @@ class ContainerSecurityContext(Model):
         default=None, description="Whether a process may gain more rights than its parent."
     )
     appArmorProfile: Mapping | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
-    capabilities: Mapping | None = Field(default=None, description="Linux capabilities: `{drop: [ALL]}`.")
+    capabilities: Capabilities | None = Field(default=None, description="Rights beyond those of an ordinary process.")
     privileged: bool | None = Field(default=None, description="All rights of the cluster node's root.")
     procMount: str | None = Field(default=None, description="Kind of `/proc`: `Default` or `Unmasked`.")
     readOnlyRootFilesystem: bool | None = Field(

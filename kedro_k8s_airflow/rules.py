@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.config import Match
-from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.graph import base_name
 from kedro_k8s_airflow.origins import NOBODY, TAG, Origin, Path, leaves, trace
 
@@ -130,6 +130,7 @@ class Rules:
     groups: tuple[tuple[str, _Matcher], ...]
     base: Mapping[str, Any]
     sources: Sources
+    findings: tuple[Finding, ...] = ()
     _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
     _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
@@ -195,11 +196,7 @@ def _built_in(path: Path) -> Any:
 
 
 def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources: Sources) -> Rules:
-    """The rules of the settings file.
-
-    Raises:
-        Refused: when a rule or group matches no node of any registered pipeline, or a rule or tag names no profile.
-    """
+    """The rules of the settings file; errors for those that match no node of any registered pipeline or name no profile."""
     pipelines_of: dict[str, set[str]] = {}
     for pipeline, nodes in pipelines.items():
         for node in nodes:
@@ -230,10 +227,8 @@ def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources
         if match is not None:
             groups.append((name, _Matcher(match, frozen)))
             findings += _unmatched(sources, ("groups", name), match, groups[-1][1], everything)
-    if findings:
-        raise Refused(findings)
     base = _fold(layer.values for layer in layers if layer.matcher is None)
-    return Rules(tuple(layers), tuple(groups), base, sources)
+    return Rules(tuple(layers), tuple(groups), base, sources, tuple(findings))
 
 
 def _said(settings: TaskSettings) -> dict[str, Any]:

@@ -77,13 +77,13 @@ def _sound(dags: list[Dag], project: Project, file: str) -> list[Dag]:
         )
     for dag in dags:
         if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
-            where = f"{file}: dag {dag.name!r}"
+            where = f"{file}: dag, dag {dag.name!r}"
             raise refuse("schedule", where, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
         end = dag.settings.end_date
         if end is not None and end < dag.settings.start_date:
             raise refuse(
                 "schedule",
-                f"{file}: dag {dag.name!r}",
+                f"{file}: dag, dag {dag.name!r}",
                 f"ends on {end:%Y-%m-%d}, before it starts.",
                 "Mend start_date or end_date.",
             )

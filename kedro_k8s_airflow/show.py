@@ -10,6 +10,7 @@ from collections import Counter
 from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
+from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.overview.words import count, printable
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
@@ -158,21 +159,31 @@ def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | 
 
     from kedro_k8s_airflow import reports
 
-    if form == "text":
-        with contextlib.ExitStack() as stack:
-            stream = stack.enter_context(output.open("w", encoding="utf-8")) if output is not None else None
-            out = console(file=stream)
-            findings(out, found)
-            counts = Counter(finding.severity for finding in found)
-            said = [count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
-            out.print(", ".join(said) if said else "no findings")
+    if form == "text" and output is None:
+        _counted(console(), found)
         return
-    make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]
-    text = make(found, locate)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
+    if form == "text":
+        stream = io.StringIO()
+        _counted(console(file=stream), found)
+        text = stream.getvalue()
     else:
+        make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]
+        text = make(found, locate)
+    if output is None:
         click.echo(text, nl=False)
+        return
+    changes, errors = files.compare([files.Output(output.absolute(), text)], force=True)
+    if errors:
+        raise Refused(errors)
+    files.write(changes)
+
+
+def _counted(out: Console, found: Sequence[Finding]) -> None:
+    """Findings, and how many there are."""
+    findings(out, found)
+    counts = Counter(finding.severity for finding in found)
+    said = [count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
+    out.print(", ".join(said) if said else "no findings")
 
 
 def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import grouping, handover, identities, names, parameters, selection, together, volumes
-from kedro_k8s_airflow import rules as layers
 from kedro_k8s_airflow.config import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import split
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Project
     from kedro_k8s_airflow.rules import Rules
     from kedro_k8s_airflow.selection import Dag
-    from kedro_k8s_airflow.settings import Sources
 
 # What Airflow and Kubernetes take when a task's settings say nothing.
 UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
@@ -59,9 +57,9 @@ class Draft:
 def drafts(
     project: Project,
     settings: Settings,
+    ruled: Rules,
     references: Mapping[str, str],
     *,
-    sources: Sources,
     pipelines: Sequence[str] = (),
     everything: bool = False,
 ) -> tuple[list[Draft], list[Finding]]:
@@ -70,17 +68,16 @@ def drafts(
     Args:
         project: as it was read.
         settings: the checked settings file.
+        ruled: its rules.
         references: how pods name each image of the project; see `image.lock.references`.
-        sources: the files it came from, for messages.
         pipelines: only DAGs of these registered pipelines; all configured ones when empty.
         everything: one DAG for each registered pipeline besides the configured ones.
 
     Raises:
         Refused: when it cannot be said which DAGs there are to be.
     """
-    file = sources.file()
+    file = ruled.sources.file()
     dags, notes = selection.dags(project, settings, file, pipelines, everything=everything)
-    ruled = layers.rules(settings, project.pipelines, sources)
     mounts = volumes.mounts(project, settings, file)
     made = [
         _planned(_draft(project, settings, dag, mounts), project, settings, references, ruled, file) for dag in dags

@@ -17,6 +17,8 @@ from kedro_k8s_airflow.checks import (  # noqa: F401  each puts its rules into t
     image,
     names,
     parameters,
+    pods,
+    schedule,
     security,
     settings,
 )
@@ -24,9 +26,9 @@ from kedro_k8s_airflow.checks.table import RULES, Rule, Subject, findings
 from kedro_k8s_airflow.findings import Finding, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable
 
-__all__ = ["RULES", "Rule", "Subject", "known", "run", "without"]
+__all__ = ["RULES", "Rule", "Subject", "codes", "run", "without"]
 
 
 def run(subject: Subject) -> list[Finding]:
@@ -34,22 +36,29 @@ def run(subject: Subject) -> list[Finding]:
     return list(dict.fromkeys(found for rule in RULES.values() for found in findings(rule, subject)))
 
 
-def without(found: Iterable[Finding], ignored: Sequence[str]) -> list[Finding]:
+def without(found: Iterable[Finding], ignored: Container[str]) -> list[Finding]:
     """Findings without those that are to be left unsaid; errors of the compiler itself stay."""
     return [one for one in found if one.code not in ignored or not RULES[one.code].can_be_ignored]
 
 
-def known(codes: Iterable[str], where: str, *, ignoring: bool = False) -> None:
-    """Nothing, when all codes are those of findings, and can be ignored where that is asked for.
+def codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozenset[str]:
+    """The codes that words mean: each is a code, or a family for all of it.
 
     Raises:
-        Refused: naming the first that is not.
+        Refused: naming the first that is neither, or that cannot be ignored where that is asked for.
     """
-    for code in codes:
-        if code not in RULES:
-            close = difflib.get_close_matches(code, RULES, 1)
+    found: set[str] = set()
+    families = {rule.family for rule in RULES.values()}
+    for word in words:
+        if word in families:
+            found |= {rule.code for rule in RULES.values() if rule.family == word}
+        elif word not in RULES:
+            close = difflib.get_close_matches(word, [*RULES, *families], 1)
             mend = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
-            raise refuse("checks-unknown", where, f"there is no finding {code!r}.", mend)
-        if ignoring and not RULES[code].can_be_ignored:
-            why = f"{code!r} cannot be ignored: nothing can be made of such a project."
+            raise refuse("checks-unknown", where, f"there is no finding {word!r}.", mend)
+        elif ignoring and not RULES[word].can_be_ignored:
+            why = f"{word!r} cannot be ignored: nothing can be made of such a project."
             raise refuse("checks-unknown", where, why, "Mend what it names.")
+        else:
+            found.add(word)
+    return frozenset(found)

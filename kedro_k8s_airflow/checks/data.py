@@ -32,7 +32,10 @@ def missing(subject: Subject) -> Iterator[Said]:
             if dataset.producer is None and dataset.reach.kind == "memory" and not dataset.held:
                 reader = graph.nodes[dataset.consumers[0]].name
                 why = f"node {reader!r} loads it, but no node of the pipeline saves it and the catalog has no entry for it."
-                mend = "Add it to the catalog, or run the pipeline that makes it in the same DAG."
+                mend = (
+                    "Add it to the catalog, run the pipeline that makes it in the same DAG, or say where it is "
+                    f"(data.reach: {{{name}: shared}}) when something else brings it."
+                )
                 yield f"dataset {name!r}", why, mend
 
 
@@ -44,11 +47,12 @@ def absent(subject: Subject) -> Iterator[Said]:
     """
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
-            path = dataset.reach.path or ""
-            if dataset.producer is None and dataset.reach.kind == "pod" and not _in_image(path, subject):
+            path = dataset.reach.path
+            if dataset.producer is None and dataset.reach.kind == "pod" and not _in_image(path or "", subject):
                 reader = graph.nodes[dataset.consumers[0]].name
                 mend = _mend(path, subject, "or name it in data.in_image if the image carries it.")
-                yield f"dataset {name!r}", f"node {reader!r} loads {path}, which no pod has.", mend
+                what = path or "it from the pod's own disk (data.reach)"
+                yield f"dataset {name!r}", f"node {reader!r} loads {what}, which no pod has.", mend
 
 
 @rule("data-read-only", "error")
@@ -82,12 +86,9 @@ def lost(subject: Subject) -> Iterator[Said]:
                 continue
             if not _matched(name, subject.settings.data.discard):
                 node = graph.nodes[dataset.producer].name
-                mend = _mend(dataset.reach.path or "", subject, "or name it in data.discard.")
-                yield (
-                    f"dataset {name!r}",
-                    f"node {node!r} saves {dataset.reach.path}, which is gone when its pod ends.",
-                    mend,
-                )
+                mend = _mend(dataset.reach.path, subject, "or name it in data.discard.")
+                what = dataset.reach.path or "it on the pod's own disk (data.reach)"
+                yield f"dataset {name!r}", f"node {node!r} saves {what}, which is gone when its pod ends.", mend
 
 
 @rule("data-unknown", "error")
@@ -122,7 +123,7 @@ def unmatched(subject: Subject) -> Iterator[Said]:
         for pattern in patterns:
             if pattern not in datasets and not any(fnmatchcase(name, pattern) for name in datasets):
                 why = f"{pattern!r} matches no dataset of any registered pipeline."
-                yield f"{subject.file}: data.{key}", why, "Mend the name or remove it."
+                yield subject.where("data", key), why, "Mend the name or remove it."
 
 
 @rule("data-fused", "info")
@@ -149,7 +150,7 @@ def outside(subject: Subject) -> Iterator[Said]:
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
             path = dataset.reach.path or ""
-            if dataset.reach.kind != "pod" or dataset.producer is None or not dataset.consumers:
+            if dataset.reach.kind != "pod" or not path or dataset.producer is None or not dataset.consumers:
                 continue
             if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY))):
                 why = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
@@ -162,7 +163,7 @@ def same_file(subject: Subject) -> Iterator[Said]:
 
     Source: kedro#630, sheets of one file that have to be saved in one order.
     """
-    for first, second in order.racing(subject):
+    for first, second in subject.races:
         if first.saves and second.saves:
             why = (
                 f"node {first.node!r} saves {first.path}, and so does node {second.node!r} (as {second.dataset!r}), in another pod "
@@ -184,12 +185,12 @@ def once(subject: Subject) -> Iterator[Said]:
             continue
         for plan in subject.plans:
             pinned = all("kubernetes.io/hostname" in (task.settings.get("nodeSelector") or {}) for task in plan.tasks)
-            if not order.parallel(plan) or (pinned and mode == "ReadWriteOnce"):
+            if not order.Order(plan).parallel or (pinned and mode == "ReadWriteOnce"):
                 continue
             one = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
             why = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
             mend = "Use a claim that is ReadWriteMany, or an object store."
-            yield f"{subject.file}: data.volumes.{name}.accessMode", f"{mode} {why}", mend
+            yield subject.where("data", "volumes", name, "accessMode"), f"{mode} {why}", mend
 
 
 @rule("data-database", "warning")
@@ -201,14 +202,14 @@ def database(subject: Subject) -> Iterator[Said]:
     for draft in subject.drafts:
         if draft.plan is None:
             continue
+        entries = order.entries(draft)
         files: dict[str, list[str]] = defaultdict(list)
         for name, dataset in draft.graph.datasets.items():
-            entry = draft.entries.get(name) or {}
-            if dataset.reach.kind == "shared" and dataset.reach.path and {"con", "connection", "backend"} & set(entry):
+            if dataset.reach.kind == "shared" and dataset.reach.path and order.is_database(entries.get(name, {})):
                 files[dataset.reach.path].append(name)
+        ordered = order.Order(draft.plan)
         for path, names in files.items():
-            uses = order.uses(draft.plan, names)
-            pair = next(order.unordered(draft.plan, uses), None)
+            pair = next(ordered.unordered(ordered.uses(names)), None)
             if pair is not None:
                 why = (
                     f"is the file {path} on a volume; tasks {pair[0].task!r} and {pair[1].task!r} open it and may run at the "
@@ -228,14 +229,16 @@ def unused_store(subject: Subject) -> Iterator[Said]:
             if not any(task.stored for task in plan.tasks):
                 why = "nothing in memory crosses between pods, so nothing is stored."
                 yield (
-                    f"{subject.file}: data.memory",
+                    subject.where("data", "memory"),
                     why,
                     "`memory: store` acts with group_by none, namespace or chain.",
                 )
 
 
-def _mend(path: str, subject: Subject, other: str) -> str:
+def _mend(path: str | None, subject: Subject, other: str) -> str:
     """What to do about a local file that no volume covers."""
+    if path is None:
+        return f"Keep it where every pod reaches it, and say so (data.reach: shared), {other}"
     if path.startswith(f"{subject.project.path.as_posix()}/"):
         return "It is an absolute path of this machine: write it relative to the project."
     if "\\" in path:

@@ -26,7 +26,7 @@ settings settings-value error | A value that Kubernetes, Airflow or we cannot us
 settings settings-type error | A value of the wrong type. | cosmos#1821
 settings rule-unmatched error | A rule or group that matches no node of any registered pipeline. | kedro-databricks#110
 settings profile-unknown error | A profile that is not there, asked for by a rule or by a node's tag. | kedro-databricks#110
-settings schedule error | Dates or limits that Airflow would refuse or never run. | Airflow's own checks at import
+schedule schedule error | Dates or limits that Airflow would refuse or never run. | Airflow's own checks at import
 names explain-unknown error | A name that is no task's, node's or dataset's. | -
 settings checks-unknown error | A code under `checks.ignore`, `--select` or `--ignore` that is no finding's, or one that cannot be ignored. | -
 parameters param-unknown error | A parameter that is offered and that the project does not have. | kedro-airflow-k8s#101

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.table import rule
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # What our pods set, and what every container has.
 _EVERYWHERE = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
 _SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
+# A line that reads more variables than these takes the whole environment, for a child process or to look for some.
+_ONE_LINE = 3
 
 
 @rule("env-registry", "warning")
@@ -24,13 +27,17 @@ def variables(subject: Subject) -> Iterator[Said]:
 
     Source: kedro-plugins#673, pipelines that come out different where they are deployed.
     """
+    lines = Counter((variable.file, variable.line) for variable in subject.project.variables)
     for variable in subject.project.variables:
+        if lines[variable.file, variable.line] > _ONE_LINE:
+            continue
         for plan in subject.plans:
-            without = [task.id for task in plan.tasks if not _has(task.settings, subject, variable)]
+            tasks = [task for task in plan.tasks if task.nodes]
+            without = [task.id for task in tasks if not _has(task.settings, subject, variable)]
             if without:
                 why = (
                     f"reads the environment variable {variable.name!r} while the project is loaded; it is set here and "
-                    f"{'no pod has it' if len(without) == len(plan.tasks) else f'the pod of task {without[0]!r} does not have it'}, "
+                    f"{'no pod has it' if len(without) == len(tasks) else f'the pod of task {without[0]!r} does not have it'}, "
                     "so that pipelines may come out different there."
                 )
                 mend = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
@@ -51,6 +58,7 @@ def session(subject: Subject) -> Iterator[Said]:
     Source: kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id.
     """
     name = subject.project.session_class
-    if name.rpartition(".")[2] not in _SESSIONS:
+    module, _, plain = name.rpartition(".")
+    if not (plain in _SESSIONS and module.startswith("kedro.")):
         why = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
         yield "settings.SESSION_CLASS", why, "Move what it does into hooks, or use runner: kedro."

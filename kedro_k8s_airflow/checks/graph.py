@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import graph as graphs
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kedro_k8s_airflow.checks.table import Said, Subject
-    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.plan import Plan, Task
 
 _ENDS = 20
 
@@ -25,7 +26,7 @@ def hidden_order(subject: Subject) -> Iterator[Said]:
 
     Source: kedro#141 and kedro#164.
     """
-    for first, second in order.racing(subject):
+    for first, second in subject.races:
         if first.saves and second.saves:
             continue
         saver, loader = (first, second) if first.saves else (second, first)
@@ -56,13 +57,13 @@ def unordered(subject: Subject) -> Iterator[Said]:
 
 def _side_effects(plan: Plan) -> tuple[str, str] | None:
     """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
-    home = {name: task.id for task in plan.tasks for name in task.nodes}
+    ordered = order.Order(plan)
+    home = ordered.home
     last = [node.name for node in plan.graph.nodes if not node.outputs]
     first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]
     for ending in last[:_ENDS]:
-        before = order.ancestors(plan, home[ending]) | {home[ending]}
-        for beginning in first:
-            if home[beginning] not in before:
+        for beginning in first[:_ENDS]:
+            if home[beginning] != home[ending] and not ordered.waits(home[ending], home[beginning]):
                 return ending, beginning
     return None
 
@@ -77,9 +78,7 @@ def interrupted(subject: Subject) -> Iterator[Said]:
         spaces = {node.name: node.namespace or "" for node in plan.graph.nodes}
         for task in plan.tasks:
             asked = {reason.what for reason in task.reasons if reason.rule == "namespace"}
-            if not asked or not any(reason.rule == "between" for reason in task.reasons):
-                continue
-            taken = [name for name in task.nodes if spaces[name].split(".")[0] not in asked]
+            taken = [name for name in _between(task) if asked and spaces[name].split(".")[0] not in asked]
             if taken:
                 why = f"namespace {some(sorted(asked))} is interrupted: {some(taken)} between its nodes had to come into its pod."
                 yield f"task {task.id!r}", why, "Give those nodes the namespace, or group by memory or chain."
@@ -94,15 +93,28 @@ def between(subject: Subject) -> Iterator[Said]:
     for plan in subject.plans:
         for task in plan.tasks:
             asked = sorted({reason.what for reason in task.reasons if reason.rule == "group"})
-            if not asked or not any(reason.rule == "between" for reason in task.reasons):
-                continue
-            members = {
-                name for reason in task.reasons if reason.rule == "group" for name in (reason.first, reason.second)
-            }
-            taken = [name for name in task.nodes if name not in members]
+            taken = _between(task) if asked else []
             if taken:
                 why = f"group {some(asked)} took {some(taken)} with it, between its nodes; a pod cannot stop half-way for another."
                 yield f"task {task.id!r}", why, "Put them into the group, or let the group begin after them."
+
+
+def _between(task: Task) -> list[str]:
+    """Nodes that are in a task only because they lie between others: nothing else joins them with what was asked for."""
+    beside: dict[str, set[str]] = defaultdict(set)
+    for reason in task.reasons:
+        if reason.rule != "between":
+            beside[reason.first].add(reason.second)
+            beside[reason.second].add(reason.first)
+    if not any(reason.rule == "between" for reason in task.reasons):
+        return []
+    todo = [reason.first for reason in task.reasons if reason.rule in ("group", "namespace")]
+    seen = set(todo)
+    while todo:
+        new = beside[todo.pop()] - seen
+        seen |= new
+        todo += new
+    return [name for name in task.nodes if name not in seen]
 
 
 @rule("group-declined", "info")
@@ -113,4 +125,5 @@ def declined(subject: Subject) -> Iterator[Said]:
     """
     for plan in subject.plans:
         for text in plan.declined:
-            yield text.split(":")[0], text.split(": ", 1)[1] + ".", ""
+            what, _, why = text.rpartition(": ")
+            yield what, f"{why}.", ""

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.checks.table import rule, some
-from kedro_k8s_airflow.config import DEVELOPMENT
+from kedro_k8s_airflow.config import DEFAULT_IMAGE, DEVELOPMENT
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image import content, dependencies, held
-from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.image.lock import UNBUILT, split
 from kedro_k8s_airflow.image.spec import IGNORE, contents, dockerfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from kedro_k8s_airflow.checks.table import Said, Subject
 
@@ -33,7 +34,7 @@ def unbuilt(subject: Subject) -> Iterator[Said]:
         why = (
             f"{subject.settings.image} has neither tag nor digest and no image was built yet, so the DAG names {image}."
         )
-        yield f"{subject.file}: image", why, "Build it: kedro k8s-airflow build-image --push."
+        yield subject.where("image"), why, "Build it: kedro k8s-airflow build-image --push."
 
 
 @rule("image-stale", "warning")
@@ -42,7 +43,7 @@ def stale(subject: Subject) -> Iterator[Said]:
 
     Source: kedro-plugins#652; copied and rebuilt by hand, the DAG and the image go apart.
     """
-    if not subject.built:
+    if not subject.built or not subject.spec:
         return
     file = files.shown(subject.lock, subject.project.path)
     mend = "Build it again: kedro k8s-airflow build-image."
@@ -51,8 +52,9 @@ def stale(subject: Subject) -> Iterator[Said]:
     except OSError as exc:
         yield file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.", mend
         return
-    for name in sorted({task.image_name for plan in subject.plans for task in plan.tasks if task.image_name}):
-        if name in subject.built and name in now:
+    used = {(task.image_name, task.image) for plan in subject.plans for task in plan.tasks if task.image_name}
+    for name, image in sorted((str(name), image) for name, image in used):
+        if name in subject.built and name in now and subject.built[name].reference == image:
             before = subject.built[name]
             differ = [one for one in content.changed(before.parts, now[name]) if one != content.ARGUMENTS]
             if differ:
@@ -67,10 +69,8 @@ def own(subject: Subject) -> Iterator[Said]:
     Source: the public starter astro-airflow-iris, whose .dockerignore leaves out all but a few folders.
     """
     for name, text in _own_files(subject, [IGNORE, *map(dockerfile, subject.settings.image_names)]):
-        if name == IGNORE:
-            lacks = content.leaves_out(text, PROGRAM)
-        else:
-            lacks = PROGRAM.split("/")[0] not in text and not re.search(r"(?im)^\s*(COPY|ADD)\s.*\s\.(/|\s|$)", text)
+        named = PROGRAM.split("/")[0] in text or _copies_all(text)
+        lacks = content.leaves_out(text, PROGRAM) if name == IGNORE else not named
         if lacks:
             why = f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM})."
             mend = (
@@ -78,6 +78,15 @@ def own(subject: Subject) -> Iterator[Said]:
                 "create again."
             )
             yield name, why, mend
+
+
+def _copies_all(recipe: str) -> bool:
+    """Whether a Dockerfile copies the whole project: a COPY or ADD of `.` from the context, in either form."""
+    for line in re.findall(r"(?im)^\s*(?:COPY|ADD)\s+(.*)$", recipe):
+        words = [word.strip('[]", ') for word in line.split()]
+        if "--from" not in line and {"./", ".", "*", "./*"} & set(words[:-1]):
+            return True
+    return False
 
 
 @rule("image-context", "warning")
@@ -102,16 +111,21 @@ def user(subject: Subject) -> Iterator[Said]:
 
     Source: kedro-docker 0.6.2, whose image has a user by name; the kubelet then answers `image has non-numeric user`.
     """
-    told = [(told.get("podSecurityContext") or {}, told.get("securityContext") or {}) for _, _, told in subject.told()]
+    contexts = [
+        (task.settings.get("podSecurityContext") or {}, task.settings.get("securityContext") or {})
+        for plan in subject.plans
+        for task in plan.tasks
+    ]
     unsaid = [
         pod
-        for pod, container in told
+        for pod, container in contexts
         if pod.get("runAsUser") is None and container.get("runAsUser") is None and pod.get("runAsNonRoot")
     ]
     if not unsaid:
         return
     for name, text in _own_files(subject, map(dockerfile, subject.settings.image_names)):
-        users = re.findall(r"(?im)^\s*USER\s+(\S+)", text)
+        last = re.split(r"(?im)^\s*FROM\s", text)[-1]
+        users = re.findall(r"(?im)^\s*USER\s+(\S+)", last)
         if not users or not re.match(r"[1-9][0-9]*(:|$)|\$", users[-1]):
             why = f"{f'says USER {users[-1]}' if users else 'names no user'}, and the pods' settings take runAsUser away: none starts."
             yield name, why, "End it with a number, such as USER 1000, or leave podSecurityContext.runAsUser as it is."
@@ -148,6 +162,11 @@ def java(subject: Subject) -> Iterator[Said]:
                 )
 
 
+def _elsewhere(subject: Subject, image: str) -> bool:
+    """Whether the settings name an image that nobody has built here: what it holds cannot be known."""
+    return split(subject.settings.image)[1:] != (None, None) and image not in subject.built
+
+
 def _remote(env: Sequence[dict[str, str]]) -> bool:
     """Whether Spark runs elsewhere (Spark Connect), so that the pod needs no Java."""
     return any(variable["name"] == "SPARK_REMOTE" for variable in env)
@@ -155,7 +174,13 @@ def _remote(env: Sequence[dict[str, str]]) -> bool:
 
 def _has_java(subject: Subject, image: str) -> bool:
     build = subject.settings.build_of(image)
-    if build.java or build.base is not None or "SPARK_REMOTE" in build.env or any(map(_JAVA.search, build.packages)):
+    if (
+        _elsewhere(subject, image)
+        or build.java
+        or build.base is not None
+        or "SPARK_REMOTE" in build.env
+        or any(map(_JAVA.search, build.packages))
+    ):
         return True
     return any(_JAVA.search(text) for _, text in _own_files(subject, [dockerfile(image)]))
 
@@ -167,22 +192,35 @@ def datasets(subject: Subject) -> Iterator[Said]:
     Source: kedro#3911 and kedro#5331, a starter that lacked what its own catalog needs.
     """
     path = subject.project.path
-    if not files.is_ours(path / dockerfile(subject.settings.image_names[0])):
-        return
     try:
         lock, requirements, _ = dependencies.lock(path)
-        inside = held.packages(path, lock, requirements, subject.settings.build)
     except Refused:
         return  # said by the compiler
-    if inside is None:
-        return
     users: dict[tuple[str, ...], list[str]] = {}
-    for name, lacks in held.lacking(subject.entries, inside):
-        users.setdefault(tuple(lacks), []).append(name)
+    for image in subject.settings.image_names:
+        if _elsewhere(subject, image) or not files.is_ours(path / dockerfile(image)):
+            continue
+        inside = held.packages(path, lock, requirements, subject.settings.build_of(image))
+        if inside is not None:
+            for name, lacks in held.lacking(_used(subject, image), inside):
+                users.setdefault(tuple(lacks), []).append(name)
     for packages, names in users.items():
         more = f" ({len(names)} datasets need it)" if len(names) > 1 else ""
         why = f"is a {subject.entries[names[0]].get('type')}, and {lock} does not bring {' and '.join(packages)}{more}."
         yield f"dataset {names[0]!r}", why, "Add it to the dependencies."
+
+
+def _used(subject: Subject, image: str) -> dict[str, Mapping[str, Any]]:
+    """Catalog entries of the datasets that tasks with an image load or save."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for plan in subject.plans:
+        nodes = {node.name: node for node in plan.graph.nodes}
+        for task in plan.tasks:
+            for node in task.nodes if task.image_name == image else ():
+                for name in (*nodes[node].inputs, *nodes[node].outputs):
+                    if name in subject.entries:
+                        found[name] = subject.entries[name]
+    return found
 
 
 @rule("image-plugins", "warning")
@@ -202,7 +240,7 @@ def plugins(subject: Subject) -> Iterator[Said]:
         asked = build.model_copy(update={"exclude": others})
         named = dependencies.named(path, "pyproject.toml" if lock == "uv.lock" else lock, requirements, asked)
         if named:
-            where = f"{subject.file}: build.exclude" if image == "default" else f"{subject.file}: images.{image}"
+            where = subject.where("build", "exclude") if image == DEFAULT_IMAGE else subject.where("images", image)
             yield (
                 where,
                 f"lets {some(named)} into the image, which no pod needs.",

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.graph import base_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
 
-    from kedro_k8s_airflow.checks.table import Subject
     from kedro_k8s_airflow.plan import Plan
     from kedro_k8s_airflow.tasks import Draft
 
 _PATHS = ("filepath", "path", "filename")
+# Of more uses of one file only neighbours are compared: a pair is found as long as there is one, not every pair.
+_ALL_PAIRS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A node that loads or saves a dataset, and the task that it is in."""
+    """A node that loads or saves a dataset, and the task that it is in; `path` is of the file, without a user of an address."""
 
     task: str
     node: str
@@ -29,76 +32,106 @@ class Use:
     saves: bool
 
 
-def parallel(plan: Plan) -> bool:
-    """Whether any two tasks may run at the same time: in a topological order each would have to wait for the one before."""
-    return any(before.id not in task.after for before, task in zip(plan.tasks, plan.tasks[1:], strict=False))
+class Order:
+    """Which tasks of a plan wait for which."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.after = {task.id: task.after for task in plan.tasks}
+        self.position = {task.id: place for place, task in enumerate(plan.tasks)}
+        self.home = {name: task.id for task in plan.tasks for name in task.nodes}
+
+    @property
+    def parallel(self) -> bool:
+        """Whether any two tasks may run at the same time: else each waits for the one before."""
+        tasks = self.plan.tasks
+        return any(before.id not in task.after for before, task in pairwise(tasks))
+
+    def waits(self, later: str, earlier: str) -> bool:
+        """Whether a task waits for another, directly or not; what comes before the other is not gone through."""
+        seen: set[str] = set()
+        todo = [later]
+        while todo:
+            for other in self.after[todo.pop()]:
+                if other == earlier:
+                    return True
+                if other not in seen and self.position[other] > self.position[earlier]:
+                    seen.add(other)
+                    todo.append(other)
+        return False
+
+    def uses(self, datasets: Iterable[str], path: str = "") -> list[Use]:
+        """Who saves and loads some datasets, in the order of the tasks."""
+        graph = self.plan.graph
+        found = []
+        for name in datasets:
+            dataset = graph.datasets[name]
+            saving = [(dataset.producer, True)] if dataset.producer is not None else []
+            for index, saves in (*saving, *((one, False) for one in dataset.consumers)):
+                node = graph.nodes[index].name
+                found.append(Use(self.home[node], node, name, path, saves))
+        return sorted(found, key=lambda one: (self.position[one.task], one.node, one.dataset))
+
+    def unordered(self, found: Sequence[Use]) -> Iterator[tuple[Use, Use]]:
+        """Pairs of uses, at least one of them saving, of tasks of which neither waits for the other."""
+        pairs = combinations(found, 2) if len(found) <= _ALL_PAIRS else pairwise(found)
+        for first, second in pairs:
+            apart = first.task != second.task and (first.saves or second.saves)
+            if apart and not self.waits(second.task, first.task):
+                yield first, second
 
 
-def ancestors(plan: Plan, task_id: str) -> set[str]:
-    """All tasks that a task waits for, directly or not."""
-    after = {task.id: task.after for task in plan.tasks}
-    found: set[str] = set()
-    todo = [task_id]
-    while todo:
-        new = set(after[todo.pop()]) - found
-        found |= new
-        todo += new
-    return found
-
-
-def uses(plan: Plan, datasets: Iterable[str], path: str = "") -> list[Use]:
-    """Who saves and loads some datasets of a plan."""
-    home = {name: task.id for task in plan.tasks for name in task.nodes}
-    found = []
-    for name in datasets:
-        dataset = plan.graph.datasets[name]
-        saving = [dataset.producer] if dataset.producer is not None else []
-        for index, saves in (*((one, True) for one in saving), *((one, False) for one in dataset.consumers)):
-            node = plan.graph.nodes[index].name
-            found.append(Use(home[node], node, name, path, saves))
-    return found
-
-
-def unordered(plan: Plan, found: Sequence[Use]) -> Iterator[tuple[Use, Use]]:
-    """Pairs of uses, at least one of them saving, of tasks of which neither waits for the other."""
-    before: dict[str, set[str]] = {}
-    for first, second in combinations(found, 2):
-        if first.task == second.task or not (first.saves or second.saves):
-            continue
-        for one in (first, second):
-            if one.task not in before:
-                before[one.task] = ancestors(plan, one.task)
-        if first.task not in before[second.task] and second.task not in before[first.task]:
-            yield first, second
-
-
-def racing(subject: Subject) -> Iterator[tuple[Use, Use]]:
+def races(draft: Draft) -> Iterator[tuple[Use, Use]]:
     """Pairs of uses of one file under two names, of tasks of which neither waits for the other; one for each pair of names."""
-    for draft in subject.drafts:
-        if draft.plan is None:
-            continue
-        for path, names in _shared_files(draft).items():
-            seen: set[tuple[str, str, bool]] = set()
-            for first, second in unordered(draft.plan, uses(draft.plan, names, path)):
-                what = (first.dataset, second.dataset, first.saves and second.saves)
-                if first.dataset != second.dataset and what not in seen:
-                    seen.add(what)
-                    yield first, second
+    shared = _shared_files(draft)
+    if draft.plan is None or not shared:
+        return
+    order = Order(draft.plan)
+    for place, names in shared.items():
+        seen: set[tuple[str, str, bool]] = set()
+        for first, second in order.unordered(order.uses(names, _shown(place))):
+            what = (first.dataset, second.dataset, first.saves and second.saves)
+            if first.dataset != second.dataset and what not in seen:
+                seen.add(what)
+                yield first, second
+
+
+def entries(draft: Draft) -> dict[str, Mapping[str, Any]]:
+    """One catalog entry for each dataset, its transcoded forms taken together, wrappers taken off."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for form in sorted(draft.entries):
+        entry = draft.entries[form]
+        while isinstance(entry.get("dataset"), dict) and not any(key in entry for key in _PATHS):
+            entry = entry["dataset"]
+        found.setdefault(base_name(form), entry)
+    return found
+
+
+def is_database(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is a table or a query of a database, where one address holds many tables."""
+    return not {"con", "connection"}.isdisjoint(entry) or {"backend", "database"} <= set(entry)
 
 
 def _shared_files(draft: Draft) -> Mapping[str, list[str]]:
     """Files that two or more datasets name, by their path in the pod or their URL."""
+    by_name = entries(draft)
     found: dict[str, list[str]] = defaultdict(list)
     for name, dataset in draft.graph.datasets.items():
-        if dataset.reach.kind == "shared":
-            place = dataset.reach.path or _url(draft.entries.get(name) or {})
+        entry = by_name.get(name, {})
+        if dataset.reach.kind == "shared" and not is_database(entry):
+            place = dataset.reach.path or _url(entry)
             if place:
                 found[place].append(name)
     return {place: names for place, names in found.items() if len(names) > 1}
 
 
 def _url(entry: Mapping[str, Any]) -> str | None:
-    """The address that a catalog entry names; None for databases, where one address holds many tables."""
-    if {"con", "connection", "table_name", "table", "sql"} & set(entry):
+    """The address that a catalog entry names."""
+    if not {"table_name", "table", "sql"}.isdisjoint(entry):
         return None
     return next((entry[key].rstrip("/") for key in _PATHS if isinstance(entry.get(key), str) and entry[key]), None)
+
+
+def _shown(place: str) -> str:
+    """A path or address for messages: without user, password and query."""
+    return re.sub(r"://[^/]*@", "://", place).partition("?")[0]

@@ -54,4 +54,8 @@ def form(subject: Subject) -> Iterator[Said]:
         for name, value in plan.params.items():
             if value is None:
                 why = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
-                yield f"{subject.file}: dag.params", why, "Give it a value of the type that is meant in parameters.yml."
+                yield (
+                    subject.dag_where(plan, "params"),
+                    why,
+                    "Give it a value of the type that is meant in parameters.yml.",
+                )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow import parameters as params
 from kedro_k8s_airflow import secrets
-from kedro_k8s_airflow.checks.settings import place
-from kedro_k8s_airflow.checks.table import rule, some
+from kedro_k8s_airflow.checks.table import gathered, rule, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What the restricted profile of Kubernetes allows to be added.
 _CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
+# Words for how to get in that gcsfs takes as a token.
+_KINDS = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
 # Keys of a catalog entry that say how a place is reached.
 _STORAGE = frozenset({"fs_args", "storage_options", "backend_options"})
 
@@ -61,7 +63,18 @@ def _may_hold(key: str, value: object) -> bool:
 
 def _storage(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Parts of an entry in which a telling name is enough: how a place is reached, not what is done with the data."""
-    return {key: entry[key] for key in sorted(_STORAGE) if key in entry}
+    return {key: _named(entry[key]) for key in sorted(_STORAGE) if key in entry}
+
+
+def _named(value: Any) -> Any:
+    """Arguments of a storage without tokens that only say which kind or file to take, as gcsfs has them."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _named(item)
+        for key, item in value.items()
+        if not (key == "token" and isinstance(item, str) and (item in _KINDS or "/" in item))
+    }
 
 
 @rule("secret-parameters", "warning")
@@ -70,9 +83,9 @@ def parameters(subject: Subject) -> Iterator[Said]:
 
     Source: kedro#1712.
     """
-    found = secrets.find(dict(subject.project.parameters))
-    if found:
-        names = [".".join(path) for path in found]
+    values = params.flat(subject.project.parameters)
+    names = [name for name, value in values.items() if params.is_credential(name, value)]
+    if names:
         why = f"{some(names)}: what looks like a credential, and every image would have it."
         yield "parameters", why, "Keep it in credentials, or give it to the pods by envFrom."
 
@@ -83,15 +96,18 @@ def privileged(subject: Subject) -> Iterator[Said]:
 
     Source: Kubernetes' pod security standards; namespaces that enforce them refuse the pod.
     """
-    for _, task, told in subject.told():
+
+    def look(told: Mapping[str, Any]) -> Iterator[Said]:
         reasons = list(_rights(told))
         if reasons:
             why = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
             yield (
-                place(subject, task, "securityContext", "podSecurityContext"),
+                "securityContext podSecurityContext",
                 why,
                 "Leave it to our defaults, unless the node cannot do without.",
             )
+
+    yield from gathered(subject, look)
 
 
 def _rights(told: Mapping[str, Any]) -> Iterator[str]:
@@ -106,10 +122,9 @@ def _rights(told: Mapping[str, Any]) -> Iterator[str]:
     added = [name for name in capabilities.get("add") or () if name not in _CAPABILITIES]
     if added:
         yield f"capabilities {', '.join(map(str, added))}"
-    for context in (container, pod):
-        if context.get("runAsUser") == 0 or context.get("runAsNonRoot") is False:
-            yield "root"
-            break
+    users = [context["runAsUser"] for context in (container, pod) if context.get("runAsUser") is not None]
+    if users[:1] == [0] or not container.get("runAsNonRoot", pod.get("runAsNonRoot")):
+        yield "root"
     profile = (container.get("seccompProfile") or pod.get("seccompProfile") or {}).get("type")
     if profile not in ("RuntimeDefault", "Localhost"):
         yield "no seccomp profile"
@@ -121,23 +136,17 @@ def host(subject: Subject) -> Iterator[Said]:
 
     Source: Kubernetes' pod security standards, whose baseline profile forbids both.
     """
-    for _, task, told in subject.told():
-        seen = [f"its folder {path}" for path in _host_paths(told)]
+
+    def look(told: Mapping[str, Any]) -> Iterator[Said]:
+        paths = [volume["hostPath"].get("path") for volume in told.get("volumes") or () if volume.get("hostPath")]
+        seen = [f"its folder {path}" for path in paths]
         if (told.get("operator") or {}).get("hostnetwork"):
             seen.append("its network")
         if seen:
             why = f"sees the cluster node: {', '.join(seen)}."
-            yield (
-                place(subject, task, "volumes", "operator.hostnetwork"),
-                why,
-                "Use a claim or an object store, and the pod's own network.",
-            )
+            yield "volumes operator.hostnetwork", why, "Use a claim or an object store, and the pod's own network."
 
-
-def _host_paths(told: Mapping[str, Any]) -> Iterator[str]:
-    for volume in told.get("volumes") or ():
-        if volume.get("hostPath"):
-            yield str(volume["hostPath"].get("path"))
+    yield from gathered(subject, look)
 
 
 @rule("pod-token", "warning")
@@ -146,12 +155,12 @@ def token(subject: Subject) -> Iterator[Said]:
 
     Source: Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.
     """
-    for _, task, told in subject.told():
+
+    def look(told: Mapping[str, Any]) -> Iterator[Said]:
         if told.get("automountServiceAccountToken"):
             account = told.get("serviceAccountName") or "default"
             why = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
-            yield (
-                place(subject, task, "automountServiceAccountToken"),
-                why,
-                "Leave automountServiceAccountToken off, but where Spark starts executors.",
-            )
+            mend = "Leave automountServiceAccountToken off, but where Spark starts executors."
+            yield "automountServiceAccountToken", why, mend
+
+    yield from gathered(subject, look)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.findings import Finding, Severity
+from kedro_k8s_airflow.checks import order
+from kedro_k8s_airflow.findings import Finding, Refused, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from kedro_k8s_airflow.checks.order import Use
     from kedro_k8s_airflow.config import Settings
     from kedro_k8s_airflow.files import Output
     from kedro_k8s_airflow.graph import Graph
@@ -36,7 +38,6 @@ class Subject:
         settings: the checked settings.
         ruled: their rules, ready to be asked.
         sources: the files the settings come from.
-        file: the settings file, for messages.
         drafts: every DAG, whether it could be planned or not.
         spec: the files that images are built from; none when they could not be made.
         lock: path of the image lock.
@@ -47,7 +48,6 @@ class Subject:
     settings: Settings
     ruled: Rules
     sources: Sources
-    file: str
     drafts: Sequence[Draft]
     spec: Sequence[Output] = ()
     lock: Path
@@ -68,14 +68,20 @@ class Subject:
         """Resolved catalog entries of all datasets that the DAGs use, by name as nodes spell it."""
         return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
 
-    def told(self) -> Iterator[tuple[Plan, Task, Mapping[str, Any]]]:
-        """Every distinct set of settings, with one task that has it."""
-        for plan in self.plans:
-            seen: set[int] = set()
-            for task in plan.tasks:
-                if id(task.settings) not in seen:
-                    seen.add(id(task.settings))
-                    yield plan, task, task.settings
+    @cached_property
+    def races(self) -> list[tuple[Use, Use]]:
+        """Uses of one file under two names that may happen at the same time."""
+        return [pair for draft in self.drafts for pair in order.races(draft)]
+
+    def where(self, *key: str) -> str:
+        """`file: key`; of several settings files the one that says it."""
+        return self.sources.where(key)
+
+    def dag_where(self, plan: Plan, *key: str) -> str:
+        """The same for a key of a DAG, which its own settings say or those of all DAGs."""
+        own = self.settings.dags.get(plan.name)
+        above = ("dags", plan.name) if own is not None and key[0] in own.model_fields_set else ("dag",)
+        return self.where(*above, *key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +145,38 @@ def _add(made: Rule) -> None:
 
 def findings(made: Rule, subject: Subject) -> Iterator[Finding]:
     """What one rule finds."""
-    if made.check is not None:
-        for where, why, mend in made.check(subject):
+    try:
+        for where, why, mend in made.check(subject) if made.check is not None else ():
             yield Finding(code=made.code, severity=made.severity, where=where, why=why, mend=mend)
+    except Refused as refused:  # such as a .dockerignore that is none
+        yield from refused.findings
+
+
+def gathered(subject: Subject, look: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]) -> Iterator[Said]:
+    """What is found in the settings of tasks, once for each place that says it, with the first task and how many more.
+
+    Args:
+        subject: what is looked at.
+        look: yields (keys of a rule, blank between them, the first that a rule says is the place; why; mend).
+    """
+    told: dict[Said, list[str]] = {}
+    for plan in subject.plans:
+        found: dict[int, list[Said]] = {}
+        for task in plan.tasks:
+            if id(task.settings) not in found:
+                found[id(task.settings)] = [
+                    (_said_at(subject, task, keys), why, mend) for keys, why, mend in look(task.settings)
+                ]
+            for said in found[id(task.settings)]:
+                told.setdefault(said, []).append(task.id)
+    for (where, why, mend), tasks in told.items():
+        more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+        yield f"{where}, task {tasks[0]!r}{more}", why, mend
+
+
+def _said_at(subject: Subject, task: Task, keys: str) -> str:
+    places = (subject.ruled.where(task.rules, tuple(key.split("."))) for key in keys.split())
+    return next(filter(None, places), subject.where("tasks"))
 
 
 def some(names: Sequence[str], shown: int = 3) -> str:

@@ -75,7 +75,7 @@ def _like(subject: Subject, name: str) -> str:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     if is_parameter(name):
         return "Parameters come with the project's configuration."
-    return "`kedro k8s-airflow create --check` shows the tasks."
+    return "`kedro k8s-airflow plan` shows the tasks."
 
 
 def as_json(facts: Sequence[Facts]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DATASETS = "kedro-datasets"
 # What an extra of kedro-datasets brings for some uses of its class only.
 _FOR_SOME = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
+_OWN_CLIENTS = ("databricks.", "ibis.", "polars.", "snowflake.", "spark.")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 # What fsspec needs for a protocol.
 _PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
@@ -35,16 +36,32 @@ def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -
         build: what the image is built from.
     """
     if lock == "uv.lock":
-        return _of_uv_lock(dependencies.tables(path / lock), build)
+        try:
+            return _of_uv_lock(dependencies.tables(path / lock), build)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None  # no lock of uv's; the build says so
     if lock == "requirements.txt":
-        lines = [line for file in requirements for line in (path / file).read_text(encoding="utf-8").splitlines()]
+        lines = [
+            line
+            for file in requirements
+            for line in (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
         wanted = _parsed(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
         if wanted is None:
             return None
         if dependencies.hashed(path, requirements):
             return frozenset(dependencies.same(one.name) for one in wanted)
         return _with_what_they_need(wanted)
-    wanted = _parsed(dependencies.tables(path / lock).get("project", {}).get("dependencies", []))
+    table = dependencies.tables(path / lock)
+    own = table.get("project", {})
+    lines = [*own.get("dependencies", [])]
+    for groups, asked in (
+        (own.get("optional-dependencies", {}), build.extras),
+        (table.get("dependency-groups", {}), build.groups),
+    ):
+        named = {dependencies.same(name): content for name, content in groups.items()}
+        lines += [line for name in asked for line in named.get(dependencies.same(name), []) if isinstance(line, str)]
+    wanted = _parsed(lines)
     return _with_what_they_need(wanted) if wanted else None
 
 
@@ -70,11 +87,18 @@ def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> I
         brings = extra(kind)
         lacks = [f"{_DATASETS}[{brings}]"] if brings is not None else []
         place = entry.get("filepath") or entry.get("path") or ""
-        if isinstance(place, str) and "://" in place and not kind.removeprefix("kedro_datasets.").startswith("spark."):
+        if isinstance(place, str) and "://" in place and _takes_fsspec(kind):
             client = _PROTOCOLS.get(place.partition("://")[0].lower())
             lacks += [client] if client is not None and client not in held else []
         if lacks:
             yield dataset, lacks
+
+
+def _takes_fsspec(kind: str) -> bool:
+    """Whether a class reaches remote files by fsspec: kedro-datasets' own do, but for engines with clients of theirs."""
+    name = kind.removeprefix("kedro_datasets.")
+    engine = name.startswith(_OWN_CLIENTS) or "Delta" in name
+    return name.count(".") == 1 and not name.startswith("kedro.") and not engine
 
 
 def _of_uv_lock(lock: Mapping[str, Any], build: Build) -> frozenset[str] | None:
@@ -85,8 +109,8 @@ def _of_uv_lock(lock: Mapping[str, Any], build: Build) -> frozenset[str] | None:
     root = [one for one in lock.get("package", []) if {"virtual", "editable"} & set(one.get("source", {}))]
     if len(root) != 1:
         return None
-    todo = [(root[0]["name"], extra) for extra in (None, *build.extras)]
-    for group in build.groups:
+    todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.same, build.extras))]
+    for group in map(dependencies.same, build.groups):
         todo += [
             (one["name"], None) for one in root[0].get("dev-dependencies", {}).get(group, []) if isinstance(one, dict)
         ]
@@ -125,7 +149,7 @@ def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None
     """Names of requirements and of all they need, as what is installed here says; None when something is not installed."""
     from importlib.metadata import PackageNotFoundError, requires
 
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     todo = [(dependencies.same(one.name), dependencies.same(extra)) for one in wanted for extra in ("", *one.extras)]
     seen: set[tuple[str, str]] = set()
@@ -142,7 +166,10 @@ def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None
             named = _EXTRA.search(line)
             if (dependencies.same(named[1]) if named else "") != extra:
                 continue  # what has no extra was gone through with the package itself
-            one = Requirement(line)
+            try:
+                one = Requirement(line)
+            except InvalidRequirement:
+                return None
             if one.marker is None or one.marker.evaluate({"extra": named[1] if named else ""}):
                 todo += [(dependencies.same(one.name), dependencies.same(wanted)) for wanted in ("", *one.extras)]
     return frozenset(name for name, _ in seen)
@@ -152,7 +179,7 @@ def _needs(extra: str) -> set[str] | None:
     """What an extra of the kedro-datasets that is installed here needs; None when there is none of that name."""
     from importlib.metadata import PackageNotFoundError, requires
 
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         lines = requires(_DATASETS) or []
@@ -169,7 +196,10 @@ def _needs(extra: str) -> set[str] | None:
             named = _EXTRA.search(line)
             if named is None or dependencies.same(named[1]) != name:
                 continue
-            one = Requirement(line)
+            try:
+                one = Requirement(line)
+            except InvalidRequirement:
+                continue
             if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
                 continue
             if dependencies.same(one.name) == _DATASETS:

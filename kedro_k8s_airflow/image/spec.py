@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config import Build, Settings
     from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.settings import Sources
 
 IGNORE = ".dockerignore"
 VENV = "/opt/venv"
@@ -34,7 +35,7 @@ def dockerfile(name: str) -> str:
     return "Dockerfile" if name == DEFAULT_IMAGE else f"Dockerfile.{name}"
 
 
-def spec(project: Project, settings: Settings) -> tuple[list[Output], list[Finding]]:
+def spec(project: Project, settings: Settings, sources: Sources) -> tuple[list[Output], list[Finding]]:
     """The files that images are built from, and what there is to say about them.
 
     Raises:
@@ -45,10 +46,10 @@ def spec(project: Project, settings: Settings) -> tuple[list[Output], list[Findi
     if any(settings.build_of(name).base is None for name in settings.image_names):
         findings += found
     held = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
-    errors = [*_unknown_groups(settings, project.path, lock), *dependencies.leaked(project.path, held)]
+    errors = [*_unknown_groups(settings, sources, project.path, lock), *dependencies.leaked(project.path, held)]
     source = project.code
     conf = project.conf_folder
-    carried = dict(sorted(_carried(path, project) for path in settings.data.in_image))
+    carried = dict(sorted(_carried(path, project, sources) for path in settings.data.in_image))
     errors += [
         error(
             "image-path",
@@ -190,38 +191,40 @@ def _excluded(names: Sequence[str], lock: str) -> Finding:
     )
 
 
-def _unknown_groups(settings: Settings, path: Path, lock: str) -> Iterable[Finding]:
+def _unknown_groups(settings: Settings, sources: Sources, path: Path, lock: str) -> Iterable[Finding]:
     """Errors for dependency groups and extras that the project does not define."""
     known = {"groups": dependencies.groups(path), "extras": dependencies.extras(path)}
     for name in settings.image_names:
         build = settings.build_of(name)
-        where = f"images.{name}" if name in settings.images else "build"
+        own = settings.images.get(name)
         for key, defined in known.items():
+            above = ("images", name) if own is not None and key in own.model_fields_set else ("build",)
+            where = sources.where((*above, key))
             for one in getattr(build, key):
                 if lock == "requirements.txt":
                     yield error(
                         "image-groups",
-                        f"{where}.{key}: {one}",
-                        "requirements.txt has no groups and no extras.",
+                        where,
+                        f"names {one!r}, and requirements.txt has no groups and no extras.",
                         "Let pyproject.toml name the dependencies, and make a lock with `uv lock`.",
                     )
                 elif dependencies.same(one) not in defined:
                     yield error(
                         "image-groups",
-                        f"{where}.{key}: {one}",
-                        f"pyproject.toml does not define it; it has {', '.join(sorted(defined)) or 'none'}.",
+                        where,
+                        f"names {one!r}, which pyproject.toml does not define; it has {', '.join(sorted(defined)) or 'none'}.",
                         "Mend the name, or define it there.",
                     )
 
 
-def _carried(path: str, project: Project) -> tuple[str, str]:
+def _carried(path: str, project: Project, sources: Sources) -> tuple[str, str]:
     """A path of `data.in_image` as COPY takes it: source and destination.
 
     Raises:
         Refused: when it is not in the project, or no COPY can name it.
     """
     clean = posixpath.normpath(path)
-    where = f"data.in_image: {path}"
+    where = f"{sources.where(('data', 'in_image'))}, path {path!r}"
     folder, name = posixpath.split(clean)
     if clean.startswith(("/", "..")) or clean == ".":
         raise refuse(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 50_000
 MOST_ARROWS = 500
+_MOST_PLANS = 100
 _NODES_SHOWN = 3
 # Letters, digits and what stands between two of them mean nothing to Mermaid, to the Markdown in its labels, to HTML; every
 # other sign may. An address begins with www and becomes a link.
@@ -46,8 +47,20 @@ def picture(plans: Sequence[Plan]) -> str:
                 draw(canvas, plan, of)
         drawn = canvas.text
         if len(drawn) <= MOST_CHARACTERS and canvas.arrows <= MOST_ARROWS:
-            break
-    return drawn
+            return drawn
+    return _frames(known)
+
+
+def _frames(known: Sequence[tuple[Plan, Facts]]) -> str:
+    """Each plan as one box, when even its steps would be too much."""
+    canvas = _Canvas()
+    for plan, of in known[:_MOST_PLANS]:
+        canvas.box([plan.dag_id, f"{count(len(plan.tasks), 'task')} in {count(len(of.steps), 'step')}"])
+    if len(known) > _MOST_PLANS:
+        canvas.note(f"and {len(known) - _MOST_PLANS} more; --pipeline draws one of them")
+    else:
+        canvas.note("too many tasks for one picture; --pipeline draws one of these")
+    return canvas.text
 
 
 class _Canvas:

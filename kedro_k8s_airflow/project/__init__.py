@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project.surroundings import Variable
 
 # Kedro's own hook specs through which a project can change what the catalog holds.
-_CATALOG_HOOKS = ("after_catalog_created", "after_context_created")
+_CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,6 @@ def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
                 yield info(
                     "hooks",
                     f"hook {kind.__module__}.{kind.__qualname__}",
-                    f"implements {spec}; what it adds to catalog or context is not seen here.",
+                    f"implements {spec}; what it adds to the catalog is not seen here.",
                     "`data.reach` can say how far such datasets reach.",
                 )

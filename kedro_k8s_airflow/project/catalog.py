@@ -56,6 +56,13 @@ class Catalog:
                         ) from exc
         return found
 
+    def pattern(self, name: str) -> str | None:
+        """The pattern of the factory that makes a dataset; None when it has an entry of its own, or none."""
+        if name in self.config or self._resolver is None:
+            return None
+        found = self._resolver.match_dataset_pattern(name) or self._resolver.match_user_catch_all_pattern(name)
+        return str(found) if found else None
+
 
 def read(loader: AbstractConfigLoader) -> Catalog:
     """The catalog that a loader finds.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_k8s_airflow.checks import RULES
-from tests.checks.cases import BY_CODE, CASES, Case, scenario
+from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, scenario
 from tests.scenarios import make_project
+from tests.scenarios.model import SETTINGS, chain, default, pickled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,88 @@ def test_a_rule_fires_and_its_near_miss_does_not(case: Case, forge: Forge, tmp_p
 
     _, found = check(forge, make_project(near, tmp_path / "near"), *near.options, env=case.environment)
     assert case.code not in {finding["code"] for finding in found}
+
+
+@pytest.mark.parametrize("name", ALMOST)
+def test_what_only_looks_like_it_is_no_finding(name: str, forge: Forge, tmp_path: Path) -> None:
+    code, different = ALMOST[name]
+    shown = scenario(code, **different)
+    project = make_project(shown, tmp_path / "project")
+    for path in different.get("without", ()):
+        (project / path).unlink()
+    _, found = check(forge, project, *shown.options, env={f"MODE_{index}": "x" for index in range(9)})
+    assert code not in {finding["code"] for finding in found}
+
+
+def test_a_password_in_an_address_is_not_printed(forge: Forge, tmp_path: Path) -> None:
+    address = "sftp://bob:CANARY0a1b@host/f.csv"
+    entry = {"type": "pickle.PickleDataset", "filepath": address}
+    catalog = {**pickled("raw"), "a_out": entry, "b_out": entry}
+    project = make_project(scenario("x", pipelines=default(*APART), catalog=catalog), tmp_path / "project")
+    code, found = check(forge, project)
+    assert (code, "data-same-file" in {one["code"] for one in found}) == (1, True)
+    for form in ("text", "github", "sarif"):
+        assert "CANARY" not in forge.kedro("k8s-airflow", "check", "--format", form, cwd=project).said
+    assert "CANARY" not in json.dumps(found)
+
+
+def test_many_tables_of_one_database_are_looked_at_in_no_time(forge: Forge, tmp_path: Path) -> None:
+    """Of a chain of 1,500 each waits for the one before; pairs of all would be a million."""
+    names = [f"n{index:04}" for index in range(1500)]
+    tables = {
+        f"{name}_out": {"type": "pandas.SQLTableDataset", "table_name": name, "con": "sqlite:///data/x.db"}
+        for name in names
+    }
+    project = make_project(
+        scenario("x", pipelines=default(*chain(*names)), catalog={**pickled("raw"), **tables}), tmp_path / "project"
+    )
+    _, found = check(forge, project)
+    assert "data-database" not in {finding["code"] for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("requirements.txt", "kedro\n# über\n".encode("latin-1")),
+        ("requirements.txt", "kedro\n".encode("utf-16")),
+        ("uv.lock", b"<<<<<<< ours\nversion = 1\n"),
+        ("uv.lock", b"version = 1\n[[package]]\n"),
+        (".dockerignore", b"[a-\n"),
+        ("Dockerfile", b"\xff\xfe\n"),
+    ],
+)
+def test_a_file_of_the_project_that_is_none_is_no_traceback(
+    name: str, content: bytes, forge: Forge, tmp_path: Path
+) -> None:
+    project = make_project(scenario("x", whole=SETTINGS), tmp_path / "project")
+    (project / name).write_bytes(content)
+    code, _ = check(forge, project)  # looks for a traceback
+    assert code in (0, 1)
+    assert "Traceback" not in forge.kedro("k8s-airflow", "create", cwd=project).err
+
+
+def test_a_project_without_a_plan_is_never_clean(forge: Forge, tmp_path: Path) -> None:
+    """Whatever is selected: nothing else was looked at."""
+    project = make_project(scenario("x", settings="nonsense: 1\n"), tmp_path / "project")
+    for options in (("--select", "graph"), ("--ignore", "settings")):
+        code, found = check(forge, project, *options)
+        assert (code, [finding["code"] for finding in found]) == (1, ["settings-unknown"])
+
+
+def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> None:
+    different = dict(BY_CODE["data-lost"].fires)
+    unmatched = "tasks: {x: {match: {node: nobody}, retries: 1}}\n"
+    project = make_project(scenario("x", **different, settings=unmatched), tmp_path / "project")
+    _, found = check(forge, project)
+    assert {"rule-unmatched", "data-lost"} <= {finding["code"] for finding in found}
+
+
+def test_an_output_that_cannot_be_written_is_told(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(scenario("x"), tmp_path / "project")
+    (project / "file").write_text("")
+    done = forge.kedro("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
+    assert done.code == 2
+    assert "Traceback" not in done.err
 
 
 def test_a_project_of_two_nodes_in_a_line_has_no_finding(forge: Forge, tmp_path: Path) -> None:

@@ -79,4 +79,4 @@ def test_what_the_compiler_refuses_is_never_left_unsaid() -> None:
 )
 def test_a_code_that_is_none_or_cannot_be_ignored_is_refused(code: str, said: str) -> None:
     with pytest.raises(Refused, match=re.escape(said)):
-        checks.known([code], "checks.ignore", ignoring=True)
+        checks.codes([code], "checks.ignore", ignoring=True)
