@@ -322,7 +322,7 @@ def test_a_name_of_several_things_shows_them_all(told: Told) -> None:
         ("EWR.fti", "Did you mean 'EWR.fit'"),
         ("tabel", "'table'"),
         ("table@three", "'table'"),
-        ("zzz", "create --check"),
+        ("zzz", "k8s-airflow plan"),
     ],
 )
 @pytest.mark.parametrize("form", ["text", "json"])
