@@ -51,15 +51,33 @@ def test_every_setting_has_its_words() -> None:
     assert missing == set()
 
 
+def settings_in(text: str) -> dict[str, Any] | None:
+    """The settings that an example spells; None when it is something else. What is left out, `...`, is no example."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    known = isinstance(content, dict) and set(content) <= set(config.Settings.model_fields) and "..." not in text
+    return content if known else None
+
+
 def test_every_settings_example_is_accepted() -> None:
-    examples = 0
-    for page in PAGES:
-        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
-            content = yaml.safe_load(block)
-            if isinstance(content, dict) and set(content) <= set(config.Settings.model_fields):
-                config.parse({"image": "registry.example.com/x:1", **content})
-                examples += 1
-    assert examples >= 4
+    pages = [page.read_text() for page in PAGES]
+    blocks = [block for page in pages for block in re.findall(r" *```yaml\n(.*?)```", page, re.DOTALL)]
+    words = [word for page in pages for word in re.findall(r"`(\w+: \{[^`]+\})`", page)]
+    for examples in (blocks, words):
+        found = [content for content in map(settings_in, examples) if content]
+        assert len(found) >= 4
+        for content in found:
+            config.parse({"image": "registry.example.com/x:1", **content})
+
+
+def test_every_finding_that_a_page_quotes_is_one() -> None:
+    """As a command prints it, `[data-lost] ...`, or by its code in brackets (`data-lost`)."""
+    text = "".join(page.read_text() for page in PAGES)
+    quoted = {*re.findall(r"`\[([a-z-]+)\](?: |`)", text), *re.findall(r"\(`([a-z]+(?:-[a-z]+)+)`\)", text)}
+    assert len(quoted) > 40
+    assert quoted - {"core", "scheduler"} <= set(RULES)  # those are sections of airflow.cfg
 
 
 @pytest.mark.parametrize("scenario", pages.SCENARIOS, ids=str)
@@ -68,6 +86,27 @@ def test_every_picture_of_a_grouping_is_what_plan_draws(scenario: Scenario, buil
     page = (ROOT / "docs" / "grouping.md").read_text()
     pictures = dict(re.findall(r"<!-- (page-\w+) -->\n```mermaid\n(.*?)```\n", page, re.DOTALL))
     assert pictures[scenario.name] == built(scenario)["picture"]
+
+
+def prose(page: str) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```$", "", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings: lower case, signs left out, '-' for spaces."""
+    found = re.findall(r"^#+ (.*)$", prose(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_every_link_to_a_heading_leads_to_one() -> None:
+    dead = [
+        f"{page.name}: {target}#{anchor}"
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text())
+        if not target.startswith("https://") and anchor not in headings(page.parent / target if target else page)
+    ]
+    assert dead == []
 
 
 def test_every_link_leads_somewhere() -> None:
