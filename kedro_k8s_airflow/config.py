@@ -488,7 +488,9 @@ class Checks(Model):
     """What `check` and `create` leave unsaid."""
 
     ignore: tuple[Text, ...] = Field(
-        default=(), strict=False, description="Codes of findings that are not to be told, as docs/checks.md lists them."
+        default=(),
+        strict=False,
+        description="Codes or families of findings that are not to be told, as docs/checks.md lists them.",
     )
 
 
