@@ -141,7 +141,8 @@ def _places(plan: Plan, pod: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     options, lacks = [], []
     for mount in pod["spec"]["containers"][0]["volumeMounts"]:
-        volume, path = volumes[mount["name"]], mount["mountPath"]
+        # A mount of no volume is an error of `check`; the lines can be looked at all the same.
+        volume, path = volumes.get(mount["name"], {}), mount["mountPath"]
         if "emptyDir" in volume:
             options.append(f"--tmpfs={path}:mode=1777")
         elif "persistentVolumeClaim" in volume and f"{path}/".startswith(f"{plan.project_path}/"):

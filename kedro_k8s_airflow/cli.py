@@ -416,9 +416,13 @@ def _split_params(text: str) -> dict[str, Any]:
     from kedro.framework.cli.utils import _split_params
 
     context = click.get_current_context()
-    return dict(
-        _split_params(context, next(option for option in context.command.params if option.name == "params"), text)
-    )
+    option = next(option for option in context.command.params if option.name == "params")
+    try:
+        return dict(_split_params(context, option, text))
+    except click.ClickException:
+        raise
+    except Exception as exc:  # noqa: BLE001  Kedro hands on whatever its parser of YAML raises
+        raise click.BadParameter(f"{text!r} cannot be read: {' '.join(str(exc).split())}", param=option) from None
 
 
 class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib

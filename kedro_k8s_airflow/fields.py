@@ -208,7 +208,13 @@ def _volume_name(value: object) -> object:
     return value
 
 
+# Where every pod has an empty folder of its own, and the system's files.
+_TAKEN = ("/bin", "/dev", "/etc", "/home/kedro", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
+
+
 def _project_path(value: object) -> object:
+    if isinstance(value, str) and any(value == taken or value.startswith(f"{taken}/") for taken in _TAKEN):
+        raise ValueError("pods have a folder of their own there, or the system's files; choose another, such as /app")
     if isinstance(value, str) and not re.fullmatch(_PROJECT_PATH, value):
         raise ValueError(
             "the project's folder in the image is an absolute path without a slash at its end, such as /app"

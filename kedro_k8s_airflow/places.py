@@ -62,6 +62,13 @@ class Locator:
         nodes = [node for nodes in (project.pipelines if project else {}).values() for node in nodes]
         self.nodes = {node.name: node for node in nodes}
 
+    def in_repository(self, file: str | None) -> str | None:
+        """A file of the project as its git repository names it, which may have the project in a folder."""
+        if file is None:
+            return None
+        above = next((one for one in (self.root, *self.root.parents) if (one / ".git").exists()), self.root)
+        return (self.root / file).relative_to(above).as_posix()
+
     def __call__(self, where: str) -> Place:
         """The place of a finding, with file and line where they can be found."""
         place = parsed(where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__
@@ -30,7 +31,7 @@ def as_json(found: Sequence[Finding], locate: Locator) -> str:
         "summary": {severity: counts[severity] for severity in ("error", "warning", "info")},
         "findings": [_object(finding, locate(finding.where)) for finding in found],
     }
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
 def _object(finding: Finding, place: Place) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def as_github(found: Sequence[Finding], locate: Locator) -> str:
     lines = []
     for finding in found:
         place = locate(finding.where)
-        named = {"file": place.file, "line": place.line, "title": f"{finding.code}"}
+        named = {"file": locate.in_repository(place.file), "line": place.line, "title": f"{finding.code}"}
         properties = ",".join(
             f"{key}={_escaped(str(value), ':,')}" for key, value in named.items() if value is not None
         )
@@ -86,9 +87,15 @@ def as_sarif(found: Sequence[Finding], locate: Locator) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, locate(finding.where), codes.index(finding.code)) for finding in found],
+        "results": [_result(finding, _in_repository(locate, finding), codes.index(finding.code)) for finding in found],
     }
-    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _in_repository(locate: Locator, finding: Finding) -> Place:
+    """The place of a finding, its file as the repository names it."""
+    place = locate(finding.where)
+    return replace(place, file=locate.in_repository(place.file or _PROJECT))
 
 
 def _result(finding: Finding, place: Place, index: int) -> dict[str, Any]:

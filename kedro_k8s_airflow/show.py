@@ -142,7 +142,10 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
     colour = {"error": "red", "warning": "yellow", "info": "cyan"}
     rank = ("info", "warning", "error")
     for finding in sorted(dict.fromkeys(found), key=lambda one: rank.index(one.severity)):
-        text = " ".join(str(finding).split("\n"))
+        text = "".join(
+            sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+            for sign in " ".join(str(finding).split("\n"))
+        )
         for line in finding.detail.splitlines():
             out.print(f"  {escape(line)}")
         out.print(
@@ -170,6 +173,7 @@ def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | 
         make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]
         text = make(found, locate)
     if output is None:
+        console()  # or a letter that the terminal lacks would be an error
         click.echo(text, nl=False)
         return
     changes, errors = files.compare([files.Output(output.absolute(), text)], force=True)

@@ -102,12 +102,25 @@ def mounts(subject: Subject) -> Iterator[Said]:
                 what = "taken" if path in places else "no absolute path"
                 why = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {what}."
                 yield "volumeMounts", why, "Choose another path."
+            hidden = None if mount.get("subPath") or not path.startswith("/") else _hidden(path, subject)
+            if hidden:
+                yield (
+                    "volumeMounts",
+                    f"mounts {mount['name']!r} at {path}, which hides {hidden}.",
+                    "Choose another path.",
+                )
             places.append(path)
             if mount["name"] not in known:
                 why = f"mounts {mount['name']!r}, but no volume has that name."
                 yield "volumeMounts", why, "Add it to `volumes`."
 
     yield from gathered(subject, look)
+
+
+def _hidden(path: str, subject: Subject) -> str | None:
+    """What a folder that is mounted would hide; a new one below the system's, such as /etc/team, hides nothing."""
+    hidden = volumes.hides(path, subject.project, subject.settings.project_path)
+    return None if hidden and path.count("/") > 1 and not hidden.startswith("the project") else hidden
 
 
 @rule("operator-word", "error")

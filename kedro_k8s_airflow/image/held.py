@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DATASETS = "kedro-datasets"
 # What an extra of kedro-datasets brings for some uses of its class only.
 _FOR_SOME = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
+# Extras of kedro-datasets 9 for Spark do not bring Spark itself (kedro#5331).
+_SPARKS = frozenset({"databricks-connect", "pyspark", "pyspark-client", "pyspark-connect"})
 _OWN_CLIENTS = ("databricks.", "ibis.", "polars.", "snowflake.", "spark.")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 # What fsspec needs for a protocol.
@@ -86,6 +88,8 @@ def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> I
         kind = str(entry.get("type"))
         brings = extra(kind)
         lacks = [f"{_DATASETS}[{brings}]"] if brings is not None else []
+        if kind.removeprefix("kedro_datasets.").startswith("spark.") and held.isdisjoint(_SPARKS):
+            lacks.append("pyspark")
         place = entry.get("filepath") or entry.get("path") or ""
         if isinstance(place, str) and "://" in place and _takes_fsspec(kind):
             client = _PROTOCOLS.get(place.partition("://")[0].lower())

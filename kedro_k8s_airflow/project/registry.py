@@ -176,6 +176,17 @@ class _Stdout(io.TextIOBase):
     def flush(self) -> None:
         sys.stderr.flush()
 
+    def reconfigure(self, **_: object) -> None:
+        """What a project asks of its stdout is of no account here."""
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+    @property
+    def buffer(self) -> object:
+        """Bytes go the same way."""
+        return sys.stderr.buffer
+
     @contextlib.contextmanager
     def logged_apart(self) -> Iterator[None]:
         """Know, meanwhile, which writes come from a logger."""

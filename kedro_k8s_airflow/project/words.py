@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from kedro_k8s_airflow import secrets
 
 
 def said(exc: BaseException) -> str:
@@ -13,4 +16,7 @@ def said(exc: BaseException) -> str:
         .replace(str(Path.home()) + os.sep, "~/")
         .rstrip(".")
     )
+    text = re.sub(r"://[^/\s@]*@", "://***@", text)
+    if secrets.is_secret_value(text):
+        text = f"{type(exc).__name__} (its text looks like a credential and is not shown)"
     return f"{text} ({said(exc.__cause__)})" if exc.__cause__ is not None else text

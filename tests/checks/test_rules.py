@@ -128,6 +128,78 @@ def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> Non
     assert {"rule-unmatched", "data-lost"} <= {finding["code"] for finding in found}
 
 
+@pytest.mark.parametrize(
+    ("code", "different", "says"),
+    [
+        (
+            "volume-mount",
+            {
+                "settings": "tasks: {all: {volumes: [{name: v, emptyDir: {}}], "
+                "volumeMounts: [{name: v, mountPath: /app/src}]}}\n"
+            },
+            "hides the project's own files",
+        ),
+        ("settings-value", {"settings": "project_path: /tmp\n"}, "choose another"),
+        (
+            "image-dataset",
+            {
+                "whole": SETTINGS,
+                "files": {"requirements.txt": "kedro\nkedro-datasets\n"},
+                "catalog": {**pickled("a_out", "b_out"), "raw": {"type": "spark.SparkDataset", "filepath": "data/x"}},
+            },
+            "pyspark",
+        ),
+        ("secret-parameters", {"parameters": {"db": {"password": "hunter2hunter2"}}}, "db.password"),
+    ],
+)
+def test_what_testers_have_broken_is_told(
+    code: str, different: dict[str, Any], says: str, forge: Forge, tmp_path: Path
+) -> None:
+    _, found = check(forge, make_project(scenario(code, **different), tmp_path / "project"))
+    told = [finding for finding in found if finding["code"] == code]
+    assert told, found
+    assert says in told[0]["why"]
+
+
+def test_a_password_in_what_the_project_raises_is_not_printed(forge: Forge, tmp_path: Path) -> None:
+    raises = "raise RuntimeError('cannot connect to postgres://u:CANARY0a1b@h/db')\n"
+    project = make_project(scenario("x", registry=raises), tmp_path / "project")
+    code, found = check(forge, project)
+    assert (code, [finding["code"] for finding in found]) == (2, ["registry"])
+    assert "CANARY" not in json.dumps(found)
+    assert "cannot connect to postgres://***@h/db" in found[0]["why"]
+
+
+def test_a_registry_that_sets_up_its_stdout_is_loaded(forge: Forge, tmp_path: Path) -> None:
+    sets = (
+        "import subprocess\nimport sys\n"
+        "sys.stdout.reconfigure(line_buffering=True)\nsys.stdout.buffer.write(b'')\n"
+        "subprocess.run(['true'], stdout=sys.stdout, check=True)\n"
+        "from kedro.pipeline import Node, Pipeline\n\n\ndef register_pipelines():\n"
+        "    return {'__default__': Pipeline([Node(lambda x: x, 'raw', 'a_out', name='a')])}\n"
+    )
+    assert check(forge, make_project(scenario("x", registry=sets), tmp_path / "project"))[0] == 0
+
+
+def test_annotations_name_files_as_the_repository_does(forge: Forge, tmp_path: Path) -> None:
+    """Where the project is a folder of it."""
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    project = make_project(scenario("x", **BY_CODE["data-lost"].fires), tmp_path / "repository" / "sub")
+    said = forge.kedro("k8s-airflow", "check", "--format", "github", cwd=project).out
+    assert "file=sub/conf/base/catalog.yml,line=" in said
+
+
+def test_control_characters_of_names_do_not_reach_a_terminal(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(scenario("x", settings='"a\\e[31mb": 1\n'), tmp_path / "project")
+    assert "\x1b" not in forge.kedro("k8s-airflow", "check", cwd=project).said
+
+
+def test_parameters_that_are_none_are_a_usage_error(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(scenario("x"), tmp_path / "project")
+    done = forge.kedro("k8s-airflow", "check", "--params", "a={1", cwd=project)
+    assert (done.code, "Traceback" in done.err) == (2, False)
+
+
 def test_an_output_that_cannot_be_written_is_told(forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario("x"), tmp_path / "project")
     (project / "file").write_text("")
