@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow import names, volumes
 from kedro_k8s_airflow.findings import Finding, error
-from kedro_k8s_airflow.plan import LocalInput, Store, Task
+from kedro_k8s_airflow.plan import LocalInput, Store, Task, claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,8 +71,7 @@ def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[F
         return Store(path, keep)
     path = rest if url else path
     place = volumes.in_pod(path, settings)
-    over = [mount for mount in mounts if mount.claim and (place == mount.path or place.startswith(f"{mount.path}/"))]
-    innermost = max(over, key=lambda mount: len(mount.path), default=None)
+    innermost = claim_over(place, mounts)
     if innermost is None or innermost.read_only:
         why = "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
         mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
@@ -142,9 +141,8 @@ def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tu
         path = dataset.reach.path
         if dataset.producer is not None or path is None or dataset.reach.kind != "shared":
             continue
-        over = [mount for mount in mounts if mount.claim and (path == mount.path or path.startswith(f"{mount.path}/"))]
-        if over:
-            mount = max(over, key=lambda one: len(one.path))
+        mount = claim_over(path, mounts)
+        if mount is not None:
             inside = path == project_path or path.startswith(f"{project_path}/")
             here = posixpath.relpath(path, project_path) if inside else path
             found.append(LocalInput(name, path, mount.name, here))

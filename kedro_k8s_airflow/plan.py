@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from kedro_k8s_airflow.config import DagSettings
@@ -107,6 +107,14 @@ class Mount:
     key: str | None = None
     sub_path: str | None = None
     read_only: bool = False
+
+
+def claim_over(path: str | None, mounts: Iterable[Mount]) -> Mount | None:
+    """The claim that a path in the pod lies on; of several above each other the innermost."""
+    if path is None:
+        return None
+    over = [mount for mount in mounts if mount.claim and f"{path}/".startswith(f"{mount.path}/")]
+    return max(over, key=lambda mount: len(mount.path), default=None)
 
 
 @dataclass(frozen=True, slots=True)

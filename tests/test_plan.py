@@ -94,6 +94,7 @@ PLACES = Places("/app", ("/app/data", "/app/data/deep"))
             ("object-store", None, None, "gs"),
         ),
         (Reach("shared"), ("declared", None, None, None)),
+        (Reach("unknown"), ("unknown", None, None, None)),
         (PLAIN, ("store", "data", "/app/data/store", None)),
     ],
 )

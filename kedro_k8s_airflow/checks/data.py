@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import graph as graphs
 from kedro_k8s_airflow.checks import order
 from kedro_k8s_airflow.checks.table import rule, some
+from kedro_k8s_airflow.plan import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +67,7 @@ def read_only(subject: Subject) -> Iterator[Said]:
             if dataset.producer is None or not dataset.reach.path:
                 continue
             path = dataset.reach.path
-            over = [one for one in draft.mounts if one.claim and f"{path}/".startswith(f"{one.path}/")]
-            innermost = max(over, key=lambda one: len(one.path), default=None)
+            innermost = claim_over(path, draft.mounts)
             if innermost is not None and innermost.read_only:
                 node = draft.graph.nodes[dataset.producer].name
                 why = f"node {node!r} saves {path} on volume {innermost.name!r}, which is mounted read-only."

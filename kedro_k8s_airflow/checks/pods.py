@@ -82,7 +82,7 @@ def unlimited(subject: Subject) -> Iterator[Said]:
 
 @rule("volume-mount", "error")
 def mounts(subject: Subject) -> Iterator[Said]:
-    """Volumes and mounts of a rule that Kubernetes refuses together: two of one name or place, or a mount of no volume.
+    """Volumes and mounts of a rule that cannot be: two of one name or place, a mount of no volume, one that hides the project.
 
     Source: apache/airflow#29432 and #24669; the API server says `must be unique` or `not found`, after the run has begun.
     """

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.explain.facts import DatasetFacts, Flow, Use
 from kedro_k8s_airflow.graph import base_name
+from kedro_k8s_airflow.plan import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kedro_k8s_airflow.explain.facts import Subject
     from kedro_k8s_airflow.graph import Dataset
-    from kedro_k8s_airflow.plan import Crossing, Mount, Plan, Task
+    from kedro_k8s_airflow.plan import Crossing, Plan, Task
 
 
 def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _reach(subject: Subject, plan: Plan, dataset: Dataset) -> str:
     entries = subject.project.catalog.entries(forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
-    path, mount = dataset.reach.path, _mount(plan, dataset.reach.path)
+    path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
     if not entries:
         return "it has no catalog entry"
     if dataset.reach.kind == "memory":
@@ -95,17 +96,9 @@ def _reach(subject: Subject, plan: Plan, dataset: Dataset) -> str:
     return f"its catalog entry does not tell{kind}"
 
 
-def _mount(plan: Plan, path: str | None) -> Mount | None:
-    """The claim that a path of the pod lies on, the innermost one."""
-    if path is None:
-        return None
-    over = [one for one in plan.mounts if one.claim and f"{path}/".startswith(f"{one.path}/")]
-    return max(over, key=lambda one: len(one.path), default=None)
-
-
 def _kept(plan: Plan, dataset: Dataset) -> str:
     """Where a dataset is kept."""
-    path, mount = dataset.reach.path, _mount(plan, dataset.reach.path)
+    path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
     if dataset.reach.kind == "memory":
         stored = plan.store is not None and _crossing(plan, dataset) is not None
         return f"a pickle in the store, {plan.store.url}" if stored and plan.store is not None else "memory"

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.plan import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.plan import Crossing, Mount, Plan, Store, Task
 
-Kind = Literal["volume", "object-store", "server", "store", "declared"]
+Kind = Literal["volume", "object-store", "server", "store", "declared", "unknown"]
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a", "s3n", "wasb", "wasbs"}
 )
@@ -28,7 +29,8 @@ class Place:
 
     Attributes:
         kind: on a volume, in an object store, on a server, pickled in the store of data in memory, or, where the catalog
-            cannot tell and the settings say `shared` (data.reach), declared.
+            cannot tell and the settings say `shared` (data.reach), declared; where nobody says anything,
+            unknown, which `create` refuses.
         volume: name of the volume, for data on one.
         path: absolute path in the pod, for local data.
         protocol: such as `s3` or `postgresql`, for data elsewhere, where the catalog tells.
@@ -135,7 +137,7 @@ def stored(store: Store, mounts: Iterable[Mount]) -> Place:
     protocol, url, _ = store.url.partition("://")
     if url:
         return Place("store", protocol=protocol)
-    mount = _mount(store.url, mounts)
+    mount = claim_over(store.url, mounts)
     return Place("store", mount.name if mount else None, store.url)
 
 
@@ -143,14 +145,8 @@ def _place(crossing: Crossing, plan: Plan) -> Place:
     reach = crossing.reach
     if reach.kind == "memory" and plan.store is not None:
         return stored(plan.store, plan.mounts)
-    if reach.path is not None and (mount := _mount(reach.path, plan.mounts)) is not None:
+    if reach.path is not None and (mount := claim_over(reach.path, plan.mounts)) is not None:
         return Place("volume", mount.name, reach.path)
     if reach.protocol is not None:
         return Place("object-store" if reach.protocol in _OBJECT_STORES else "server", protocol=reach.protocol)
-    return Place("declared", path=reach.path)
-
-
-def _mount(path: str, mounts: Iterable[Mount]) -> Mount | None:
-    """The innermost claim over a path in the pod."""
-    over = [mount for mount in mounts if mount.claim and (path == mount.path or path.startswith(f"{mount.path}/"))]
-    return max(over, key=lambda mount: len(mount.path), default=None)
+    return Place("unknown" if reach.kind == "unknown" else "declared", path=reach.path)

@@ -46,4 +46,6 @@ def place(found: Place, *, short: bool = False) -> str:
         return f"in an object store ({found.protocol})"
     if found.kind == "server":
         return f"on a server ({found.protocol})"
+    if found.kind == "unknown":
+        return "where nobody says whether every pod reaches it"
     return "where only data.reach says that every pod reaches it"
