@@ -53,7 +53,7 @@ def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -
             return None
         if dependencies.hashed(path, requirements):
             return frozenset(dependencies.same(one.name) for one in wanted)
-        return _with_what_they_need(wanted)
+        return _with_what_they_need(_installed(wanted, build))
     table = dependencies.tables(path / lock)
     own = table.get("project", {})
     lines = [*own.get("dependencies", [])]
@@ -64,7 +64,13 @@ def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -
         named = {dependencies.same(name): content for name, content in groups.items()}
         lines += [line for name in asked for line in named.get(dependencies.same(name), []) if isinstance(line, str)]
     wanted = _parsed(lines)
-    return _with_what_they_need(wanted) if wanted else None
+    return _with_what_they_need(_installed(wanted, build)) if wanted else None
+
+
+def _installed(wanted: Iterable[Requirement], build: Build) -> list[Requirement]:
+    """Requirements without those that stay out of the image."""
+    excluded = {dependencies.same(name) for name in build.exclude}
+    return [one for one in wanted if dependencies.same(one.name) not in excluded]
 
 
 def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
