@@ -63,7 +63,7 @@ def read_only(subject: Subject) -> Iterator[Said]:
     Source: kedro#5778; the node fails at its very end, with `Read-only file system`.
     """
     for draft in subject.drafts:
-        for name, dataset in draft.graph.datasets.items():
+        for name, dataset in draft.graph.datasets.items() if any(one.read_only for one in draft.mounts) else ():
             if dataset.producer is None or not dataset.reach.path:
                 continue
             path = dataset.reach.path
@@ -200,7 +200,7 @@ def database(subject: Subject) -> Iterator[Said]:
     Source: kedro-viz#1991, a SQLite database that stays locked on a network file system.
     """
     for draft in subject.drafts:
-        if draft.plan is None:
+        if draft.plan is None or not any(map(order.is_database, draft.entries.values())):
             continue
         entries = order.entries(draft)
         files: dict[str, list[str]] = defaultdict(list)

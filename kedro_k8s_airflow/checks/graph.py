@@ -75,6 +75,8 @@ def interrupted(subject: Subject) -> Iterator[Said]:
     Source: kedro#4603, by which Kedro itself warns of such namespaces.
     """
     for plan in subject.plans:
+        if plan.dag.group_by != "namespace":
+            continue
         spaces = {node.name: node.namespace or "" for node in plan.graph.nodes}
         for task in plan.tasks:
             asked = {reason.what for reason in task.reasons if reason.rule == "namespace"}

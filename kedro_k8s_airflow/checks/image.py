@@ -142,7 +142,7 @@ def java(subject: Subject) -> Iterator[Said]:
         for name, entry in subject.entries.items()
         if str(entry.get("type", "")).removeprefix("kedro_datasets.").startswith("spark.")
     }
-    for plan in subject.plans:
+    for plan in subject.plans if spark else ():
         nodes = {node.name: node for node in plan.graph.nodes}
         for image in subject.settings.image_names:
             users = [

@@ -83,7 +83,7 @@ class Order:
 
 def races(draft: Draft) -> Iterator[tuple[Use, Use]]:
     """Pairs of uses of one file under two names, of tasks of which neither waits for the other; one for each pair of names."""
-    shared = _shared_files(draft)
+    shared = _shared_files(draft) if draft.plan is not None else {}
     if draft.plan is None or not shared:
         return
     order = Order(draft.plan)
