@@ -173,7 +173,6 @@ def show_plan(
     """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
     with _uncollected(), _refusals():
         from kedro_k8s_airflow import examination, files, overview, show
-        from kedro_k8s_airflow.findings import Refused
 
         examined = examination.examined(asked)
         plans = examined.doubtful_plans()
@@ -181,11 +180,7 @@ def show_plan(
         if output == Path("-"):
             overview.show(show.console(), plans, form)
         else:
-            text = overview.text(plans, form)
-            changes, errors = files.compare([files.Output(Path.cwd() / output, text)], force=True)
-            if errors:
-                raise Refused(errors)
-            files.write(changes)
+            changes = files.put(output, overview.text(plans, form), force=True)
             if not quiet:
                 show.written(show.console(), changes, examined.subject.project.path, dry=False)
     sys.exit(int(bool(examined.errors)))
@@ -287,15 +282,11 @@ def schema(output: Path | None, force: bool) -> None:
     """Print the JSON schema of k8s_airflow.yml, for editors."""
     with _refusals():
         from kedro_k8s_airflow import files, schema, show
-        from kedro_k8s_airflow.findings import Refused
 
         if output is None:
             click.echo(schema.text(), nl=False)
             return
-        changes, errors = files.compare([files.Output(output.absolute(), schema.text())], force=force)
-        if errors:
-            raise Refused(errors)
-        files.write(changes)
+        changes = files.put(output, schema.text(), force=force)
         show.written(show.console(), changes, Path.cwd(), dry=False)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kedro_k8s_airflow.findings import Finding, error, refuse
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +138,19 @@ def write(changes: Sequence[Change]) -> None:
                 folder.rmdir()
         why = f"cannot be written: {exc.strerror or exc}."
         raise refuse("file", str(path), why) from exc
+
+
+def put(path: Path, text: str, *, force: bool) -> list[Change]:
+    """Write one file that the user has named, and say what became of it.
+
+    Raises:
+        Refused: when it cannot be read or written, or without `force` is not ours.
+    """
+    changes, errors = compare([Output(path.absolute(), text)], force=force)
+    if errors:
+        raise Refused(errors)
+    write(changes)
+    return changes
 
 
 def _umask() -> int:

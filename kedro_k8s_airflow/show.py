@@ -7,10 +7,10 @@ import io
 import re
 import sys
 from collections import Counter
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
-from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.overview.words import count, printable
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
@@ -32,21 +32,20 @@ _STEP = re.compile(r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing 
 
 
 def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
-    """A console for people in a terminal, for plain lines elsewhere."""
+    """A console for people in a terminal, for plain lines elsewhere and in `file`."""
     from rich.console import Console
 
+    # A file or a pipe has no width; lines are never cut there.
+    plain = partial(Console, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
     if file is not None:
-        return Console(file=file, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
+        return plain(file=file)
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(
             errors="backslashreplace"
         )  # a name must not fail for want of a letter in the terminal's encoding
     made = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    if not made.is_terminal:
-        # A file or a pipe has no width; lines are never cut there.
-        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
-    return made
+    return made if made.is_terminal else plain(stderr=stderr)
 
 
 def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
@@ -176,10 +175,7 @@ def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | 
         console()  # or a letter that the terminal lacks would be an error
         click.echo(text, nl=False)
         return
-    changes, errors = files.compare([files.Output(output.absolute(), text)], force=True)
-    if errors:
-        raise Refused(errors)
-    files.write(changes)
+    files.put(output, text, force=True)
 
 
 def _counted(out: Console, found: Sequence[Finding]) -> None:

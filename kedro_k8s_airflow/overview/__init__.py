@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan import Plan
 
-# A file has no width; its lines are cut nowhere.
-_WIDE = 200
-
 
 def show(out: Console, plans: Sequence[Plan], form: str) -> None:
     """Print plans as a `table`, a `tree`, `json` or `mermaid`."""
@@ -33,8 +30,8 @@ def show(out: Console, plans: Sequence[Plan], form: str) -> None:
 
 def text(plans: Sequence[Plan], form: str) -> str:
     """The same as a text."""
-    from rich.console import Console
+    from kedro_k8s_airflow.show import console
 
     kept = io.StringIO()
-    show(Console(file=kept, highlight=False, soft_wrap=True, width=_WIDE, no_color=True, emoji=False), plans, form)
+    show(console(file=kept), plans, form)
     return kept.getvalue()

@@ -39,15 +39,13 @@ _READ = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 def picture(plans: Sequence[Plan]) -> str:
     """One flowchart of all plans, each in a frame of its own when there are several."""
     known = [(plan, facts(plan)) for plan in plans]
-    drawn = ""
     for draw in (_tasks, _namespaces, _steps):
         canvas = _Canvas()
         for plan, of in known:
             with canvas.frame(plan.dag_id if len(plans) > 1 else None):
                 draw(canvas, plan, of)
-        drawn = canvas.text
-        if len(drawn) <= MOST_CHARACTERS and canvas.arrows <= MOST_ARROWS:
-            return drawn
+        if len(canvas.text) <= MOST_CHARACTERS and canvas.arrows <= MOST_ARROWS:
+            return canvas.text
     return _frames(known)
 
 
