@@ -391,6 +391,40 @@ def build_image(
                 show.built(out, built, made.lock, made.root)
 
 
+@k8s_airflow.command()
+@click.option(
+    "--to", default=None, metavar="PATH|URL", help="The repository that Airflow reads; else as the settings say."
+)
+@click.option("--subfolder", default=None, metavar="FOLDER", help="Folder in it for the DAG files.  [default: dags]")
+@click.option("--branch", default=None, help="Branch to commit to.  [default: --base]")
+@click.option(
+    "--base", default=None, metavar="BRANCH", help="Branch that Airflow reads.  [default: what is checked out there]"
+)
+@click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
+@click.option("--message", "-m", default=None, help="First line of the commit's message, or more of it.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
+@click.option("--allow-tag", is_flag=True, help="Let DAGs name images by tags, which may be other images tomorrow.")
+@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand or are of unknown origin.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@_asking()
+def publish(
+    asked: Asked,
+    /,
+    *,
+    quiet: bool,
+    **wish: Any,
+) -> None:
+    """Commit the DAGs to the repository that Airflow reads: all of them, or nothing."""
+    with _refusals():
+        from kedro_k8s_airflow import publish as publishing
+        from kedro_k8s_airflow import show
+
+        made = publishing.publish(asked, publishing.Wish(**wish))
+        if not quiet:
+            show.findings(show.console(stderr=True), made.findings)
+            show.published(show.console(), made, dry=wish["dry_run"])
+
+
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Without the cyclic garbage collector: of a large project it takes a quarter of the time and finds nothing."""

@@ -40,6 +40,7 @@ from kedro_k8s_airflow.fields import (
     RuleName,
     Schedule,
     Seconds,
+    Subfolder,
     SubPath,
     Text,
     Timezone,
@@ -497,6 +498,26 @@ class Checks(Model):
 DEFAULT_IMAGE = "default"
 
 
+class Publish(Model):
+    """Where the DAGs are published; the options of `publish` win over it."""
+
+    to: Text | None = Field(
+        default=None,
+        description="The repository that Airflow reads: a folder with a checkout, relative to the project, or an address that git can clone. "
+        "Without a password: git finds that by itself.",
+    )
+    subfolder: Subfolder = Field(
+        default="dags", description="Folder of that repository for the DAG files; `.` for its top."
+    )
+    base: Text | None = Field(
+        default=None,
+        description="The branch that Airflow reads. By default what is checked out, or the default branch of an address.",
+    )
+    branch: Text | None = Field(
+        default=None, description="The branch to commit to, for a pull request to `base`; by default `base` itself."
+    )
+
+
 class Settings(Model):
     """Everything `k8s_airflow.yml` can say."""
 
@@ -538,6 +559,7 @@ class Settings(Model):
         description="Rules by name, a later one wins; `null` drops that of another environment.",
     )
     checks: Checks = Field(default_factory=Checks, description="What `check` and `create` leave unsaid, by code.")
+    publish: Publish = Field(default=Publish(), description="Where `publish` puts the DAGs; see docs/publish.md.")
 
     @field_validator("images")
     @classmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
@@ -228,6 +229,20 @@ def _sub_path(value: object) -> object:
     return value
 
 
+def subfolder(value: str) -> str:
+    """A folder of a git repository as git writes it; "" for its top."""
+    parts = PurePosixPath(value).parts
+    if value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
+        raise ValueError(
+            "a folder of a repository is relative to its top, such as dags/flights, without '..' and '.git'"
+        )
+    if re.search(r"[\\:\x00-\x1f\x7f]", value):
+        raise ValueError(
+            "a folder of a repository has neither a backslash nor a colon nor signs that cannot be printed"
+        )
+    return "/".join(parts)
+
+
 def _resource(value: object) -> object:
     if isinstance(value, str) and value not in _RESOURCES and not value.startswith("hugepages-") and "/" not in value:
         raise ValueError(
@@ -395,6 +410,9 @@ DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DN
 DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
 Mount = Annotated[str, _of_text(_mount), _written(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
+Subfolder = Annotated[
+    str, Field(min_length=1), _of_text(subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
+]
 Mapping = dict[str, Any]
 _LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
 Labels = Annotated[

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.image.build import Report
     from kedro_k8s_airflow.places import Locator
     from kedro_k8s_airflow.plan import LocalInput
+    from kedro_k8s_airflow.publish import Report as Published
 
 _INPUTS_SHOWN = 40
 # A step of buildah and podman, one of BuildKit, a line of ours.
@@ -132,6 +133,27 @@ def built(out: Console, made: Report, lock: Path, root: Path) -> None:
     if made.built.digest:
         out.print(f"  pushed  {made.built.digest}")
     out.print(f"  wrote   {escape(files.shown(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image")
+
+
+def published(out: Console, made: Published, *, dry: bool) -> None:
+    """What publishing has done, or would do: each DAG that changes and how, the commit, the branch."""
+    from rich.markup import escape
+
+    if made.repaired:
+        out.print(f"finished what a publish that was stopped had begun in {escape(made.where)}")
+    branch = "the detached head" if made.branch is None else f"branch {made.branch}"
+    if not made.made:
+        out.print(f"nothing to publish: {escape(branch)} of {escape(made.where)} has it already")
+    for line in made.lines:
+        out.print(escape(line))
+    if dry and made.made:
+        out.print(f"would commit to {escape(branch)} of {escape(made.where)}:")
+        for line in made.message.splitlines():
+            out.print(escape(f"  {line}".rstrip()))
+    elif made.made:
+        out.print(f"committed  {made.commit} to {escape(branch)} of {escape(made.where)}")
+    if made.pushed:
+        out.print(f"pushed     {escape(branch)} to {escape(made.pushed)}")
 
 
 def findings(out: Console, found: Iterable[Finding]) -> None:

@@ -58,6 +58,23 @@ image image-changed error | Files that changed while the image was being built. 
 image image-digest error | A push without a digest. | -
 image image-contract error | An image that pods could not run in. | own Dockerfiles that broke it, one by one (docs/image.md)
 security secret error | A literal that looks like a credential, where a DAG, an image or a log would show it. | apache/airflow#17604 and #68975
+publish publish-to error | A target that is no repository, or that nobody names. | -
+publish publish-password error | An address with a password in it. | shells, logs and process lists show it
+publish publish-git error | Git cannot do what is asked of it; its own words are shown. | -
+publish publish-identity error | Git does not know who commits. | `git commit` stops at it, too
+publish publish-branch error | A branch that cannot be, is not there or is checked out elsewhere. | git would change files under another work tree
+publish publish-remote error | A repository without a remote to push to. | -
+publish publish-diverged error | A branch and its remote with commits of their own. | only a person can say which are to stay
+publish publish-moved error | Somebody else was publishing at the same time. | two jobs of CI that end in one minute
+publish publish-dirty error | Files in the target with changes that are not committed, where it would be published to. | they would be lost
+publish publish-folder error | A folder that cannot be, or where the target has a file. | -
+publish publish-manifest error | A manifest of what was published that is none, or of a later version. | nobody could say whose the files are
+publish publish-owned error | A file or dag_id of another project. | Airflow takes one of two DAGs of an id at random
+publish publish-edited error | A published file that was edited by hand. | the edit would be lost
+publish publish-foreign error | A file at a DAG's place that was not published from here. | it may be somebody's own
+publish publish-tag error | An image that is named by a tag, or not built. | kedro-airflow-k8s, whose DAGs named `latest`
+publish publish-stale error | An image that was built before its content changed. | kedro-plugins#652; DAG and image go apart
+publish publish-uncommitted warning | A project with changes that are not committed. | no commit says what was published
 environment project error | A project whose settings cannot be used. | -
 environment registry error | Pipelines that cannot be loaded. | -
 environment registry-warns warning | What Kedro warns of while it loads the pipelines. | -

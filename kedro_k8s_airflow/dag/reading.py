@@ -1,0 +1,127 @@
+"""An emitted DAG file read back: what each task says, so that two of them can be compared as a reviewer would. Nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TASK = "kedro_task"
+_SETTINGS = "SETTINGS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted:
+    """What an emitted file says.
+
+    Attributes:
+        tasks: source of each task, by id, with that of the constants it names.
+        shared: source of every setting that all tasks share, by name: keys of the operator, constants, functions.
+        dag: source of the DAG's own arguments.
+    """
+
+    tasks: Mapping[str, str]
+    shared: Mapping[str, str]
+    dag: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What differs between two emitted files: ids of tasks, names of shared settings and of the DAG's arguments, all sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    shared: tuple[str, ...]
+    dag: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.removed, self.changed, self.shared, self.dag))
+
+
+def read(text: str, images: Iterable[str] = ()) -> Emitted | None:
+    """What an emitted file says, or None when it is no such file (any more).
+
+    Args:
+        text: of the file.
+        images: references of images, which are not told apart.
+    """
+    for image in sorted(images, key=len, reverse=True):
+        text = text.replace(image, "an image")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    if not tree.body or not isinstance(block := tree.body[-1], ast.With):
+        return None
+    dag = block.items[0].context_expr
+    constants = {
+        target.id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    calls = [one.value for one in block.body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    tasks = {
+        str(call.args[0].value): call
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and call.func.id == _TASK
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+    settings = constants.get(_SETTINGS)
+    if not tasks or not isinstance(dag, ast.Call) or not isinstance(settings, ast.Dict):
+        return None
+    shared = {
+        str(key.value): _source(value, constants)
+        for key, value in zip(settings.keys, settings.values, strict=True)
+        if isinstance(key, ast.Constant)
+    }
+    said = {name for node in [settings, *tasks.values(), dag] for name in _names(node, constants)}
+    shared |= {name: ast.unparse(value) for name, value in constants.items() if name not in said | {_SETTINGS}}
+    functions = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
+    return Emitted(
+        tasks={task: _source(call, constants) for task, call in tasks.items()},
+        shared={**shared, **{f"{one.name}()": ast.unparse(one) for one in functions}},
+        dag={str(one.arg): _source(one.value, constants) for one in dag.keywords},
+    )
+
+
+def difference(before: Emitted, now: Emitted) -> Difference:
+    """What is to be told of a file that has changed."""
+    return Difference(
+        added=tuple(sorted(now.tasks.keys() - before.tasks.keys())),
+        removed=tuple(sorted(before.tasks.keys() - now.tasks.keys())),
+        changed=tuple(
+            sorted(one for one in before.tasks.keys() & now.tasks.keys() if before.tasks[one] != now.tasks[one])
+        ),
+        shared=_differ(before.shared, now.shared),
+        dag=_differ(before.dag, now.dag),
+    )
+
+
+def _differ(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
+
+
+def _names(node: ast.AST, constants: Mapping[str, ast.expr]) -> set[str]:
+    """The constants that an expression names, and those that they name."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for inner in ast.walk(waiting.pop()):
+            if isinstance(inner, ast.Name) and inner.id in constants and inner.id not in found:
+                found.add(inner.id)
+                waiting.append(constants[inner.id])
+    return found
+
+
+def _source(node: ast.expr, constants: Mapping[str, ast.expr]) -> str:
+    """The source of an expression, and of all constants behind it."""
+    lines = [f"{name} = {ast.unparse(constants[name])}" for name in sorted(_names(node, constants))]
+    return "\n".join([ast.unparse(node), *lines])

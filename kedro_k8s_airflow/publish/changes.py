@@ -1,0 +1,250 @@
+"""What publishing changes in a repository, and what forbids it: the files that are to be against those that are there. Pure; git is only read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.publish import record
+from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE
+from kedro_k8s_airflow.publish.record import Manifest, Published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kedro_k8s_airflow.publish.git import Entry, Git
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a project publishes.
+
+    Attributes:
+        manifest: of all its DAGs.
+        texts: of the DAG files, by path relative to the target folder.
+    """
+
+    manifest: Manifest
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dag:
+    """What becomes of one DAG.
+
+    Attributes:
+        path: of its file, in the repository.
+        before, now: what was published and what is to be.
+        was, text: content of the file before, and what it is to be.
+    """
+
+    path: str
+    status: Literal["new", "changed", "removed", "unchanged"]
+    before: Published | None
+    now: Published | None
+    was: str
+    text: str
+
+    @property
+    def dag_id(self) -> str:
+        """Its id in Airflow."""
+        return (self.now or self.before or Published(sha256="", dag_id="", pipeline="", images={})).dag_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What publishing does.
+
+    Attributes:
+        dags: every DAG, those that go among them.
+        files: new content by path in the repository, None for a file that goes; only where bytes differ.
+        modes: of those that are there already.
+        before: manifest of the last time.
+    """
+
+    dags: Sequence[Dag]
+    files: Mapping[str, bytes | None]
+    modes: Mapping[str, str]
+    before: Manifest | None
+
+
+def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force: bool) -> Changes:
+    """What publishing changes.
+
+    Args:
+        git: the repository.
+        commit: whose files are there, or None for an empty repository.
+        folder: the target folder, in the repository; "" for its top.
+        wanted: what is to be.
+        force: overwrite what was edited by hand, or is of unknown origin.
+
+    Raises:
+        Refused: with everything that is in the way.
+    """
+    entries = git.entries(commit)
+    above = f"{folder}/" if folder else ""
+    mine = above + record.file(wanted.manifest.project, wanted.manifest.environment)
+    manifests = _manifests(git, entries, folder, mine)
+    before = manifests.pop(mine, None)
+    paths = {f"{above}{path}": path for path in wanted.texts}
+    gone = {f"{above}{path}": path for path in (before.files if before else {}) if path not in wanted.texts}
+    errors = [
+        *_blocked([*paths, mine, above + record.IGNORE], entries),
+        *_others(before, manifests, folder, wanted.manifest, mine),
+    ]
+    held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != "160000"]
+    contents = git.contents(held)
+    there = {
+        path: contents[entries[path].id] for path in [*paths, *gone] if path in entries and entries[path].id in contents
+    }
+    dags, files = [], {}
+    for path, name in sorted({**paths, **gone}.items()):
+        was, now = there.get(path), wanted.texts.get(name)
+        content = now.encode() if now is not None else None
+        said = before.files.get(name) if before else None
+        if was != content or (path in entries and entries[path].mode not in (FILE, EXECUTABLE)):
+            if not force and path in entries and not any(one.where == path for one in errors):
+                errors += _unlike(path, was, said, wanted.manifest)
+            if path in entries or content is not None:
+                files[path] = content
+        status: Literal["new", "changed", "removed", "unchanged"] = "unchanged"
+        if content is None:
+            status = "removed"
+        elif was is None:
+            status = "new"
+        elif was != content:
+            status = "changed"
+        text = (was or b"").decode("utf-8", "replace")
+        dags.append(
+            Dag(path=path, status=status, before=said, now=wanted.manifest.files.get(name), was=text, text=now or "")
+        )
+    if errors:
+        raise Refused(errors)
+    told = wanted.manifest.text().encode()
+    if mine not in entries or contents[entries[mine].id] != told:
+        files[mine] = told
+    if above + record.IGNORE not in entries:
+        # The same of every version and project, so nobody ever changes it.
+        files[above + record.IGNORE] = record.IGNORED.encode()
+    modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE}
+    return Changes(dags=dags, files=files, modes=modes, before=before)
+
+
+def owned(git: Git, commit: str | None, folder: str, project: str, environment: str | None) -> dict[str, Entry]:
+    """The files that a project has in a commit: its manifest and what that names."""
+    entries = git.entries(commit)
+    above = f"{folder}/" if folder else ""
+    mine = above + record.file(project, environment)
+    if mine not in entries:
+        return {}
+    manifest = record.read(git.contents([entries[mine].id])[entries[mine].id], mine)
+    paths = [mine, *(f"{above}{path}" for path in manifest.files)]
+    return {path: entries[path] for path in paths if path in entries}
+
+
+def _manifests(git: Git, entries: Mapping[str, Entry], folder: str, mine: str) -> dict[str, Manifest]:
+    """The manifests that matter: of the target folder, of those above it and below it, which one Airflow would read together."""
+    found = {}
+    for path, entry in entries.items():
+        other = record.folder_of(path)
+        if other is not None and entry.mode in (FILE, EXECUTABLE) and (_together(folder, other) or path == mine):
+            found[path] = entry.id
+    contents = git.contents(found.values())
+    return {path: record.read(contents[name], path) for path, name in found.items()}
+
+
+def _together(one: str, other: str) -> bool:
+    return not one or not other or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _blocked(paths: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    """Errors where a file would have to be a folder, or a folder a file."""
+    told = set()
+    for path in paths:
+        parts = path.split("/")
+        for end in range(1, len(parts)):
+            above = "/".join(parts[:end])
+            if above in entries and above not in told:
+                told.add(above)
+                yield error(
+                    "publish-folder",
+                    above,
+                    "is a file, a link or a submodule in the target, where a folder is needed.",
+                    "Choose another --subfolder.",
+                )
+    wanted = set(paths)
+    for path in entries:
+        parts = path.split("/")
+        for end in range(1, len(parts)):
+            if "/".join(parts[:end]) in wanted:
+                above = "/".join(parts[:end])
+                if above not in told:
+                    told.add(above)
+                    yield error(
+                        "publish-folder", above, "is a folder in the target, where a file is to be.", "Move it away."
+                    )
+
+
+def _others(
+    before: Manifest | None, others: Mapping[str, Manifest], folder: str, mine: Manifest, where: str
+) -> Iterator[Finding]:
+    """Errors for what another project has published."""
+    if before is not None and (before.project, before.environment) != (mine.project, mine.environment):
+        yield error(
+            "publish-owned",
+            where,
+            f"is the manifest of {before.whose}, not of {mine.whose}.",
+            "Choose another --subfolder.",
+        )
+    elif before is not None and before.name != mine.name:
+        yield error(
+            "publish-owned",
+            where,
+            f"was published by a project called {before.name!r} with the same package name; this one is called {mine.name!r}.",
+            "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
+            "is the same project, renamed, delete that manifest and publish with --force.",
+        )
+    above = f"{folder}/" if folder else ""
+    owners = {
+        f"{one}/{path}".lstrip("/"): other.whose
+        for name, other in others.items()
+        for one in [record.folder_of(name) or ""]
+        for path in other.files
+    }
+    ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
+    for path, file in mine.files.items():
+        if above + path in owners:
+            yield error(
+                "publish-owned",
+                above + path,
+                f"belongs to {owners[above + path]}.",
+                "Choose another --subfolder, or rename one of the two.",
+            )
+        elif file.dag_id in ids:
+            name, other = ids[file.dag_id]
+            yield error(
+                "publish-owned",
+                above + path,
+                f"would be a second DAG {file.dag_id!r}: {other.whose} has published one into "
+                f"{record.folder_of(name) or 'the top folder'}, which the same Airflow would read.",
+                "Publish there, or remove it there first: its DAG files and its manifest.",
+            )
+
+
+def _unlike(path: str, was: bytes | None, said: Published | None, mine: Manifest) -> Iterator[Finding]:
+    """An error for a file that would be overwritten or removed, and is not what was published."""
+    if said is None:
+        yield error(
+            "publish-foreign",
+            path,
+            f"is in the target already, and no manifest says that {mine.whose} has published it.",
+            "Compare it with what `create` writes; then overwrite it with --force, or move it away.",
+        )
+    elif was is None or record.sha256(was) != said.sha256:
+        yield error(
+            "publish-edited",
+            path,
+            "was edited by hand since it was published.",
+            "Make the edit in the project or its settings; then overwrite the file with --force.",
+        )

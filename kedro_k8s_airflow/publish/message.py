@@ -1,0 +1,119 @@
+"""The words about what publishing changes: of each DAG how, for people and for the commit's message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import __version__
+from kedro_k8s_airflow.dag import reading
+from kedro_k8s_airflow.overview.words import count, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kedro_k8s_airflow.publish.changes import Changes, Dag
+    from kedro_k8s_airflow.publish.record import Manifest
+
+_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the published files come from: a commit of the project's repository, if it has one, and whether files differ from it."""
+
+    commit: str | None
+    dirty: bool = False
+
+
+def lines(changes: Changes) -> list[str]:
+    """What becomes of each DAG that changes: a line for it, and indented ones for how."""
+    found = []
+    for dag in changes.dags:
+        if dag.status == "new" and dag.now is not None:
+            found.append(f"{dag.dag_id}: new in {dag.path}, {count(_tasks(dag), 'task')}")
+            found += [f"  image: {image}" for image in dict.fromkeys(dag.now.images.values())]
+        elif dag.status == "removed":
+            found.append(f"{dag.dag_id}: removed, {dag.path} goes; Airflow drops the DAG and keeps its runs")
+        elif dag.status == "changed":
+            found.append(f"{dag.dag_id}: changed in {dag.path}")
+            found += [f"  {line}" for line in how(dag)]
+    return found
+
+
+def _tasks(dag: Dag) -> int:
+    emitted = reading.read(dag.text)
+    return len(emitted.tasks) if emitted else 0
+
+
+def how(dag: Dag) -> Iterator[str]:
+    """In what a DAG has changed."""
+    images = _images(dag)
+    was = reading.read(dag.was, dag.before.images.values() if dag.before else ())
+    now = reading.read(dag.text, dag.now.images.values() if dag.now else ())
+    if was is None or now is None:
+        yield "what was there is no file of this plugin"
+        return
+    told = reading.difference(was, now)
+    for what, names in (
+        ("tasks added", told.added),
+        ("tasks removed", told.removed),
+        ("tasks changed", told.changed),
+        ("for all tasks", told.shared),
+        ("of the DAG", told.dag),
+    ):
+        if names:
+            yield f"{what}: {_some(names)}"
+    yield from images
+    if not told and not images:
+        yield "nothing that runs: comments, or the order of tasks"
+
+
+def _images(dag: Dag) -> list[str]:
+    """The images that are others by now."""
+    was: Mapping[str, str] = dag.before.images if dag.before else {}
+    now: Mapping[str, str] = dag.now.images if dag.now else {}
+    found = []
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name):
+            called = "image" if name == "default" else f"image {name}"
+            found.append(f"{called}: {was.get(name, 'none')} -> {now.get(name, 'none')}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def subject(changes: Changes, manifest: Manifest) -> str:
+    """The first line of the commit's message."""
+    counts = {status: sum(dag.status == status for dag in changes.dags) for status in ("new", "changed", "removed")}
+    told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    env = f" ({one_line(manifest.environment)})" if manifest.environment else ""
+    many = "DAG" if sum(counts.values()) == 1 else "DAGs"
+    return (
+        f"Publish {manifest.project}{env}: {told} {many}" if told else f"Publish {manifest.project}{env}: the manifest"
+    )
+
+
+def commit(changes: Changes, manifest: Manifest, source: Source, own: str | None) -> str:
+    """The message of the commit: a subject, what has changed and how, and trailers.
+
+    Args:
+        changes: what the commit does.
+        manifest: that it has.
+        source: where it comes from.
+        own: the user's words instead of the subject.
+    """
+    generator = changes.before.generator if changes.before else None
+    parts = [(own or "").strip() or subject(changes, manifest), "\n".join(lines(changes))]
+    if generator not in (None, manifest.generator):
+        parts.append(f"Made by kedro-k8s-airflow {manifest.generator} instead of {generator}.")
+    trailers = [f"Source-Commit: {source.commit}{'-dirty' if source.dirty else ''}"] if source.commit else []
+    digests = sorted({image for image in manifest.images.values() if "@" in image})
+    trailers += [f"Image-Digest: {image}" for image in digests]
+    trailers += [f"Kedro-Project: {manifest.project}"]
+    trailers += [f"Kedro-Env: {one_line(manifest.environment)}"] if manifest.environment else []
+    trailers += [f"Generator-Version: {__version__}"]
+    return "\n\n".join([*filter(None, parts), "\n".join(trailers)]) + "\n"
