@@ -201,6 +201,17 @@ def show_plan(
 @click.option(
     "--output", "-o", default=None, type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout."
 )
+@click.option(
+    "--drift", is_flag=True, help="Say instead in what the published DAGs differ from what would be published."
+)
+@click.option(
+    "--against",
+    default=None,
+    metavar="PATH|REF|URL",
+    help="With --drift: what was published to, or a commit of this repository; else as the settings say.",
+)
+@click.option("--subfolder", default=None, metavar="FOLDER", help="With --drift: folder of the DAG files there.")
+@click.option("--branch", default=None, help="With --drift: the branch that Airflow reads there.")
 @_asking(dags=True)
 def check(
     asked: Asked,
@@ -210,20 +221,37 @@ def check(
     ignored: tuple[str, ...],
     strict: bool,
     output: Path | None,
+    drift: bool,
+    against: str | None,
+    subfolder: str | None,
+    branch: str | None,
 ) -> None:
     """Say what will break, or mean other than it seems, before anything is deployed. Writes no DAG.
 
     Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
     """
+    if not drift and (against, subfolder, branch) != (None, None, None):
+        raise click.UsageError("--against, --subfolder and --branch go with --drift.")
+    if drift and (asked.pipelines or asked.everything):
+        raise click.UsageError(
+            "--drift looks at all DAGs of the settings, as publish does: leave --pipeline and --all out."
+        )
     with _uncollected(), _refusals(code=2):
         from kedro_k8s_airflow import checks, examination, show
 
         wanted = _codes(selected, "--select") or frozenset(checks.RULES)
         unwanted = _codes(ignored, "--ignore")
-        found = examination.checked(asked)
+        if drift:
+            from kedro_k8s_airflow.publish import drift as drifting
+
+            found = drifting.checked(asked, drifting.Against(told=against, subfolder=subfolder, branch=branch))
+        else:
+            found = examination.checked(asked)
         # What kept the project from being compiled is always told: without it the rest was not looked at.
         told = [
-            one for one in found.findings if not checks.RULES[one.code].can_be_ignored or one.code in wanted - unwanted
+            one
+            for one in found.findings
+            if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
         ]
         show.report(told, found.locate, form, output)
     if not found.could_run:

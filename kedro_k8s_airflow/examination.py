@@ -15,7 +15,7 @@ from kedro_k8s_airflow.places import Locator
 from kedro_k8s_airflow.settings import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.asked import Asked
     from kedro_k8s_airflow.config import Settings
@@ -85,8 +85,17 @@ def of(
     pipelines: Sequence[str] = (),
     everything: bool = False,
     lock_file: Path | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> Examined:
-    """A project that was read, planned and checked; `told` are other settings than its own.
+    """A project that was read, planned and checked.
+
+    Args:
+        read: the project.
+        told: other settings than its own.
+        pipelines: as in `Asked`, like the next two.
+        everything: a DAG for each pipeline.
+        lock_file: the image lock.
+        images: references of images, instead of those of the lock.
 
     Raises:
         Refused: when its settings cannot be used, or it cannot be said which DAGs there are to be.
@@ -99,7 +108,7 @@ def of(
     if lock_file is not None and not path.is_file():
         raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
     built = lock.read(path)
-    references = lock.references(told, built)
+    references = {**lock.references(told, built), **(images or {})}
     ruled = rules.rules(told, read.pipelines, sources)
     drafts, found = tasks.drafts(read, told, ruled, references, pipelines=pipelines, everything=everything)
     found += [*ruled.findings, *(error for draft in drafts for error in draft.errors)]

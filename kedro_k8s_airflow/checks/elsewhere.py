@@ -74,6 +74,12 @@ publish publish-edited error | A published file that was edited by hand. | the e
 publish publish-foreign error | A file at a DAG's place that was not published from here. | it may be somebody's own
 publish publish-tag error | An image that is named by a tag, or not built. | kedro-airflow-k8s, whose DAGs named `latest`
 publish publish-stale error | An image that was built before its content changed. | kedro-plugins#652; DAG and image go apart
+publish drift-missing error | A DAG that was not published. | somebody forgot, or deleted it there
+publish drift-extra error | A published DAG that the project does not make any more. | Airflow goes on running it
+publish drift-edited error | A published file that was edited by hand, or copied there. | the next publish would lose the edit
+publish drift-changed error | A DAG that has changed in the project since it was published. | Airflow runs the old one
+publish drift-image error | Another image than the published one, or one that was built before its content changed. | kedro-plugins#652
+publish drift-generator error | DAGs that another version of this plugin has published. | two versions may write two files
 publish publish-uncommitted warning | A project with changes that are not committed. | no commit says what was published
 environment project error | A project whose settings cannot be used. | -
 environment registry error | Pipelines that cannot be loaded. | -

@@ -110,7 +110,7 @@ def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
         Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
     """
     plans = narrowing.narrowed(examined.subject.project, examined.plans())
-    errors = [*_stale(examined.subject), *_tags(examined.subject, plans, allow_tag=allow_tag)]
+    errors = [*stale(examined.subject), *_tags(examined.subject, plans, allow_tag=allow_tag)]
     if errors:
         raise Refused(errors)
     return texts(asked, examined, plans)
@@ -189,7 +189,7 @@ def _said(examined: Examined, source: Source) -> list[Finding]:
     return found
 
 
-def _stale(subject: Subject) -> Iterable[Finding]:
+def stale(subject: Subject) -> Iterable[Finding]:
     """Errors for images that were built from something else, whatever the settings leave unsaid."""
     for found in found_by(RULES["image-stale"], subject):
         yield error(

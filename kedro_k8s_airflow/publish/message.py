@@ -10,12 +10,13 @@ from kedro_k8s_airflow.dag import reading
 from kedro_k8s_airflow.overview.words import count, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kedro_k8s_airflow.publish.changes import Changes, Dag
     from kedro_k8s_airflow.publish.record import Manifest
 
 _SHOWN = 30
+NOTHING = "nothing that runs: comments, or the order of tasks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ def lines(changes: Changes) -> list[str]:
     found = []
     for dag in changes.dags:
         if dag.status == "new" and dag.now is not None:
-            found.append(f"{dag.dag_id}: new in {dag.path}, {count(_tasks(dag), 'task')}")
+            found.append(f"{dag.dag_id}: new in {dag.path}, {count(_count(dag), 'task')}")
             found += [f"  image: {image}" for image in dict.fromkeys(dag.now.images.values())]
         elif dag.status == "removed":
             found.append(f"{dag.dag_id}: removed, {dag.path} goes; Airflow drops the DAG and keeps its runs")
@@ -41,36 +42,35 @@ def lines(changes: Changes) -> list[str]:
     return found
 
 
-def _tasks(dag: Dag) -> int:
+def _count(dag: Dag) -> int:
     emitted = reading.read(dag.text)
     return len(emitted.tasks) if emitted else 0
 
 
-def how(dag: Dag) -> Iterator[str]:
+def how(dag: Dag) -> list[str]:
     """In what a DAG has changed."""
-    images = _images(dag)
+    return [*tasks(dag), *images(dag)] or [NOTHING]
+
+
+def tasks(dag: Dag) -> list[str]:
+    """In what it has changed but for the images of its pods: tasks, what all share, the DAG's own arguments."""
     was = reading.read(dag.was, dag.before.images.values() if dag.before else ())
     now = reading.read(dag.text, dag.now.images.values() if dag.now else ())
     if was is None or now is None:
-        yield "what was there is no file of this plugin"
-        return
+        return ["what was there is no file of this plugin"]
     told = reading.difference(was, now)
-    for what, names in (
-        ("tasks added", told.added),
-        ("tasks removed", told.removed),
-        ("tasks changed", told.changed),
-        ("for all tasks", told.shared),
-        ("of the DAG", told.dag),
-    ):
-        if names:
-            yield f"{what}: {_some(names)}"
-    yield from images
-    if not told and not images:
-        yield "nothing that runs: comments, or the order of tasks"
+    said = {
+        "tasks added": told.added,
+        "tasks removed": told.removed,
+        "tasks changed": told.changed,
+        "for all tasks": told.shared,
+        "of the DAG": told.dag,
+    }
+    return [f"{what}: {_some(names)}" for what, names in said.items() if names]
 
 
-def _images(dag: Dag) -> list[str]:
-    """The images that are others by now."""
+def images(dag: Dag) -> list[str]:
+    """The images of its pods that are others by now."""
     was: Mapping[str, str] = dag.before.images if dag.before else {}
     now: Mapping[str, str] = dag.now.images if dag.now else {}
     found = []

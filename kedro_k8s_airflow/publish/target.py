@@ -111,10 +111,10 @@ class Target:
         """Bring what is not here, with the history where two commits have to be compared."""
         if self.remote is None or not self.fetches:
             return
-        wanted = {self.branch: pushed, self.base: based}
-        names = [name for name, commit in wanted.items() if name is not None and commit is not None]
         alone = len({commit for commit in (local, pushed, based) if commit}) < 2
-        lacking = [name for name in names if self.git.commit(str(wanted[name])) is None]
+        wanted = {name: commit for name, commit in ((self.branch, pushed), (self.base, based)) if name and commit}
+        names = list(wanted)
+        lacking = [name for name, commit in wanted.items() if self.git.commit(commit) is None]
         shallow = self.git.text("rev-parse", "--is-shallow-repository") == "true"
         if lacking or (shallow and not alone and names):
             self.git.fetch(self.remote, names, shallow=self.clone and alone)
@@ -243,13 +243,21 @@ def _cloned(
             git.run("init", "--quiet", "--bare")
             git.run("remote", "add", _ORIGIN, address)
             default, branches = git.remote_branches(_ORIGIN)
+            if not branches:
+                default = _unborn(git, address)
         except Failed as reason:
             mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
             raise failed(told, "git cannot read it", reason, mend) from None
-        base = base or default or (None if branches else branch or git.head())
+        base = base or default
         if base is None:
             raise refuse("publish-branch", told, "has no default branch.", "Say which one with --base.")
         yield Target(git=git, told=told, branch=branch or base, base=base, remote=_ORIGIN, clone=True, fetches=True)
+
+
+def _unborn(git: Git, address: str) -> str | None:
+    """The branch that the first commit of an empty repository begins."""
+    git.run("clone", "--quiet", "--bare", address, "empty")
+    return Git(git.folder / "empty").head()
 
 
 def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> Target:

@@ -1,0 +1,213 @@
+"""`check --drift`: what is published against what this checkout would publish. Nothing is written; no Airflow is asked.
+
+Airflow's own versions of a DAG cannot tell: it serialises only some of an operator's arguments, so bytes of files are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import __version__, examination, narrowing, publish
+from kedro_k8s_airflow.examination import Checked
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.places import Locator
+from kedro_k8s_airflow.publish import message, record, target
+from kedro_k8s_airflow.publish.changes import Dag
+from kedro_k8s_airflow.publish.git import Failed, Git, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kedro_k8s_airflow.asked import Asked
+    from kedro_k8s_airflow.examination import Examined
+    from kedro_k8s_airflow.publish.changes import Wanted
+    from kedro_k8s_airflow.publish.record import Manifest
+
+_PUBLISH = "Publish: kedro k8s-airflow publish."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """What to compare with; what is None is as the settings say.
+
+    Attributes:
+        told: a folder, an address, or a commit of the project's own repository.
+        subfolder: for the DAG files.
+        branch: of an address.
+    """
+
+    told: str | None = None
+    subfolder: str | None = None
+    branch: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class There:
+    """What is published.
+
+    Attributes:
+        where: for people.
+        manifest: of this project and environment, when there is one.
+        files: contents of DAG files by path relative to the target folder, of those that were asked for and are there.
+    """
+
+    where: str
+    manifest: Manifest | None
+    files: Mapping[str, bytes]
+
+
+def checked(asked: Asked, against: Against) -> Checked:
+    """Everything in which the two differ, as errors.
+
+    Raises:
+        Refused: when it cannot be told: the project has errors, or what is published cannot be read.
+    """
+    examined = examination.examined(asked)
+    if examined.errors:
+        raise Refused(examined.errors)
+    project = examined.subject.project
+    settings = examined.subject.settings.publish
+    subfolder = publish.folder(against.subfolder if against.subfolder is not None else settings.subfolder)
+    told = against.told
+    if told is None:
+        if settings.to is None:
+            mend = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
+            raise refuse("publish-to", "--against", "nobody says where it was published.", mend)
+        told = publish.place(settings.to, project.path)
+    mine = record.file(project.package, asked.env)
+    paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
+    there = _there(told, against.branch or settings.base, subfolder, mine, paths, project.path)
+    examined = _with_published_images(asked, examined, there)
+    plans = narrowing.narrowed(examined.subject.project, examined.plans())
+    found = list(_differences(publish.texts(asked, examined, plans), there, examined))
+    return Checked(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
+
+
+def _with_published_images(asked: Asked, examined: Examined, there: There) -> Examined:
+    """The project once more, with the published names of images that no lock here names: in CI the lock may not be committed."""
+    published = there.manifest.images if there.manifest else {}
+    tasks = [task for plan in examined.subject.plans for task in plan.tasks]
+    unknown = {str(task.image_name) for task in tasks if task.image_name and task.image.endswith(f":{UNBUILT}")}
+    images = {name: published[name] for name in sorted(unknown) if name in published}
+    if not images:
+        return examined
+    return examination.of(examined.subject.project, lock_file=asked.lock_file, images=images)
+
+
+def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[Finding]:
+    """All findings, DAG by DAG."""
+    before = there.manifest
+    known = before.files if before else {}
+    for found in publish.stale(examined.subject):
+        yield error("drift-image", found.where, found.why, found.mend)
+    for name, file in wanted.manifest.files.items():
+        was, said = there.files.get(name), known.get(name)
+        where = f"dag {file.dag_id!r}"
+        if was is None:
+            yield error("drift-missing", where, f"is not published: {there.where} has no {name}.", _PUBLISH)
+            continue
+        if said is None:
+            yield error(
+                "drift-edited",
+                where,
+                f"is in {name} of {there.where}, and no manifest says it was published.",
+                _PUBLISH,
+            )
+        elif record.sha256(was) != said.sha256:
+            why = f"was edited by hand since it was published: {name} of {there.where}."
+            yield error("drift-edited", where, why, "Make the edit in the project, then publish with --force.")
+        text = wanted.texts[name]
+        if was == text.encode():
+            continue
+        old = was.decode("utf-8", "replace")
+        dag = Dag(path=name, status="changed", before=said, now=file, was=old, text=text)
+        images = message.images(dag) if said else []
+        if images:
+            yield error("drift-image", where, f"runs in another image than published: {'; '.join(images)}.", _PUBLISH)
+        how = message.tasks(dag)
+        other_generator = before is not None and before.generator != __version__
+        if how or not (images or other_generator):
+            yield error(
+                "drift-changed",
+                where,
+                f"differs from {name} of {there.where}: {'; '.join(how) or message.NOTHING}.",
+                _PUBLISH,
+            )
+    for name, file in known.items():
+        if name not in wanted.manifest.files and name in there.files:
+            why = f"is published in {name} of {there.where}, and this project makes no such DAG."
+            yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{_PUBLISH[:-1]}, which removes it.")
+    if before is not None and before.generator != __version__:
+        why = f"were published by kedro-k8s-airflow {before.generator}; this is {__version__}."
+        yield error("drift-generator", f"the DAGs of {before.whose}", why, _PUBLISH)
+
+
+def _there(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str], project: Path) -> There:
+    """What is published, from a folder, an address or a commit."""
+    if target.is_address(told):
+        return _of_address(told, branch, folder, mine, paths)
+    if Path(told).is_dir():
+        git = Git(Path(told).resolve())
+        if git.asked("rev-parse", "--is-bare-repository") == "true":
+            return _of_address(told, branch, folder, mine, paths)
+        return _of_folder(Path(told), told, folder, mine, paths)
+    git = Git(project)
+    commit = git.commit(told)
+    if commit is None:
+        raise refuse(
+            "publish-to",
+            "--against",
+            f"{told!r} is no folder, no address and no commit of the project's repository.",
+            "Give the folder or the address that was published to.",
+        )
+    return _of_commit(git, commit, told, folder, mine, paths)
+
+
+def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
+    """Files as they are, as an Airflow reads them; the folder itself may be the one with the DAG files."""
+    place = top / folder
+    if not (place / mine).is_file() and (top / mine).is_file():
+        place = top
+
+    def content(path: str) -> bytes | None:
+        try:
+            return (place / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    return _read(content, told if place == top else f"{told}/{folder}", mine, paths)
+
+
+def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
+    """The files of a branch, by way of a clone that goes at once."""
+    with target.opened(told, branch=branch, base=branch, push=False, dry_run=True) as place:
+        start = place.tip(("", None)).latest
+        if start is None:
+            return There(where=told, manifest=None, files={})
+        return _of_commit(place.git, start, f"branch {place.branch} of {told}", folder, mine, paths)
+
+
+def _of_commit(git: Git, commit: str, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
+    try:
+        entries = git.entries(commit)
+    except Failed as reason:
+        raise failed(told, "git cannot read it", reason) from None
+    above = f"{folder}/" if folder else ""
+
+    def content(path: str) -> bytes | None:
+        entry = entries.get(above + path)
+        return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != "160000" else None
+
+    return _read(content, f"{folder or 'the top folder'} of {told}", mine, paths)
+
+
+def _read(content: Callable[[str], bytes | None], where: str, mine: str, paths: Sequence[str]) -> There:
+    """The manifest and the files that it or this project names."""
+    raw = content(mine)
+    manifest = record.read(raw, f"{mine} in {where}") if raw is not None else None
+    names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])
+    found = {name: content(name) for name in names}
+    return There(where=where, manifest=manifest, files={name: one for name, one in found.items() if one is not None})
