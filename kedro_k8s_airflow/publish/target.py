@@ -248,7 +248,7 @@ def _cloned(
         except Failed as reason:
             mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
             raise failed(told, "git cannot read it", reason, mend) from None
-        base = base or default
+        base = base or default or (branch if branch in branches else None)
         if base is None:
             raise refuse("publish-branch", told, "has no default branch.", "Say which one with --base.")
         yield Target(git=git, told=told, branch=branch or base, base=base, remote=_ORIGIN, clone=True, fetches=True)
