@@ -21,6 +21,7 @@ UV = shutil.which(os.environ.get("KKA_UV", "uv"))
 ADDED = {
     "kedro-k8s-airflow",
     "croniter",
+    "filelock",
     "pytz",  # croniter 6 wants it, 7 no longer
     "networkx",
     "pydantic",

@@ -1,0 +1,24 @@
+"""What the tests of `publish` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.publish.desk import Desk, bare, clone, commit, git, project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.scenarios.forge import Forge
+
+
+@pytest.fixture
+def desk(forge: Forge, tmp_path: Path) -> Desk:
+    """A project, an (almost) empty repository, and a checkout of it."""
+    hub = bare(tmp_path / "dags.git")
+    work = clone(hub, tmp_path / "work")
+    commit(work, {"README.md": "DAGs\n", "dags/other.py": "# somebody else's\n"}, "First")
+    git(work, "push", "--quiet", "origin", "main")
+    return Desk(forge, project(tmp_path / "project"), hub, work)
