@@ -152,8 +152,8 @@ def _with_settings(wish: Wish, examined: Examined) -> Wish:
             )
         to = place(told.to, examined.subject.project.path)
     subfolder = folder(wish.subfolder if wish.subfolder is not None else told.subfolder)
-    base = wish.base or told.base
-    branch = wish.branch or (told.branch if wish.base is None else None)
+    base = wish.base if wish.base is not None else told.base
+    branch = told.branch if wish.branch is None and wish.base is None else wish.branch
     return replace(wish, to=to, subfolder=subfolder, branch=branch, base=base)
 
 
@@ -313,6 +313,7 @@ def _merged(
     if since is None:
         return tip, told
     mine = {*told.files, *changes.owned(git, latest, folder, *ours), *changes.owned(git, since, folder, *ours)}
+    mine.add(f"{folder}/{record.IGNORE}".lstrip("/"))
     before, now = git.entries(since), git.entries(latest)
     if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in mine):
         return tip, told

@@ -225,7 +225,10 @@ def _check_words(told: str, branch: str | None, base: str | None) -> None:
                 "and publish to the folder.",
             )
     for option, name in (("--branch", branch), ("--base", base)):
-        if name is not None and Git(Path.cwd()).asked("check-ref-format", f"refs/heads/{name}") is None:
+        if name is None:
+            continue
+        odd = name.startswith("-") or name == "HEAD"  # which git's plumbing takes and `git branch` does not
+        if odd or Git(Path.cwd()).asked("check-ref-format", f"refs/heads/{name}") is None:
             raise refuse("publish-branch", option, f"{name!r} can be no branch.", "See `git help check-ref-format`.")
 
 
