@@ -221,7 +221,7 @@ class Airflow:
 
     def __post_init__(self) -> None:
         self.home = self.home.resolve()
-        self.dags = self.dags.resolve()
+        self.dags = self.dags.absolute()  # not resolved: it may be a link that changes
         self.port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
@@ -576,13 +576,38 @@ class Airflow:
         """What Airflow says of a DAG once its file is parsed; fails at once on import errors."""
 
         def get() -> dict[str, Any] | None:
-            errors = self.api("GET", "/importErrors")["import_errors"]
+            errors = self.import_errors()
             if errors:
-                raise AirflowFailed("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
+                raise AirflowFailed("\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
             found = {dag["dag_id"]: dag for dag in self.api("GET", "/dags", limit=100, only_active="true")["dags"]}
             return found.get(dag_id)
 
         return wait(get, seconds, f"no DAG {dag_id}", interval=0.5)
+
+    def dag_ids(self, *, gone: bool = False) -> set[str]:
+        """The DAGs that have a file now; `gone`: with those whose files are away and whose runs are kept. Airflow 3."""
+        return {dag["dag_id"] for dag in self.api("GET", "/dags", limit=100, exclude_stale=not gone)["dags"]}
+
+    def import_errors(self) -> dict[str, str]:
+        """The traceback of each file that could not be read, by its name."""
+        return {error["filename"]: error["stack_trace"] for error in self.api("GET", "/importErrors")["import_errors"]}
+
+    def versions(self, dag_id: str) -> list[int]:
+        """The numbers of the versions of a DAG that Airflow 3 has seen, in their order."""
+        return sorted(one["version_number"] for one in self.api("GET", f"/dags/{dag_id}/dagVersions")["dag_versions"])
+
+    def run_versions(self, dag_id: str, run_id: str) -> list[int]:
+        """The numbers of the versions that the tasks of a run are of."""
+        return [one["version_number"] for one in self.api("GET", run_path(dag_id, run_id))["dag_versions"]]
+
+    def source(self, dag_id: str, version: int | None = None) -> str:
+        """The file of a DAG as Airflow 3 has stored it, for its last version or another."""
+        query = {} if version is None else {"version_number": version}
+        return str(self.api("GET", f"/dagSources/{dag_id}", accept="text/plain", **query))
+
+    def task_ids(self, dag_id: str) -> set[str]:
+        """The tasks of a DAG as it is now."""
+        return {task["task_id"] for task in self.api("GET", f"/dags/{dag_id}/tasks")["tasks"]}
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import time
@@ -30,6 +31,29 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
+BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
+
+
+@pytest.fixture(scope="session")
+def bases() -> None:
+    """The base images that Dockerfiles name are there: the lab stands in for a registry, or podman pulls them."""
+    if LAB.is_file():
+        run([LAB, "base", "--python", "3.12", "--as", BASE, "--uv", "0.13.9", "--as", UV_IMAGE])
+        return
+    for image in (BASE, UV_IMAGE):
+        pulled = subprocess.run(["podman", "pull", "--quiet", image], capture_output=True, text=True, check=False)
+        if pulled.returncode:
+            pytest.skip(f"podman cannot pull {image}: {pulled.stderr.strip()[-300:]}")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    """A registry that the engines and the cluster know."""
+    if not LAB.is_file():
+        pytest.skip("no lab, whose registry the cluster pulls from")
+    run([LAB, "registry", "up"])
+    yield os.environ["LAB_REGISTRY"]
+    run([LAB, "registry", "down"])
 
 
 @pytest.fixture(scope="session")

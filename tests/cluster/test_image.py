@@ -16,7 +16,6 @@ import tarfile
 import threading
 import zipfile
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,17 +26,17 @@ from tests.conftest import interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(
         shutil.which("podman") is None, reason="podman, which builds and starts the images, is not here"
     ),
+    pytest.mark.usefixtures("bases"),
 ]
 
-LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 UV = os.environ.get("KKA_UV", "uv")
-BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
 CANARY = "canary-5ecret-0f-the-build"
 REPOSITORY = "registry.example.com/team/small"
 NODES = """
@@ -167,18 +166,6 @@ def holds(image: str, text: str) -> list[str]:
                         ]
                     found += names or [member.name]
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def bases() -> None:
-    """The base images that Dockerfiles name are there: the lab stands in for a registry, or podman pulls them."""
-    if LAB.is_file():
-        run([LAB, "base", "--python", "3.12", "--as", BASE, "--uv", "0.13.9", "--as", UV_IMAGE])
-        return
-    for image in (BASE, UV_IMAGE):
-        pulled = subprocess.run(["podman", "pull", "--quiet", image], capture_output=True, text=True, check=False)
-        if pulled.returncode:
-            pytest.skip(f"podman cannot pull {image}: {pulled.stderr.strip()[-300:]}")
 
 
 @pytest.fixture(scope="module")
@@ -408,16 +395,6 @@ def test_a_dockerfile_of_the_users_own_is_built_and_held_to_the_contract(tmp_pat
         (made / "Dockerfile").write_text(f"FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\n{lines}")
         assert said in " ".join(kedro(made, "build-image", ok=False).split())
     assert not (made / "k8s-airflow.lock").exists()
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[str]:
-    """A registry that the engines and the cluster know."""
-    if not LAB.is_file():
-        pytest.skip("no lab, whose registry the cluster pulls from")
-    run([LAB, "registry", "up"])
-    yield os.environ["LAB_REGISTRY"]
-    run([LAB, "registry", "down"])
 
 
 @pytest.mark.parametrize("user", [None, 1000730000], ids=["as emitted", "any user"])
