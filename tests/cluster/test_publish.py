@@ -1,0 +1,347 @@
+"""`publish` for real: a repository that git-sync brings to a running Airflow 3, whose DAGs run in the image that was published."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.cluster.airflow_parts import Airflow, wait
+from tests.cluster.demo import NAMESPACE, kubectl, run
+from tests.cluster.git_sync import GitSync
+from tests.cluster.test_image import SETTINGS, kedro, locked, small
+from tests.conftest import interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        shutil.which("podman") is None, reason="podman, which builds and pushes the images, is not here"
+    ),
+    pytest.mark.usefixtures("bases"),
+]
+
+NODES = """
+from kedro.pipeline import node, pipeline
+
+
+def count(x):
+    print(f"counted {x}")
+
+
+def speak(x):
+    print("words were said")
+
+
+def register_pipelines():
+    counting = pipeline([node(count, "params:x", None, name="count")])
+    words = pipeline([node(speak, "params:x", None, name="speak")])
+    return {"__default__": counting + words, "counting": counting, "words": words}
+"""
+CHANGED = NODES.replace("counted {x}", "doubled to {2 * x}").replace(
+    'name="count")]', 'name="count"), node(speak, "params:x", None, name="announce")]'
+)
+COUNTING, WORDS = "small_counting", "small_words"
+OURS = "app.kubernetes.io/part-of=small"  # the label of the project's pods
+FOLDER = "dags"
+RECORD = f"{FOLDER}/.k8s-airflow"
+MANIFEST = f"{RECORD}/manifests/small.json"
+# A DAG that somebody else has written.
+FOREIGN = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+with DAG({dag_id!r}, schedule=None):
+    EmptyOperator(task_id="nothing")
+"""
+ENVIRONMENT = {
+    # A file is read when it is new, and when its time is later than the end of its last reading; all files of git-sync's new work
+    # tree have the time at which that was made. One that was made while the old file was still being read has to wait for this
+    # interval, Airflow's own. A file that is not there any more is noticed whenever the folder is listed: each second here.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # A busy machine must not be taken for a dead worker.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "300",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300",
+}
+
+
+class Repository:
+    """The repository of a team's DAGs, bare as a forge has it, and somebody's checkout of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """With a DAG of somebody else's on branch main."""
+        self.bare, self.checkout = folder / "dags.git", folder / "checkout"
+        run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.bare])
+        run(["git", "clone", "--quiet", self.bare, self.checkout])
+        self.commit({f"{FOLDER}/team/theirs.py": FOREIGN.format(dag_id="theirs")})
+
+    @property
+    def url(self) -> str:
+        return self.bare.as_uri()
+
+    def commit(self, files: Mapping[str, str]) -> None:
+        """Commit files by hand, and push."""
+        for name, text in files.items():
+            (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.checkout / name).write_text(text)
+        run(["git", "add", "--all"], cwd=self.checkout)
+        run(["git", "commit", "--quiet", "--message=By hand"], cwd=self.checkout)
+        run(["git", "push", "--quiet", "origin", "HEAD:main"], cwd=self.checkout)
+
+    def tip(self) -> str:
+        """The commit that branch main is at."""
+        return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).strip()
+
+    def show(self, name: str) -> str:
+        """A file of branch main."""
+        return run(["git", "show", f"main:{name}"], cwd=self.bare)
+
+    def files(self) -> set[str]:
+        """Paths of branch main."""
+        return set(run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=self.bare).splitlines())
+
+    def images(self) -> set[str]:
+        """The images that the manifest names."""
+        return {
+            image for file in json.loads(self.show(MANIFEST))["files"].values() for image in file["images"].values()
+        }
+
+    def trailer(self, key: str) -> str:
+        """A trailer of the last commit's message."""
+        return run(["git", "log", "-1", f"--format=%(trailers:key={key},valueonly)", "main"], cwd=self.bare).strip()
+
+
+@pytest.fixture(autouse=True)
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git has an identity, and nobody's own settings."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.com")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository of DAGs."""
+    return Repository(tmp_path)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Kedro project in a repository of its own, with a DAG for each of two pipelines."""
+
+    folder: Path
+    registry: str
+
+    def write(self, nodes: str = NODES, dags: tuple[str, ...] = ("counting", "words")) -> str:
+        """Write what changes from time to time, and commit it; the commit."""
+        told = {**SETTINGS, "image": f"{self.registry}/team/published", "data": {}, "dags": {name: {} for name in dags}}
+        (self.folder / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(told))
+        (self.folder / "src" / "small" / "pipeline_registry.py").write_text(nodes)
+        run(["git", "add", "--all"], cwd=self.folder)
+        run(["git", "commit", "--quiet", "--message=Change"], cwd=self.folder)
+        return run(["git", "rev-parse", "HEAD"], cwd=self.folder).strip()
+
+    @property
+    def image(self) -> str:
+        """What was pushed last."""
+        return f"{self.registry}/team/published@{locked(self.folder)['digest']}"
+
+    def drift(self, against: str | Path) -> set[tuple[str, str]]:
+        """What differs, as code and place; the exit code has to say the same."""
+        out = self.folder.parent / "drift.json"
+        options = ["--drift", "--against", str(against), "--format=json", "--output", str(out)]
+        done = subprocess.run(
+            [sys.executable, "-m", "kedro", "k8s-airflow", "check", *options],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        found = {(one["code"], one["where"]) for one in json.loads(out.read_text())["findings"]}
+        assert done.returncode == bool(found), done.stdout + done.stderr
+        return found
+
+
+@pytest.fixture
+def project(registry: str, tmp_path: Path) -> Project:
+    """A project that has no image yet."""
+    made = Project(small(tmp_path, "uv.lock"), registry)
+    (made.folder / ".gitignore").write_text("__pycache__/\n")
+    run(["git", "init", "--quiet"], cwd=made.folder)
+    made.write()
+    return made
+
+
+class Pods:
+    """Every state of every pod of the project while the block lasts, as the cluster tells them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        watch = ["get", "pods", f"--selector={OURS}", "--watch", "--output=json"]
+        with self._path.open("wb") as out:
+            self._process = subprocess.Popen(["kubectl", "--namespace", NAMESPACE, *watch], stdout=out)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def ran(self) -> dict[tuple[str, str], set[str]]:
+        """By DAG and task the digests that nodes say their containers ran, once they have ended."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for pod in self._states():
+            labels = pod["metadata"]["labels"]
+            for status in pod["status"].get("containerStatuses", ()):
+                if "terminated" in status["state"]:
+                    digest = status["imageID"].rpartition("@")[2]
+                    found.setdefault((labels["dag_id"], labels["task_id"]), set()).add(digest)
+        return found
+
+    def _states(self) -> Iterator[dict[str, Any]]:
+        rest, decoder = self._path.read_text().lstrip(), json.JSONDecoder()
+        with contextlib.suppress(json.JSONDecodeError):  # the last may be half written
+            while rest:
+                state, end = decoder.raw_decode(rest)
+                yield state
+                rest = rest[end:].lstrip()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running Airflow, and what brings it its DAGs."""
+
+    airflow: Airflow
+    sync: GitSync
+    repository: Repository
+    folder: Path
+
+    def shows(self, foreign: set[str], ours: set[str]) -> None:
+        """Wait until Airflow has just these DAGs, ours as their files are in the repository by now, and could read every file."""
+        airflow = self.airflow
+        self.sync.wait(self.repository.tip())
+        wait(
+            lambda: airflow.dag_ids() == foreign | ours or None,
+            90,
+            lambda: f"{airflow.dag_ids()}, not {foreign | ours}: {airflow.import_errors()}",
+        )
+        published = {dag_id: self.repository.show(f"{FOLDER}/{dag_id}.py") for dag_id in ours}
+        wait(
+            lambda: {dag_id: airflow.source(dag_id) for dag_id in ours} == published or None,
+            90,
+            lambda: f"Airflow has other files than {published}: {[airflow.source(dag_id) for dag_id in ours]}",
+        )
+        assert airflow.import_errors() == {}
+
+    def is_read(self, dag_id: str) -> None:
+        """Wait until the file of a DAG was read once more."""
+        path = f"/dags/{dag_id}"
+        before = self.airflow.api("GET", path)["last_parsed_time"]
+        wait(lambda: self.airflow.api("GET", path)["last_parsed_time"] != before or None, 90, f"{dag_id}: not read")
+
+    def runs(self, image: str, tasks: set[tuple[str, str]]) -> dict[str, str]:
+        """Run the DAGs that have these tasks, side by side: all succeed, in the image. The runs' ids."""
+        airflow, runs = self.airflow, {}
+        with Pods(self.folder / "pods.json") as pods:
+            for dag_id in sorted({dag_id for dag_id, _ in tasks}):
+                airflow.unpause(dag_id)
+                runs[dag_id] = airflow.trigger(dag_id)
+            for dag_id, run_id in runs.items():
+                assert airflow.wait_run(dag_id, run_id) == "success", airflow.report(dag_id, run_id)
+            expected = {task: {image.rpartition("@")[2]} for task in tasks}
+            wait(lambda: pods.ran() == expected or None, 20, lambda: f"{pods.ran()}, not {expected}")
+        return runs
+
+
+@pytest.fixture
+def stage(repository: Repository, kubeconfig: Path, tmp_path: Path) -> Iterator[Stage]:
+    """An Airflow that reads the repository through git-sync."""
+    python, home = interpreter("KKA_PYTHON_AIRFLOW_3"), tmp_path / "airflow"
+    with (
+        GitSync(repository.url, tmp_path / "git-sync") as sync,
+        Airflow(python, home, sync.link / FOLDER, kubeconfig, environment=ENVIRONMENT) as airflow,
+    ):
+        airflow.migrate()
+        airflow.start()
+        yield Stage(airflow, sync, repository, tmp_path)
+    kubectl("delete", "pod", f"--selector={OURS}", "--grace-period=1", "--wait=false")
+
+
+def test_airflow_shows_and_the_cluster_runs_what_was_published(
+    stage: Stage, repository: Repository, project: Project
+) -> None:
+    airflow, made = stage.airflow, project.folder
+    to_checkout = ("publish", "--to", str(repository.checkout), "--push")
+    to_address = ("publish", "--to", repository.url, "--push")
+    stage.shows({"theirs"}, set())
+
+    # New DAGs, through a checkout.
+    assert project.drift(repository.bare) == {("drift-missing", f"dag '{name}'") for name in (COUNTING, WORDS)}
+    assert "no image was built" in kedro(made, *to_checkout, ok=False)
+    kedro(made, "build-image", "--push")
+    first = project.image
+    kedro(made, *to_checkout)
+    assert project.drift(repository.bare) == set()
+    assert repository.images() == {first}
+    stage.shows({"theirs"}, {COUNTING, WORDS})
+    before = stage.runs(first, {(COUNTING, "count"), (WORDS, "speak")})
+    assert "counted 1" in airflow.log(COUNTING, before[COUNTING], "count")
+
+    # Others go on committing. What they leave beside our manifest is no DAG to Airflow, what they leave elsewhere is one.
+    theirs = {f"{RECORD}/manifests/hidden.py": "hidden", f"{FOLDER}/team/more.py": "more"}
+    repository.commit({path: FOREIGN.format(dag_id=dag_id) for path, dag_id in theirs.items()})
+
+    # A node changes and another comes, by address.
+    commit = project.write(nodes=CHANGED)
+    assert "publish-stale" in kedro(made, *to_address, ok=False)
+    assert ("drift-image", "k8s-airflow.lock: images.default") in project.drift(repository.url)
+    kedro(made, "build-image", "--push")
+    second = project.image
+    assert second != first
+    images = {("drift-image", f"dag '{name}'") for name in (COUNTING, WORDS)}
+    assert project.drift(repository.url) == {*images, ("drift-changed", f"dag '{COUNTING}'")}
+    said = kedro(made, *to_address)
+    assert "tasks added: announce" in said
+    assert project.drift(repository.url) == set()
+    assert (repository.images(), repository.trailer("Image-Digest")) == ({second}, second)
+    assert repository.trailer("Source-Commit") == commit
+    stage.shows({"theirs", "more"}, {COUNTING, WORDS})
+    assert airflow.task_ids(COUNTING) == {"count", "announce"}
+    assert (airflow.versions(COUNTING), airflow.versions(WORDS)) == ([1, 2], [1, 2])
+    after = stage.runs(second, {(COUNTING, "count"), (COUNTING, "announce")})
+    assert "doubled to 2" in airflow.log(COUNTING, after[COUNTING], "count")
+    assert airflow.run_versions(COUNTING, after[COUNTING]) == [2]
+    assert airflow.run_versions(COUNTING, before[COUNTING]) == [1]
+
+    # A DAG goes, through the checkout, which lacks the last commit.
+    project.write(nodes=CHANGED, dags=("counting",))
+    assert project.drift(repository.bare) == {("drift-extra", f"dag '{WORDS}'")}
+    said = kedro(made, *to_checkout)
+    assert f"{WORDS}: removed" in said
+    assert project.drift(repository.checkout) == project.drift(repository.bare) == set()
+    stage.shows({"theirs", "more"}, {COUNTING})
+    ours = {f"{FOLDER}/{COUNTING}.py", MANIFEST, f"{RECORD}/.airflowignore"}
+    assert repository.files() == {*ours, *theirs, f"{FOLDER}/team/theirs.py"}
+
+    # What has run stays to be read, and what did not change is no new version.
+    assert airflow.dag_ids(gone=True) == {"theirs", "more", COUNTING, WORDS}
+    assert airflow.state(WORDS, before[WORDS]) == "success"
+    assert "words were said" in airflow.log(WORDS, before[WORDS], "speak")
+    stage.is_read(COUNTING)
+    assert airflow.versions(COUNTING) == [1, 2]
