@@ -76,9 +76,9 @@ class Forge:
         """`kedro ARGUMENTS` in a folder."""
         return self._run({"kedro": arguments, "cwd": str(cwd), "env": dict(env or {})})
 
-    def script(self, *arguments: str, cwd: Path) -> Outcome:
+    def script(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Outcome:
         """`python ARGUMENTS` in a folder."""
-        return self._run({"script": arguments, "cwd": str(cwd), "env": {}})
+        return self._run({"script": arguments, "cwd": str(cwd), "env": dict(env or {})})
 
     def close(self) -> None:
         """End the server."""
