@@ -168,9 +168,7 @@ def _there(told: str, branch: str | None, folder: str, mine: str, paths: Sequenc
 
 def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
     """Files as they are, as an Airflow reads them; the folder itself may be the one with the DAG files."""
-    place = top / folder
-    if not (place / mine).is_file() and (top / mine).is_file():
-        place = top
+    place = top / folder if (top / folder).is_dir() else top
 
     def content(path: str) -> bytes | None:
         try:
