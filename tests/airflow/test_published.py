@@ -1,0 +1,66 @@
+"""A folder that was published to, as both Airflows see it: its DAG files are found, and nothing of the records is even looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import interpreter
+from tests.publish.desk import Desk, bare, clone, project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.scenarios.forge import Forge
+
+# What Airflow looks at, DAG file or not, by its own walk; 2.11 reads regular expressions unless it is told otherwise, 3 globs.
+LOOK = """
+import io, json, logging, sys
+heard = io.StringIO()
+logging.basicConfig(stream=heard, level=logging.WARNING)
+import airflow.utils.file as files
+try:
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+except ImportError:
+    from airflow.utils.file import find_path_from_directory
+folder = sys.argv[1]
+report = {
+    syntax: sorted(find_path_from_directory(folder, ".airflowignore", syntax)) for syntax in ("glob", "regexp")
+}
+report["dags"] = sorted(files.list_py_file_paths(folder))
+report["warnings"] = heard.getvalue()
+print("\\n" + json.dumps(report))
+"""
+
+
+@pytest.fixture
+def published(forge: Forge, tmp_path: Path) -> Path:
+    """A checkout with the DAGs of two projects and two environments, in three folders."""
+    hub = bare(tmp_path / "dags.git")
+    desk = Desk(forge, project(tmp_path / "project"), hub, clone(hub, tmp_path / "work"))
+    desk.publish()
+    desk.publish("--env", "prod")
+    desk.publish("--subfolder", "teams/manifests", project=project(tmp_path / "other", "other"))
+    desk.publish("--subfolder", "teams/x", project=project(tmp_path / "manifests", "manifests"))
+    return desk.work
+
+
+@pytest.mark.parametrize("major", ["3", "2"])
+def test_airflow_finds_the_dags_and_looks_at_no_record(published: Path, tmp_path: Path, major: str) -> None:
+    python = interpreter(f"KKA_PYTHON_AIRFLOW_{major}")
+    dags = {path.relative_to(published).as_posix() for path in published.rglob("*.py")}
+    assert len(dags) == 8
+    assert len(list(published.rglob("*.json"))) == 4
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    for folder in (published, published / "dags", published / "teams"):
+        done = subprocess.run([python, "-c", LOOK, folder], capture_output=True, text=True, env=env, check=True)
+        report = json.loads(done.stdout.splitlines()[-1])
+        for kind in ("glob", "regexp", "dags"):
+            seen = {path for path in report[kind] if "/.git/" not in path}
+            expected = {str(published / path) for path in dags if (published / path).is_relative_to(folder)}
+            assert seen == expected, kind
+        assert report["warnings"] == ""
