@@ -232,7 +232,7 @@ def _sub_path(value: object) -> object:
 def subfolder(value: str) -> str:
     """A folder of a git repository as git writes it; "" for its top."""
     parts = PurePosixPath(value).parts
-    if value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
+    if not value or value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
         raise ValueError(
             "a folder of a repository is relative to its top, such as dags/flights, without '..' and '.git'"
         )
@@ -410,9 +410,7 @@ DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DN
 DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
 Mount = Annotated[str, _of_text(_mount), _written(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
-Subfolder = Annotated[
-    str, Field(min_length=1), _of_text(subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
-]
+Subfolder = Annotated[str, _of_text(subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")]
 Mapping = dict[str, Any]
 _LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
 Labels = Annotated[

@@ -54,6 +54,7 @@ RIGHT: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (fields.Distribution, WORDS),
     (fields.ImageName, WORDS),
     (fields.SubPath, st.sampled_from(["a", "a/b c"])),
+    (fields.Subfolder, st.sampled_from([".", "dags", "dags/flights", "./a b/ümlaut/"])),
     (fields.Resource, st.sampled_from(["cpu", "memory", "nvidia.com/gpu", "hugepages-2Mi"])),
     (fields.VolumeName, WORDS.map(lambda word: f"v-{word}")),
     (fields.Pool, WORDS),
@@ -209,6 +210,7 @@ MENDED: dict[type[BaseModel], Callable[[dict[str, Any]], dict[str, Any]]] = {
     config.Match: lambda said: said or {"node": "a"},
     config.Data: _store,
     config.TaskRule: _once,
+    config.TaskSettings: _once,
     config.Settings: _whole,
 }
 DOCUMENTS = models(config.Settings)
@@ -263,6 +265,7 @@ WRONG: list[tuple[Any, list[Any]]] = [
     (fields.VolumeName, ["", "A", "tmp", "scratch-0", 1]),
     (fields.Mount, ["", ".", "..", "a/../b", "/", "C:\\data", 1]),
     (fields.SubPath, ["", "/a", "a/..", 1]),
+    (fields.Subfolder, ["", "/a", "a/..", "c:x", "a\\b", ".git/hooks", "a/.GIT", "a\nb", 1]),
     (fields.ProjectPath, ["", "app", "/app/", "/", "/a b", 1]),
     (fields.Moment, ["", "yesterday", "2026-13-01", "2026-01-31T06:00+01:00", True, None]),
     (

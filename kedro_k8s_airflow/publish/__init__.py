@@ -151,7 +151,7 @@ def _with_settings(wish: Wish, examined: Examined) -> Wish:
                 "Give a folder or an address, or set publish.to in k8s_airflow.yml.",
             )
         to = place(told.to, examined.subject.project.path)
-    subfolder = folder(wish.subfolder if wish.subfolder is not None else told.subfolder)
+    subfolder = told.subfolder if wish.subfolder is None else folder(wish.subfolder)
     base = wish.base if wish.base is not None else told.base
     branch = told.branch if wish.branch is None and wish.base is None else wish.branch
     return replace(wish, to=to, subfolder=subfolder, branch=branch, base=base)

@@ -70,7 +70,7 @@ def checked(asked: Asked, against: Against) -> Checked:
         raise Refused(examined.errors)
     project = examined.subject.project
     settings = examined.subject.settings.publish
-    subfolder = publish.folder(against.subfolder if against.subfolder is not None else settings.subfolder)
+    subfolder = settings.subfolder if against.subfolder is None else publish.folder(against.subfolder)
     told = against.told
     if told is None:
         if settings.to is None:
