@@ -144,13 +144,13 @@ def published(out: Console, made: Published, *, dry: bool) -> None:
     branch = "the detached head" if made.branch is None else f"branch {made.branch}"
     if not made.made:
         out.print(f"nothing to publish: {escape(branch)} of {escape(made.where)} has it already")
-    for line in made.lines:
-        out.print(escape(line))
-    if dry and made.made:
+    if made.made and dry:
         out.print(f"would commit to {escape(branch)} of {escape(made.where)}:")
         for line in made.message.splitlines():
             out.print(escape(f"  {line}".rstrip()))
     elif made.made:
+        for line in made.lines:
+            out.print(escape(line))
         out.print(f"committed  {made.commit} to {escape(branch)} of {escape(made.where)}")
     if made.pushed:
         out.print(f"pushed     {escape(branch)} to {escape(made.pushed)}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.scenarios import Scenario
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("path", [make_settings.PAGE, make_settings.SCHEMA], ids=lambda path: path.name)
@@ -46,6 +46,7 @@ def test_every_setting_has_its_words() -> None:
         config.TaskSettings,
         config.Match,
         config.Notifier,
+        config.Publish,
     )
     missing = {name for model in models for name in model.model_fields if not re.search(rf"\b{name}\b", text)}
     assert missing == set()

@@ -237,6 +237,7 @@ def _changed(git: Git, paths: Sequence[str]) -> Iterator[str]:
         told = git.run(
             *(
                 "--no-optional-locks",
+                "--literal-pathspecs",
                 "status",
                 "--porcelain",
                 "-z",

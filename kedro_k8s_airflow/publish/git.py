@@ -73,8 +73,7 @@ class Git:
             Failed: when it does.
             Refused: when there is no git.
         """
-        env = {name: value for name, value in os.environ.items() if name not in _OTHERS}
-        env |= {"LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
+        env = _environment()
         if index is not None:
             env["GIT_INDEX_FILE"] = str(index)
         command = ["git", "-c", "core.quotePath=false", "-c", "gc.auto=0", *arguments]
@@ -183,7 +182,18 @@ class Git:
         try:
             return (
                 self.run(
-                    *("-c", "user.useConfigOnly=true", "commit-tree", *signed, tree, *above, "-F", "-"),
+                    *(
+                        "-c",
+                        "user.useConfigOnly=true",
+                        "-c",
+                        "i18n.commitEncoding=UTF-8",
+                        "commit-tree",
+                        *signed,
+                        tree,
+                        *above,
+                        "-F",
+                        "-",
+                    ),
                     stdin=message.encode(),
                 )
                 .decode()
@@ -261,6 +271,14 @@ class Git:
                 return "moved"
             raise
         return "pushed"
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without another repository in it, and with git's messages in the language that is read here."""
+    env = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+    # For messages alone: what hooks read and write stays in the caller's encoding.
+    everything = env.pop("LC_ALL", "")
+    return {**env, **({"LC_CTYPE": everything} if everything else {}), "LC_MESSAGES": "C", "LANGUAGE": "C"}
 
 
 def plain(text: str) -> str:

@@ -266,13 +266,18 @@ def _unborn(git: Git, address: str) -> str | None:
 def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> Target:
     """A folder with a work tree."""
     head = git.head()
-    branch = branch or base or head
+    said = branch or base
+    branch = said or head
     if push and branch is None:
         why = "has a detached head, so there is no branch to push."
         raise refuse("publish-branch", told, why, "Say which one with --branch.")
     remote = git.remote(branch) if push else None
     if push and remote is None:
         raise refuse("publish-remote", told, "has no remote to push to.", "Add one: git remote add origin ADDRESS.")
+    follows = git.asked("config", f"branch.{branch}.merge") if push and not said else None
+    if follows is not None and follows != f"refs/heads/{branch}":
+        why = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {remote}, so it is not clear which one to push."
+        raise refuse("publish-branch", told, why, "Say it with --branch.")
     shows = branch == head
     if shows:
         for name, what in _BEGUN.items():

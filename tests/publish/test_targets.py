@@ -338,6 +338,14 @@ def test_the_remote_is_the_one_that_git_would_push_to(desk: Desk, tmp_path: Path
     assert DAG not in desk.state(desk.bare, "main")
 
 
+def test_a_branch_that_follows_one_of_another_name_is_not_pushed_by_guess(desk: Desk) -> None:
+    git(desk.work, "checkout", "--quiet", "-b", "mine", "--track", "origin/main")
+    refused(desk, "publish-branch", "--push", mentions="follows main of origin")
+    desk.publish("--push", "--branch", "mine")
+    assert DAG in desk.state(desk.bare, "mine")
+    assert DAG not in desk.state(desk.bare, "main")
+
+
 # --- an address
 
 
