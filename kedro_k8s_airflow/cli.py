@@ -253,7 +253,7 @@ def check(
             for one in found.findings
             if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
         ]
-        show.report(told, found.locate, form, output)
+        show.report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
     if not found.could_run:
         sys.exit(2)
     counts = ("error", "warning") if strict else ("error",)

@@ -177,18 +177,20 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
         )
 
 
-def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | None) -> None:
-    """All findings in one of the formats of `check`, on stdout or in a file."""
+def report(
+    found: Sequence[Finding], locate: Locator, form: str, output: Path | None, *, nothing: str = "no findings"
+) -> None:
+    """All findings in one of the formats of `check`, on stdout or in a file; `nothing` is said when there are none."""
     import click
 
     from kedro_k8s_airflow import reports
 
     if form == "text" and output is None:
-        _counted(console(), found)
+        _counted(console(), found, nothing)
         return
     if form == "text":
         stream = io.StringIO()
-        _counted(console(file=stream), found)
+        _counted(console(file=stream), found, nothing)
         text = stream.getvalue()
     else:
         make = {"json": reports.as_json, "github": reports.as_github, "sarif": reports.as_sarif}[form]
@@ -200,12 +202,12 @@ def report(found: Sequence[Finding], locate: Locator, form: str, output: Path | 
     files.put(output, text, force=True)
 
 
-def _counted(out: Console, found: Sequence[Finding]) -> None:
+def _counted(out: Console, found: Sequence[Finding], nothing: str) -> None:
     """Findings, and how many there are."""
     findings(out, found)
     counts = Counter(finding.severity for finding in found)
     said = [count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
-    out.print(", ".join(said) if said else "no findings")
+    out.print(", ".join(said) if said else nothing)
 
 
 def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:

@@ -49,12 +49,12 @@ class There:
     """What is published.
 
     Attributes:
-        where: for people.
+        at: a DAG file's place, for people.
         manifest: of this project and environment, when there is one.
         files: contents of DAG files by path relative to the target folder, of those that were asked for and are there.
     """
 
-    where: str
+    at: Callable[[str], str]
     manifest: Manifest | None
     files: Mapping[str, bytes]
 
@@ -107,17 +107,17 @@ def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[F
         was, said = there.files.get(name), known.get(name)
         where = f"dag {file.dag_id!r}"
         if was is None:
-            yield error("drift-missing", where, f"is not published: {there.where} has no {name}.", _PUBLISH)
+            yield error("drift-missing", where, f"is not published: there is no {there.at(name)}.", _PUBLISH)
             continue
         if said is None:
             yield error(
                 "drift-edited",
                 where,
-                f"is in {name} of {there.where}, and no manifest says it was published.",
+                f"is in {there.at(name)}, and no manifest says it was published.",
                 _PUBLISH,
             )
         elif record.sha256(was) != said.sha256:
-            why = f"was edited by hand since it was published: {name} of {there.where}."
+            why = f"was edited by hand since it was published: {there.at(name)}."
             yield error("drift-edited", where, why, "Make the edit in the project, then publish with --force.")
         text = wanted.texts[name]
         if was == text.encode():
@@ -133,12 +133,12 @@ def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[F
             yield error(
                 "drift-changed",
                 where,
-                f"differs from {name} of {there.where}: {'; '.join(how) or message.NOTHING}.",
+                f"differs from {there.at(name)}: {'; '.join(how) or message.NOTHING}.",
                 _PUBLISH,
             )
     for name, file in known.items():
         if name not in wanted.manifest.files and name in there.files:
-            why = f"is published in {name} of {there.where}, and this project makes no such DAG."
+            why = f"is published in {there.at(name)}, and this project makes no such DAG."
             yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{_PUBLISH[:-1]}, which removes it.")
     if before is not None and before.generator != __version__:
         why = f"were published by kedro-k8s-airflow {before.generator}; this is {__version__}."
@@ -163,7 +163,7 @@ def _there(told: str, branch: str | None, folder: str, mine: str, paths: Sequenc
             f"{told!r} is no folder, no address and no commit of the project's repository.",
             "Give the folder or the address that was published to.",
         )
-    return _of_commit(git, commit, told, folder, mine, paths)
+    return _of_commit(git, commit, f"in {told}", folder, mine, paths)
 
 
 def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
@@ -176,7 +176,8 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    return _read(content, told if place == top else f"{told}/{folder}", mine, paths)
+    above = told if place == top else f"{told}/{folder}"
+    return _read(content, lambda name: f"{above}/{name}", mine, paths)
 
 
 def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
@@ -184,8 +185,8 @@ def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Se
     with target.opened(told, branch=branch, base=branch, push=False, dry_run=True) as place:
         start = place.tip(("", None)).latest
         if start is None:
-            return There(where=told, manifest=None, files={})
-        return _of_commit(place.git, start, f"branch {place.branch} of {told}", folder, mine, paths)
+            return There(at=lambda name: f"{name} in {told}", manifest=None, files={})
+        return _of_commit(place.git, start, f"on branch {place.branch} of {told}", folder, mine, paths)
 
 
 def _of_commit(git: Git, commit: str, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
@@ -199,13 +200,13 @@ def _of_commit(git: Git, commit: str, told: str, folder: str, mine: str, paths: 
         entry = entries.get(above + path)
         return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != "160000" else None
 
-    return _read(content, f"{folder or 'the top folder'} of {told}", mine, paths)
+    return _read(content, lambda name: f"{above}{name} {told}", mine, paths)
 
 
-def _read(content: Callable[[str], bytes | None], where: str, mine: str, paths: Sequence[str]) -> There:
+def _read(content: Callable[[str], bytes | None], at: Callable[[str], str], mine: str, paths: Sequence[str]) -> There:
     """The manifest and the files that it or this project names."""
     raw = content(mine)
-    manifest = record.read(raw, f"{mine} in {where}") if raw is not None else None
+    manifest = record.read(raw, at(mine)) if raw is not None else None
     names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])
     found = {name: content(name) for name in names}
-    return There(where=where, manifest=manifest, files={name: one for name, one in found.items() if one is not None})
+    return There(at=at, manifest=manifest, files={name: one for name, one in found.items() if one is not None})

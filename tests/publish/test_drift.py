@@ -135,6 +135,7 @@ def test_what_differs_is_told(
     options = against(there, way)
     before = everything(there), snapshot(there.project / "conf")
     assert there.drift(*options, code=int(bool(expected))) == expected
+    assert bool(expected) or there.run("check", "--drift", *options).out.endswith("no drift\n")
     assert (everything(there), snapshot(there.project / "conf")) == before
     if way == "checkout" and expected:
         # Publishing is the mend; what was edited by hand wants to be forced.
@@ -158,7 +159,7 @@ def test_the_text_names_dag_file_and_difference(there: Desk) -> None:
     done = there.run("check", "--drift", "--against", str(there.work))
     assert (done.code, done.out.splitlines()[-1]) == (1, "1 error")
     assert (
-        f"error [drift-changed] dag '{MAIN}': differs from project_main.py of {there.work}/dags: tasks changed: b."
+        f"error [drift-changed] dag '{MAIN}': differs from {there.work}/dags/project_main.py: tasks changed: b."
         in done.out
     )
 
