@@ -6,26 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import dag, examination, fields, narrowing
-from kedro_k8s_airflow.checks.table import RULES
-from kedro_k8s_airflow.checks.table import findings as found_by
-from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
-from kedro_k8s_airflow.image.lock import UNBUILT
-from kedro_k8s_airflow.publish import changes, checkout, message, record, target
-from kedro_k8s_airflow.publish.changes import Wanted
-from kedro_k8s_airflow.publish.git import Failed, Git, failed
-from kedro_k8s_airflow.publish.message import Source
-from kedro_k8s_airflow.publish.record import Manifest, Published
+from kedro_k8s_airflow import examination, fields
+from kedro_k8s_airflow.findings import Finding, refuse, warning
+from kedro_k8s_airflow.publish import changes, checkout, message, record, target, wanted
+from kedro_k8s_airflow.publish.git import Failed, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from kedro_k8s_airflow.asked import Asked
-    from kedro_k8s_airflow.checks import Subject
     from kedro_k8s_airflow.examination import Examined
-    from kedro_k8s_airflow.plan import Plan
     from kedro_k8s_airflow.publish.changes import Changes
+    from kedro_k8s_airflow.publish.git import Entry
     from kedro_k8s_airflow.publish.target import Target, Tip
+    from kedro_k8s_airflow.publish.wanted import Source, Wanted
 
 TURNS = 2
 
@@ -91,51 +85,15 @@ def publish(asked: Asked, wish: Wish) -> Report:
     """
     examined = examination.examined(asked)
     wish = _with_settings(wish, examined)
-    wanted = rendered(asked, examined, allow_tag=wish.allow_tag)
-    folder = str(wish.subfolder)
-    source = _source(examined.subject.project.path, examined.subject.lock)
+    made = wanted.rendered(asked, examined, allow_tag=wish.allow_tag)
+    source = wanted.source(examined.subject.project.path, examined.subject.lock)
+    findings = _said(examined, source)
     with target.opened(str(wish.to), branch=wish.branch, base=wish.base, push=wish.push, dry_run=wish.dry_run) as place:
         if place.clone or wish.dry_run:
-            return _publish(place, folder, wanted, source, wish, _said(examined, source))
+            return _published(place, made, source, wish, findings)
         with checkout.locked(place.git, place.told):
             repaired = place.work is not None and checkout.recover(place.git, place.told)
-            made = _publish(place, folder, wanted, source, wish, _said(examined, source))
-            return replace(made, repaired=repaired)
-
-
-def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
-    """The DAG files of a project, the same as `create` writes, with the manifest that says so.
-
-    Raises:
-        Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
-    """
-    plans = narrowing.narrowed(examined.subject.project, examined.plans())
-    errors = [*stale(examined.subject), *_tags(examined.subject, plans, allow_tag=allow_tag)]
-    if errors:
-        raise Refused(errors)
-    return texts(asked, examined, plans)
-
-
-def texts(asked: Asked, examined: Examined, plans: Sequence[Plan]) -> Wanted:
-    """The files of some plans."""
-    command = f"kedro k8s-airflow create{asked.options}"
-    written = {f"{plan.dag_id}.py": dag.render(plan, command=command) for plan in plans}
-    files = {
-        path: Published(
-            sha256=record.sha256(text.encode()),
-            dag_id=plan.dag_id,
-            pipeline=plan.pipeline,
-            images={task.image_name or task.image: task.image for task in plan.tasks},
-        )
-        for (path, text), plan in zip(written.items(), plans, strict=True)
-    }
-    manifest = Manifest(
-        project=examined.subject.project.package,
-        name=str(asked.metadata.project_name),
-        environment=asked.env,
-        files=files,
-    )
-    return Wanted(manifest=manifest, texts=written)
+            return replace(_published(place, made, source, wish, findings), repaired=repaired)
 
 
 def _with_settings(wish: Wish, examined: Examined) -> Wish:
@@ -189,135 +147,85 @@ def _said(examined: Examined, source: Source) -> list[Finding]:
     return found
 
 
-def stale(subject: Subject) -> Iterable[Finding]:
-    """Errors for images that were built from something else, whatever the settings leave unsaid."""
-    for found in found_by(RULES["image-stale"], subject):
-        yield error(
-            "publish-stale", found.where, found.why, "Build and push it again: kedro k8s-airflow build-image --push."
-        )
-
-
-def _tags(subject: Subject, plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
-    """Errors for images whose names may mean something else tomorrow, or nothing at all."""
-    used: dict[tuple[str, str | None], str] = {}
-    for plan in plans:
-        for task in plan.tasks:
-            used.setdefault((task.image, task.image_name), f"dag {plan.dag_id!r}")
-    for (image, name), where in used.items():
-        unbuilt = name is not None and image.endswith(UNBUILT) and name not in subject.built
-        if "@" in image or (allow_tag and not unbuilt):
-            continue
-        if name is None:
-            why = f"names the image {image} by a tag, which may be another image tomorrow."
-            yield error("publish-tag", where, why, "Name it by its digest, or allow it with --allow-tag.")
-        elif unbuilt:
-            why = f"names the image {image}, and no image was built."
-            yield error("publish-tag", where, why, "Build and push it: kedro k8s-airflow build-image --push.")
-        else:
-            why = f"names the image {image} by a tag, which may be another image tomorrow."
-            mend = "Push it, so that the lock has its digest: kedro k8s-airflow build-image --push; or allow it with --allow-tag."
-            yield error("publish-tag", where, why, mend)
-
-
-def _source(project: Path, lock: Path) -> Source:
-    """The commit that a project is at."""
-    git = Git(project)
-    commit = git.commit("HEAD")
-    if commit is None:
-        return Source(commit=None)
-    told = git.asked("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".") or ""
-    top = Path(git.text("rev-parse", "--show-toplevel"))
-    # In CI the lock is what the step before has written.
-    changed = [line[3:] for line in told.split("\0") if line and (top / line[3:]).resolve() != lock.resolve()]
-    return Source(commit=commit, dirty=bool(changed))
-
-
-def _publish(
-    place: Target, folder: str, wanted: Wanted, source: Source, wish: Wish, findings: Sequence[Finding]
-) -> Report:
+def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings: Sequence[Finding]) -> Report:
     """Commit on the target's branch and push it, once more when somebody else was quicker."""
-    ours = (wanted.manifest.project, wanted.manifest.environment)
-    first: dict[str, object] | None = None
+    seen: dict[str, Entry] | None = None
     for _ in range(TURNS):
-        tip = place.tip(ours)
-        start = tip.start
-        told = _compare(place, start, folder, wanted, wish)
-        if told.files and tip.latest and tip.latest != start:
-            # Nothing to add to a branch that has it already, whatever its base has got since.
-            same = _compare(place, tip.latest, folder, wanted, wish, quiet=True)
-            if same is not None and not same.files:
-                told, start = same, tip.latest
-        elif told.files and tip.base is not None:
-            tip, told = _merged(place, tip, folder, wanted, wish, told, ours)
-            start = tip.start
-        state: dict[str, object] = dict(changes.owned(place.git, start, folder, *ours))
-        if first is not None and first != state and told.files:
+        tip, told = _prepared(place, place.tip(made.whose), made, wish)
+        there = changes.owned(place.git, tip.pushed or tip.start, str(wish.subfolder), *made.whose)
+        if seen is not None and seen != there and told.files:
             raise refuse(
                 "publish-moved",
                 place.told,
-                f"{wanted.manifest.whose} was published to {place.shown} by somebody else at the same time.",
+                f"{made.manifest.whose} was published to {place.shown} by somebody else at the same time.",
                 "Look at what they have published; publish again if yours is to be the last.",
             )
-        first = state
-        text = message.commit(told, wanted.manifest, source, wish.message)
+        seen = there
+        text = message.commit(told, made.manifest, source, wish.message)
+        commit = None if wish.dry_run else _committed(place, tip, told, text)
         report = Report(
             where=place.told,
             branch=place.branch,
             lines=message.lines(told),
             message=text,
-            commit=start,
+            commit=commit,
             made=bool(told.files),
             pushed=None,
             repaired=False,
             findings=findings,
         )
-        if wish.dry_run:
-            return replace(report, commit=None)
-        commit = _committed(place, tip, told, text)
-        report = replace(report, commit=commit)
-        if not wish.push or commit is None or place.remote is None or place.branch is None or tip.pushed == commit:
+        # A new branch that would have nothing of its own is none.
+        has_something = told.files or tip.latest is not None
+        if not wish.push or commit is None or commit == tip.pushed or not has_something:
             return report
-        if tip.latest is None and not told.files:
-            return report  # a branch that would have nothing of its own
-        try:
-            if place.git.push(place.remote, commit, place.branch) == "pushed":
-                return replace(report, pushed=place.remote)
-        except Failed as reason:
-            mend = "Mend what git says above"
-            mend += "." if place.clone else f", then publish again: the commit is on {place.shown} of {place.told}."
-            raise failed(place.told, f"{place.shown} could not be pushed", reason, mend) from None
-    raise refuse(
-        "publish-moved",
-        place.told,
-        f"{place.shown} has moved again and again while this was to be pushed.",
-        "Publish again.",
-    )
+        if _push(place, commit):
+            return replace(report, pushed=place.remote)
+    why = f"{place.shown} has moved again and again while this was to be pushed."
+    raise refuse("publish-moved", place.told, why, "Publish again.")
 
 
-def _compare(
-    place: Target, commit: str | None, folder: str, wanted: Wanted, wish: Wish, *, quiet: bool = False
-) -> Changes:
+def _push(place: Target, commit: str) -> bool:
+    """Whether the commit could be pushed; not when the branch has moved."""
     try:
-        return changes.compare(place.git, commit, folder, wanted, force=wish.force or quiet)
+        return place.git.push(str(place.remote), commit, str(place.branch)) == "pushed"
+    except Failed as reason:
+        mend = "Mend what git says above"
+        mend += "." if place.clone else f", then publish again: the commit is on {place.shown} of {place.told}."
+        raise failed(place.told, f"{place.shown} could not be pushed", reason, mend) from None
+
+
+def _prepared(place: Target, tip: Tip, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
+    """What to publish on, and what that changes."""
+    told = _compare(place, tip.start, made, wish)
+    if not told.files or tip.latest is None:
+        return tip, told
+    if tip.latest != tip.start:
+        # Nothing to add to a branch that has it already, whatever its base has got since.
+        same = _compare(place, tip.latest, made, replace(wish, force=True))
+        return (tip, told) if same.files else (replace(tip, start=tip.latest), same)
+    return _merged(place, tip, told, made, wish) if tip.base is not None else (tip, told)
+
+
+def _compare(place: Target, commit: str | None, made: Wanted, wish: Wish) -> Changes:
+    try:
+        return changes.compare(place.git, commit, str(wish.subfolder), made, force=wish.force)
     except Failed as reason:
         raise failed(place.told, "git cannot read it", reason) from None
 
 
-def _merged(
-    place: Target, tip: Tip, folder: str, wanted: Wanted, wish: Wish, told: Changes, ours: tuple[str, str | None]
-) -> tuple[Tip, Changes]:
+def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
     """A branch that lacks commits of its base, brought onto it when it has nothing but what was published from here."""
-    git = place.git
+    git, folder = place.git, str(wish.subfolder)
     latest, base = str(tip.latest), str(tip.base)
     since = git.asked("merge-base", latest, base)
     if since is None:
         return tip, told
-    mine = {*told.files, *changes.owned(git, latest, folder, *ours), *changes.owned(git, since, folder, *ours)}
-    mine.add(f"{folder}/{record.IGNORE}".lstrip("/"))
+    mine = {path for commit in (latest, since) for path in changes.owned(git, commit, folder, *made.whose)}
+    mine |= {*told.files, f"{folder}/{record.IGNORE}".lstrip("/")}
     before, now = git.entries(since), git.entries(latest)
     if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in mine):
         return tip, told
-    return replace(tip, start=base, parents=(latest, base)), _compare(place, base, folder, wanted, wish)
+    return replace(tip, start=base, parents=(latest, base)), _compare(place, base, made, wish)
 
 
 def _committed(place: Target, tip: Tip, told: Changes, text: str) -> str | None:

@@ -14,19 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kedro_k8s_airflow.publish.git import Entry, Git
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a project publishes.
-
-    Attributes:
-        manifest: of all its DAGs.
-        texts: of the DAG files, by path relative to the target folder.
-    """
-
-    manifest: Manifest
-    texts: Mapping[str, str]
+    from kedro_k8s_airflow.publish.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from kedro_k8s_airflow.examination import Checked
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import UNBUILT
 from kedro_k8s_airflow.places import Locator
-from kedro_k8s_airflow.publish import message, record, target
+from kedro_k8s_airflow.publish import message, record, target, wanted
 from kedro_k8s_airflow.publish.changes import Dag
 from kedro_k8s_airflow.publish.git import Failed, Git, failed
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.asked import Asked
     from kedro_k8s_airflow.examination import Examined
-    from kedro_k8s_airflow.publish.changes import Wanted
     from kedro_k8s_airflow.publish.record import Manifest
+    from kedro_k8s_airflow.publish.wanted import Wanted
 
 _PUBLISH = "Publish: kedro k8s-airflow publish."
 
@@ -82,7 +82,7 @@ def checked(asked: Asked, against: Against) -> Checked:
     there = _there(told, against.branch or settings.base, subfolder, mine, paths, project.path)
     examined = _with_published_images(asked, examined, there)
     plans = narrowing.narrowed(examined.subject.project, examined.plans())
-    found = list(_differences(publish.texts(asked, examined, plans), there, examined))
+    found = list(_differences(wanted.texts(asked, examined, plans), there, examined))
     return Checked(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
 
 
@@ -97,13 +97,13 @@ def _with_published_images(asked: Asked, examined: Examined, there: There) -> Ex
     return examination.of(examined.subject.project, lock_file=asked.lock_file, images=images)
 
 
-def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[Finding]:
+def _differences(made: Wanted, there: There, examined: Examined) -> Iterator[Finding]:
     """All findings, DAG by DAG."""
     before = there.manifest
     known = before.files if before else {}
-    for found in publish.stale(examined.subject):
+    for found in wanted.stale(examined.subject):
         yield error("drift-image", found.where, found.why, found.mend)
-    for name, file in wanted.manifest.files.items():
+    for name, file in made.manifest.files.items():
         was, said = there.files.get(name), known.get(name)
         where = f"dag {file.dag_id!r}"
         if was is None:
@@ -119,7 +119,7 @@ def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[F
         elif record.sha256(was) != said.sha256:
             why = f"was edited by hand since it was published: {there.at(name)}."
             yield error("drift-edited", where, why, "Make the edit in the project, then publish with --force.")
-        text = wanted.texts[name]
+        text = made.texts[name]
         if was == text.encode():
             continue
         old = was.decode("utf-8", "replace")
@@ -137,7 +137,7 @@ def _differences(wanted: Wanted, there: There, examined: Examined) -> Iterator[F
                 _PUBLISH,
             )
     for name, file in known.items():
-        if name not in wanted.manifest.files and name in there.files:
+        if name not in made.manifest.files and name in there.files:
             why = f"is published in {there.at(name)}, and this project makes no such DAG."
             yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{_PUBLISH[:-1]}, which removes it.")
     if before is not None and before.generator != __version__:

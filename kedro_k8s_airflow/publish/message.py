@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import __version__
@@ -14,17 +13,10 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.publish.changes import Changes, Dag
     from kedro_k8s_airflow.publish.record import Manifest
+    from kedro_k8s_airflow.publish.wanted import Source
 
 _SHOWN = 30
 NOTHING = "nothing that runs: comments, or the order of tasks"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the published files come from: a commit of the project's repository, if it has one, and whether files differ from it."""
-
-    commit: str | None
-    dirty: bool = False
 
 
 def lines(changes: Changes) -> list[str]:

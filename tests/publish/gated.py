@@ -20,16 +20,16 @@ def wait() -> None:
 def main() -> None:
     from kedro.framework.cli.cli import main as kedro
 
-    from kedro_k8s_airflow import publish
+    from kedro_k8s_airflow.publish import wanted
 
-    read = publish.rendered
+    read = wanted.rendered
 
     def rendered(*arguments, **more):
         made = read(*arguments, **more)
         wait()
         return made
 
-    publish.rendered = rendered
+    wanted.rendered = rendered
     sys.argv = ["kedro", *sys.argv[1:]]
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as `python -m` does
     kedro()
