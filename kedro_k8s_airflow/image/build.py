@@ -86,7 +86,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
 
     def now() -> dict[str, str]:
-        return content.parts(content.context(root, text(root / IGNORE)), text(root / file), arguments)
+        return content.parts(content.context(root, text(root / IGNORE), lock=made.lock), text(root / file), arguments)
 
     found = now()
     whole = content.content(found)

@@ -23,13 +23,16 @@ _USUAL = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
 _LOCK = "k8s-airflow.lock"
 
 
-def context(root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None) -> dict[str, str]:
+def context(
+    root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None, lock: Path | None = None
+) -> dict[str, str]:
     """Hashes of the files that the builds of a project see.
 
     Args:
         root: the project's folder, which is the build's context.
         ignored: text of the .dockerignore.
         texts: of files that are about to be written, by path.
+        lock: path of the image lock, when it has another name than usual: it is written after the build, and no part of it.
 
     Returns:
         By the first part of the path, such as `src` or `uv.lock`, a SHA-256 in hex.
@@ -40,6 +43,8 @@ def context(root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None
     ignores = _ignores(ignored)
     admitted = dict.fromkeys([*files(root, ignored), *(path for path in written if not ignores(path))])
     for path in sorted(admitted):
+        if root / path == lock:
+            continue
         inside.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
     return {name: _digest(entries) for name, entries in inside.items()}
 

@@ -100,18 +100,21 @@ def spec(project: Project, settings: Settings, sources: Sources) -> tuple[list[O
     return outputs, list(dict.fromkeys(findings))
 
 
-def contents(root: Path, settings: Settings, outputs: Sequence[Output]) -> dict[str, dict[str, str]]:
+def contents(
+    root: Path, settings: Settings, outputs: Sequence[Output], lock: Path | None = None
+) -> dict[str, dict[str, str]]:
     """What each image of the project is made of by now; see `content.parts`.
 
     Args:
         root: the project's folder.
         settings: of the project.
         outputs: the image spec, written or not.
+        lock: path of the image lock, see `content.context`.
     """
     texts = {output.path: output.text for output in outputs if not output.yields or files.is_ours(output.path)}
     # Dockerfiles are no part of their own context.
     written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE))}
-    seen = content.context(root, text(root / IGNORE, texts), texts=written)
+    seen = content.context(root, text(root / IGNORE, texts), texts=written, lock=lock)
     return {name: content.parts(seen, text(root / dockerfile(name), texts), {}) for name in settings.image_names}
 
 

@@ -57,6 +57,7 @@ class Report:
     Attributes:
         where: the repository, as the user names it, and the branch.
         branch: None for a detached head.
+        exists: whether there is such a branch (by now).
         lines: what becomes of each DAG that changes.
         message: of the commit.
         commit: that was made, or that the branch had already; None when nothing was written.
@@ -68,6 +69,7 @@ class Report:
 
     where: str
     branch: str | None
+    exists: bool
     lines: Sequence[str]
     message: str
     commit: str | None
@@ -117,7 +119,7 @@ def _with_settings(wish: Wish, examined: Examined) -> Wish:
 
 def place(told: str, project: Path) -> str:
     """A target of the settings: a folder there is relative to the project."""
-    return told if target.is_address(told) else str(project / Path(told).expanduser())
+    return told if target.is_address(told) else str((project / Path(told).expanduser()).resolve())
 
 
 def folder(told: str) -> str:
@@ -135,6 +137,15 @@ def folder(told: str) -> str:
 def _said(examined: Examined, source: Source) -> list[Finding]:
     """What is worth saying besides: what `create` warns of, and changes that are not committed."""
     found = [one for one in examined.findings if one.severity == "warning" and one.code != "image-stale"]
+    if source.unreadable is not None:
+        found.append(
+            warning(
+                "publish-uncommitted",
+                str(examined.subject.project.path),
+                f"git cannot tell the project's commit, so the message of this one leaves it out: {source.unreadable}.",
+                "Let git read it (such as by safe.directory), if the commit is to be named.",
+            )
+        )
     if source.dirty:
         found.append(
             warning(
@@ -166,6 +177,7 @@ def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings
         report = Report(
             where=place.told,
             branch=place.branch,
+            exists=bool(told.files) or tip.latest is not None,
             lines=message.lines(told),
             message=text,
             commit=commit,
@@ -174,9 +186,7 @@ def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings
             repaired=False,
             findings=findings,
         )
-        # A new branch that would have nothing of its own is none.
-        has_something = told.files or tip.latest is not None
-        if not wish.push or commit is None or commit == tip.pushed or not has_something:
+        if not wish.push or commit is None or commit == tip.pushed or not report.exists:
             return report
         if _push(place, commit):
             return replace(report, pushed=place.remote)
@@ -225,7 +235,9 @@ def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) ->
     before, now = git.entries(since), git.entries(latest)
     if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in mine):
         return tip, told
-    return replace(tip, start=base, parents=(latest, base)), _compare(place, base, made, wish)
+    onto = _compare(place, base, made, wish)
+    # With nothing to add to the base the branch still has to lose what it has.
+    return (replace(tip, start=base, parents=(latest, base)), onto) if onto.files else (tip, told)
 
 
 def _committed(place: Target, tip: Tip, told: Changes, text: str) -> str | None:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.publish.record import Manifest
     from kedro_k8s_airflow.publish.wanted import Wanted
 
-_PUBLISH = "Publish: kedro k8s-airflow publish."
-
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
@@ -79,10 +77,11 @@ def checked(asked: Asked, against: Against) -> Checked:
         told = publish.place(settings.to, project.path)
     mine = record.file(project.package, asked.env)
     paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
-    there = _there(told, against.branch or settings.base, subfolder, mine, paths, project.path)
+    there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
     examined = _with_published_images(asked, examined, there)
     plans = narrowing.narrowed(examined.subject.project, examined.plans())
-    found = list(_differences(wanted.texts(asked, examined, plans), there, examined))
+    publishing = f"kedro k8s-airflow publish{asked.options}"
+    found = list(_differences(wanted.texts(asked, examined, plans), there, examined, publishing))
     return Checked(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
 
 
@@ -97,8 +96,9 @@ def _with_published_images(asked: Asked, examined: Examined, there: There) -> Ex
     return examination.of(examined.subject.project, lock_file=asked.lock_file, images=images)
 
 
-def _differences(made: Wanted, there: There, examined: Examined) -> Iterator[Finding]:
-    """All findings, DAG by DAG."""
+def _differences(made: Wanted, there: There, examined: Examined, command: str) -> Iterator[Finding]:
+    """All findings, DAG by DAG; `command` is the one that mends them."""
+    mend = f"Publish: {command}."
     before = there.manifest
     known = before.files if before else {}
     for found in wanted.stale(examined.subject):
@@ -107,26 +107,27 @@ def _differences(made: Wanted, there: There, examined: Examined) -> Iterator[Fin
         was, said = there.files.get(name), known.get(name)
         where = f"dag {file.dag_id!r}"
         if was is None:
-            yield error("drift-missing", where, f"is not published: there is no {there.at(name)}.", _PUBLISH)
+            yield error("drift-missing", where, f"is not published: there is no {there.at(name)}.", mend)
             continue
         if said is None:
             yield error(
                 "drift-edited",
                 where,
                 f"is in {there.at(name)}, and no manifest says it was published.",
-                _PUBLISH,
+                mend,
             )
         elif record.sha256(was) != said.sha256:
             why = f"was edited by hand since it was published: {there.at(name)}."
-            yield error("drift-edited", where, why, "Make the edit in the project, then publish with --force.")
+            yield error("drift-edited", where, why, f"Make the edit in the project, then: {command} --force.")
         text = made.texts[name]
-        if was == text.encode():
+        # Against what was published: an edit by hand is no change of the project.
+        if was == text.encode() or (said is not None and said.sha256 == file.sha256):
             continue
         old = was.decode("utf-8", "replace")
         dag = Dag(path=name, status="changed", before=said, now=file, was=old, text=text)
         images = message.images(dag) if said else []
         if images:
-            yield error("drift-image", where, f"runs in another image than published: {'; '.join(images)}.", _PUBLISH)
+            yield error("drift-image", where, f"runs in another image than published: {'; '.join(images)}.", mend)
         how = message.tasks(dag)
         other_generator = before is not None and before.generator != __version__
         if how or not (images or other_generator):
@@ -134,26 +135,34 @@ def _differences(made: Wanted, there: There, examined: Examined) -> Iterator[Fin
                 "drift-changed",
                 where,
                 f"differs from {there.at(name)}: {'; '.join(how) or message.NOTHING}.",
-                _PUBLISH,
+                mend,
             )
     for name, file in known.items():
         if name not in made.manifest.files and name in there.files:
             why = f"is published in {there.at(name)}, and this project makes no such DAG."
-            yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{_PUBLISH[:-1]}, which removes it.")
+            yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{mend[:-1]}, which removes it.")
     if before is not None and before.generator != __version__:
         why = f"were published by kedro-k8s-airflow {before.generator}; this is {__version__}."
-        yield error("drift-generator", f"the DAGs of {before.whose}", why, _PUBLISH)
+        yield error("drift-generator", f"the DAGs of {before.whose}", why, mend)
 
 
-def _there(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str], project: Path) -> There:
+def _there(
+    told: str, against: Against, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
+) -> There:
     """What is published, from a folder, an address or a commit."""
     if target.is_address(told):
-        return _of_address(told, branch, folder, mine, paths)
+        return _of_address(told, against.branch or base, folder, mine, paths)
     if Path(told).is_dir():
         git = Git(Path(told).resolve())
         if git.asked("rev-parse", "--is-bare-repository") == "true":
-            return _of_address(told, branch, folder, mine, paths)
-        return _of_folder(Path(told), told, folder, mine, paths)
+            return _of_address(told, against.branch or base, folder, mine, paths)
+        if against.branch is None:
+            return _of_folder(Path(told), told, folder, mine, paths)
+        names = (f"refs/heads/{against.branch}", f"refs/remotes/{git.remote(against.branch)}/{against.branch}")
+        found = next(filter(None, map(git.commit, names)), None)
+        if found is None:
+            raise _no_branch(told, against.branch)
+        return _of_commit(git, found, f"on branch {against.branch} of {told}", folder, mine, paths)
     git = Git(project)
     commit = git.commit(told)
     if commit is None:
@@ -164,6 +173,12 @@ def _there(told: str, branch: str | None, folder: str, mine: str, paths: Sequenc
             "Give the folder or the address that was published to.",
         )
     return _of_commit(git, commit, f"in {told}", folder, mine, paths)
+
+
+def _no_branch(told: str, branch: str | None) -> Refused:
+    return refuse(
+        "publish-branch", told, f"there is no branch {branch!r}.", "Mend --branch, or publish.base in the settings."
+    )
 
 
 def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
@@ -184,6 +199,8 @@ def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Se
     """The files of a branch, by way of a clone that goes at once."""
     with target.opened(told, branch=branch, base=branch, push=False, dry_run=True) as place:
         start = place.tip(("", None)).latest
+        if start is None and place.git.remote_branches(str(place.remote))[1]:
+            raise _no_branch(told, place.branch)
         if start is None:
             return There(at=lambda name: f"{name} in {told}", manifest=None, files={})
         return _of_commit(place.git, start, f"on branch {place.branch} of {told}", folder, mine, paths)

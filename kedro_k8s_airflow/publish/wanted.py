@@ -12,7 +12,7 @@ from kedro_k8s_airflow.checks.table import findings as found_by
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import UNBUILT
 from kedro_k8s_airflow.publish import record
-from kedro_k8s_airflow.publish.git import Git
+from kedro_k8s_airflow.publish.git import Failed, Git
 from kedro_k8s_airflow.publish.record import Manifest, Published
 
 if TYPE_CHECKING:
@@ -44,10 +44,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the published files come from: a commit of the project's repository, if it has one, and whether files differ from it."""
+    """Where the published files come from.
+
+    Attributes:
+        commit: of the project's repository, if it has one.
+        dirty: whether files differ from it.
+        unreadable: why git cannot read the repository that there is.
+    """
 
     commit: str | None
     dirty: bool = False
+    unreadable: str | None = None
 
 
 def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
@@ -120,9 +127,20 @@ def source(project: Path, lock: Path) -> Source:
     git = Git(project)
     commit = git.commit("HEAD")
     if commit is None:
-        return Source(commit=None)
+        return Source(commit=None, unreadable=_unreadable(git))
     told = git.asked("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".") or ""
     top = Path(git.text("rev-parse", "--show-toplevel"))
     # In CI the lock is what the step before has written.
     changed = [line[3:] for line in told.split("\0") if line and (top / line[3:]).resolve() != lock.resolve()]
     return Source(commit=commit, dirty=bool(changed))
+
+
+def _unreadable(git: Git) -> str | None:
+    """Why git cannot read a repository that is there; None when there is none, or nothing was committed yet."""
+    if not any((one / ".git").exists() for one in (git.folder, *git.folder.parents)):
+        return None
+    try:
+        git.run("rev-parse", "--git-dir")
+    except Failed as reason:
+        return str(reason).splitlines()[0].removeprefix("fatal: ").rstrip(".")
+    return None

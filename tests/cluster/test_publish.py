@@ -414,7 +414,6 @@ def gitlab(forge: Forge) -> Path:
     return Path(lock)
 
 
-@pytest.mark.xfail(reason="build-image --lock FILE refuses a file that it has yet to write")
 @pytest.mark.parametrize("recipe", [github, gitlab])
 def test_a_recipe_publishes_the_image_that_its_job_before_has_built_from_another_clone(
     recipe: Callable[[Forge], Path], repository: Repository, project: Project, registry: str, tmp_path: Path

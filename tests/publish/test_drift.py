@@ -110,7 +110,7 @@ def both(desk: Desk) -> None:
 
 CASES = [
     (nothing, []),
-    (edit, [("drift-edited", MAIN), ("drift-changed", MAIN)]),
+    (edit, [("drift-edited", MAIN)]),
     (delete, [("drift-missing", MAIN)]),
     (forget, [("drift-edited", MAIN), ("drift-edited", SIDE)]),
     (age, [("drift-generator", "the DAGs of project project")]),
@@ -205,12 +205,34 @@ def test_without_a_lock_the_published_images_are_taken_for_right(desk: Desk) -> 
     ]
 
 
+def test_a_lock_of_any_name_is_no_part_of_the_image(desk: Desk) -> None:
+    """With a Dockerfile of one's own and no .dockerignore everything beside is a part of it."""
+    (desk.project / "Dockerfile").write_text("FROM python:3.12-slim\nUSER 1000\nWORKDIR /app\nCOPY . .\n")
+    locked(desk)
+    (desk.project / "k8s-airflow.lock").rename(desk.project / "ci.lock")
+    assert not (desk.project / ".dockerignore").exists()
+    desk.publish("--lock", "ci.lock")
+    assert desk.drift("--against", str(desk.work), "--lock", "ci.lock") == []
+
+
 def test_an_image_whose_content_has_changed_is_stale(desk: Desk) -> None:
     locked(desk)
     desk.publish()
     (desk.project / "src" / "project" / "more.py").write_text("x = 1\n")
     ((code, where),) = desk.drift("--against", str(desk.work), code=1)
     assert (code, where) == ("drift-image", "k8s-airflow.lock: images.default")
+
+
+def test_a_branch_is_looked_at_where_it_is(there: Desk) -> None:
+    git(there.work, "branch", "live")
+    edit(there)
+    git(there.work, "push", "--quiet", "origin", "HEAD:newest")
+    for what in (str(there.work), f"file://{there.bare}", str(there.bare)):
+        assert there.drift("--against", what, "--branch", "newest", code=1) == [("drift-edited", MAIN)]
+        assert there.drift("--against", what, "--branch", "main", code=int(what == str(there.work))) is not None
+        done = there.run("check", "--drift", "--against", what, "--branch", "nope")
+        assert (done.code, "[publish-branch]" in done.err) == (2, True), done
+    assert there.drift("--against", str(there.work), "--branch", "live") == []
 
 
 @pytest.mark.parametrize("what", ["nowhere", "HEAD~99", "file:///nowhere.git", "-x", "no-git"])

@@ -436,6 +436,28 @@ def test_a_branch_that_was_squashed_is_brought_onto_its_base_without_a_conflict(
     ]
 
 
+def test_a_branch_loses_what_the_project_took_back(desk: Desk) -> None:
+    """Its base has moved on meanwhile, and has by itself what the project makes now."""
+    desk.publish("--push")
+    desk.settings(dags={"main": {"pipeline": "__default__"}, "new": {"pipeline": "side"}})
+    request(desk)
+    commit(desk.work, {"dags/other.py": "# changed meanwhile\n"})
+    git(desk.work, "push", "--quiet")
+    desk.settings(dags={"main": {"pipeline": "__default__"}, "side": {"pipeline": "side"}})
+    said = request(desk)
+    assert "project_new: removed" in said
+    git(desk.work, "fetch", "--quiet")
+    git(desk.work, "merge", "--quiet", "--no-edit", "origin/robot")
+    assert git(desk.work, "diff", "--name-only", "origin/main") == ""
+
+
+def test_a_new_branch_with_nothing_of_its_own_is_none(desk: Desk) -> None:
+    desk.publish("--push")
+    said = request(desk)
+    assert "nothing to publish: what branch robot would begin at" in said
+    assert git(desk.bare, "branch", "--list", "robot") == ""
+
+
 def test_a_branch_with_commits_of_others_keeps_them(desk: Desk) -> None:
     request(desk)
     git(desk.work, "fetch", "--quiet")
@@ -555,3 +577,16 @@ def test_a_repository_of_somebody_else_is_refused_with_git_own_words(desk: Desk)
     os.chown(desk.work, 12345, 12345)
     said = desk.publish(code=1, env={**GIT, "SUDO_UID": ""})
     assert "safe.directory" in said
+
+
+def test_a_project_that_git_cannot_read_is_published_without_its_commit_and_says_so(desk: Desk) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to somebody else")
+    git(desk.project, "init", "--quiet")
+    commit(desk.project, {".gitignore": "__pycache__\n"})
+    for path in (desk.project, desk.project / ".git"):
+        os.chown(path, 12345, 12345)
+    said = desk.publish(env={"SUDO_UID": ""})
+    assert "[publish-uncommitted]" in said
+    assert "dubious ownership" in said
+    assert "Source-Commit" not in git(desk.work, "log", "-1", "--format=%B")
