@@ -365,6 +365,15 @@ def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, .
     return found
 
 
+def _encoded(_context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """A text that can be written in UTF-8."""
+    try:
+        (given or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is no text in UTF-8.", param=option) from None
+    return given
+
+
 @k8s_airflow.command("build-image")
 @click.option(
     "--image", "names", multiple=True, metavar="NAME", help="Only this image of the settings; repeat for more."
@@ -429,7 +438,9 @@ def build_image(
     "--base", default=None, metavar="BRANCH", help="Branch that Airflow reads.  [default: what is checked out there]"
 )
 @click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
-@click.option("--message", "-m", default=None, help="First line of the commit's message, or more of it.")
+@click.option(
+    "--message", "-m", default=None, callback=_encoded, help="First line of the commit's message, or more of it."
+)
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
 @click.option("--allow-tag", is_flag=True, help="Let DAGs name images by tags, which may be other images tomorrow.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand or are of unknown origin.")

@@ -236,7 +236,7 @@ def subfolder(value: str) -> str:
         raise ValueError(
             "a folder of a repository is relative to its top, such as dags/flights, without '..' and '.git'"
         )
-    if re.search(r"[\\:\x00-\x1f\x7f]", value):
+    if re.search(r"[\\:\x00-\x1f\x7f\ud800-\udfff]", value):
         raise ValueError(
             "a folder of a repository has neither a backslash nor a colon nor signs that cannot be printed"
         )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
-from kedro_k8s_airflow.overview.words import count, printable
+from kedro_k8s_airflow.overview.words import count, one_line, printable
 from kedro_k8s_airflow.plan import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def published(out: Console, made: Published, *, dry: bool) -> None:
     if made.made and dry:
         out.print(f"would commit to {escape(branch)} of {escape(made.where)}:")
         for line in made.message.splitlines():
-            out.print(escape(f"  {line}".rstrip()))
+            out.print(escape(f"  {one_line(line)}".rstrip()))
     elif made.made:
         for line in made.lines:
             out.print(escape(line))

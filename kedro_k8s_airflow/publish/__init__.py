@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import examination, fields
 from kedro_k8s_airflow.findings import Finding, refuse, warning
-from kedro_k8s_airflow.publish import changes, checkout, message, record, target, wanted
-from kedro_k8s_airflow.publish.git import Failed, failed
+from kedro_k8s_airflow.publish import changes, checkout, message, target, wanted
+from kedro_k8s_airflow.publish.git import Failed, failed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,8 @@ def publish(asked: Asked, wish: Wish) -> Report:
     examined = examination.examined(asked)
     wish = _with_settings(wish, examined)
     made = wanted.rendered(asked, examined, allow_tag=wish.allow_tag)
-    source = wanted.source(examined.subject.project.path, examined.subject.lock)
+    project = examined.subject.project
+    source = wanted.source(project.path, examined.subject.lock, (project.code, project.conf_folder))
     findings = _said(examined, source)
     with target.opened(str(wish.to), branch=wish.branch, base=wish.base, push=wish.push, dry_run=wish.dry_run) as place:
         if place.clone or wish.dry_run:
@@ -162,7 +164,7 @@ def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings
     """Commit on the target's branch and push it, once more when somebody else was quicker."""
     seen: dict[str, Entry] | None = None
     for _ in range(TURNS):
-        tip, told = _prepared(place, place.tip(made.whose), made, wish)
+        tip, told = _prepared(place, place.tip(made.whose, partial(_only_ours, place, made, wish)), made, wish)
         there = changes.owned(place.git, tip.pushed or tip.start, str(wish.subfolder), *made.whose)
         if seen is not None and seen != there and told.files:
             raise refuse(
@@ -188,16 +190,21 @@ def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings
         )
         if not wish.push or commit is None or commit == tip.pushed or not report.exists:
             return report
-        if _push(place, commit):
-            return replace(report, pushed=place.remote)
+        if _push(place, commit, tip.pushed):
+            return replace(report, pushed=plain(str(place.remote)))
     why = f"{place.shown} has moved again and again while this was to be pushed."
     raise refuse("publish-moved", place.told, why, "Publish again.")
 
 
-def _push(place: Target, commit: str) -> bool:
+def _only_ours(place: Target, made: Wanted, wish: Wish, since: str, until: str) -> bool:
+    """Whether two commits differ in nothing but what was published from here."""
+    return changes.only_ours(place.git, since, until, str(wish.subfolder), *made.whose)
+
+
+def _push(place: Target, commit: str, known: str | None) -> bool:
     """Whether the commit could be pushed; not when the branch has moved."""
     try:
-        return place.git.push(str(place.remote), commit, str(place.branch)) == "pushed"
+        return place.git.push(str(place.remote), commit, str(place.branch), known) == "pushed"
     except Failed as reason:
         mend = "Mend what git says above"
         mend += "." if place.clone else f", then publish again: the commit is on {place.shown} of {place.told}."
@@ -225,15 +232,9 @@ def _compare(place: Target, commit: str | None, made: Wanted, wish: Wish) -> Cha
 
 def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
     """A branch that lacks commits of its base, brought onto it when it has nothing but what was published from here."""
-    git, folder = place.git, str(wish.subfolder)
     latest, base = str(tip.latest), str(tip.base)
-    since = git.asked("merge-base", latest, base)
-    if since is None:
-        return tip, told
-    mine = {path for commit in (latest, since) for path in changes.owned(git, commit, folder, *made.whose)}
-    mine |= {*told.files, f"{folder}/{record.IGNORE}".lstrip("/")}
-    before, now = git.entries(since), git.entries(latest)
-    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in mine):
+    since = place.git.asked("merge-base", latest, base)
+    if since is None or not _only_ours(place, made, wish, since, latest):
         return tip, told
     onto = _compare(place, base, made, wish)
     # With nothing to add to the base the branch still has to lose what it has.
@@ -247,7 +248,7 @@ def _committed(place: Target, tip: Tip, told: Changes, text: str) -> str | None:
         commit = tip.latest or tip.start
         if told.files:
             tree = git.tree(tip.start, told.files, told.modes)
-            commit = git.write_commit(tree, tip.parents, text)
+            commit = git.write_commit(tree, tip.parents, text, place.told)
         if place.clone or commit is None:
             return commit
         if not told.files and (tip.local is None or git.is_ancestor(tip.local, commit)):
@@ -259,5 +260,10 @@ def _committed(place: Target, tip: Tip, told: Changes, text: str) -> str | None:
         else:
             git.move(place.branch, commit, tip.local, text.partition("\n")[0])
     except Failed as reason:
-        raise failed(place.told, "git could not commit", reason) from None
+        raise failed(
+            place.told, "git could not commit", reason, "Mend what git says above, then publish again."
+        ) from None
+    except OSError as reason:
+        why = f"the commit could not be made: {reason.strerror or reason} ({reason.filename or 'temporary files'})."
+        raise refuse("publish-git", place.told, why, "Mend that, then publish again: nothing has changed.") from None
     return commit

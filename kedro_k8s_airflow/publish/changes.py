@@ -11,7 +11,7 @@ from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE
 from kedro_k8s_airflow.publish.record import Manifest, Published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kedro_k8s_airflow.publish.git import Entry, Git
     from kedro_k8s_airflow.publish.wanted import Wanted
@@ -73,13 +73,13 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
     entries = git.entries(commit)
     above = f"{folder}/" if folder else ""
     mine = above + record.file(wanted.manifest.project, wanted.manifest.environment)
-    manifests = _manifests(git, entries, folder, mine)
+    manifests = _manifests(git, entries, folder)
     before = manifests.pop(mine, None)
     paths = {f"{above}{path}": path for path in wanted.texts}
     gone = {f"{above}{path}": path for path in (before.files if before else {}) if path not in wanted.texts}
     errors = [
         *_blocked([*paths, mine, above + record.IGNORE], entries),
-        *_others(before, manifests, folder, wanted.manifest, mine),
+        *_others(before, manifests, folder, wanted.manifest, mine, gone),
     ]
     held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != "160000"]
     contents = git.contents(held)
@@ -107,6 +107,8 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
         dags.append(
             Dag(path=path, status=status, before=said, now=wanted.manifest.files.get(name), was=text, text=now or "")
         )
+    if mine in entries and entries[mine].mode not in (FILE, EXECUTABLE):
+        errors.append(error("publish-folder", mine, "is a link or a submodule in the target.", "Move it away."))
     if errors:
         raise Refused(errors)
     told = wanted.manifest.text().encode()
@@ -124,19 +126,47 @@ def owned(git: Git, commit: str | None, folder: str, project: str, environment: 
     entries = git.entries(commit)
     above = f"{folder}/" if folder else ""
     mine = above + record.file(project, environment)
-    if mine not in entries:
+    if mine not in entries or entries[mine].mode not in (FILE, EXECUTABLE):
         return {}
     manifest = record.read(git.contents([entries[mine].id])[entries[mine].id], mine)
     paths = [mine, *(f"{above}{path}" for path in manifest.files)]
     return {path: entries[path] for path in paths if path in entries}
 
 
-def _manifests(git: Git, entries: Mapping[str, Entry], folder: str, mine: str) -> dict[str, Manifest]:
+def only_ours(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
+    """Whether two commits differ in nothing but what a project has published, and nobody has edited that.
+
+    Args:
+        git: the repository.
+        since: the earlier commit.
+        until: the later one.
+        folder: that is published to.
+        project: whose.
+        environment: of it.
+    """
+    before, now = git.entries(since), git.entries(until)
+    above = f"{folder}/" if folder else ""
+    mine = owned(git, until, folder, project, environment)
+    known = {*mine, *owned(git, since, folder, project, environment), above + record.IGNORE}
+    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in known):
+        return False
+    manifest = above + record.file(project, environment)
+    if manifest not in mine:
+        return True
+    contents = git.contents(one.id for one in mine.values())
+    said = record.read(contents[mine[manifest].id], manifest)
+    return all(
+        f"{above}{path}" in mine and record.sha256(contents[mine[f"{above}{path}"].id]) == file.sha256
+        for path, file in said.files.items()
+    )
+
+
+def _manifests(git: Git, entries: Mapping[str, Entry], folder: str) -> dict[str, Manifest]:
     """The manifests that matter: of the target folder, of those above it and below it, which one Airflow would read together."""
     found = {}
     for path, entry in entries.items():
         other = record.folder_of(path)
-        if other is not None and entry.mode in (FILE, EXECUTABLE) and (_together(folder, other) or path == mine):
+        if other is not None and entry.mode in (FILE, EXECUTABLE) and _together(folder, other):
             found[path] = entry.id
     contents = git.contents(found.values())
     return {path: record.read(contents[name], path) for path, name in found.items()}
@@ -175,7 +205,12 @@ def _blocked(paths: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Fin
 
 
 def _others(
-    before: Manifest | None, others: Mapping[str, Manifest], folder: str, mine: Manifest, where: str
+    before: Manifest | None,
+    others: Mapping[str, Manifest],
+    folder: str,
+    mine: Manifest,
+    where: str,
+    gone: Iterable[str],
 ) -> Iterator[Finding]:
     """Errors for what another project has published."""
     if before is not None and (before.project, before.environment) != (mine.project, mine.environment):
@@ -200,6 +235,14 @@ def _others(
         for one in [record.folder_of(name) or ""]
         for path in other.files
     }
+    for path in gone:
+        if path in owners:
+            yield error(
+                "publish-owned",
+                path,
+                f"is in the manifest of {mine.whose}, which makes it no more, and in that of {owners[path]}.",
+                "Take it out of the one that it is not of, by hand.",
+            )
     ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
     for path, file in mine.files.items():
         if above + path in owners:

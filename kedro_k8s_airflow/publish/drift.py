@@ -16,7 +16,7 @@ from kedro_k8s_airflow.image.lock import UNBUILT
 from kedro_k8s_airflow.places import Locator
 from kedro_k8s_airflow.publish import message, record, target, wanted
 from kedro_k8s_airflow.publish.changes import Dag
-from kedro_k8s_airflow.publish.git import Failed, Git, failed
+from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +78,13 @@ def checked(asked: Asked, against: Against) -> Checked:
     mine = record.file(project.package, asked.env)
     paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
     there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
+    if there.manifest is not None and (there.manifest.project, there.manifest.name, there.manifest.environment) != (
+        project.package,
+        str(asked.metadata.project_name),
+        asked.env,
+    ):
+        why = f"is the manifest of {there.manifest.whose}, called {there.manifest.name!r}, not of this one."
+        raise refuse("publish-owned", there.at(mine), why, "Compare with the folder that this project is published to.")
     examined = _with_published_images(asked, examined, there)
     plans = narrowing.narrowed(examined.subject.project, examined.plans())
     publishing = f"kedro k8s-airflow publish{asked.options}"
@@ -150,14 +157,16 @@ def _there(
     told: str, against: Against, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
 ) -> There:
     """What is published, from a folder, an address or a commit."""
+    target.check_words(told, against.branch, base)
     if target.is_address(told):
         return _of_address(told, against.branch or base, folder, mine, paths)
-    if Path(told).is_dir():
-        git = Git(Path(told).resolve())
+    top = Path(told).expanduser()
+    if top.is_dir():
+        git = Git(top.resolve())
         if git.asked("rev-parse", "--is-bare-repository") == "true":
             return _of_address(told, against.branch or base, folder, mine, paths)
         if against.branch is None:
-            return _of_folder(Path(told), told, folder, mine, paths)
+            return _of_folder(top, told, folder, mine, paths)
         names = (f"refs/heads/{against.branch}", f"refs/remotes/{git.remote(against.branch)}/{against.branch}")
         found = next(filter(None, map(git.commit, names)), None)
         if found is None:
@@ -186,10 +195,16 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
     place = top / folder if (top / folder).is_dir() else top
 
     def content(path: str) -> bytes | None:
+        file = place / path
         try:
-            return (place / path).read_bytes()
+            if file.exists() and not file.is_file():
+                raise refuse("file", str(file), "is no file.", "Move it away.")
+            # As git has it, whatever ends of lines it makes in a work tree; none of ours has others.
+            return file.read_bytes().replace(b"\r\n", b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as exc:
+            raise refuse("file", str(file), f"cannot be read: {exc.strerror or exc}.") from None
 
     above = told if place == top else f"{told}/{folder}"
     return _read(content, lambda name: f"{above}/{name}", mine, paths)
@@ -198,12 +213,12 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
 def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
     """The files of a branch, by way of a clone that goes at once."""
     with target.opened(told, branch=branch, base=branch, push=False, dry_run=True) as place:
-        start = place.tip(("", None)).latest
+        start = place.tip(("", None), lambda *_: False).latest
         if start is None and place.git.remote_branches(str(place.remote))[1]:
-            raise _no_branch(told, place.branch)
+            raise _no_branch(place.told, place.branch)
         if start is None:
-            return There(at=lambda name: f"{name} in {told}", manifest=None, files={})
-        return _of_commit(place.git, start, f"on branch {place.branch} of {told}", folder, mine, paths)
+            return There(at=lambda name: f"{name} in {plain(told)}", manifest=None, files={})
+        return _of_commit(place.git, start, f"on branch {place.branch} of {place.told}", folder, mine, paths)
 
 
 def _of_commit(git: Git, commit: str, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:

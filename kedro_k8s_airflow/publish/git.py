@@ -23,19 +23,37 @@ if TYPE_CHECKING:
 _OTHERS = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
+    "GIT_DEFAULT_HASH",
     "GIT_DIR",
+    "GIT_GLOB_PATHSPECS",
     "GIT_GRAFT_FILE",
+    "GIT_ICASE_PATHSPECS",
     "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
+    "GIT_LITERAL_PATHSPECS",
     "GIT_NAMESPACE",
+    "GIT_NOGLOB_PATHSPECS",
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
     "GIT_QUARANTINE_PATH",
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
-_PASSWORD = re.compile(r"(?<=://)[^/@\s']+@")
-FILE, EXECUTABLE = "100644", "100755"
+# For reading what git says, for leaving other repositories alone, and for messages in UTF-8 whatever the user's commits are in.
+_SET = (
+    "core.quotePath=false",
+    "gc.auto=0",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "i18n.commitEncoding=UTF-8",
+)
+# What may be a secret in an address: all before the host, where a token can be the user; elsewhere a password; and a query.
+_SECRETS = (
+    (re.compile(r"(https?://)[^\s'\"]*@", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*):[^\s'\"]*@"), r"\1:***@"),
+    (re.compile(r"(://[^\s'\"?]*\?)[^\s'\"]+"), r"\1***"),
+)
+FILE, EXECUTABLE, LINK = "100644", "100755", "120000"
 _BRANCHES = "refs/heads/"
 
 
@@ -76,7 +94,7 @@ class Git:
         env = _environment()
         if index is not None:
             env["GIT_INDEX_FILE"] = str(index)
-        command = ["git", "-c", "core.quotePath=false", "-c", "gc.auto=0", *arguments]
+        command = ["git", *(word for one in _SET for word in ("-c", one)), *arguments]
         try:
             done = subprocess.run(command, cwd=self.folder, env=env, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
@@ -171,8 +189,14 @@ class Git:
             self.run("update-index", "-z", "--index-info", stdin=told, index=index)
             return self.run("write-tree", index=index).decode().strip()
 
-    def write_commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+    def write_commit(self, tree: str, parents: Sequence[str], message: str, where: str) -> str:
         """Write a commit; no branch has it yet. Signed where git is set to sign.
+
+        Args:
+            tree: its files.
+            parents: of it.
+            message: of it.
+            where: the repository, for people.
 
         Raises:
             Refused: when nobody has told git who commits.
@@ -185,8 +209,6 @@ class Git:
                     *(
                         "-c",
                         "user.useConfigOnly=true",
-                        "-c",
-                        "i18n.commitEncoding=UTF-8",
                         "commit-tree",
                         *signed,
                         tree,
@@ -200,11 +222,13 @@ class Git:
                 .strip()
             )
         except Failed as failed:
-            if not re.search(r"(?i)ident|tell me who you are|user\.(name|email)|no email was given", str(failed)):
+            if not re.search(
+                r"(?i)empty ident|ident name|tell me who you are|auto-detect|no (name|email) was given", str(failed)
+            ):
                 raise
             raise refuse(
                 "publish-identity",
-                str(self.folder),
+                where,
                 "git does not know who commits.",
                 "Set git config user.name and user.email, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and "
                 "GIT_COMMITTER_EMAIL.",
@@ -249,27 +273,29 @@ class Git:
         if not shallow and self.text("rev-parse", "--is-shallow-repository") == "true":
             depth = ["--unshallow"]
         names = [f"{_BRANCHES}{name}" for name in branches]
-        self.run("fetch", "--quiet", "--no-tags", "--no-auto-gc", *depth, remote, *names)
+        self.run("fetch", "--quiet", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", *depth, remote, *names)
 
-    def push(self, remote: str, commit: str, branch: str) -> Literal["pushed", "moved"]:
+    def push(self, remote: str, commit: str, branch: str, known: str | None) -> Literal["pushed", "moved"]:
         """Push a commit to a branch, as plain `git push` does.
 
+        Args:
+            remote: its name, or an address.
+            commit: that is pushed.
+            branch: of the remote.
+            known: the commit that the branch named when it was asked last.
+
         Returns:
-            `moved` when the branch has something by now that the commit does not.
+            `moved` when it names another by now.
 
         Raises:
             Failed: when it is refused for any other reason.
         """
         try:
-            self.run("push", "--porcelain", remote, f"{commit}:{_BRANCHES}{branch}")
-        except Failed as failed:
-            # The last ones are those of a server that another push was quicker at.
-            moved = (
-                r"\[rejected\]|fetch first|non-fast-forward|cannot lock ref|failed to update ref|incorrect old value"
-            )
-            if re.search(moved, str(failed)):
-                return "moved"
-            raise
+            self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCHES}{branch}")
+        except Failed:
+            if self.remote_branches(remote)[1].get(branch) == known:
+                raise
+            return "moved"
         return "pushed"
 
 
@@ -282,8 +308,10 @@ def _environment() -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """What git says, without what stands before the host in an address."""
-    return _PASSWORD.sub("***@", text)
+    """A text without what may be secret in the addresses in it."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def failed(where: str, what: str, reason: Failed, mend: str = "") -> Refused:

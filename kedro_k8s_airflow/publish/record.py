@@ -134,14 +134,14 @@ def read(content: bytes, where: str) -> Manifest:
             raise refuse(
                 "publish-manifest",
                 where,
-                f"has version {raw['version']}; this kedro-k8s-airflow {__version__} reads version {_VERSION}.",
+                f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_VERSION}.",
                 f"Publish with kedro-k8s-airflow {raw.get('generator')} or newer.",
             )
         files = {_path(path): _published(one) for path, one in raw["files"].items()}
-        told = [raw[key] for key in ("project", "project_name", "generator")]
+        told = [_text(raw[key]) for key in ("project", "project_name", "generator")]
         environment = raw["environment"]
-        if not all(isinstance(one, str) for one in [*told, environment or ""]):
-            raise TypeError("a text is expected")
+        if environment is not None:
+            environment.encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "publish-manifest",
@@ -154,14 +154,23 @@ def read(content: bytes, where: str) -> Manifest:
 
 def _path(path: str) -> str:
     """A path that is a file of the target folder itself."""
-    if not path or path in (".", "..") or "/" in path or "\\" in path:
+    if not _text(path) or path in (".", "..") or "/" in path or "\\" in path:
         raise ValueError(f"{path!r} is no file of this folder")
     return path
 
 
 def _published(raw: Mapping[str, Any]) -> Published:
     made = Published(**raw)
-    for text in (made.sha256, made.dag_id, made.pipeline, *made.images, *made.images.values()):
-        if not isinstance(text, str):
-            raise TypeError("a text is expected")
+    for text in (made.sha256, made.dag_id, *made.images, *made.images.values()):
+        _text(text)
+    made.pipeline.encode()
     return made
+
+
+def _text(value: Any) -> str:
+    """A text that can be printed as it is."""
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    if not value.isprintable():
+        raise ValueError(f"{value!r} cannot be printed")
+    return value

@@ -7,8 +7,12 @@ there by now.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
+import sys
 import tempfile
+import threading
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +20,18 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.overview.words import one_line
-from kedro_k8s_airflow.publish.git import Failed, Git, failed
+from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    # Whether all that changed between two commits was published from here.
+    Ours = Callable[[str, str], bool]
 
 _ORIGIN = "origin"
 # What git calls a commit that is being made by hand, and what a user calls that.
-_BEGUN = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
+_BEGUN = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert", "BISECT_HEAD": "bisect"}
+_REBASING = ("rebase-merge", "rebase-apply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +61,10 @@ class Target:
 
     Attributes:
         git: the repository on this machine.
-        told: how the user names it.
+        told: how the user names it, without what may be secret in an address.
         branch: None for a detached head.
         base: the branch that a new one begins at, where one is named.
+        leads: whether a branch that exists is brought to its base, as when somebody has named that.
         remote: what is pushed to: its name, or an address; None when nothing is pushed.
         work: top of the work tree that shows the branch, or None when none does here.
         clone: whether the repository is one for the moment.
@@ -66,6 +75,7 @@ class Target:
     told: str
     branch: str | None
     base: str | None
+    leads: bool
     remote: str | None
     work: Path | None = None
     clone: bool = False
@@ -76,31 +86,34 @@ class Target:
         """The branch, for people."""
         return "the detached head" if self.branch is None else f"branch {self.branch}"
 
-    def tip(self, ours: tuple[str, str | None]) -> Tip:
+    def tip(self, whose: tuple[str, str | None], ours: Ours) -> Tip:
         """What to publish on by now.
 
         Args:
-            ours: project and environment, whose own commits are made again where they were not pushed.
+            whose: project and environment, whose own commits are made again where they were not pushed.
+            ours: says whether two commits differ in nothing else than what these have published.
 
         Raises:
             Refused: when branches cannot be brought together, or there is no such base.
         """
         try:
-            return self._tip(ours)
+            return self._tip(whose, ours)
         except Failed as reason:
             raise failed(self.told, "git cannot read it", reason, "See what git says above.") from None
 
-    def _tip(self, ours: tuple[str, str | None]) -> Tip:
+    def _tip(self, whose: tuple[str, str | None], ours: Ours) -> Tip:
         name = "HEAD" if self.branch is None else f"refs/heads/{self.branch}"
         local = None if self.clone else self.git.commit(name)
         there = self.git.remote_branches(self.remote)[1] if self.fetches and self.remote is not None else {}
         pushed = there.get(self.branch or "")
         based = there.get(self.base or "") if self.branch != self.base else None
         self._fetch(local, pushed, based)
-        latest = self._latest(local, pushed, ours)
-        base = None if self.work is not None else based or self._base(there)
+        latest = self._latest(local, pushed, whose, ours)
         if latest is None:
+            base = None if self.work is not None else based or self._base(there)
             return Tip(start=base, parents=(base,) if base else (), pushed=pushed)
+        led = self.leads and self.work is None and self.branch != self.base
+        base = (based or self._base(there)) if led else None
         if base is None or base == latest or self.git.is_ancestor(base, latest):
             return Tip(local=local, latest=latest, start=latest, parents=(latest,), pushed=pushed)
         if self.git.is_ancestor(latest, base):
@@ -119,7 +132,7 @@ class Target:
         if lacking or (shallow and not alone and names):
             self.git.fetch(self.remote, names, shallow=self.clone and alone)
 
-    def _latest(self, local: str | None, pushed: str | None, ours: tuple[str, str | None]) -> str | None:
+    def _latest(self, local: str | None, pushed: str | None, whose: tuple[str, str | None], ours: Ours) -> str | None:
         """The later of the local branch and that of the remote."""
         if local is None or pushed is None or local == pushed:
             return local or pushed
@@ -127,20 +140,21 @@ class Target:
             return pushed
         if self.git.is_ancestor(pushed, local):
             return local
-        if self._all_ours(pushed, local, ours):
+        since = self.git.asked("merge-base", pushed, local)
+        if since is not None and self._says(pushed, local, whose) and ours(since, local):
             return pushed
         raise refuse(
             "publish-diverged",
             self.told,
-            f"{self.shown} has commits that {self.remote} lacks, and the other way round.",
+            f"{self.shown} has commits that {plain(str(self.remote))} lacks, and the other way round.",
             f"Bring them together (git -C {self.told} pull --rebase), then publish again.",
         )
 
-    def _all_ours(self, since: str, until: str, ours: tuple[str, str | None]) -> bool:
-        """Whether all commits of a range were published by this project, so that making them again loses nothing."""
+    def _says(self, since: str, until: str, whose: tuple[str, str | None]) -> bool:
+        """Whether all commits of a range say that this project has published them."""
         form = "--format=%(trailers:key=Kedro-Project,valueonly,separator=%x2C)/%(trailers:key=Kedro-Env,valueonly,separator=%x2C)"
         lines = self.git.text("log", form, f"{since}..{until}").splitlines()
-        return bool(lines) and set(lines) == {f"{ours[0]}/{one_line(ours[1] or '')}"}
+        return bool(lines) and set(lines) == {f"{whose[0]}/{one_line(whose[1] or '')}"}
 
     def _base(self, there: dict[str, str]) -> str | None:
         """The commit that a new branch begins at; None in an empty repository."""
@@ -153,7 +167,7 @@ class Target:
             if found is not None:
                 return found
             there = there or dict.fromkeys(self.git.text("for-each-ref", "--format=%(refname:short)").splitlines(), "")
-        if not there or self.branch == self.base:
+        if not there:
             return None
         raise refuse(
             "publish-branch",
@@ -184,7 +198,7 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
     Raises:
         Refused: when it is no repository, or there is nothing to publish to.
     """
-    _check_words(told, branch, base)
+    check_words(told, branch, base)
     if is_address(told):
         with _cloned(told, told, branch, base, push=push, dry_run=dry_run) as made:
             yield made
@@ -205,6 +219,8 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
             yield made
         return
     if top != folder.resolve():
+        if not folder.resolve().is_relative_to(top):
+            raise refuse("publish-to", told, f"is not the top of its work tree, {top}.", f"Write --to {top}.")
         inside = folder.resolve().relative_to(top).as_posix()
         raise refuse(
             "publish-to", told, f"is a folder inside the repository {top}.", f"Write --to {top} --subfolder {inside}."
@@ -212,8 +228,13 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
     yield _checkout(git, told, branch, base, push=push, dry_run=dry_run)
 
 
-def _check_words(told: str, branch: str | None, base: str | None) -> None:
-    if told.startswith("-") or not told.isprintable():
+def check_words(told: str, branch: str | None, base: str | None) -> None:
+    """Refuse what can be no repository or no branch, and addresses with a password.
+
+    Raises:
+        Refused: naming it.
+    """
+    if told.startswith("-") or not told.isprintable() or not told.strip():
         raise refuse("publish-to", repr(told), "is neither a folder nor an address.")
     with contextlib.suppress(ValueError):  # of an address that is none, for git to say
         if "://" in told and urllib.parse.urlsplit(told).password is not None:
@@ -227,6 +248,11 @@ def _check_words(told: str, branch: str | None, base: str | None) -> None:
     for option, name in (("--branch", branch), ("--base", base)):
         if name is None:
             continue
+        if name.startswith("refs/"):
+            short = name.removeprefix("refs/heads/")
+            raise refuse(
+                "publish-branch", option, f"{name!r} would be the branch refs/heads/{name}.", f"Write {short}."
+            )
         odd = name.startswith("-") or name == "HEAD"  # which git's plumbing takes and `git branch` does not
         if odd or Git(Path.cwd()).asked("check-ref-format", f"refs/heads/{name}") is None:
             raise refuse("publish-branch", option, f"{name!r} can be no branch.", "See `git help check-ref-format`.")
@@ -240,27 +266,55 @@ def _cloned(
     if not (push or dry_run):
         why = "has no work tree on this machine, so that a commit that is not pushed would be lost."
         raise refuse("publish-to", told, why, "Add --push, or --dry-run to see what would be done.")
-    with tempfile.TemporaryDirectory(prefix="k8s-airflow-", ignore_cleanup_errors=True) as folder:
-        git = Git(Path(folder))
+    shown = plain(told)
+    with _temporary(shown) as folder:
+        git = Git(folder)
         try:
-            git.run("init", "--quiet", "--bare")
-            git.run("remote", "add", _ORIGIN, address)
-            default, branches = git.remote_branches(_ORIGIN)
-            if not branches:
-                default = _unborn(git, address)
+            default, branches = git.remote_branches(address)
+            if branches:
+                # A repository with names of 64 digits speaks to none with names of 40.
+                longer = any(len(commit) > 40 for commit in branches.values())
+                git.run("init", "--quiet", "--bare", f"--object-format={'sha256' if longer else 'sha1'}")
+                git.run("remote", "add", _ORIGIN, address)
+            else:
+                git.run("clone", "--quiet", "--bare", address, ".")
+                default = git.head()
         except Failed as reason:
             mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
-            raise failed(told, "git cannot read it", reason, mend) from None
-        base = base or default or (branch if branch in branches else None)
+            raise failed(shown, "git cannot read it", reason, mend) from None
+        said, base = base, base or default or (branch if branch in branches else None)
         if base is None:
-            raise refuse("publish-branch", told, "has no default branch.", "Say which one with --base.")
-        yield Target(git=git, told=told, branch=branch or base, base=base, remote=_ORIGIN, clone=True, fetches=True)
+            raise refuse("publish-branch", shown, "has no default branch.", "Say which one with --base.")
+        yield Target(
+            git=git,
+            told=shown,
+            branch=branch or base,
+            base=base,
+            leads=said is not None,
+            remote=_ORIGIN,
+            clone=True,
+            fetches=True,
+        )
 
 
-def _unborn(git: Git, address: str) -> str | None:
-    """The branch that the first commit of an empty repository begins."""
-    git.run("clone", "--quiet", "--bare", address, "empty")
-    return Git(git.folder / "empty").head()
+@contextlib.contextmanager
+def _temporary(told: str) -> Iterator[Path]:
+    """A folder that goes at the end, also when this process is told to end, as a cancelled job of CI is."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    # Handlers are for the main thread to set.
+    before = signal.signal(signal.SIGTERM, end) if threading.current_thread() is threading.main_thread() else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="k8s-airflow-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as reason:
+        why = f"cannot be cloned: {reason.strerror or reason} ({reason.filename or tempfile.gettempdir()})."
+        raise refuse("publish-git", told, why, "Make room, or let TMPDIR name another folder.") from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> Target:
@@ -268,6 +322,11 @@ def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push
     head = git.head()
     said = branch or base
     branch = said or head
+    remotes = git.text("remote").splitlines()
+    if branch is not None and branch.partition("/")[0] in remotes and "/" in branch:
+        short = branch.partition("/")[2]
+        why = f"{branch!r} would be a branch here beside that of the remote."
+        raise refuse("publish-branch", told, why, f"Write {short}.")
     if push and branch is None:
         why = "has a detached head, so there is no branch to push."
         raise refuse("publish-branch", told, why, "Say which one with --branch.")
@@ -276,13 +335,11 @@ def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push
         raise refuse("publish-remote", told, "has no remote to push to.", "Add one: git remote add origin ADDRESS.")
     follows = git.asked("config", f"branch.{branch}.merge") if push and not said else None
     if follows is not None and follows != f"refs/heads/{branch}":
-        why = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {remote}, so it is not clear which one to push."
+        why = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {plain(str(remote))}, so it is not clear which one to push."
         raise refuse("publish-branch", told, why, "Say it with --branch.")
     shows = branch == head
     if shows:
-        for name, what in _BEGUN.items():
-            if git.commit(name) is not None:
-                raise refuse("publish-dirty", told, f"is in the middle of a {what}.", "End it, then publish again.")
+        _refuse_begun(git, told)
     else:
         _refuse_elsewhere(git, told, str(branch))
     return Target(
@@ -290,14 +347,23 @@ def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push
         told=told,
         branch=branch,
         base=base,
+        leads=base is not None,
         remote=remote,
         work=git.folder if shows else None,
         fetches=push and not dry_run,
     )
 
 
+def _refuse_begun(git: Git, told: str) -> None:
+    """A commit that is being made by hand would be mixed with ours."""
+    found = [what for name, what in _BEGUN.items() if git.commit(name) is not None]
+    found += ["rebase" for name in _REBASING if git.path(name).exists()]
+    if found:
+        raise refuse("publish-dirty", told, f"is in the middle of a {found[0]}.", "End it, then publish again.")
+
+
 def _refuse_elsewhere(git: Git, told: str, branch: str) -> None:
-    """A branch that another work tree shows would change under it."""
+    """A branch that another work tree shows, or that a rebase will move, would change under it."""
     for block in git.text("worktree", "list", "--porcelain").split("\n\n"):
         lines: Sequence[str] = block.splitlines()
         if f"branch refs/heads/{branch}" in lines:
@@ -308,3 +374,10 @@ def _refuse_elsewhere(git: Git, told: str, branch: str) -> None:
                 f"branch {branch} is checked out in another work tree, {where}.",
                 f"Publish there (--to {where}), or to another branch.",
             )
+    for name in _REBASING:
+        rebased = git.path(name) / "head-name"
+        with contextlib.suppress(OSError):
+            if os.fsdecode(rebased.read_bytes()).strip() == f"refs/heads/{branch}":
+                raise refuse(
+                    "publish-dirty", told, f"is in the middle of a rebase of {branch}.", "End it, then publish again."
+                )

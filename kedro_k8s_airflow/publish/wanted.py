@@ -122,17 +122,28 @@ def _tags(subject: Subject, plans: Sequence[Plan], *, allow_tag: bool) -> Iterab
             yield error("publish-tag", where, why, mend)
 
 
-def source(project: Path, lock: Path) -> Source:
-    """The commit that a project is at."""
+def source(project: Path, lock: Path, sources: Sequence[str]) -> Source:
+    """The commit that a project is at.
+
+    Args:
+        project: its folder.
+        lock: path of the image lock.
+        sources: folders of code and configuration, relative to the project.
+    """
     git = Git(project)
     commit = git.commit("HEAD")
     if commit is None:
         return Source(commit=None, unreadable=_unreadable(git))
-    told = git.asked("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".") or ""
     top = Path(git.text("rev-parse", "--show-toplevel"))
+    changed = []
+    # What was made beside code and configuration is no source: data, DAGs, the image spec.
+    for untracked, folders in (("no", ["."]), ("normal", list(filter(None, sources)))):
+        told = git.asked(
+            "status", "--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}", "--", *folders
+        )
+        changed += [line[3:] for line in (told or "").split("\0") if line and "__pycache__" not in line]
     # In CI the lock is what the step before has written.
-    changed = [line[3:] for line in told.split("\0") if line and (top / line[3:]).resolve() != lock.resolve()]
-    return Source(commit=commit, dirty=bool(changed))
+    return Source(commit=commit, dirty=any((top / path).resolve() != lock.resolve() for path in changed))
 
 
 def _unreadable(git: Git) -> str | None:

@@ -140,12 +140,12 @@ def test_an_address(desk: Desk) -> None:
 @pytest.mark.parametrize("again", ["nothing", "change"])
 def test_what_was_edited_after_a_kill_is_not_overwritten(desk: Desk, again: str) -> None:
     changed(desk)
-    # As a kill leaves it: the branch has moved, the files have not, and the journal says so.
+    # As a kill leaves it: files and index are new, the branch has not moved, and the journal says so.
     old = git(desk.work, "rev-parse", "HEAD")
     desk.publish()
     new = git(desk.work, "rev-parse", "HEAD")
     paths = git(desk.work, "diff", "--name-only", old, new).splitlines()
-    git(desk.work, "read-tree", "-m", "-u", new, old)
+    git(desk.work, "update-ref", "refs/heads/main", old)
     journal = desk.work / ".git" / "k8s-airflow-publish.json"
     journal.write_text(json.dumps({"branch": "main", "old": old, "new": new, "ours": paths}))
     (desk.work / DAG).write_text("# by hand, meanwhile\n")
@@ -153,6 +153,7 @@ def test_what_was_edited_after_a_kill_is_not_overwritten(desk: Desk, again: str)
         desk.settings(namespace="elsewhere")
     said = desk.publish(code=1)
     assert "[publish-dirty]" in said
+    assert "edited since a publish there was stopped" in said
     assert DAG in said
     assert (desk.work / DAG).read_text() == "# by hand, meanwhile\n"
     git(desk.work, "checkout", "--quiet", "HEAD", "--", DAG)

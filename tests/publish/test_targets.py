@@ -389,7 +389,7 @@ def test_a_branch_of_an_address_begins_at_its_base(desk: Desk) -> None:
 
 
 def request(desk: Desk, *options: str) -> str:
-    return desk.publish("--push", "--branch", "robot", *options, to=f"file://{desk.bare}")
+    return desk.publish("--push", "--branch", "robot", "--base", "main", *options, to=f"file://{desk.bare}")
 
 
 def parents(desk: Desk, ref: str = "robot") -> list[str]:
