@@ -244,20 +244,27 @@ def _index(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Iterato
 
     Git's own lock is held meanwhile; it is known to be ours when this process is killed.
     """
-    index, made = git.path("index"), git.path(_INDEX)
+    index = git.path("index")
     with _held(git, index.with_name("index.lock")):
-        if index.exists():
-            shutil.copyfile(index, made)
-        else:
-            made.unlink(missing_ok=True)
-        nothing = "0" * len(step.new)
-        lines = [f"{one.mode} {one.id} 0\t{path}" if one else f"0 {nothing} 0\t{path}" for path, one in entries.items()]
-        told = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
-        git.run("update-index", "-z", "--index-info", stdin=told, index=made)
+        made = _copied(git, entries, step)
         yield
         made.replace(index)
-    with contextlib.suppress(Failed):  # only to spare git a look at the files
+    with contextlib.suppress(Failed):  # says which files differ
         git.run("update-index", "-q", "--refresh")
+
+
+def _copied(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Path:
+    """A copy of the index with these entries."""
+    index, made = git.path("index"), git.path(_INDEX)
+    if index.exists():
+        shutil.copyfile(index, made)
+    else:
+        made.unlink(missing_ok=True)
+    nothing = "0" * len(step.new)
+    lines = [f"{one.mode} {one.id} 0\t{path}" if one else f"0 {nothing} 0\t{path}" for path, one in entries.items()]
+    told = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
+    git.run("update-index", "-z", "--index-info", stdin=told, index=made)
+    return made
 
 
 @contextlib.contextmanager
@@ -313,16 +320,7 @@ def _refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
         dirty += _changed(git, others)
     dirty += [path for path in step.ours if path in now and _leads_out(git.folder, path)]
     if others and not dirty:
-        try:
-            git.run("read-tree", "-m", "-u", "-n", _tree(git, step), step.new)
-        except Failed as reason:
-            mend = (
-                "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
-            )
-            if not begun:
-                raise failed(
-                    told, "what others have pushed cannot be brought into the work tree", reason, mend
-                ) from None
+        _rehearse(git, told, step)
     if dirty:
         names = list(dict.fromkeys(dirty))
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -333,6 +331,21 @@ def _refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
             why = "has changes of yours that are not committed in what would be published: "
             mend = "Commit, stash or undo them, then publish again."
         raise refuse("publish-dirty", told, f"{why}{', '.join(names[:5])}{more}.", mend)
+
+
+def _rehearse(git: Git, told: str, step: Step) -> None:
+    """Ask git whether it could bring what others have pushed, once our own files are there."""
+    now = git.entries(step.new)
+    made = _copied(git, {path: now[path] for path in step.ours if path in now}, step)
+    try:
+        with contextlib.suppress(Failed):  # says which files differ
+            git.run("update-index", "-q", "--refresh", index=made)
+        git.run("read-tree", "-m", "-u", "-n", _tree(git, step), step.new, index=made)
+    except Failed as reason:
+        mend = "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
+        raise failed(told, "what others have pushed cannot be brought into the work tree", reason, mend) from None
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _listed(git: Git) -> dict[str, tuple[Entry, bool]]:

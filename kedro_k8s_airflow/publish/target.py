@@ -274,10 +274,10 @@ def _cloned(
             if branches:
                 # A repository with names of 64 digits speaks to none with names of 40.
                 longer = any(len(commit) > 40 for commit in branches.values())
-                git.run("init", "--quiet", "--bare", f"--object-format={'sha256' if longer else 'sha1'}")
+                git.run("init", "--quiet", "--bare", "--template=", f"--object-format={'sha256' if longer else 'sha1'}")
                 git.run("remote", "add", _ORIGIN, address)
             else:
-                git.run("clone", "--quiet", "--bare", address, ".")
+                git.run("clone", "--quiet", "--bare", "--template=", address, ".")
                 default = git.head()
         except Failed as reason:
             mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
