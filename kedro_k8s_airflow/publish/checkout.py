@@ -155,6 +155,7 @@ def _bring(git: Git, step: Step) -> None:
 def _undo(git: Git, step: Step) -> None:
     """Files and index as they were; as far as the disk lets it."""
     before = git.entries(step.old)
+    _clear(git, step)
     with contextlib.suppress(Failed, OSError):
         if _others(git, step):
             git.run("read-tree", "-m", "-u", step.new, _tree(git, step))

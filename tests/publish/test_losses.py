@@ -1,0 +1,562 @@
+"""Nothing of anybody's is ever lost, nothing is half done, and no secret is told: cases that a tester has found, and their like."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.publish.desk import GIT, IDENTITY, MANIFESTS, clone, command, commit, environment, git, project
+from tests.publish.test_publish import everything, refused, trailers
+from tests.publish.test_targets import DAG, meanwhile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.publish.desk import Desk
+
+MANIFEST = f"{MANIFESTS}/project.json"
+
+
+def manifest(desk: Desk, **changes: object) -> None:
+    """Tamper with the manifest, in a commit."""
+    commit(desk.work, {MANIFEST: json.dumps({**json.loads(desk.state()[MANIFEST]), **changes})})
+
+
+# --- commits
+
+
+@pytest.mark.parametrize("path", ["tool.py", "README.md", DAG, "dags/other.py"])
+def test_a_commit_of_ours_that_somebody_has_amended_is_not_made_again(desk: Desk, tmp_path: Path, path: str) -> None:
+    desk.publish()
+    with (desk.work / path).open("a") as file:
+        file.write("# mine\n")
+    git(desk.work, "add", path)
+    git(desk.work, "commit", "--quiet", "--amend", "--no-edit")
+    meanwhile(desk, tmp_path, {"x.txt": "x\n"})
+    before = git(desk.work, "rev-parse", "HEAD")
+    assert "[publish-diverged]" in desk.publish("--push", code=1)
+    assert git(desk.work, "rev-parse", "HEAD") == before
+    assert "# mine" in (desk.work / path).read_text()
+
+
+def test_a_commit_of_another_folder_is_not_made_again(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("--subfolder", "a/dags")
+    meanwhile(desk, tmp_path, {"x.txt": "x\n"})
+    assert "[publish-diverged]" in desk.publish("--subfolder", "b/dags", "--push", code=1)
+    assert "a/dags/project_main.py" in desk.state()
+
+
+def test_a_branch_is_not_brought_to_what_nobody_has_named(desk: Desk) -> None:
+    git(desk.work, "push", "--quiet", "origin", "main:release")
+    commit(desk.work, {"dags/unreleased.py": "# not yet\n"})
+    git(desk.work, "push", "--quiet")
+    desk.publish("--push", "--branch", "release", to=f"file://{desk.bare}")
+    assert "dags/unreleased.py" not in desk.state(desk.bare, "release")
+    git(desk.work, "fetch", "--quiet")
+    git(desk.work, "branch", "release", "origin/release")
+    desk.settings(namespace="elsewhere")
+    desk.publish("--push", "--branch", "release")
+    assert "dags/unreleased.py" not in desk.state(desk.bare, "release")
+    desk.settings(namespace="third")
+    desk.publish("--push", "--branch", "release", "--base", "main")
+    assert "dags/unreleased.py" in desk.state(desk.bare, "release")
+
+
+@pytest.mark.parametrize("option", ["--branch", "--base"])
+def test_a_full_name_of_a_branch_is_refused(desk: Desk, option: str) -> None:
+    """A branch refs/heads/refs/heads/main makes every push of main ambiguous, for everybody."""
+    for to in (desk.work, f"file://{desk.bare}"):
+        refused(desk, "publish-branch", "--push", option, "refs/heads/main", to=to, mentions="Write main")
+    refused(desk, "publish-branch", option, "origin/main", mentions="Write main")
+
+
+def test_a_base_that_is_mistyped_makes_no_branch(desk: Desk) -> None:
+    for to in (desk.work, f"file://{desk.bare}"):
+        refused(desk, "publish-branch", "--push", "--base", "mian", to=to, mentions="'mian'")
+
+
+def test_a_rebase_that_has_not_ended_is_not_mixed_with(desk: Desk) -> None:
+    commit(desk.work, {"a": "1"})
+    commit(desk.work, {"a": "2"})
+    git(desk.work, "checkout", "--quiet", "-b", "feature")
+    subprocess.run(
+        ["git", "rebase", "--quiet", "--interactive", "HEAD~2"],
+        cwd=desk.work,
+        env=environment(GIT_SEQUENCE_EDITOR="sed -i 1s/pick/edit/"),
+        capture_output=True,
+        check=True,
+    )
+    refused(desk, "publish-dirty", mentions="rebase")
+    refused(desk, "publish-dirty", "--branch", "feature", mentions="rebase of feature")
+    desk.publish("--branch", "robot")
+
+
+# --- files
+
+
+@pytest.mark.parametrize("bit", ["--skip-worktree", "--assume-unchanged"])
+@pytest.mark.parametrize("path", [DAG, "dags/other.py"])
+def test_an_edit_that_git_does_not_tell_of_is_not_overwritten(desk: Desk, tmp_path: Path, bit: str, path: str) -> None:
+    desk.publish("--push")
+    (desk.work / path).write_text("# hidden\n")
+    git(desk.work, "update-index", bit, path)
+    meanwhile(desk, tmp_path, {"dags/other.py": "# newer\n"})
+    desk.settings(namespace="elsewhere")
+    head = git(desk.work, "rev-parse", "HEAD")
+    desk.publish("--push", code=1)
+    assert (desk.work / path).read_text() == "# hidden\n"
+    assert git(desk.work, "rev-parse", "HEAD") == head
+
+
+def test_what_is_staged_is_not_lost_though_the_file_is_as_it_is_to_be(desk: Desk) -> None:
+    desk.publish()
+    desk.settings(namespace="elsewhere")
+    desk.publish("--branch", "next")
+    (desk.work / DAG).write_text("# staged\n")
+    git(desk.work, "add", DAG)
+    (desk.work / DAG).write_text(desk.state(ref="next")[DAG] + "\n")
+    refused(desk, "publish-dirty", mentions=DAG)
+    assert git(desk.work, "show", f":{DAG}") == "# staged"
+
+
+def test_a_repository_inside_is_not_written_into(desk: Desk) -> None:
+    inner = desk.work / "new"
+    inner.mkdir()
+    git(inner, "init", "--quiet")
+    commit(inner, {"project_main.py": "# theirs\n"})
+    (inner / "project_main.py").write_text("# not committed\n")
+    refused(desk, "publish-dirty", "--subfolder", "new")
+    assert (inner / "project_main.py").read_text() == "# not committed\n"
+
+
+def test_a_folder_in_the_place_of_a_file_is_left(desk: Desk) -> None:
+    (desk.work / DAG).mkdir()
+    refused(desk, "publish-dirty", mentions=DAG)
+    (desk.work / DAG).rmdir()
+    desk.publish()
+    assert desk.clean()
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(desk: Desk) -> None:
+    os.mkfifo(desk.work / DAG)
+    refused(desk, "publish-dirty", mentions=DAG)
+    done = desk.run("check", "--drift", "--against", str(desk.work))
+    assert (done.code, "[file]" in done.err) == (2, True)
+
+
+def test_filters_that_git_applies_are_no_edits(desk: Desk) -> None:
+    git(desk.work, "config", "filter.x.clean", "sed s/project/PROJECT/g")
+    git(desk.work, "config", "filter.x.smudge", "sed s/PROJECT/project/g")
+    commit(desk.work, {".gitattributes": "project_*.py filter=x\n"})
+    desk.publish()
+    desk.settings(namespace="elsewhere")
+    desk.publish()
+    desk.settings(namespace="third")
+    desk.publish()
+    assert '"namespace": "third"' in (desk.work / DAG).read_text()
+
+
+# --- what others have pushed meanwhile
+
+
+def stash_conflict(desk: Desk) -> None:
+    (desk.work / "README.md").write_text("mine\n")
+    git(desk.work, "stash", "--quiet")
+    commit(desk.work, {"README.md": "theirs\n"})
+    git(desk.work, "push", "--quiet")
+    git(desk.work, "stash", "pop", ok=False)
+
+
+def untracked_file(desk: Desk) -> None:
+    (desk.work / "more").write_text("mine\n")
+
+
+def ignored_file(desk: Desk) -> None:
+    (desk.work / ".git" / "info" / "exclude").write_text("more\n")
+    untracked_file(desk)
+
+
+def nested(desk: Desk) -> None:
+    (desk.work / "more").mkdir()
+    git(desk.work / "more", "init", "--quiet")
+    commit(desk.work / "more", {"x": "mine\n"})
+
+
+@pytest.mark.parametrize("do", [stash_conflict, untracked_file, ignored_file, nested])
+def test_when_it_cannot_be_brought_nothing_has_moved(desk: Desk, tmp_path: Path, do) -> None:
+    do(desk)
+    meanwhile(desk, tmp_path, {"more/x": "theirs\n", "dags/other.py": "# newer\n"})
+    before = everything(desk)[0]
+    desk.publish("--push", code=1)
+    after = everything(desk)[0]
+    unseen = (".git/FETCH_HEAD", ".git/refs/remotes/", ".git/logs/refs/remotes/")
+    assert {name: one for name, one in after.items() if not name.startswith(unseen)} == {
+        name: one for name, one in before.items() if not name.startswith(unseen)
+    }
+
+
+def test_a_switch_of_branches_meanwhile_is_noticed(desk: Desk, tmp_path: Path) -> None:
+    git(desk.work, "branch", "feature")
+    slow = tmp_path / "slow"
+    slow.write_text('#!/bin/sh\ntouch "$0.asked"\nsleep 2\nexec git-upload-pack "$@"\n')
+    slow.chmod(0o755)
+    git(desk.work, "config", "remote.origin.uploadpack", str(slow))
+    running = subprocess.Popen(
+        command("publish", "--to", str(desk.work), "--push"),
+        cwd=desk.project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not (tmp_path / "slow.asked").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    git(desk.work, "switch", "--quiet", "feature")
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == 1, said
+    assert "[publish-moved]" in said
+    assert desk.log(ref="main") == ["First"]
+    assert desk.clean()
+
+
+# --- half done
+
+PATCHED = """
+import errno, os, sys
+from pathlib import Path
+what = sys.argv.pop(1)
+{patch}
+from kedro.framework.cli.cli import main
+sys.path.insert(0, os.getcwd())
+sys.argv[0] = "kedro"
+main()
+"""
+FULL = """
+write = Path.write_bytes
+def full(self, content):
+    if what in self.name and self.name.endswith(".k8s-airflow"):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+    return write(self, content)
+Path.write_bytes = full
+"""
+LATE = """
+replace = Path.replace
+def late(self, target):
+    if what in self.name and "KKA_UNDONE" not in os.environ:
+        os.environ["KKA_UNDONE"] = "1"
+        raise OSError(errno.EACCES, "Permission denied", str(target))
+    return replace(self, target)
+Path.replace = late
+"""
+LINKLESS = """
+def link(*_, **__):
+    raise OSError(errno.EPERM, "Operation not permitted")
+os.link = link
+"""
+
+
+def patched(desk: Desk, patch: str, what: str, *options: str) -> tuple[int, str]:
+    """`publish` where the disk refuses something."""
+    program = desk.project.parent / "patched.py"
+    program.write_text(PATCHED.replace("{patch}", patch))
+    arguments = ("k8s-airflow", "publish", "--to", str(desk.work), *options)
+    done = desk.forge.script(str(program), what, *arguments, cwd=desk.project, env={**GIT, **IDENTITY})
+    assert "Traceback" not in done.err, done.err
+    return done.code, done.said
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize(
+    ("patch", "what"), [(FULL, "project.json"), (FULL, "project_main"), (LATE, "project_main"), (LATE, "index")]
+)
+def test_a_disk_that_refuses_leaves_all_as_it_was(desk: Desk, patch: str, what: str, *, published: bool) -> None:
+    if published:
+        desk.publish()
+        desk.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
+    before, head = desk.state(), git(desk.work, "rev-parse", "HEAD")
+    code, said = patched(desk, patch, what)
+    assert code == 1
+    assert "nothing has changed" in said
+    assert git(desk.work, "rev-parse", "HEAD") == head
+    assert desk.clean(), git(desk.work, "status", "--porcelain", "--ignored")
+    assert desk.state() == before
+    assert (desk.work / "dags" / ".k8s-airflow").exists() is published
+    assert {path.name for path in (desk.work / ".git").glob("k8s*")} <= {"k8s-airflow-publish.lock"}
+    desk.publish()
+    assert desk.clean()
+
+
+def test_a_disk_without_links_will_do(desk: Desk) -> None:
+    assert patched(desk, LINKLESS, "")[0] == 0
+    assert desk.clean()
+    (desk.work / ".git" / "index.lock").touch()
+    desk.settings(namespace="elsewhere")
+    code, said = patched(desk, LINKLESS, "")
+    assert (code, "index.lock exists" in said) == (1, True)
+
+
+def test_no_room_for_temporary_files_is_said(desk: Desk) -> None:
+    nowhere = {"TMPDIR": "/proc/nowhere", "TMP": "/proc/nowhere", "TEMP": "/proc/nowhere"}
+    program = desk.project.parent / "nowhere.py"
+    program.write_text(PATCHED.replace("{patch}", "import tempfile; tempfile.tempdir = '/proc/nowhere'"))
+    for to, more in ((str(desk.work), ()), (f"file://{desk.bare}", ("--push",))):
+        arguments = ("k8s-airflow", "publish", "--to", to, *more)
+        done = desk.forge.script(str(program), "", *arguments, cwd=desk.project, env={**GIT, **IDENTITY, **nowhere})
+        assert done.code == 1
+        assert "[publish-git]" in done.err
+        assert "/proc/nowhere" in done.err
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_clone_of_the_moment_goes_when_the_job_is_cancelled(desk: Desk, tmp_path: Path, number: str) -> None:
+    import signal
+
+    slow = desk.bare / "hooks" / "pre-receive"
+    slow.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nsleep 3\n")
+    slow.chmod(0o755)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    running = subprocess.Popen(
+        command("publish", "--to", f"file://{desk.bare}", "--push"),
+        cwd=desk.project,
+        env=environment(TMPDIR=str(temporary)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not (tmp_path / "asked").exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    assert list(temporary.iterdir()) != []
+    running.send_signal(getattr(signal, number))
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode not in (0, None)
+    assert "Traceback" not in said
+    assert list(temporary.iterdir()) == []
+
+
+# --- words
+
+
+def test_a_token_is_never_told(desk: Desk) -> None:
+    instead = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{desk.bare.parent}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://ghp_token22@example.com/",
+    }
+    address = "https://ghp_token22@example.com/dags.git"
+    said = desk.publish("--push", to=address, env=instead)
+    said += desk.publish("--push", "--base", "nowhere", "--branch", "x", to=address, env=instead, code=1)
+    for form in ("text", "json", "github", "sarif"):
+        done = desk.run("check", "--drift", "--against", address, "--subfolder", "x", "--format", form, env=instead)
+        assert done.code == 1
+        said += done.said
+    assert "token22" not in said
+    assert "https://***@example.com/dags.git" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:p@hunter22@127.0.0.1:1/x",
+        "https://me:a/hunter22@127.0.0.1:1/x",
+        "https://127.0.0.1:1/x?private_token=hunter22",
+    ],
+)
+def test_a_secret_of_a_remote_is_never_told(desk: Desk, address: str) -> None:
+    git(desk.work, "remote", "set-url", "origin", address)
+    assert "hunter22" not in desk.publish("--push", code=1)
+
+
+def test_an_address_to_push_to_is_told_without_its_password(desk: Desk) -> None:
+    git(desk.work, "config", "branch.main.pushRemote", "https://me:hunter22@example.com/dags.git")
+    instead = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{desk.bare.parent}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://me:hunter22@example.com/",
+    }
+    said = desk.publish("--push", env=instead)
+    assert "pushed branch main to https://***@example.com/dags.git" in said
+
+
+@pytest.mark.parametrize("told", ["", "  ", "a\nb"])
+def test_an_empty_target_is_not_the_current_folder(desk: Desk, told: str) -> None:
+    """As CI passes it where a variable is not set."""
+    git(desk.project, "init", "--quiet")
+    done = desk.run("publish", "--to", told)
+    assert (done.code, "[publish-to]" in done.err) == (1, True)
+    done = desk.run("check", "--drift", "--against", told)
+    assert (done.code, "[publish-to]" in done.err) == (2, True)
+
+
+def test_a_message_that_is_no_text_is_a_usage_error(desk: Desk) -> None:
+    assert desk.run("publish", "--to", str(desk.work), "--message", os.fsdecode(b"caf\xe9")).code == 2
+
+
+def test_signs_that_a_terminal_obeys_are_shown_as_escapes(desk: Desk) -> None:
+    said = desk.publish("--dry-run", "--message", "red \x1b[31m alert")
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generator": "\ud800"},
+        {"generator": "1\n\nKedro-Project: evil"},
+        {"project": "\x1b[31m"},
+        {"environment": []},
+        {"environment": "\ud800"},
+        {"version": "1"},
+        {"files": {"\x00.py": {"sha256": "", "dag_id": "", "pipeline": "", "images": {}}}},
+        {"files": {"x.py": {"sha256": "", "dag_id": "\x1b", "pipeline": "", "images": {}}}},
+        {"files": {"x.py": {"sha256": "", "dag_id": "", "pipeline": 1, "images": {}}}},
+        {"files": {"x.py": {"sha256": "", "dag_id": "", "pipeline": "", "images": []}}},
+    ],
+)
+def test_a_manifest_that_was_tampered_with_is_refused_in_words(desk: Desk, changes: dict[str, object]) -> None:
+    desk.publish()
+    manifest(desk, **changes)
+    refused(desk, "publish-manifest")
+    done = desk.run("check", "--drift", "--against", str(desk.work))
+    assert (done.code, "[publish-manifest]" in done.err) == (2, True), done
+
+
+def test_a_manifest_that_is_no_file_is_refused(desk: Desk) -> None:
+    desk.publish()
+    git(desk.work, "rm", "--quiet", MANIFEST)
+    git(desk.work, "update-index", "--add", "--cacheinfo", f"160000,{git(desk.work, 'rev-parse', 'HEAD')},{MANIFEST}")
+    git(desk.work, "commit", "--quiet", "--message", "Tampered")
+    refused(desk, "publish-folder", "--branch", "robot", mentions=MANIFEST)
+
+
+def test_a_file_in_two_manifests_is_removed_by_neither(desk: Desk, tmp_path: Path) -> None:
+    desk.publish()
+    desk.publish(project=project(tmp_path / "other", "other"))
+    theirs = json.loads(desk.state()[f"{MANIFESTS}/other.json"])["files"]
+    manifest(desk, files={**json.loads(desk.state()[MANIFEST])["files"], **theirs})
+    refused(desk, "publish-owned", mentions="dags/other_main.py")
+    refused(desk, "publish-owned", "--force", mentions="dags/other_main.py")
+
+
+def test_another_project_of_the_same_package_name_is_told_apart_by_drift(desk: Desk, tmp_path: Path) -> None:
+    desk.publish()
+    other = project(tmp_path / "other")
+    text = (other / "pyproject.toml").read_text()
+    (other / "pyproject.toml").write_text(text.replace('project_name = "project"', 'project_name = "Another"'))
+    assert desk.drift("--against", str(desk.work), code=2, project=other) == []
+
+
+@pytest.mark.parametrize("where", ["server", "here"])
+def test_words_of_a_hook_are_not_taken_for_a_race(desk: Desk, where: str) -> None:
+    hook = (desk.bare / "hooks" / "pre-receive") if where == "server" else (desk.work / ".git" / "hooks" / "pre-push")
+    hook.write_text("#!/bin/sh\necho 'failed to update ref; please git fetch first (non-fast-forward)' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    said = desk.publish("--push", code=1)
+    assert "[publish-git]" in said
+    assert "please git fetch first" in said
+
+
+# --- sources, environments, repositories
+
+
+def test_source_that_was_never_committed_is_no_commit(desk: Desk) -> None:
+    git(desk.project, "init", "--quiet")
+    (desk.project / ".gitignore").write_text("__pycache__\n")
+    git(desk.project, "add", ".gitignore", "pyproject.toml", "conf")
+    git(desk.project, "commit", "--quiet", "--message", "Without the source")
+    assert "[publish-uncommitted]" in desk.publish()
+    assert trailers(desk)["Source-Commit"].endswith("-dirty")
+
+
+def test_what_is_made_is_no_change_of_the_source(desk: Desk) -> None:
+    git(desk.project, "init", "--quiet")
+    commit(desk.project, {".gitignore": "__pycache__\n"})
+    desk.run("create")
+    (desk.project / "data").mkdir()
+    (desk.project / "data" / "raw.pkl").write_text("")
+    assert "[publish-uncommitted]" not in desk.publish()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"GIT_GLOB_PATHSPECS": "1"},
+        {"GIT_ICASE_PATHSPECS": "1"},
+        {"GIT_DEFAULT_HASH": "sha256"},
+        {"LC_ALL": "C", "LANG": "C"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "i18n.commitEncoding", "GIT_CONFIG_VALUE_0": "ISO-8859-1"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "submodule.recurse", "GIT_CONFIG_VALUE_0": "true"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "status.showUntrackedFiles", "GIT_CONFIG_VALUE_0": "no"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "color.ui", "GIT_CONFIG_VALUE_0": "always"},
+    ],
+    ids=lambda more: more.get("GIT_CONFIG_KEY_0", next(iter(more))),
+)
+def test_how_git_is_set_up_makes_no_difference(desk: Desk, tmp_path: Path, more: dict[str, str]) -> None:
+    meanwhile(desk, tmp_path, {"x.txt": "x\n"})
+    desk.publish("--push", "--message", "Grüße", env=more)
+    assert desk.log(desk.bare, "main")[:2] == ["Grüße", "Meanwhile"]
+    assert desk.clean()
+    desk.settings(namespace="elsewhere")
+    desk.publish("--push", to=f"file://{desk.bare}", env=more)
+    assert len(desk.log(desk.bare, "main")) == 4
+
+
+def test_a_repository_of_longer_names_works(desk: Desk, tmp_path: Path) -> None:
+    hub = tmp_path / "long.git"
+    hub.mkdir()
+    git(hub, "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main")
+    work = tmp_path / "long"
+    work.mkdir()
+    git(work, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    git(work, "remote", "add", "origin", f"file://{hub}")
+    desk.publish("--push", to=work)
+    desk.settings(dags={"main": {"pipeline": "__default__"}})
+    desk.publish("--push", to=f"file://{hub}")
+    assert "dags/project_side.py" not in desk.state(hub, "main")
+    assert desk.drift("--against", str(hub)) == []
+    desk.publish("--push", to=work)
+    assert git(work, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("cone", ["--cone", "--no-cone"])
+def test_a_sparse_checkout_may_lack_the_folder(desk: Desk, tmp_path: Path, cone: str) -> None:
+    desk.publish("--push")
+    work = clone(desk.bare, tmp_path / "sparse")
+    git(work, "sparse-checkout", "set", cone, "nothing")
+    assert not (work / DAG).exists()
+    desk.settings(namespace="elsewhere")
+    desk.publish("--push", to=work)
+    assert '"namespace": "elsewhere"' in desk.state(desk.bare, "main")[DAG]
+    assert git(work, "status", "--porcelain") == ""
+
+
+def test_a_folder_may_be_named_from_home(desk: Desk) -> None:
+    home = {"HOME": str(desk.work.parent)}
+    desk.publish(to="~/work", env=home)
+    done = desk.run("check", "--drift", "--against", "~/work", env=home)
+    assert done.out.endswith("no drift\n"), done
+
+
+def test_line_ends_of_a_checkout_are_no_drift(desk: Desk) -> None:
+    commit(desk.work, {".gitattributes": "* text eol=crlf\n"})
+    desk.publish()
+    git(desk.work, "rm", "-rq", "--cached", ".")
+    git(desk.work, "reset", "--quiet", "--hard")
+    assert b"\r\n" in (desk.work / DAG).read_bytes()
+    assert desk.drift("--against", str(desk.work)) == []
+
+
+def test_the_project_may_lie_in_the_repository_that_is_published_to(desk: Desk) -> None:
+    git(desk.project, "init", "--quiet", "--initial-branch=main")
+    commit(desk.project, {".gitignore": "__pycache__\n"})
+    desk.publish("--subfolder", "airflow", to=".")
+    assert "nothing to publish" in desk.publish("--subfolder", "airflow", to=".")
+    done = desk.run("check", "--drift", "--against", "HEAD", "--subfolder", "airflow")
+    assert done.out.endswith("no drift\n"), done
+    assert git(desk.project, "status", "--porcelain") == ""
