@@ -91,11 +91,12 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
         was, now = there.get(path), wanted.texts.get(name)
         content = now.encode() if now is not None else None
         said = before.files.get(name) if before else None
+        if content is None and path not in entries:
+            continue  # somebody has removed it already
         if was != content or (path in entries and entries[path].mode not in (FILE, EXECUTABLE)):
             if not force and path in entries and not any(one.where == path for one in errors):
                 errors += _unlike(path, was, said, wanted.manifest)
-            if path in entries or content is not None:
-                files[path] = content
+            files[path] = content
         status: Literal["new", "changed", "removed", "unchanged"] = "unchanged"
         if content is None:
             status = "removed"
