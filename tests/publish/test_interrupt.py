@@ -50,6 +50,8 @@ def whole(report: list[dict[str, Any]], before: Mapping[str, Any], after: Mappin
             if name.endswith(".k8s-airflow"):
                 continue  # on its way to its place; no reader takes it for a DAG
             assert content in (before["files"].get(name), after["files"].get(name)), (told, name)
+        if left["tree"] == after["tree"]:  # the branch is the last to move
+            assert (left["files"], left["status"]) == (after["files"], ""), told
         gone = set(before["files"]) - set(left["files"])
         assert gone <= set(before["files"]) - set(after["files"]), told
         assert mended["tree"] == after["tree"], told
