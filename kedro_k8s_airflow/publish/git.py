@@ -6,6 +6,7 @@ but for passwords in addresses. Nothing here writes into a work tree; that is `c
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -134,16 +135,9 @@ class Git:
         """Whether `other` has `one` in its history, as far as it is here."""
         return self.asked("merge-base", "--is-ancestor", one, other) is not None
 
-    def entries(self, commit: str | None) -> dict[str, Entry]:
-        """The files of a commit's tree by path; none without a commit."""
-        if commit is None:
-            return {}
-        found = {}
-        for line in os.fsdecode(self.run("ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")[:-1]:
-            told, _, path = line.partition("\t")
-            mode, _, name = told.split(" ")
-            found[path] = Entry(mode, name)
-        return found
+    def entries(self, commit: str | None) -> Mapping[str, Entry]:
+        """The files of a commit's tree by path; none without a commit. A commit never changes, so each is read once."""
+        return _entries(self, commit) if commit is not None else {}
 
     def contents(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Contents of blobs by their names."""
@@ -297,6 +291,16 @@ class Git:
                 raise
             return "moved"
         return "pushed"
+
+
+@functools.lru_cache(maxsize=8)
+def _entries(git: Git, commit: str) -> Mapping[str, Entry]:
+    found = {}
+    for line in os.fsdecode(git.run("ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")[:-1]:
+        told, _, path = line.partition("\t")
+        mode, _, name = told.split(" ")
+        found[path] = Entry(mode, name)
+    return found
 
 
 def _environment() -> dict[str, str]:
