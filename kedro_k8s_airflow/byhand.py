@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.dag import manifest, pods
-from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.image.lock import is_unbuilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ def _json(value: Any) -> str:
 
 
 def _notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
-    if task.image_name is not None and task.image.endswith(UNBUILT):
+    if task.image_name is not None and is_unbuilt(task.image):
         yield "The image is not built yet: kedro k8s-airflow build-image --push."
     if task.versions or task.stored:
         yield (

@@ -454,7 +454,7 @@ def publish(
     **wish: Any,
 ) -> None:
     """Commit the DAGs to the repository that Airflow reads: all of them, or nothing."""
-    with _refusals():
+    with _uncollected(), _refusals():
         from kedro_k8s_airflow import publish as publishing
         from kedro_k8s_airflow import show
 

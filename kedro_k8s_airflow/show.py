@@ -143,10 +143,10 @@ def published(out: Console, made: Published, *, dry: bool) -> None:
         out.print(f"finished what a publish that was stopped had begun in {escape(made.where)}")
     branch = "the detached head" if made.branch is None else f"branch {made.branch}"
     if not made.made:
-        has = branch if made.exists else f"what {branch} would begin at"
-        out.print(f"nothing to publish: {escape(has)} of {escape(made.where)} has it already")
+        out.print(f"nothing to commit: {escape(made.has)} of {escape(made.where)} has it already")
     if made.made and dry:
-        out.print(f"would commit to {escape(branch)} of {escape(made.where)}:")
+        and_push = " and push" if made.pushes else ""
+        out.print(f"would commit to {escape(branch)} of {escape(made.where)}{and_push}:")
         for line in made.message.splitlines():
             out.print(escape(f"  {one_line(line)}".rstrip()))
     elif made.made:

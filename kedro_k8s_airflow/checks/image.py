@@ -11,7 +11,7 @@ from kedro_k8s_airflow.config import DEFAULT_IMAGE, DEVELOPMENT
 from kedro_k8s_airflow.dag.pods import PROGRAM
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image import content, dependencies, held
-from kedro_k8s_airflow.image.lock import UNBUILT, split
+from kedro_k8s_airflow.image.lock import is_unbuilt, split
 from kedro_k8s_airflow.image.spec import IGNORE, contents, dockerfile
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def unbuilt(subject: Subject) -> Iterator[Said]:
     Source: kedro-airflow-k8s, whose DAGs named `latest`: another image tomorrow.
     """
     tasks = [task for plan in subject.plans for task in plan.tasks]
-    for image in sorted({task.image for task in tasks if task.image_name is not None and task.image.endswith(UNBUILT)}):
+    for image in sorted({task.image for task in tasks if task.image_name is not None and is_unbuilt(task.image)}):
         why = (
             f"{subject.settings.image} has neither tag nor digest and no image was built yet, so the DAG names {image}."
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _TASK = "kedro_task"
 _SETTINGS = "SETTINGS"
@@ -42,19 +42,13 @@ class Difference:
         return any((self.added, self.removed, self.changed, self.shared, self.dag))
 
 
-def read(text: str, images: Iterable[str] = ()) -> Emitted | None:
-    """What an emitted file says, or None when it is no such file (any more).
-
-    Args:
-        text: of the file.
-        images: references of images, which are not told apart.
-    """
-    for image in sorted(images, key=len, reverse=True):
-        text = text.replace(image, "an image")
+def read(text: str) -> Emitted | None:
+    """What an emitted file says but for its images, or None when it is no such file (any more)."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
+    _without_images(tree)
     if not tree.body or not isinstance(block := tree.body[-1], ast.With):
         return None
     dag = block.items[0].context_expr
@@ -90,6 +84,17 @@ def read(text: str, images: Iterable[str] = ()) -> Emitted | None:
         shared={**shared, **{f"{one.name}()": ast.unparse(one) for one in functions}},
         dag={str(one.arg): _source(one.value, constants) for one in dag.keywords},
     )
+
+
+def _without_images(tree: ast.AST) -> None:
+    """Images of pods are told by the manifest; here all are alike."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "image":
+            node.value = ast.Constant("an image")
+        elif isinstance(node, ast.Dict):
+            for place, key in enumerate(node.keys):
+                if isinstance(key, ast.Constant) and key.value == "image":
+                    node.values[place] = ast.Constant("an image")
 
 
 def difference(before: Emitted, now: Emitted) -> Difference:

@@ -107,6 +107,12 @@ def tag_of(name: str, tag: str) -> str:
     return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
 
 
+def is_unbuilt(image: str) -> bool:
+    """Whether a reference is the one of an image that nobody has built."""
+    _, tag, digest = split(image)
+    return digest is None and tag is not None and (tag == UNBUILT or tag.endswith(f"-{UNBUILT}"))
+
+
 def references(settings: Settings, built: Mapping[str, Built]) -> dict[str, str]:
     """How pods name each image of the project: as the lock says, else as the settings do."""
     repository, tag, digest = split(settings.image)

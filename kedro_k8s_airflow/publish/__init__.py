@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import examination, fields
 from kedro_k8s_airflow.findings import Finding, refuse, warning
-from kedro_k8s_airflow.publish import changes, checkout, message, target, wanted
+from kedro_k8s_airflow.publish import changes, checkout, message, opening, wanted
 from kedro_k8s_airflow.publish.git import Failed, failed, plain
+from kedro_k8s_airflow.publish.index import Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +57,14 @@ class Report:
     """What publishing came to.
 
     Attributes:
-        where: the repository, as the user names it, and the branch.
+        where: the repository, as the user names it.
         branch: None for a detached head.
-        exists: whether there is such a branch (by now).
+        has: what has the DAGs already when nothing was committed.
         lines: what becomes of each DAG that changes.
         message: of the commit.
         commit: that was made, or that the branch had already; None when nothing was written.
         made: whether a commit was made (or would be).
+        pushes: whether it is to be pushed.
         pushed: the remote it was pushed to.
         repaired: whether the work of a killed process was finished first.
         findings: those that stop nothing.
@@ -70,11 +72,12 @@ class Report:
 
     where: str
     branch: str | None
-    exists: bool
+    has: str
     lines: Sequence[str]
     message: str
     commit: str | None
     made: bool
+    pushes: bool
     pushed: str | None
     repaired: bool
     findings: Sequence[Finding]
@@ -92,12 +95,16 @@ def publish(asked: Asked, wish: Wish) -> Report:
     project = examined.subject.project
     source = wanted.source(project.path, examined.subject.lock, (project.code, project.conf_folder))
     findings = _said(examined, source)
-    with target.opened(str(wish.to), branch=wish.branch, base=wish.base, push=wish.push, dry_run=wish.dry_run) as place:
-        if place.clone or wish.dry_run:
-            return _published(place, made, source, wish, findings)
-        with checkout.locked(place.git, place.told):
-            repaired = place.work is not None and checkout.recover(place.git, place.told)
-            return replace(_published(place, made, source, wish, findings), repaired=repaired)
+    told = str(wish.to)
+    try:
+        with opening.opened(told, branch=wish.branch, base=wish.base, push=wish.push, dry_run=wish.dry_run) as place:
+            if place.clone or wish.dry_run:
+                return _published(place, made, source, wish, findings)
+            with checkout.locked(place.git, place.told):
+                repaired = place.work is not None and checkout.recover(place.git, place.told)
+                return replace(_published(place, made, source, wish, findings), repaired=repaired)
+    except Failed as reason:
+        raise failed(plain(told), "git cannot do what is asked of it", reason, "Mend what git says above.") from None
 
 
 def _with_settings(wish: Wish, examined: Examined) -> Wish:
@@ -112,16 +119,16 @@ def _with_settings(wish: Wish, examined: Examined) -> Wish:
                 "nobody says where to publish.",
                 "Give a folder or an address, or set publish.to in k8s_airflow.yml.",
             )
-        to = place(told.to, examined.subject.project.path)
+        to = resolved(told.to, examined.subject.project.path)
     subfolder = told.subfolder if wish.subfolder is None else folder(wish.subfolder)
     base = wish.base if wish.base is not None else told.base
     branch = told.branch if wish.branch is None and wish.base is None else wish.branch
     return replace(wish, to=to, subfolder=subfolder, branch=branch, base=base)
 
 
-def place(told: str, project: Path) -> str:
+def resolved(told: str, project: Path) -> str:
     """A target of the settings: a folder there is relative to the project."""
-    return told if target.is_address(told) else str((project / Path(told).expanduser()).resolve())
+    return told if opening.is_address(told) else str((project / Path(told).expanduser()).resolve())
 
 
 def folder(told: str) -> str:
@@ -174,26 +181,38 @@ def _published(place: Target, made: Wanted, source: Source, wish: Wish, findings
                 "Look at what they have published; publish again if yours is to be the last.",
             )
         seen = there
-        text = message.commit(told, made.manifest, source, wish.message)
+        lines = message.lines(told)
+        text = message.commit(told, lines, made.manifest, source, wish.message)
         commit = None if wish.dry_run else _committed(place, tip, told, text)
         report = Report(
             where=place.told,
+            has=_has(place, tip),
             branch=place.branch,
-            exists=bool(told.files) or tip.latest is not None,
-            lines=message.lines(told),
+            lines=lines,
             message=text,
             commit=commit,
             made=bool(told.files),
+            pushes=wish.push,
             pushed=None,
             repaired=False,
             findings=findings,
         )
-        if not wish.push or commit is None or commit == tip.pushed or not report.exists:
+        # A new branch that would have nothing of its own is none.
+        has_something = told.files or tip.latest is not None
+        if not wish.push or commit is None or commit == tip.pushed or not has_something:
             return report
         if _push(place, commit, tip.pushed):
             return replace(report, pushed=plain(str(place.remote)))
     why = f"{place.shown} has moved again and again while this was to be pushed."
     raise refuse("publish-moved", place.told, why, "Publish again.")
+
+
+def _has(place: Target, tip: Tip) -> str:
+    """What has the DAGs already when there is nothing to commit."""
+    if tip.latest is None:
+        return f"what {place.shown} would begin at"
+    lags = place.work is not None and tip.local != tip.latest
+    return f"{place.shown} of {plain(str(place.remote))}, which the checkout lags behind," if lags else place.shown
 
 
 def _only_ours(place: Target, made: Wanted, wish: Wish, since: str, until: str) -> bool:
@@ -213,21 +232,8 @@ def _push(place: Target, commit: str, known: str | None) -> bool:
 
 def _prepared(place: Target, tip: Tip, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
     """What to publish on, and what that changes."""
-    told = _compare(place, tip.start, made, wish)
-    if not told.files or tip.latest is None:
-        return tip, told
-    if tip.latest != tip.start:
-        # Nothing to add to a branch that has it already, whatever its base has got since.
-        same = _compare(place, tip.latest, made, replace(wish, force=True))
-        return (tip, told) if same.files else (replace(tip, start=tip.latest), same)
-    return _merged(place, tip, told, made, wish) if tip.base is not None else (tip, told)
-
-
-def _compare(place: Target, commit: str | None, made: Wanted, wish: Wish) -> Changes:
-    try:
-        return changes.compare(place.git, commit, str(wish.subfolder), made, force=wish.force)
-    except Failed as reason:
-        raise failed(place.told, "git cannot read it", reason) from None
+    told = changes.compare(place.git, tip.start, str(wish.subfolder), made, force=wish.force)
+    return _merged(place, tip, told, made, wish) if told.files and tip.base is not None else (tip, told)
 
 
 def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
@@ -236,7 +242,7 @@ def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) ->
     since = place.git.asked("merge-base", latest, base)
     if since is None or not _only_ours(place, made, wish, since, latest):
         return tip, told
-    onto = _compare(place, base, made, wish)
+    onto = changes.compare(place.git, base, str(wish.subfolder), made, force=wish.force)
     # With nothing to add to the base the branch still has to lose what it has.
     return (replace(tip, start=base, parents=(latest, base)), onto) if onto.files else (tip, told)
 
@@ -244,26 +250,23 @@ def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) ->
 def _committed(place: Target, tip: Tip, told: Changes, text: str) -> str | None:
     """Make the commit, and let the branch have it; the commit that the branch is at then."""
     git = place.git
+    commit = tip.latest or tip.start
+    subject = text.partition("\n")[0]
     try:
-        commit = tip.latest or tip.start
         if told.files:
             tree = git.tree(tip.start, told.files, told.modes)
             commit = git.write_commit(tree, tip.parents, text, place.told)
-        if place.clone or commit is None:
-            return commit
-        if not told.files and (tip.local is None or git.is_ancestor(tip.local, commit)):
-            return commit
-        if place.work is not None:
-            ours = sorted(told.files)
-            step = checkout.Step(branch=place.branch, old=tip.local, new=commit, ours=ours)
-            checkout.apply(git, place.told, step, text.partition("\n")[0])
-        else:
-            git.move(place.branch, commit, tip.local, text.partition("\n")[0])
-    except Failed as reason:
-        raise failed(
-            place.told, "git could not commit", reason, "Mend what git says above, then publish again."
-        ) from None
     except OSError as reason:
         why = f"the commit could not be made: {reason.strerror or reason} ({reason.filename or 'temporary files'})."
         raise refuse("publish-git", place.told, why, "Mend that, then publish again: nothing has changed.") from None
+    if place.clone or commit is None:
+        return commit
+    if not told.files and (tip.local is None or tip.latest is None or git.is_ancestor(tip.local, commit)):
+        return commit
+    place.refuse_in_use()
+    if place.work is not None:
+        step = Step(branch=place.branch, old=tip.local, new=commit, ours=sorted(told.files))
+        checkout.apply(git, place.told, step, subject)
+    else:
+        git.move(place.branch, commit, tip.local, subject)
     return commit

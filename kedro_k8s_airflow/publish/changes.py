@@ -1,4 +1,4 @@
-"""What publishing changes in a repository, and what forbids it: the files that are to be against those that are there. Pure; git is only read."""
+"""What publishing changes in a repository, and what forbids it: the files that are to be against those that are there. Git is only read."""
 
 from __future__ import annotations
 
@@ -71,14 +71,13 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
         Refused: with everything that is in the way.
     """
     entries = git.entries(commit)
-    above = f"{folder}/" if folder else ""
-    mine = above + record.file(wanted.manifest.project, wanted.manifest.environment)
+    mine, ignore = (record.inside(folder, path) for path in (record.file(*wanted.whose), record.IGNORE))
     manifests = _manifests(git, entries, folder)
     before = manifests.pop(mine, None)
-    paths = {f"{above}{path}": path for path in wanted.texts}
-    gone = {f"{above}{path}": path for path in (before.files if before else {}) if path not in wanted.texts}
+    paths = {record.inside(folder, path): path for path in wanted.texts}
+    gone = {record.inside(folder, path): path for path in (before.files if before else {}) if path not in wanted.texts}
     errors = [
-        *_blocked([*paths, mine, above + record.IGNORE], entries),
+        *_blocked([*paths, mine, ignore], entries),
         *_others(before, manifests, folder, wanted.manifest, mine, gone),
     ]
     held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != "160000"]
@@ -115,9 +114,9 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
     told = wanted.manifest.text().encode()
     if mine not in entries or contents[entries[mine].id] != told:
         files[mine] = told
-    if above + record.IGNORE not in entries:
+    if ignore not in entries:
         # The same of every version and project, so nobody ever changes it.
-        files[above + record.IGNORE] = record.IGNORED.encode()
+        files[ignore] = record.IGNORED.encode()
     modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE}
     return Changes(dags=dags, files=files, modes=modes, before=before)
 
@@ -125,13 +124,10 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
 def owned(git: Git, commit: str | None, folder: str, project: str, environment: str | None) -> dict[str, Entry]:
     """The files that a project has in a commit: its manifest and what that names."""
     entries = git.entries(commit)
-    above = f"{folder}/" if folder else ""
-    mine = above + record.file(project, environment)
-    if mine not in entries or entries[mine].mode not in (FILE, EXECUTABLE):
-        return {}
-    manifest = record.read(git.contents([entries[mine].id])[entries[mine].id], mine)
-    paths = [mine, *(f"{above}{path}" for path in manifest.files)]
-    return {path: entries[path] for path in paths if path in entries}
+    manifest = _manifest(git, entries, folder, project, environment)
+    paths = [record.file(project, environment), *manifest.files] if manifest is not None else []
+    found = {record.inside(folder, path) for path in paths}
+    return {path: entries[path] for path in found if path in entries}
 
 
 def only_ours(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
@@ -146,20 +142,24 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
         environment: of it.
     """
     before, now = git.entries(since), git.entries(until)
-    above = f"{folder}/" if folder else ""
-    mine = owned(git, until, folder, project, environment)
-    known = {*mine, *owned(git, since, folder, project, environment), above + record.IGNORE}
+    known = {path for commit in (since, until) for path in owned(git, commit, folder, project, environment)}
+    known.add(record.inside(folder, record.IGNORE))
     if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in known):
         return False
-    manifest = above + record.file(project, environment)
-    if manifest not in mine:
-        return True
-    contents = git.contents(one.id for one in mine.values())
-    said = record.read(contents[mine[manifest].id], manifest)
-    return all(
-        f"{above}{path}" in mine and record.sha256(contents[mine[f"{above}{path}"].id]) == file.sha256
-        for path, file in said.files.items()
-    )
+    manifest = _manifest(git, now, folder, project, environment)
+    said = {record.inside(folder, path): file.sha256 for path, file in (manifest.files if manifest else {}).items()}
+    contents = git.contents(now[path].id for path in said if path in now)
+    return all(path in now and record.sha256(contents[now[path].id]) == sha256 for path, sha256 in said.items())
+
+
+def _manifest(
+    git: Git, entries: Mapping[str, Entry], folder: str, project: str, environment: str | None
+) -> Manifest | None:
+    """The manifest of a project, if there is one."""
+    path = record.inside(folder, record.file(project, environment))
+    if path not in entries or entries[path].mode not in (FILE, EXECUTABLE):
+        return None
+    return record.read(git.contents([entries[path].id])[entries[path].id], path)
 
 
 def _manifests(git: Git, entries: Mapping[str, Entry], folder: str) -> dict[str, Manifest]:
@@ -229,11 +229,9 @@ def _others(
             "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
             "is the same project, renamed, delete that manifest and publish with --force.",
         )
-    above = f"{folder}/" if folder else ""
     owners = {
-        f"{one}/{path}".lstrip("/"): other.whose
+        record.inside(record.folder_of(name) or "", path): other.whose
         for name, other in others.items()
-        for one in [record.folder_of(name) or ""]
         for path in other.files
     }
     for path in gone:
@@ -245,21 +243,22 @@ def _others(
                 "Take it out of the one that it is not of, by hand.",
             )
     ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
-    for path, file in mine.files.items():
-        if above + path in owners:
+    for name, file in mine.files.items():
+        path = record.inside(folder, name)
+        if path in owners:
             yield error(
                 "publish-owned",
-                above + path,
-                f"belongs to {owners[above + path]}.",
+                path,
+                f"belongs to {owners[path]}.",
                 "Choose another --subfolder, or rename one of the two.",
             )
         elif file.dag_id in ids:
-            name, other = ids[file.dag_id]
+            where, other = ids[file.dag_id]
             yield error(
                 "publish-owned",
-                above + path,
+                path,
                 f"would be a second DAG {file.dag_id!r}: {other.whose} has published one into "
-                f"{record.folder_of(name) or 'the top folder'}, which the same Airflow would read.",
+                f"{record.folder_of(where) or 'the top folder'}, which the same Airflow would read.",
                 "Publish there, or remove it there first: its DAG files and its manifest.",
             )
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import __version__, examination, narrowing, publish
 from kedro_k8s_airflow.examination import Checked
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
-from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.image.lock import is_unbuilt, split
 from kedro_k8s_airflow.places import Locator
-from kedro_k8s_airflow.publish import message, record, target, wanted
+from kedro_k8s_airflow.publish import message, opening, record, wanted
 from kedro_k8s_airflow.publish.changes import Dag
 from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
 
@@ -74,10 +74,13 @@ def checked(asked: Asked, against: Against) -> Checked:
         if settings.to is None:
             mend = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
             raise refuse("publish-to", "--against", "nobody says where it was published.", mend)
-        told = publish.place(settings.to, project.path)
+        told = publish.resolved(settings.to, project.path)
     mine = record.file(project.package, asked.env)
     paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
-    there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
+    try:
+        there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
+    except Failed as reason:
+        raise failed(plain(told), "git cannot read it", reason) from None
     if there.manifest is not None and (there.manifest.project, there.manifest.name, there.manifest.environment) != (
         project.package,
         str(asked.metadata.project_name),
@@ -95,9 +98,15 @@ def checked(asked: Asked, against: Against) -> Checked:
 def _with_published_images(asked: Asked, examined: Examined, there: There) -> Examined:
     """The project once more, with the published names of images that no lock here names: in CI the lock may not be committed."""
     published = there.manifest.images if there.manifest else {}
-    tasks = [task for plan in examined.subject.plans for task in plan.tasks]
-    unknown = {str(task.image_name) for task in tasks if task.image_name and task.image.endswith(f":{UNBUILT}")}
-    images = {name: published[name] for name in sorted(unknown) if name in published}
+    images = {}
+    for plan in examined.subject.plans:
+        for task in plan.tasks:
+            name, image = str(task.image_name), task.image
+            if task.image_name is None or "@" in image or name in examined.subject.built or name not in published:
+                continue
+            # Nobody here knows the digest of what the settings name by a tag, or not at all.
+            if split(image)[0] == split(published[name])[0] and (is_unbuilt(image) or "@" in published[name]):
+                images[name] = published[name]
     if not images:
         return examined
     return examination.of(examined.subject.project, lock_file=asked.lock_file, images=images)
@@ -157,42 +166,34 @@ def _there(
     told: str, against: Against, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
 ) -> There:
     """What is published, from a folder, an address or a commit."""
-    target.check_words(told, against.branch, base)
-    if target.is_address(told):
-        return _of_address(told, against.branch or base, folder, mine, paths)
+    opening.check_words(told, against.branch, base)
     top = Path(told).expanduser()
-    if top.is_dir():
-        git = Git(top.resolve())
-        if git.asked("rev-parse", "--is-bare-repository") == "true":
-            return _of_address(told, against.branch or base, folder, mine, paths)
-        if against.branch is None:
-            return _of_folder(top, told, folder, mine, paths)
-        names = (f"refs/heads/{against.branch}", f"refs/remotes/{git.remote(against.branch)}/{against.branch}")
-        found = next(filter(None, map(git.commit, names)), None)
-        if found is None:
-            raise _no_branch(told, against.branch)
-        return _of_commit(git, found, f"on branch {against.branch} of {told}", folder, mine, paths)
-    git = Git(project)
-    commit = git.commit(told)
-    if commit is None:
+    if opening.is_address(told) or (top.is_dir() and opening.is_bare(top.resolve())):
+        return _of_address(told, against.branch or base, folder, mine, paths)
+    if top.is_dir() and against.branch is None:
+        return _of_folder(top, told, folder, mine, paths)
+    git = Git(top.resolve() if top.is_dir() else project)
+    if against.branch is None:
+        commit, where = git.commit(told), f"in {told}"
+    elif top.is_dir():
+        commit, where = git.branch(against.branch), f"on branch {against.branch} of {told}"
+    else:
         raise refuse(
-            "publish-to",
-            "--against",
-            f"{told!r} is no folder, no address and no commit of the project's repository.",
-            "Give the folder or the address that was published to.",
+            "publish-branch", "--branch", f"goes with a folder or an address, and {told!r} is neither.", "Leave it out."
         )
-    return _of_commit(git, commit, f"in {told}", folder, mine, paths)
-
-
-def _no_branch(told: str, branch: str | None) -> Refused:
-    return refuse(
-        "publish-branch", told, f"there is no branch {branch!r}.", "Mend --branch, or publish.base in the settings."
-    )
+    if commit is None and against.branch is not None:
+        raise refuse("publish-branch", told, f"there is no branch {against.branch!r}.", "Mend --branch.")
+    if commit is None:
+        why = f"{told!r} is no folder, no address and no commit of the project's repository."
+        raise refuse("publish-to", "--against", why, "Give the folder or the address that was published to.")
+    return _of_commit(git, commit, where, folder, mine, paths)
 
 
 def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
     """Files as they are, as an Airflow reads them; the folder itself may be the one with the DAG files."""
-    place = top / folder if (top / folder).is_dir() else top
+    # The folder itself may be the one with the DAG files.
+    itself = not (top / folder).is_dir() and any((top / path).exists() for path in (mine, *paths))
+    place = top if itself else top / folder
 
     def content(path: str) -> bytes | None:
         file = place / path
@@ -206,33 +207,25 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
         except OSError as exc:
             raise refuse("file", str(file), f"cannot be read: {exc.strerror or exc}.") from None
 
-    above = told if place == top else f"{told}/{folder}"
+    above = told if itself or not folder else f"{told}/{folder}"
     return _read(content, lambda name: f"{above}/{name}", mine, paths)
 
 
 def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
     """The files of a branch, by way of a clone that goes at once."""
-    with target.opened(told, branch=branch, base=branch, push=False, dry_run=True) as place:
-        start = place.tip(("", None), lambda *_: False).latest
-        if start is None and place.git.remote_branches(str(place.remote))[1]:
-            raise _no_branch(place.told, place.branch)
-        if start is None:
-            return There(at=lambda name: f"{name} in {plain(told)}", manifest=None, files={})
-        return _of_commit(place.git, start, f"on branch {place.branch} of {place.told}", folder, mine, paths)
+    with opening.branch_of(told, branch) as (git, name, commit):
+        return _of_commit(git, commit, f"on branch {name} of {plain(told)}", folder, mine, paths)
 
 
-def _of_commit(git: Git, commit: str, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
-    try:
-        entries = git.entries(commit)
-    except Failed as reason:
-        raise failed(told, "git cannot read it", reason) from None
-    above = f"{folder}/" if folder else ""
+def _of_commit(git: Git, commit: str | None, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
+    """The files of a commit; none without one."""
+    entries = git.entries(commit)
 
     def content(path: str) -> bytes | None:
-        entry = entries.get(above + path)
+        entry = entries.get(record.inside(folder, path))
         return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != "160000" else None
 
-    return _read(content, lambda name: f"{above}{name} {told}", mine, paths)
+    return _read(content, lambda name: f"{record.inside(folder, name)} {told}", mine, paths)
 
 
 def _read(content: Callable[[str], bytes | None], at: Callable[[str], str], mine: str, paths: Sequence[str]) -> There:

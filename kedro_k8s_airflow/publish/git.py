@@ -47,6 +47,8 @@ _SET = (
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",
     "i18n.commitEncoding=UTF-8",
+    "i18n.logOutputEncoding=UTF-8",
+    "log.showSignature=false",
 )
 # What may be a secret in an address: all before the host, where a token can be the user; elsewhere a password; and a query.
 _SECRETS = (
@@ -76,9 +78,11 @@ class Git:
 
     Attributes:
         folder: where git runs: the top of a work tree, or a bare repository.
+        bare: whether it is known to be bare, so that git need not find that out.
     """
 
     folder: Path
+    bare: bool = False
 
     def run(self, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
         """The stdout of a git command.
@@ -95,7 +99,8 @@ class Git:
         env = _environment()
         if index is not None:
             env["GIT_INDEX_FILE"] = str(index)
-        command = ["git", *(word for one in _SET for word in ("-c", one)), *arguments]
+        where = [f"--git-dir={self.folder}"] if self.bare else []
+        command = ["git", *where, *(word for one in _SET for word in ("-c", one)), *arguments]
         try:
             done = subprocess.run(command, cwd=self.folder, env=env, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
@@ -120,11 +125,24 @@ class Git:
 
     def commit(self, name: str) -> str | None:
         """The commit that a name means."""
-        return self.asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return self.asked("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
     def path(self, name: str) -> Path:
         """A file of the repository's own, such as `index`; each work tree may have another."""
         return self.folder / self.text("rev-parse", "--git-path", name)
+
+    def branch(self, name: str) -> str | None:
+        """The commit of a branch: of this repository, else of the remote as it was seen last."""
+        remote = self.remote(name)
+        names = (f"{_BRANCHES}{name}", f"refs/remotes/{remote}/{name}")
+        return next(filter(None, map(self.commit, names)), None)
+
+    def branches(self) -> set[str]:
+        """The names of all branches, of this repository and of its remotes."""
+        found = self.text("for-each-ref", "--format=%(refname:lstrip=2)", _BRANCHES).splitlines()
+        for line in self.text("for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/").splitlines():
+            found += [line] if line != "HEAD" else []
+        return set(found)
 
     def head(self) -> str | None:
         """The branch that is checked out, born or not; None when the head is detached."""
@@ -261,11 +279,19 @@ class Git:
                 found[name.removeprefix(_BRANCHES)] = told
         return default, found
 
-    def fetch(self, remote: str, branches: Iterable[str], *, shallow: bool) -> None:
-        """Bring commits of a remote's branches: the last alone, or with all before it."""
+    def fetch(self, remote: str, branches: Iterable[str], *, shallow: bool, dry: bool = False) -> None:
+        """Bring commits of a remote's branches.
+
+        Args:
+            remote: its name, or an address.
+            branches: of it.
+            shallow: the last commit alone, not all before it.
+            dry: bring objects and nothing else.
+        """
         depth = ["--depth=1"] if shallow else []
-        if not shallow and self.text("rev-parse", "--is-shallow-repository") == "true":
+        if not shallow and not dry and self.text("rev-parse", "--is-shallow-repository") == "true":
             depth = ["--unshallow"]
+        depth += ["--no-write-fetch-head", "--refmap="] if dry else []
         names = [f"{_BRANCHES}{name}" for name in branches]
         self.run("fetch", "--quiet", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", *depth, remote, *names)
 

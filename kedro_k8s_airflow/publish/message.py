@@ -46,8 +46,8 @@ def how(dag: Dag) -> list[str]:
 
 def tasks(dag: Dag) -> list[str]:
     """In what it has changed but for the images of its pods: tasks, what all share, the DAG's own arguments."""
-    was = reading.read(dag.was, dag.before.images.values() if dag.before else ())
-    now = reading.read(dag.text, dag.now.images.values() if dag.now else ())
+    was = reading.read(dag.was)
+    now = reading.read(dag.text)
     if was is None or now is None:
         return ["what was there is no file of this plugin"]
     told = reading.difference(was, now)
@@ -89,17 +89,18 @@ def subject(changes: Changes, manifest: Manifest) -> str:
     )
 
 
-def commit(changes: Changes, manifest: Manifest, source: Source, own: str | None) -> str:
+def commit(changes: Changes, told: Sequence[str], manifest: Manifest, source: Source, own: str | None) -> str:
     """The message of the commit: a subject, what has changed and how, and trailers.
 
     Args:
         changes: what the commit does.
+        told: the lines about that.
         manifest: that it has.
         source: where it comes from.
         own: the user's words instead of the subject.
     """
     generator = changes.before.generator if changes.before else None
-    parts = [(own or "").strip() or subject(changes, manifest), "\n".join(lines(changes))]
+    parts = [(own or "").strip() or subject(changes, manifest), "\n".join(told)]
     if generator not in (None, manifest.generator):
         parts.append(f"Made by kedro-k8s-airflow {manifest.generator} instead of {generator}.")
     trailers = [f"Source-Commit: {source.commit}{'-dirty' if source.dirty else ''}"] if source.commit else []

@@ -114,6 +114,11 @@ def file(project: str, environment: str | None) -> str:
     return f"{_MANIFESTS}/{name}.json"
 
 
+def inside(folder: str, path: str) -> str:
+    """A path of the target folder, in the repository."""
+    return f"{folder}/{path}" if folder else path
+
+
 def folder_of(path: str) -> str | None:
     """The target folder whose manifest a path of a repository is ("" for its top); None when it is no manifest."""
     above, _, name = path.rpartition("/")

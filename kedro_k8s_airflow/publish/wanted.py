@@ -10,7 +10,7 @@ from kedro_k8s_airflow import dag, narrowing
 from kedro_k8s_airflow.checks.table import RULES
 from kedro_k8s_airflow.checks.table import findings as found_by
 from kedro_k8s_airflow.findings import Finding, Refused, error
-from kedro_k8s_airflow.image.lock import UNBUILT
+from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.publish import record
 from kedro_k8s_airflow.publish.git import Failed, Git
 from kedro_k8s_airflow.publish.record import Manifest, Published
@@ -64,7 +64,7 @@ def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
         Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
     """
     plans = narrowing.narrowed(examined.subject.project, examined.plans())
-    errors = [*stale(examined.subject), *_tags(examined.subject, plans, allow_tag=allow_tag)]
+    errors = [*stale(examined.subject), *_tags(plans, allow_tag=allow_tag)]
     if errors:
         raise Refused(errors)
     return texts(asked, examined, plans)
@@ -100,14 +100,14 @@ def stale(subject: Subject) -> Iterable[Finding]:
         )
 
 
-def _tags(subject: Subject, plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
+def _tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
     """Errors for images whose names may mean something else tomorrow, or nothing at all."""
     used: dict[tuple[str, str | None], str] = {}
     for plan in plans:
         for task in plan.tasks:
             used.setdefault((task.image, task.image_name), f"dag {plan.dag_id!r}")
     for (image, name), where in used.items():
-        unbuilt = name is not None and image.endswith(UNBUILT) and name not in subject.built
+        unbuilt = name is not None and is_unbuilt(image)
         if "@" in image or (allow_tag and not unbuilt):
             continue
         if name is None:

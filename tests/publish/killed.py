@@ -28,7 +28,8 @@ def describe(event: str, arguments: tuple[object, ...], roots: list[str]) -> str
     """A write, in words; None for what is none or happens elsewhere."""
     if event == "subprocess.Popen":
         command = [str(word) for word in arguments[1]]
-        words = [word for word in command[1:] if not word.startswith(("-", "core.", "gc.", "user."))]
+        # The first word that is neither an option nor the value of a `-c`.
+        words = [word for place, word in enumerate(command[1:]) if not word.startswith("-") and command[place] != "-c"]
         return f"git {words[0]}" if command[0] == "git" and words and words[0] in MUTATES else None
     path = str(arguments[0])
     if not any(path.startswith(root) for root in roots):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+from kedro_k8s_airflow import __version__
 from tests.publish.desk import MANIFESTS, OTHER_DIGEST, bare, commit, git
 from tests.publish.test_publish import everything, locked
 from tests.scenarios.factory import snapshot
@@ -81,7 +82,7 @@ def forget(desk: Desk) -> None:
 def age(desk: Desk) -> None:
     """As another version of the plugin has published the same."""
     path = f"{MANIFESTS}/project.json"
-    commit(desk.work, {path: desk.state()[path].replace('"generator": "0.1.0"', '"generator": "0.0.9"')})
+    commit(desk.work, {path: desk.state()[path].replace(f'"generator": "{__version__}"', '"generator": "0.0.9"')})
 
 
 def drop(desk: Desk) -> None:

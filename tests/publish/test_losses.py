@@ -556,7 +556,7 @@ def test_the_project_may_lie_in_the_repository_that_is_published_to(desk: Desk) 
     git(desk.project, "init", "--quiet", "--initial-branch=main")
     commit(desk.project, {".gitignore": "__pycache__\n"})
     desk.publish("--subfolder", "airflow", to=".")
-    assert "nothing to publish" in desk.publish("--subfolder", "airflow", to=".")
+    assert "nothing to commit" in desk.publish("--subfolder", "airflow", to=".")
     done = desk.run("check", "--drift", "--against", "HEAD", "--subfolder", "airflow")
     assert done.out.endswith("no drift\n"), done
     assert git(desk.project, "status", "--porcelain") == ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kedro_k8s_airflow import __version__
 from tests.publish.desk import DIGEST, IMAGE, MANIFESTS, OTHER_DIGEST, commit, git, project
 from tests.scenarios.factory import snapshot
 
@@ -59,7 +60,7 @@ def test_the_manifest_says_what_was_published(desk: Desk) -> None:
 def test_nothing_is_committed_when_no_byte_differs(desk: Desk) -> None:
     desk.publish()
     head = git(desk.work, "rev-parse", "HEAD")
-    assert "nothing to publish" in desk.publish()
+    assert "nothing to commit" in desk.publish()
     assert git(desk.work, "rev-parse", "HEAD") == head
 
 
@@ -160,7 +161,7 @@ def test_trailers_name_source_commit_and_digest(desk: Desk) -> None:
         "Source-Commit": source,
         "Image-Digest": IMAGE,
         "Kedro-Project": "project",
-        "Generator-Version": "0.1.0",
+        "Generator-Version": __version__,
     }
     desk.settings(namespace="elsewhere")
     assert "[publish-uncommitted]" in desk.publish("--env", "prod")
@@ -187,7 +188,7 @@ def test_a_commit_whose_source_alone_changed_is_not_made(desk: Desk) -> None:
     commit(desk.project, {".gitignore": "__pycache__\n"})
     desk.publish()
     commit(desk.project, {"notes.md": "no DAG is made of this\n"})
-    assert "nothing to publish" in desk.publish()
+    assert "nothing to commit" in desk.publish()
 
 
 # --- what is refused
@@ -366,7 +367,7 @@ def test_any_folder_of_the_repository_can_be_published_to(desk: Desk, folder: st
     names = git(desk.work, "ls-tree", "-rz", "--name-only", "--full-tree", "HEAD").split("\0")[:-1]
     assert set(names) - set(before) == {prefix + name.removeprefix("dags/") for name in OURS}
     assert desk.clean()
-    assert "nothing to publish" in desk.publish("--subfolder", folder)
+    assert "nothing to commit" in desk.publish("--subfolder", folder)
 
 
 @pytest.mark.parametrize(
@@ -411,7 +412,7 @@ def test_an_environment_of_any_name_can_be_published(desk: Desk) -> None:
     name = "ümläut env %/x".replace("/", "_")
     (desk.project / "conf" / name).mkdir()
     desk.publish("--env", name)
-    assert "nothing to publish" in desk.publish("--env", name)
+    assert "nothing to commit" in desk.publish("--env", name)
     (path,) = (desk.work / MANIFESTS).iterdir()
     assert json.loads(path.read_text())["environment"] == name
     assert trailers(desk)["Kedro-Env"] == name

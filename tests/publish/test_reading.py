@@ -22,8 +22,7 @@ HEAVY = {**BASE, "resources": {"requests": {"cpu": "8"}}}
 
 
 def told(before: Any, now: Any) -> Difference:
-    images = [before.base_image, now.base_image]
-    first, second = read(dag.render(before), images), read(dag.render(now), images)
+    first, second = read(dag.render(before)), read(dag.render(now))
     assert first is not None
     assert second is not None
     return difference(first, second)

@@ -1,0 +1,237 @@
+"""From a user's words to a target: a folder with a checkout, or a clone made for the moment. What is no target is refused here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sys
+import tempfile
+import threading
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
+from kedro_k8s_airflow.publish.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ORIGIN = "origin"
+
+
+def is_bare(folder: Path) -> bool:
+    """Whether a folder is a repository without a work tree.
+
+    Raises:
+        Failed: when it looks like one and git does not read it.
+    """
+    if not ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
+        return False
+    return Git(folder, bare=True).text("config", "--type=bool", "--default=false", "core.bare") == "true"
+
+
+def is_address(told: str) -> bool:
+    """Whether a target is an address rather than a folder: with a scheme, or `host:path`."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", told):
+        return True
+    return bool(re.match(r"[^/\\:]{2,}:", told)) and not Path(told).exists()
+
+
+@contextlib.contextmanager
+def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_run: bool) -> Iterator[Target]:
+    """The target that a user names.
+
+    Args:
+        told: a folder, or an address that git can clone.
+        branch: to publish to; by default `base`, or what is checked out.
+        base: where a new branch begins; by default what is checked out, or the remote's default branch.
+        push: whether it will be pushed.
+        dry_run: whether nothing will be written.
+
+    Raises:
+        Refused: when it is no repository, or there is nothing to publish to.
+    """
+    check_words(told, branch, base)
+    if is_address(told):
+        with _cloned(told, told, branch, base, push=push, dry_run=dry_run) as made:
+            yield made
+        return
+    folder = Path(told).expanduser().absolute()
+    if not folder.is_dir():
+        raise refuse("publish-to", told, "is no folder.", "Clone the repository of your DAGs, or give its address.")
+    git = Git(folder.resolve())
+    try:
+        top = None if is_bare(git.folder) else Path(git.text("rev-parse", "--show-toplevel")).resolve()
+    except Failed as reason:
+        raise failed(
+            told, "is no git repository that could be published to", reason, "Clone the repository of your DAGs."
+        ) from None
+    if top is None:
+        with _cloned(told, str(folder.resolve()), branch, base, push=push, dry_run=dry_run) as made:
+            yield made
+        return
+    if top != folder.resolve():
+        if not folder.resolve().is_relative_to(top):
+            raise refuse("publish-to", told, f"is not the top of its work tree, {top}.", f"Write --to {top}.")
+        inside = folder.resolve().relative_to(top).as_posix()
+        raise refuse(
+            "publish-to", told, f"is a folder inside the repository {top}.", f"Write --to {top} --subfolder {inside}."
+        )
+    yield _checkout(git, told, branch, base, push=push, dry_run=dry_run)
+
+
+def check_words(told: str, branch: str | None, base: str | None) -> None:
+    """Refuse what can be no repository or no branch, and addresses with a password.
+
+    Raises:
+        Refused: naming it.
+    """
+    if told.startswith("-") or not told.isprintable() or not told.strip():
+        raise refuse("publish-to", repr(told), "is neither a folder nor an address.")
+    with contextlib.suppress(ValueError):  # of an address that is none, for git to say
+        if "://" in told and urllib.parse.urlsplit(told).password is not None:
+            raise refuse(
+                "publish-password",
+                "the address of the target",
+                "has a password in it, which shells, logs and process lists would show.",
+                "Leave it out, and let git find it: by a credential helper, GIT_ASKPASS or SSH; or check the repository out "
+                "and publish to the folder.",
+            )
+    for option, name in (("--branch", branch), ("--base", base)):
+        if name is None:
+            continue
+        if name.startswith("refs/"):
+            short = name.removeprefix("refs/heads/")
+            raise refuse(
+                "publish-branch", option, f"{name!r} would be the branch refs/heads/{name}.", f"Write {short}."
+            )
+        odd = name.startswith("-") or name == "HEAD"  # which git's plumbing takes and `git branch` does not
+        if odd or Git(Path.cwd()).asked("check-ref-format", f"refs/heads/{name}") is None:
+            raise refuse("publish-branch", option, f"{name!r} can be no branch.", "See `git help check-ref-format`.")
+
+
+@contextlib.contextmanager
+def _cloned(
+    told: str, address: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool
+) -> Iterator[Target]:
+    """A clone without a work tree that goes when all is done; commits are fetched as they are needed."""
+    if not (push or dry_run):
+        why = "has no work tree on this machine, so that a commit that is not pushed would be lost."
+        raise refuse("publish-to", told, why, "Add --push, or --dry-run to see what would be done.")
+    with _asked(told, address) as (git, default, branches):
+        name = base or default or (branch if branch in branches else None)
+        if name is None:
+            raise refuse("publish-branch", plain(told), "has no default branch.", "Say which one with --base.")
+        yield Target(
+            git=git,
+            told=plain(told),
+            branch=branch or name,
+            base=name,
+            leads=base is not None,
+            remote=_ORIGIN,
+            clone=True,
+            fetches=True,
+        )
+
+
+@contextlib.contextmanager
+def branch_of(told: str, branch: str | None) -> Iterator[tuple[Git, str, str | None]]:
+    """A branch of an address or a bare repository, to be read: where it is, its name, and its commit, None in an empty repository.
+
+    Args:
+        told: the address or folder.
+        branch: by default the default one.
+
+    Raises:
+        Refused: when there is no such repository or branch.
+    """
+    address = told if is_address(told) else str(Path(told).expanduser().resolve())
+    with _asked(told, address) as (git, default, branches):
+        name = branch or default
+        if name is None:
+            raise refuse("publish-branch", plain(told), "has no default branch.", "Say which one with --branch.")
+        if branches and name not in branches:
+            mend = f"It has {', '.join(sorted(branches)[:10])}."
+            raise refuse("publish-branch", plain(told), f"there is no branch {name!r}.", mend)
+        if branches:
+            git.fetch(_ORIGIN, [name], shallow=True)
+        yield git, name, branches.get(name)
+
+
+@contextlib.contextmanager
+def _asked(told: str, address: str) -> Iterator[tuple[Git, str | None, dict[str, str]]]:
+    """A repository for the moment that knows an address, the default branch there, and the commits of all branches."""
+    with _passing(plain(told)) as folder:
+        git = Git(folder, bare=True)
+        try:
+            default, branches = Git(folder).remote_branches(address)
+            if branches:
+                # A repository with names of 64 digits speaks to none with names of 40.
+                kind = "sha256" if any(len(commit) > 40 for commit in branches.values()) else "sha1"
+                Git(folder).run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}")
+                git.run("remote", "add", _ORIGIN, address)
+            else:
+                Git(folder).run("clone", "--quiet", "--bare", "--template=", address, ".")
+                default = git.head()
+        except Failed as reason:
+            mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
+            raise failed(plain(told), "git cannot read it", reason, mend) from None
+        yield git, default, branches
+
+
+@contextlib.contextmanager
+def _passing(told: str) -> Iterator[Path]:
+    """A folder that goes at the end, also when this process is told to end, as a cancelled job of CI is."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    # Handlers are for the main thread to set.
+    before = signal.signal(signal.SIGTERM, end) if threading.current_thread() is threading.main_thread() else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="k8s-airflow-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as reason:
+        why = f"cannot be cloned: {reason.strerror or reason} ({reason.filename or tempfile.gettempdir()})."
+        raise refuse("publish-git", told, why, "Make room, or let TMPDIR name another folder.") from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> Target:
+    """A folder with a work tree."""
+    head = git.head()
+    said = branch or base
+    branch = said or head
+    remotes = git.text("remote").splitlines()
+    if branch is not None and branch.partition("/")[0] in remotes and "/" in branch:
+        short = branch.partition("/")[2]
+        why = f"{branch!r} would be a branch here beside that of the remote."
+        raise refuse("publish-branch", told, why, f"Write {short}.")
+    if push and branch is None:
+        why = "has a detached head, so there is no branch to push."
+        raise refuse("publish-branch", told, why, "Say which one with --branch.")
+    remote = git.remote(branch) if push else None
+    if push and remote is None:
+        raise refuse("publish-remote", told, "has no remote to push to.", "Add one: git remote add origin ADDRESS.")
+    follows = git.asked("config", f"branch.{branch}.merge") if push and not said else None
+    if follows is not None and follows != f"refs/heads/{branch}":
+        why = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {plain(str(remote))}, so it is not clear which one to push."
+        raise refuse("publish-branch", told, why, "Say it with --branch.")
+    made = Target(
+        git=git,
+        told=told,
+        branch=branch,
+        base=base,
+        leads=base is not None,
+        remote=remote,
+        work=git.folder if branch == head else None,
+        fetches=push,
+        dry=dry_run,
+    )
+    made.refuse_in_use()
+    return made
