@@ -40,11 +40,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def git(folder: Path, *arguments: str, ok: bool = True) -> str:
+def git(folder: Path, *arguments: str, ok: bool = True, stdin: str = "") -> str:
     """What a git command prints."""
     done = subprocess.run(
         ["git", *arguments],
         cwd=folder,
+        input=stdin,
         env={**clean_env(), **GIT, **IDENTITY},
         capture_output=True,
         text=True,

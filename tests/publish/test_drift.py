@@ -216,6 +216,46 @@ def test_a_lock_of_any_name_is_no_part_of_the_image(desk: Desk) -> None:
     assert desk.drift("--against", str(desk.work), "--lock", "ci.lock") == []
 
 
+def test_without_a_lock_all_images_count_as_published_and_tags_too(desk: Desk) -> None:
+    repository = "registry.example.com/team/project"
+    desk.settings(images={"gpu": {}}, tasks={"b": {"match": {"node": "b"}, "image": "gpu"}})
+    locked(desk)
+    desk.publish()
+    assert OTHER_DIGEST in desk.state()[DAG]
+    lock = desk.project / "k8s-airflow.lock"
+    lock.rename(desk.project.parent / "ci.lock")
+    assert desk.drift("--against", str(desk.work)) == []
+    desk.settings(image=f"{repository}:1.2")
+    assert desk.drift("--against", str(desk.work)) == []
+    desk.settings(image=f"{repository}-moved")
+    assert {code for code, _ in desk.drift("--against", str(desk.work), code=1)} == {"drift-image"}
+
+
+def test_a_tag_that_was_published_is_compared(desk: Desk) -> None:
+    desk.settings(image="registry.example.com/team/project:1.2")
+    desk.publish("--allow-tag")
+    assert desk.drift("--against", str(desk.work)) == []
+    desk.settings(image="registry.example.com/team/project:1.3")
+    assert {code for code, _ in desk.drift("--against", str(desk.work), code=1)} == {"drift-image"}
+
+
+def test_words_about_branches_are_those_of_the_command(there: Desk) -> None:
+    done = there.run("check", "--drift", "--against", f"file://{there.bare}", "--branch", "nope")
+    assert "there is no branch 'nope'. It has main." in done.err
+    git(there.bare, "symbolic-ref", "HEAD", "refs/heads/gone")
+    done = there.run("check", "--drift", "--against", f"file://{there.bare}")
+    assert (done.code, "Say which one with --branch" in done.err) == (2, True)
+    git(there.project, "init", "--quiet")
+    commit(there.project, {".gitignore": "__pycache__\n"})
+    done = there.run("check", "--drift", "--against", "HEAD", "--branch", "main")
+    assert (done.code, "[publish-branch]" in done.err) == (2, True)
+
+
+def test_a_wrong_folder_is_named(there: Desk) -> None:
+    done = there.run("check", "--drift", "--against", str(there.work), "--subfolder", "nowhere")
+    assert f"there is no {there.work}/nowhere/project_main.py" in done.out
+
+
 def test_an_image_whose_content_has_changed_is_stale(desk: Desk) -> None:
     locked(desk)
     desk.publish()

@@ -106,7 +106,7 @@ def test_a_checkout_with_a_push(desk: Desk) -> None:
     changed(desk)
     before, after = states(desk, desk.work, "--push")
     report = killed(desk, desk.work, push=True)
-    whole(report, before, after, 20)
+    whole(report, before, after, "update-ref", "push", at_least=35)
     assert {tuple(turn["left"]["bare"]) for turn in report} == {tuple(before["bare"])}, (
         "the push is the last of all writes"
     )

@@ -225,6 +225,109 @@ def test_a_switch_of_branches_meanwhile_is_noticed(desk: Desk, tmp_path: Path) -
     assert desk.clean()
 
 
+# --- branches of requests
+
+
+def request(desk: Desk, *options: str, to: Path | None = None) -> str:
+    where = to or f"file://{desk.bare}"
+    return desk.publish("--push", "--branch", "robot", "--base", "main", *options, to=where)
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_branch_that_the_forge_has_deleted_does_not_come_back(desk: Desk, *, squash: bool, kept: bool) -> None:
+    """In a clone of the moment, and in a checkout that is kept."""
+    request(desk, to=desk.work if kept else None)
+    git(desk.work, "fetch", "--quiet")
+    git(desk.work, "merge", "--quiet", *(["--squash"] if squash else ["--no-ff", "--message=Merge"]), "origin/robot")
+    if squash:
+        commit(desk.work, {}, "Squashed")
+    git(desk.work, "push", "--quiet")
+    git(desk.bare, "branch", "-D", "robot")
+    said = request(desk, to=desk.work if kept else None)
+    assert "what branch robot would begin at" in said
+    assert "pushed" not in said
+    assert git(desk.bare, "branch", "--list", "robot") == ""
+    desk.settings(namespace="elsewhere")
+    request(desk, to=desk.work if kept else None)
+    assert git(desk.bare, "log", "-1", "--format=%P", "robot") == git(desk.work, "rev-parse", "main")
+
+
+def test_what_was_merged_and_taken_back_can_be_published_again(desk: Desk) -> None:
+    request(desk)
+    git(desk.work, "fetch", "--quiet")
+    git(desk.work, "merge", "--quiet", "--no-ff", "--message=Merge", "origin/robot")
+    git(desk.work, "revert", "--no-edit", "--mainline=1", "HEAD")
+    git(desk.work, "push", "--quiet")
+    assert DAG not in desk.state(desk.bare, "main")
+    assert "project_main: new" in request(desk)
+    git(desk.work, "fetch", "--quiet")
+    git(desk.work, "merge", "--quiet", "origin/robot")
+    assert DAG in desk.state()
+
+
+def test_a_checkout_that_lags_is_told_so_when_there_is_nothing_to_commit(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("--push", to=clone(desk.bare, tmp_path / "other"))
+    said = desk.publish("--push")
+    assert "branch main of origin, which the checkout lags behind," in said
+
+
+def test_a_base_is_looked_for_though_the_branch_is_checked_out(desk: Desk) -> None:
+    git(desk.work, "checkout", "--quiet", "-b", "robot")
+    refused(desk, "publish-branch", "--branch", "robot", "--base", "mian", mentions="It has main, robot.")
+    git(desk.work, "checkout", "--quiet", "--orphan", "fresh")
+    git(desk.work, "rm", "-rqf", ".")
+    desk.publish("--branch", "fresh", "--base", "main")
+    assert {DAG, "README.md"} <= set(desk.state())
+    assert desk.clean()
+
+
+def test_a_bisect_is_not_mixed_with(desk: Desk) -> None:
+    for number in range(3):
+        commit(desk.work, {"n": str(number)})
+    git(desk.work, "bisect", "start", "HEAD", "HEAD~3")
+    refused(desk, "publish-dirty", mentions="bisect")
+
+
+def test_signatures_in_logs_make_no_commit_somebody_elses(desk: Desk, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    done = subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("ssh-keygen could not make a key to sign with")
+    for name, value in (
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(key)),
+        ("commit.gpgSign", "true"),
+        ("log.showSignature", "true"),
+    ):
+        git(desk.work, "config", name, value)
+    desk.publish()
+    meanwhile(desk, tmp_path, {"x.txt": "x\n"})
+    desk.publish("--push")
+    assert len(desk.log(desk.bare, "main")) == 3
+
+
+def test_repositories_that_git_is_not_to_find_by_itself(desk: Desk) -> None:
+    more = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.bareRepository", "GIT_CONFIG_VALUE_0": "explicit"}
+    desk.publish("--push", to=f"file://{desk.bare}", env=more)
+    assert "nothing to commit" in desk.publish("--push", to=desk.bare, env=more)
+    for what in (str(desk.bare), f"file://{desk.bare}"):
+        done = desk.run("check", "--drift", "--against", what, env=more)
+        assert done.out.endswith("no drift\n"), done
+
+
+def test_a_dry_run_asks_the_remote_that_would_be_pushed_to(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("--push", to=clone(desk.bare, tmp_path / "other"))
+    before = everything(desk)
+    said = desk.publish("--push", "--dry-run")
+    assert "nothing to commit" in said
+    desk.settings(namespace="elsewhere")
+    assert "and push" in desk.publish("--push", "--dry-run")
+    assert everything(desk) == before
+
+
 # --- half done
 
 PATCHED = """
@@ -290,6 +393,98 @@ def test_a_disk_that_refuses_leaves_all_as_it_was(desk: Desk, patch: str, what: 
     assert {path.name for path in (desk.work / ".git").glob("k8s*")} <= {"k8s-airflow-publish.lock"}
     desk.publish()
     assert desk.clean()
+
+
+NEVER = """
+write, replace = Path.write_bytes, Path.replace
+def refuse(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+def late(self, target):
+    if "project_side" in self.name or "project_new" in self.name:
+        Path.write_bytes = refuse
+        refuse()
+    return replace(self, target)
+Path.replace = late
+"""
+STOPPED = """
+replace = Path.replace
+def late(self, target):
+    if "project_main" in self.name:
+        raise KeyboardInterrupt
+    return replace(self, target)
+Path.replace = late
+"""
+
+
+def test_what_cannot_be_put_back_is_finished_by_the_next_run(desk: Desk) -> None:
+    desk.publish()
+    desk.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
+    head = git(desk.work, "rev-parse", "HEAD")
+    code, said = patched(desk, NEVER, "")
+    assert code == 1
+    assert "it finishes what was begun" in said
+    assert git(desk.work, "rev-parse", "HEAD") == head
+    assert not desk.clean()
+    assert "finished what a publish that was stopped had begun" in desk.publish()
+    assert desk.clean()
+
+
+def test_an_interrupt_is_undone(desk: Desk) -> None:
+    desk.publish()
+    desk.settings(namespace="elsewhere")
+    before = desk.state()
+    code, said = patched(desk, STOPPED, "")
+    assert code == 1
+    assert "Aborted" in said
+    assert desk.clean()
+    assert desk.state() == before
+    assert not list((desk.work / "dags").glob(".*.k8s-airflow"))
+
+
+def refuse_to_move(desk: Desk) -> None:
+    hook = desk.work / ".git" / "hooks" / "reference-transaction"
+    hook.write_text("#!/bin/sh\n[ $1 = prepared ] && grep -q refs/heads/main && exit 1\nexit 0\n")
+    hook.chmod(0o755)
+
+
+def test_files_that_nobody_tracks_stay_when_the_branch_cannot_move(desk: Desk) -> None:
+    desk.run("create", "--output", str(desk.work / "dags"))
+    refuse_to_move(desk)
+    before = everything(desk)[0]
+    assert "nothing has changed" in desk.publish(code=1)
+    after = everything(desk)[0]
+    assert {name: one for name, one in after.items() if name != ".git/index"} == {
+        name: one for name, one in before.items() if name != ".git/index"
+    }
+
+
+def test_a_link_is_put_back_when_the_branch_cannot_move(desk: Desk) -> None:
+    (desk.work / DAG).symlink_to("other.py")
+    commit(desk.work, {})
+    refuse_to_move(desk)
+    desk.publish("--force", code=1)
+    assert (desk.work / DAG).readlink().name == "other.py"
+    assert desk.clean()
+
+
+def test_a_journal_of_a_commit_that_git_has_cleared_away_is_forgotten(desk: Desk) -> None:
+    head = git(desk.work, "rev-parse", "HEAD")
+    lost = git(
+        desk.work, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=f"tree {'1' * 40}\n\nx\n"
+    )
+    (desk.work / ".git" / "k8s-airflow-publish.json").write_text(
+        json.dumps({"branch": "main", "old": head, "new": lost, "ours": [DAG]})
+    )
+    desk.publish()
+    assert desk.clean()
+
+
+def test_names_that_differ_only_at_their_ends_do_not_meet(desk: Desk) -> None:
+    long = "x" * 215
+    desk.settings(dags={f"{long}a": {"pipeline": "side"}, f"{long}b": {"pipeline": "side"}})
+    desk.publish()
+    assert desk.clean()
+    assert len(list((desk.work / "dags").glob("project_xxx*.py"))) == 2
 
 
 def test_a_disk_without_links_will_do(desk: Desk) -> None:

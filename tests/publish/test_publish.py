@@ -254,16 +254,24 @@ def locked(desk: Desk) -> None:
 LOCK = f"""
 from pathlib import Path
 from kedro.framework.startup import bootstrap_project
-from kedro_k8s_airflow import creation, files
+from kedro_k8s_airflow import creation, examination
 from kedro_k8s_airflow.asked import Asked
 from kedro_k8s_airflow.image import content, lock, spec
 
-made = creation.write_image_spec(Asked(metadata=bootstrap_project(Path.cwd())))
-from kedro_k8s_airflow import examination
-examined = examination.examined(Asked(metadata=bootstrap_project(Path.cwd())))
-parts = spec.contents(Path.cwd(), made.settings, examined.subject.spec)["default"]
-built = lock.Built(repository=made.settings.image, tag="0123456789ab", digest="{DIGEST}", content=content.content(parts), parts=parts)
-Path("k8s-airflow.lock").write_text(lock.text({{"default": built}}))
+asked = Asked(metadata=bootstrap_project(Path.cwd()))
+made = creation.write_image_spec(asked)
+parts = spec.contents(Path.cwd(), made.settings, examination.examined(asked).subject.spec)
+images = {{
+    name: lock.Built(
+        repository=made.settings.image,
+        tag=lock.tag_of(name, "0123456789ab"),
+        digest="{DIGEST}" if name == "default" else "{OTHER_DIGEST}",
+        content=content.content(one),
+        parts=one,
+    )
+    for name, one in parts.items()
+}}
+Path("k8s-airflow.lock").write_text(lock.text(images))
 """
 
 

@@ -56,6 +56,11 @@ def test_a_change_is_told_where_it_is(more: dict[str, Any], expected: dict[str, 
     assert got == {**whole, **expected}
 
 
+@pytest.mark.parametrize("image", ["kedro", "task", "image", "a"])
+def test_an_image_of_any_name_is_no_part_of_it(image: str) -> None:
+    assert not told(planned(AFTER, base_image=image), planned(AFTER))
+
+
 def test_tasks_that_come_go_and_wait_for_others() -> None:
     found = told(planned(AFTER), planned({"a": (), "b": ("a",), "d": ("a", "b")}))
     assert (found.added, found.removed, found.changed) == (("d",), ("c",), ())
