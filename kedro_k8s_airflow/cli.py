@@ -432,10 +432,18 @@ def build_image(
 @click.option(
     "--to", default=None, metavar="PATH|URL", help="The repository that Airflow reads; else as the settings say."
 )
-@click.option("--subfolder", default=None, metavar="FOLDER", help="Folder in it for the DAG files.  [default: dags]")
-@click.option("--branch", default=None, help="Branch to commit to.  [default: --base]")
 @click.option(
-    "--base", default=None, metavar="BRANCH", help="Branch that Airflow reads.  [default: what is checked out there]"
+    "--subfolder",
+    default=None,
+    metavar="FOLDER",
+    help="Folder in it for the DAG files; else as the settings say: dags.",
+)
+@click.option("--branch", default=None, help="Branch to commit to; else as the settings say, or --base.")
+@click.option(
+    "--base",
+    default=None,
+    metavar="BRANCH",
+    help="Branch that Airflow reads; else as the settings say, or what is checked out there.",
 )
 @click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
 @click.option(
