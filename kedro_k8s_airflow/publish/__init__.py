@@ -233,7 +233,9 @@ def _push(place: Target, commit: str, known: str | None) -> bool:
 def _prepared(place: Target, tip: Tip, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:
     """What to publish on, and what that changes."""
     told = changes.compare(place.git, tip.start, str(wish.subfolder), made, force=wish.force)
-    return _merged(place, tip, told, made, wish) if told.files and tip.base is not None else (tip, told)
+    # What was not pushed yet may still lack its base.
+    joins = tip.base is not None and (told.files or tip.latest != tip.pushed)
+    return _merged(place, tip, told, made, wish) if joins else (tip, told)
 
 
 def _merged(place: Target, tip: Tip, told: Changes, made: Wanted, wish: Wish) -> tuple[Tip, Changes]:

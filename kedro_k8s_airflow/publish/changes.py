@@ -143,13 +143,19 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
     """
     before, now = git.entries(since), git.entries(until)
     known = {path for commit in (since, until) for path in owned(git, commit, folder, project, environment)}
-    known.add(record.inside(folder, record.IGNORE))
-    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in known):
+    ignore = record.inside(folder, record.IGNORE)
+    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in {*known, ignore}):
         return False
+    if any(now[path].mode != (before[path].mode if path in before else FILE) for path in known if path in now):
+        return False
+    if ignore in now and now[ignore] != before.get(ignore):
+        said = git.contents([now[ignore].id])[now[ignore].id]
+        if said != record.IGNORED.encode() or now[ignore].mode != FILE:
+            return False
     manifest = _manifest(git, now, folder, project, environment)
-    said = {record.inside(folder, path): file.sha256 for path, file in (manifest.files if manifest else {}).items()}
-    contents = git.contents(now[path].id for path in said if path in now)
-    return all(path in now and record.sha256(contents[now[path].id]) == sha256 for path, sha256 in said.items())
+    sums = {record.inside(folder, path): file.sha256 for path, file in (manifest.files if manifest else {}).items()}
+    contents = git.contents(now[path].id for path in sums if path in now)
+    return all(path in now and record.sha256(contents[now[path].id]) == sha256 for path, sha256 in sums.items())
 
 
 def _manifest(

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.publish import index, uncommitted
-from kedro_k8s_airflow.publish.git import LINK, Failed, failed
+from kedro_k8s_airflow.publish.git import EXECUTABLE, LINK, Failed, failed
 from kedro_k8s_airflow.publish.index import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from kedro_k8s_airflow.publish.git import Git
@@ -73,11 +73,13 @@ def recover(git: Git, told: str) -> bool:
     here = git.asked("ls-tree", "-r", step.new) is not None
     begun = here and git.head() == step.branch and git.commit("HEAD") == step.old
     if begun:
+        with contextlib.suppress(Failed, OSError):
+            _put_back(git, step)
         uncommitted.refuse_dirty(git, told, step, begun=True)
         with _told(
             told, "what a stopped publish has begun cannot be finished", "Mend what git says above, then publish again."
         ):
-            _bring(git, step, [])
+            _bring(git, step, {})
             git.move(step.branch, step.new, step.old, "finished")
     # Else the branch has moved: by us, then all is done; or by somebody else, then files that were left are looked at like any.
     journal.unlink()
@@ -102,15 +104,20 @@ def apply(git: Git, told: str, step: Step, why: str) -> None:
         half.write_text(json.dumps(asdict(step)), encoding="utf-8")
         half.replace(journal)
     kept = index.content(git)
-    touched: list[str] = []
+    done: dict[str, bool] = {}
     try:
-        _bring(git, step, touched)
+        _bring(git, step, done)
         git.move(step.branch, step.new, step.old, why)
     except BaseException as exc:
-        # Ctrl-C, too.
-        undone = _undo(git, step, touched, kept)
-        if undone:
+        # Ctrl-C, too. A git that was killed may have moved the branch before.
+        head = git.commit("HEAD")
+        moved = head == step.new and git.head() == step.branch
+        known = head is not None or step.old is None
+        undone = known and not moved and _undo(git, step, done, kept)
+        if undone or moved:
             journal.unlink()
+        if moved and isinstance(exc, Failed):
+            return
         mend = "Mend that, then publish again: "
         mend += "nothing has changed." if undone else "it finishes what was begun; leave the files as they are."
         if isinstance(exc, Failed | OSError):
@@ -132,61 +139,56 @@ def _told(told: str, what: str, mend: str) -> Iterator[None]:
         raise refuse("publish-git", told, f"{what}: {reason.strerror or reason}{where}.", mend) from None
 
 
-def _bring(git: Git, step: Step, touched: list[str]) -> None:
+def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
     """Files and index to the new commit; what may want room or rights is done before the first file is replaced.
 
     Args:
         git: the repository.
         step: what is brought where.
-        touched: gets each path of ours that is replaced or removed.
+        done: gets each path of ours that is replaced or removed, and whether there was anything before.
     """
     now = git.entries(step.new)
     contents = git.contents(now[path].id for path in step.ours if path in now)
     replaced = [path for path in step.ours if path in now and not _has(git.folder / path, contents[now[path].id])]
     for path in replaced:
-        _prepare(git.folder / path, contents[now[path].id])
+        _prepare(git.folder / path, contents[now[path].id], now[path].mode)
     with index.replaced(git, {path: now.get(path) for path in step.ours}, step):
         for path in replaced:
-            touched.append(path)
+            done[path] = os.path.lexists(git.folder / path)
             _temporary(git.folder / path).replace(git.folder / path)
         for path in step.ours:
             if path not in now:
-                touched.append(path)
+                done[path] = os.path.lexists(git.folder / path)
                 _remove(git.folder, path)
     if index.others(git, step):
         git.run("read-tree", "-m", "-u", index.tree(git, step), step.new)
 
 
-def _undo(git: Git, step: Step, touched: Sequence[str], kept: bytes | None) -> bool:
+def _undo(git: Git, step: Step, done: Mapping[str, bool], kept: bytes | None) -> bool:
     """Files and index as they were; whether that could be done.
 
     Args:
         git: the repository.
         step: what was being brought where.
-        touched: paths of ours that are replaced or removed by now.
+        done: paths of ours that are replaced or removed by now, and whether there was anything before.
         kept: the index before.
     """
     before = git.entries(step.old)
-    undone = True
     _clear(git, step)
-    if index.others(git, step):
-        try:
-            git.run("read-tree", "-m", "-u", step.new, index.tree(git, step))
-        except (Failed, OSError):
-            # When git had not come to it, all is as it was.
-            undone = not list(uncommitted.changed(git, index.others(git, step)))
     try:
-        contents = git.contents(before[path].id for path in touched if path in before)
-        for path in touched:
-            if path not in before:
+        contents = git.contents(before[path].id for path in done if path in before)
+        for path, existed in done.items():
+            file = git.folder / path
+            if path not in before or not existed:
                 _remove(git.folder, path)
             elif before[path].mode == LINK:
-                (git.folder / path).unlink(missing_ok=True)
-                (git.folder / path).symlink_to(os.fsdecode(contents[before[path].id]))
-            elif not _has(git.folder / path, contents[before[path].id]):
-                _prepare(git.folder / path, contents[before[path].id])
-                _temporary(git.folder / path).replace(git.folder / path)
+                file.unlink(missing_ok=True)
+                file.symlink_to(os.fsdecode(contents[before[path].id]))
+            elif not _has(file, contents[before[path].id]):
+                _prepare(file, contents[before[path].id], before[path].mode)
+                _temporary(file).replace(file)
         index.restore(git, kept)
+        undone = _put_back(git, step)
     except (Failed, OSError):
         undone = False
     _clear(git, step)
@@ -194,6 +196,25 @@ def _undo(git: Git, step: Step, touched: Sequence[str], kept: bytes | None) -> b
         if path not in before:
             _prune(git.folder, path)
     return undone
+
+
+def _put_back(git: Git, step: Step) -> bool:
+    """Files of others that git has brought, as the index has them; whether all could be."""
+    before, now = git.entries(step.old), git.entries(step.new)
+    back = []
+    listed = uncommitted.listed(git)
+    for path in index.others(git, step):
+        stopped = listed.get(path, (None, False))[0] == before.get(path)
+        if stopped and path in now and uncommitted.is_content(git, path, now[path]):
+            if path in before:
+                back.append(path)
+            else:
+                _remove(git.folder, path)
+    if back:
+        told = "".join(f"{path}\0" for path in back).encode("utf-8", "surrogateescape")
+        git.run("checkout-index", "--force", "-q", "-z", "--stdin", stdin=told)
+        index.refresh(git)
+    return not list(uncommitted.changed(git, back))
 
 
 def _temporary(path: Path) -> Path:
@@ -209,14 +230,17 @@ def _has(path: Path, content: bytes) -> bool:
         return False
 
 
-def _prepare(path: Path, content: bytes) -> None:
-    """A file beside another that can take its place in one step."""
+def _prepare(path: Path, content: bytes, mode: str) -> None:
+    """A file beside another that can take its place in one step, executable or not as git has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = _temporary(path)
     made.unlink(missing_ok=True)
     made.write_bytes(content)
     if not path.is_symlink() and path.is_file():
         shutil.copymode(path, made)
+    rights = stat.S_IMODE(made.stat().st_mode)
+    readable = (rights & 0o444) >> 2
+    made.chmod(rights | readable if mode == EXECUTABLE else rights & ~0o111)
 
 
 def _remove(top: Path, path: str) -> None:

@@ -119,6 +119,7 @@ def unlock(git: Git) -> None:
         if mine.samefile(lock):
             lock.unlink()
     mine.unlink(missing_ok=True)
+    clear(git)
 
 
 def blocked(git: Git) -> str | None:
@@ -154,6 +155,7 @@ def refresh(git: Git, index: Path | None = None) -> None:
 
 
 def clear(git: Git) -> None:
-    """What is left of a copy."""
-    with contextlib.suppress(OSError):
-        git.path(_INDEX).unlink(missing_ok=True)
+    """What is left of a copy, and git's lock of that."""
+    for name in (_INDEX, f"{_INDEX}.lock"):
+        with contextlib.suppress(OSError):
+            git.path(name).unlink(missing_ok=True)

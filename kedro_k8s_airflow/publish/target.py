@@ -112,7 +112,7 @@ class Target:
         base = None if self.work is not None and latest is not None else named
         if latest is not None and base is not None and pushed is None and self.fetches:
             since = git.asked("merge-base", latest, base)
-            if since is not None and ours(since, latest):
+            if since == latest or (since is not None and self._says(since, latest, whose) and ours(since, latest)):
                 latest = None  # the remote has it no more, as after a merge: it begins anew
         if latest is None:
             base = base or (self._base(there) if self.work is None else None)
@@ -183,7 +183,8 @@ class Target:
             "publish-diverged",
             self.told,
             f"{self.shown} has commits that {plain(str(self.remote))} lacks, and the other way round.",
-            f"Bring them together (git -C {self.told} pull --rebase), then publish again.",
+            f"Bring them together (in {self.told}: git pull --rebase, with {self.shown} checked out), or delete {self.shown} there if all "
+            "that it has was published from here; then publish again.",
         )
 
     def _says(self, since: str, until: str, whose: tuple[str, str | None]) -> bool:

@@ -23,13 +23,13 @@ def refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
     before, now = git.entries(step.old), git.entries(step.new)
     if git.text("ls-files", "--unmerged"):
         raise refuse("publish-dirty", told, "has conflicts that are not resolved.", "Resolve them, then publish again.")
-    listed = _listed(git)
+    there = listed(git)
     dirty = [
         path
         for path in step.ours
-        if listed.get(path, (None, False))[0] not in (before.get(path), now.get(path))
+        if there.get(path, (None, False))[0] not in (before.get(path), now.get(path))
         or not _harmless(
-            git, path, before.get(path), now.get(path), absent=listed.get(path, (None, False))[1], begun=begun
+            git, path, before.get(path), now.get(path), absent=there.get(path, (None, False))[1], begun=begun
         )
     ]
     others = index.others(git, step)
@@ -67,7 +67,7 @@ def _rehearse(git: Git, told: str, step: Step) -> None:
         made.unlink(missing_ok=True)
 
 
-def _listed(git: Git) -> dict[str, tuple[Entry, bool]]:
+def listed(git: Git) -> dict[str, tuple[Entry, bool]]:
     """The index: entry of each path, and whether its file may be absent (sparse checkouts)."""
     found = {}
     for line in os.fsdecode(git.run("ls-files", "--stage", "-t", "-z")).split("\0")[:-1]:
@@ -102,6 +102,20 @@ def _harmless(git: Git, path: str, before: Entry | None, now: Entry | None, *, a
     wanted = {one.id for one in (before, now) if one is not None}
     # As it is, or as git's filters and line ends would have it.
     return _name(git, content) in wanted or _name(git, content, path) in wanted
+
+
+def is_content(git: Git, path: str, entry: Entry) -> bool:
+    """Whether what is at a path is an object's content: a link, or a file as it is or through git's filters."""
+    file = git.folder / path
+    try:
+        if file.is_symlink():
+            return entry.mode == LINK and _name(git, os.fsencode(os.readlink(file))) == entry.id  # noqa: PTH115  as bytes
+        if not file.is_file():
+            return False
+        content = file.read_bytes()
+    except OSError:
+        return False
+    return entry.id in (_name(git, content), _name(git, content, path))
 
 
 def _name(git: Git, content: bytes, path: str | None = None) -> str | None:

@@ -467,6 +467,124 @@ def test_a_link_is_put_back_when_the_branch_cannot_move(desk: Desk) -> None:
     assert desk.clean()
 
 
+MOVED = """
+import subprocess
+run = subprocess.run
+def late(command, **more):
+    done = run(command, **more)
+    if command[0] == "git" and "update-ref" in command:
+        if what == "failed":
+            done.returncode = 128
+        else:
+            raise KeyboardInterrupt
+    return done
+subprocess.run = late
+"""
+
+
+@pytest.mark.parametrize("what", ["failed", "interrupted"])
+def test_a_branch_that_has_moved_is_not_undone(desk: Desk, what: str) -> None:
+    """Git may fail, or be killed, after it has moved the branch."""
+    desk.publish()
+    desk.settings(namespace="elsewhere")
+    code, said = patched(desk, MOVED, what)
+    assert code == (0 if what == "failed" else 1), said
+    assert len(desk.log()) == 3
+    assert desk.clean()
+    assert "nothing to commit" in desk.publish()
+
+
+def lags(desk: Desk, tmp_path: Path) -> None:
+    meanwhile(desk, tmp_path, {"a/new.txt": "new\n", "dags/other.py": "# newer\n", "z.txt": "new\n"})
+
+
+@pytest.mark.parametrize("kind", ["untracked", "staged"])
+def test_files_of_the_users_own_stay_when_a_lagging_branch_cannot_move(desk: Desk, tmp_path: Path, kind: str) -> None:
+    desk.run("create", "--output", str(desk.work / "dags"))
+    if kind == "staged":
+        git(desk.work, "add", "dags")
+    (desk.work / "README.md").write_text("in the middle of something\n")
+    lags(desk, tmp_path)
+    refuse_to_move(desk)
+    before = git(desk.work, "status", "--porcelain"), (desk.work / DAG).read_text()
+    assert "nothing has changed" in desk.publish("--push", code=1)
+    assert (git(desk.work, "status", "--porcelain"), (desk.work / DAG).read_text()) == before
+    (desk.work / ".git" / "hooks" / "reference-transaction").unlink()
+    desk.publish("--push")
+    assert git(desk.work, "status", "--porcelain") == " M README.md"
+
+
+def test_what_git_has_brought_before_it_failed_is_put_back(desk: Desk, tmp_path: Path) -> None:
+    """As when a filter that a file needs does not work, or the disk is full."""
+    git(desk.work, "config", "filter.x.smudge", "false")
+    git(desk.work, "config", "filter.x.clean", "cat")
+    git(desk.work, "config", "filter.x.required", "true")
+    commit(desk.work, {".gitattributes": "z.txt filter=x\n"})
+    git(desk.work, "push", "--quiet")
+    lags(desk, tmp_path)
+    desk.publish("--push", code=1)
+    assert desk.clean(), git(desk.work, "status", "--porcelain")
+    assert not (desk.work / "a").exists()
+    git(desk.work, "config", "filter.x.smudge", "cat")
+    desk.publish("--push")
+    assert desk.clean()
+
+
+@pytest.mark.parametrize("lost", ["k8s-airflow-publish.index", "k8s-airflow-publish.index.lock"])
+def test_what_a_killed_publish_leaves_in_the_way_is_taken_away(desk: Desk, lost: str) -> None:
+    (desk.work / ".git" / lost).touch()
+    desk.publish()
+    assert not (desk.work / ".git" / lost).exists()
+    assert desk.clean()
+
+
+def test_files_are_executable_as_git_has_them(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("--push")
+    other = clone(desk.bare, tmp_path / "other")
+    (other / DAG).chmod(0o755)
+    commit(other, {}, "Executable")
+    git(other, "push", "--quiet")
+    desk.settings(namespace="elsewhere")
+    desk.publish("--push")
+    assert desk.clean()
+    assert os.access(desk.work / DAG, os.X_OK)
+    desk.settings(dags={"side": {"pipeline": "side"}})
+    refuse_to_move(desk)
+    desk.publish(code=1)
+    assert desk.clean()
+
+
+@pytest.mark.parametrize("kind", ["ignore", "reverted"])
+def test_a_local_branch_with_a_commit_of_the_users_own_does_not_begin_anew(desk: Desk, kind: str) -> None:
+    desk.publish("--branch", "robot", "--base", "main")
+    git(desk.work, "checkout", "--quiet", "robot")
+    path = "dags/.k8s-airflow/.airflowignore" if kind == "ignore" else "notes.md"
+    mine = commit(desk.work, {path: "mine\n"}, "Mine")
+    if kind == "reverted":
+        git(desk.work, "revert", "--no-edit", "HEAD")
+    git(desk.work, "checkout", "--quiet", "main")
+    desk.settings(namespace="elsewhere")
+    desk.publish("--branch", "robot", "--base", "main", "--push")
+    assert mine in git(desk.bare, "log", "--format=%H", "robot").splitlines()
+
+
+def test_what_was_committed_without_a_push_is_joined_with_its_base_when_it_is_pushed(
+    desk: Desk, tmp_path: Path
+) -> None:
+    request(desk, to=desk.work)
+    desk.settings(namespace="elsewhere")
+    desk.publish("--branch", "robot", "--base", "main")
+    other = clone(desk.bare, tmp_path / "other")
+    git(other, "merge", "--quiet", "--squash", "origin/robot")
+    commit(other, {"dags/other.py": "# newer\n"}, "Squashed")
+    git(other, "push", "--quiet")
+    request(desk, to=desk.work)
+    git(other, "fetch", "--quiet")
+    git(other, "merge", "--quiet", "--no-edit", "origin/robot")
+    assert '"namespace": "elsewhere"' in (other / DAG).read_text()
+    assert (other / "dags" / "other.py").read_text() == "# newer\n"
+
+
 def test_a_journal_of_a_commit_that_git_has_cleared_away_is_forgotten(desk: Desk) -> None:
     head = git(desk.work, "rev-parse", "HEAD")
     lost = git(
