@@ -152,7 +152,7 @@ def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
     replaced = [path for path in step.ours if path in now and not _has(git.folder / path, contents[now[path].id])]
     for path in replaced:
         _prepare(git.folder / path, contents[now[path].id], now[path].mode)
-    with index.replaced(git, {path: now.get(path) for path in step.ours}, step):
+    with index.replaced(git, {path: now.get(path) for path in step.ours}, step) as made:
         for path in replaced:
             done[path] = os.path.lexists(git.folder / path)
             _temporary(git.folder / path).replace(git.folder / path)
@@ -160,8 +160,10 @@ def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
             if path not in now:
                 done[path] = os.path.lexists(git.folder / path)
                 _remove(git.folder, path)
-    if index.others(git, step):
-        git.run("read-tree", "-m", "-u", index.tree(git, step), step.new)
+        if index.others(git, step):
+            # On the copy, so that a git that is killed leaves no lock of its own in the way.
+            index.refresh(git, made)
+            git.run("read-tree", "-m", "-u", index.tree(git, step), step.new, index=made)
 
 
 def _undo(git: Git, step: Step, done: Mapping[str, bool], kept: bytes | None) -> bool:

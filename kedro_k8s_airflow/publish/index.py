@@ -59,15 +59,15 @@ def others(git: Git, step: Step) -> list[str]:
 
 
 @contextlib.contextmanager
-def replaced(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Iterator[None]:
-    """An index with these entries, made before the block and put in place after it.
+def replaced(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Iterator[Path]:
+    """A copy of the index with these entries, made before the block and put in place after it.
 
     Git's own lock is held meanwhile; it is known to be ours when this process is killed.
     """
     index = git.path("index")
     with held(git):
         made = copied(git, entries, step)
-        yield
+        yield made
         made.replace(index)
     refresh(git)
 
