@@ -12,7 +12,7 @@ import pytest
 
 from tests.publish.desk import GIT, IDENTITY, MANIFESTS, clone, command, commit, environment, git, project
 from tests.publish.test_publish import everything, refused, trailers
-from tests.publish.test_targets import DAG, meanwhile
+from tests.publish.test_targets import DAG, meanwhile, sign
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,19 +290,8 @@ def test_a_bisect_is_not_mixed_with(desk: Desk) -> None:
 
 
 def test_signatures_in_logs_make_no_commit_somebody_elses(desk: Desk, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    done = subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("ssh-keygen could not make a key to sign with")
-    for name, value in (
-        ("gpg.format", "ssh"),
-        ("user.signingKey", str(key)),
-        ("commit.gpgSign", "true"),
-        ("log.showSignature", "true"),
-    ):
-        git(desk.work, "config", name, value)
+    sign(desk, tmp_path)
+    git(desk.work, "config", "log.showSignature", "true")
     desk.publish()
     meanwhile(desk, tmp_path, {"x.txt": "x\n"})
     desk.publish("--push")

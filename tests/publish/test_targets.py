@@ -279,15 +279,19 @@ def test_without_git_it_says_so(desk: Desk, tmp_path: Path) -> None:
     assert "git: is not on PATH" in said
 
 
-def test_commits_are_signed_where_git_is_set_to_sign(desk: Desk, tmp_path: Path) -> None:
+def sign(desk: Desk, tmp_path: Path) -> None:
+    """Let git sign commits in the checkout."""
     key = tmp_path / "key"
-    done = subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], capture_output=True, check=False
-    )
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         pytest.skip("ssh-keygen could not make a key to sign with")
     for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key)), ("commit.gpgSign", "true")):
         git(desk.work, "config", name, value)
+
+
+def test_commits_are_signed_where_git_is_set_to_sign(desk: Desk, tmp_path: Path) -> None:
+    sign(desk, tmp_path)
     desk.publish()
     assert "-----BEGIN SSH SIGNATURE-----" in git(desk.work, "cat-file", "commit", "HEAD")
 
