@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.publish import record
-from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE
+from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE, SUBMODULE
 from kedro_k8s_airflow.publish.record import Manifest, Published
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
         *_blocked([*paths, mine, ignore], entries),
         *_others(before, manifests, folder, wanted.manifest, mine, gone),
     ]
-    held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != "160000"]
+    held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != SUBMODULE]
     contents = git.contents(held)
     there = {
         path: contents[entries[path].id] for path in [*paths, *gone] if path in entries and entries[path].id in contents
@@ -144,7 +144,8 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
     before, now = git.entries(since), git.entries(until)
     known = {path for commit in (since, until) for path in owned(git, commit, folder, project, environment)}
     ignore = record.inside(folder, record.IGNORE)
-    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in {*known, ignore}):
+    published = {*known, ignore}
+    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in published):
         return False
     if any(now[path].mode != (before[path].mode if path in before else FILE) for path in known if path in now):
         return False

@@ -16,7 +16,7 @@ from kedro_k8s_airflow.image.lock import is_unbuilt, split
 from kedro_k8s_airflow.places import Locator
 from kedro_k8s_airflow.publish import message, opening, record, wanted
 from kedro_k8s_airflow.publish.changes import Dag
-from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
+from kedro_k8s_airflow.publish.git import SUBMODULE, Failed, Git, failed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -223,7 +223,7 @@ def _of_commit(git: Git, commit: str | None, told: str, folder: str, mine: str, 
 
     def content(path: str) -> bytes | None:
         entry = entries.get(record.inside(folder, path))
-        return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != "160000" else None
+        return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != SUBMODULE else None
 
     return _read(content, lambda name: f"{record.inside(folder, name)} {told}", mine, paths)
 

@@ -56,7 +56,7 @@ _SECRETS = (
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*):[^\s'\"]*@"), r"\1:***@"),
     (re.compile(r"(://[^\s'\"?]*\?)[^\s'\"]+"), r"\1***"),
 )
-FILE, EXECUTABLE, LINK = "100644", "100755", "120000"
+FILE, EXECUTABLE, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 _BRANCHES = "refs/heads/"
 
 
