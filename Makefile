@@ -98,12 +98,12 @@ bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark o
 
 .PHONY: comparison
 comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
-	$(BIN)/python tests/comparison/compare.py
+	$(BIN)/python tools/compare.py
 
 .PHONY: docs
 docs: .venvs/kedro/.made ## Make docs/settings.md, docs/checks.md and the settings' JSON schema again, from the models and the table of checks
-	$(BIN)/python tests/documentation/make_settings.py
-	$(BIN)/python tests/documentation/make_checks.py
+	$(BIN)/python tools/make_settings.py
+	$(BIN)/python tools/make_checks.py
 
 .PHONY: build
 build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
@@ -140,8 +140,8 @@ $(UV): $(LOCKS)/uv.txt
 
 # $(call environment,NAME,PYTHONS,LOCK,OPTIONS,OTHER INPUTS)
 define environment
-.venvs/$(1)/.made: $(LOCKS)/$(3).txt $(5) tests/ci/make_env.py | $(UV)
-	@.tools/uv/bin/python tests/ci/make_env.py --uv $(UV) --python $(2) --lock $(LOCKS)/$(3).txt $(4) $$@
+.venvs/$(1)/.made: $(LOCKS)/$(3).txt $(5) tools/make_env.py | $(UV)
+	@.tools/uv/bin/python tools/make_env.py --uv $(UV) --python $(2) --lock $(LOCKS)/$(3).txt $(4) $$@
 endef
 PLUGIN := --editable .
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kedro.framework.startup import ProjectMetadata
 
-    from kedro_k8s_airflow.asked import Asked
+    from kedro_k8s_airflow.request import Asked
 
 
 @click.group(name="Kubernetes on Airflow")
@@ -62,7 +62,7 @@ def _asking(
     def give(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapped(metadata: ProjectMetadata, /, **given: Any) -> None:
-            from kedro_k8s_airflow.asked import Asked
+            from kedro_k8s_airflow.request import Asked
 
             text = given.pop("params", "")
             shared = {
@@ -87,15 +87,17 @@ def _asking(
 @_asking(params=False, lock=False)
 def init(asked: Asked, /) -> None:
     """Write a first k8s_airflow.yml that fits this project."""
-    from kedro_k8s_airflow import files, initial, project, show
+    from kedro_k8s_airflow import files, project
+    from kedro_k8s_airflow.commands import init
+    from kedro_k8s_airflow.output import console
 
     with _refusals():
         read = project.read(asked.metadata, env=asked.env, conf_source=asked.conf_source, kedro_airflow=True)
-        outputs, findings = initial.settings_file(read)
+        outputs, findings = init.settings_file(read)
         changes, _ = files.compare(outputs)
         files.write(changes)
-        show.written(show.console(), changes, read.path, dry=False)
-        show.findings(show.console(stderr=True), findings)
+        console.written(console.console(), changes, read.path, dry=False)
+        console.findings(console.console(stderr=True), findings)
 
 
 @k8s_airflow.command()
@@ -123,24 +125,25 @@ def create(
 ) -> None:
     """Write a DAG file for each pipeline, and the image spec."""
     with _uncollected(), _refusals():
-        from kedro_k8s_airflow import creation, files, show
-        from kedro_k8s_airflow.overview import table
+        from kedro_k8s_airflow import files
+        from kedro_k8s_airflow.commands import create
+        from kedro_k8s_airflow.output import console, plan_table
 
-        created = creation.create(asked, folder=output, force=force)
+        created = create.create(asked, folder=output, force=force)
         if not (check or diff):
             files.write(created.changes)
-        out, err = show.console(), show.console(stderr=True)
+        out, err = console.console(), console.console(stderr=True)
         if not quiet:
-            show.findings(err, created.findings)
+            console.findings(err, created.findings)
         if diff:
             click.echo(files.diff(created.changes, created.root), nl=False)
         elif not quiet:
             for plan in created.plans:
-                table.short(out, plan)
+                plan_table.short(out, plan)
         if not (quiet or diff):
             if not check:
-                show.inputs(out, created.inputs, created.filling)
-            show.written(out, created.changes, created.root, dry=check)
+                console.inputs(out, created.inputs, created.filling)
+            console.written(out, created.changes, created.root, dry=check)
     if check and any(change.status in ("new", "changed") for change in created.changes):
         sys.exit(1)
 
@@ -172,17 +175,18 @@ def show_plan(
 ) -> None:
     """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
     with _uncollected(), _refusals():
-        from kedro_k8s_airflow import examination, files, overview, show
+        from kedro_k8s_airflow import compiler, files
+        from kedro_k8s_airflow.output import console, plan_formats
 
-        examined = examination.examined(asked)
+        examined = compiler.examined(asked)
         plans = examined.doubtful_plans()
-        show.findings(show.console(stderr=True), examined.errors if quiet else examined.findings)
+        console.findings(console.console(stderr=True), examined.errors if quiet else examined.findings)
         if output == Path("-"):
-            overview.show(show.console(), plans, form)
+            plan_formats.show(console.console(), plans, form)
         else:
-            changes = files.put(output, overview.text(plans, form), force=True)
+            changes = files.put(output, plan_formats.text(plans, form), force=True)
             if not quiet:
-                show.written(show.console(), changes, examined.subject.project.path, dry=False)
+                console.written(console.console(), changes, examined.subject.project.path, dry=False)
     sys.exit(int(bool(examined.errors)))
 
 
@@ -237,7 +241,8 @@ def check(
             "--drift looks at all DAGs of the settings, as publish does: leave --pipeline and --all out."
         )
     with _uncollected(), _refusals(code=2):
-        from kedro_k8s_airflow import checks, examination, show
+        from kedro_k8s_airflow import checks, compiler
+        from kedro_k8s_airflow.output import console
 
         wanted = _codes(selected, "--select") or frozenset(checks.RULES)
         unwanted = _codes(ignored, "--ignore")
@@ -246,14 +251,14 @@ def check(
 
             found = drifting.checked(asked, drifting.Against(told=against, subfolder=subfolder, branch=branch))
         else:
-            found = examination.checked(asked)
+            found = compiler.checked(asked)
         # What kept the project from being compiled is always told: without it the rest was not looked at.
         told = [
             one
             for one in found.findings
             if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
         ]
-        show.report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
+        console.report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
     if not found.could_run:
         sys.exit(2)
     counts = ("error", "warning") if strict else ("error",)
@@ -284,16 +289,17 @@ def explain(
 ) -> None:
     """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
     with _refusals():
-        from kedro_k8s_airflow import examination, show, show_facts
-        from kedro_k8s_airflow import explain as explanation
+        from kedro_k8s_airflow import compiler
+        from kedro_k8s_airflow.explain import explanation
+        from kedro_k8s_airflow.output import console, explain_text
 
-        examined = examination.examined(asked)
+        examined = compiler.examined(asked)
         found = explanation.find(explanation.subject(examined), name)
-        show.findings(show.console(stderr=True), examined.errors)
+        console.findings(console.console(stderr=True), examined.errors)
         if form == "json":
             click.echo(explanation.as_json(found))
         else:
-            show_facts.facts(show.console(), found)
+            explain_text.facts(console.console(), found)
     sys.exit(int(bool(examined.errors)))
 
 
@@ -309,13 +315,15 @@ def explain(
 def schema(output: Path | None, force: bool) -> None:
     """Print the JSON schema of k8s_airflow.yml, for editors."""
     with _refusals():
-        from kedro_k8s_airflow import files, schema, show
+        from kedro_k8s_airflow import files
+        from kedro_k8s_airflow.config import schema
+        from kedro_k8s_airflow.output import console
 
         if output is None:
             click.echo(schema.text(), nl=False)
             return
         changes = files.put(output, schema.text(), force=force)
-        show.written(show.console(), changes, Path.cwd(), dry=False)
+        console.written(console.console(), changes, Path.cwd(), dry=False)
 
 
 @k8s_airflow.command()
@@ -348,13 +356,15 @@ def manifests(
     if any(len(account) != 2 or not all(account) for account in accounts):
         raise click.UsageError("--subject is NAMESPACE:NAME of a ServiceAccount.")
     with _refusals():
-        from kedro_k8s_airflow import creation, files, show
+        from kedro_k8s_airflow import files
+        from kedro_k8s_airflow.commands import create
+        from kedro_k8s_airflow.output import console
 
-        created = creation.write_manifests(
+        created = create.write_manifests(
             asked, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
         )
         files.write(created.changes)
-        show.written(show.console(), created.changes, created.root, dry=False)
+        console.written(console.console(), created.changes, created.root, dry=False)
 
 
 def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -410,22 +420,23 @@ def build_image(
 ) -> None:
     """Build the image of this project, prove it, and write the image lock."""
     with _refusals():
-        from kedro_k8s_airflow import creation, show
-        from kedro_k8s_airflow.image import build, engines, wishes
+        from kedro_k8s_airflow.commands import create
+        from kedro_k8s_airflow.image import build, build_options, engines
+        from kedro_k8s_airflow.output import console
 
-        wish = wishes.wish(
+        wish = build_options.wish(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
         engine = engines.find(engine_name)
-        made = creation.write_image_spec(asked)
-        out, err = show.console(), show.console(stderr=True)
+        made = create.write_image_spec(asked)
+        out, err = console.console(), console.console(stderr=True)
         if not quiet:
-            show.findings(err, made.findings)
-        for name in wishes.chosen(made.settings, names):
-            with show.progress(err, f"image {name}", quiet=quiet) as report:
+            console.findings(err, made.findings)
+        for name in build_options.chosen(made.settings, names):
+            with console.progress(err, f"image {name}", quiet=quiet) as report:
                 built = build.build(made, name, engine, wish, report)
             if not quiet:
-                show.built(out, built, made.lock, made.root)
+                console.built(out, built, made.lock, made.root)
 
 
 @k8s_airflow.command()
@@ -463,13 +474,13 @@ def publish(
 ) -> None:
     """Commit the DAGs to the repository that Airflow reads: all of them, or nothing."""
     with _uncollected(), _refusals():
-        from kedro_k8s_airflow import publish as publishing
-        from kedro_k8s_airflow import show
+        from kedro_k8s_airflow.output import console
+        from kedro_k8s_airflow.publish import publisher as publishing
 
         made = publishing.publish(asked, publishing.Wish(**wish))
         if not quiet:
-            show.findings(show.console(stderr=True), made.findings)
-            show.published(show.console(), made, dry=wish["dry_run"])
+            console.findings(console.console(stderr=True), made.findings)
+            console.published(console.console(), made, dry=wish["dry_run"])
 
 
 @contextlib.contextmanager
@@ -507,11 +518,11 @@ class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
         return None
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
-        from kedro_k8s_airflow import show
         from kedro_k8s_airflow.findings import Refused
+        from kedro_k8s_airflow.output import console
 
         if isinstance(exc, Refused):
-            show.findings(show.console(stderr=True), exc.findings)
+            console.findings(console.console(stderr=True), exc.findings)
             sys.exit(self.code)
         if isinstance(exc, OSError) and exc.filename is not None:
             click.echo(f"Error: {exc.filename}: {exc.strerror}", err=True)

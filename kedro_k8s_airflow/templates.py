@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import literals
+from kedro_k8s_airflow.dag import python_source
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,7 +32,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["py"] = literals.source
+    environment.filters["py"] = python_source.source
     environment.filters["yaml"] = _yaml
     environment.filters["block"] = _block
     environment.filters["quoted"] = _quoted

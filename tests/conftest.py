@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # `tests` is a package; nothing else puts it on the path
 
 from tests.scenarios import Scenario, make_project  # noqa: E402
-from tests.scenarios.forge import Forge  # noqa: E402
+from tests.support.kedro_server import Forge  # noqa: E402
+from tests.support.paths import CREATE_REPORT  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,26 +27,6 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None, max_examples=120, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
-
-WHAT = {
-    "KKA_PYTHON_AIRFLOW_3": "Airflow 3 with the Kubernetes provider",
-    "KKA_PYTHON_AIRFLOW_2": "Airflow 2.11 with the Kubernetes provider",
-    "KKA_PYTHON_KEDRO_OLDEST": "the oldest Kedro we support",
-    "KKA_PYTHON_KEDRO_DOCKER": "kedro-docker",
-    "KKA_PYTHON_310": "Python 3.10",
-    "KKA_PYTHON_313": "Python 3.13",
-}
-
-
-def interpreter(variable: str) -> Path:
-    """The Python that an environment variable names; without one the test is skipped and says so."""
-    value = os.environ.get(variable)
-    if not value:
-        pytest.skip(f"{variable} is not set: it names the Python of an environment with {WHAT[variable]}")
-    # Not resolved: a virtual environment's Python is a link, and knows its packages by the link's place.
-    if not Path(value).is_file():
-        pytest.skip(f"{variable}: there is no {value}, an environment with {WHAT[variable]}")
-    return Path(value)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +59,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 
 @pytest.fixture(scope="session")
 def built(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Callable[[Scenario], dict[str, Any]]:
-    """`built(scenario)`: the project after `create`, as {folder, dags: {dag_id: file}, plans}; see plan_json.py."""
+    """`built(scenario)`: the project after `create`, as {folder, dags: {dag_id: file}, plans}; see create_report.py."""
 
     def get(scenario: Scenario) -> dict[str, Any]:
         return once(
@@ -103,15 +83,10 @@ def built_demo(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) 
 
 def create(forge: Forge, project: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Do what `create` does, without its command line, and say what was planned and written."""
-    done = forge.script(str(ROOT / "tests" / "plan_json.py"), "--write", *options, cwd=project)
+    done = forge.script(str(CREATE_REPORT), "--write", *options, cwd=project)
     if done.code:  # for the test of that project to say, not for every test
         return {"folder": str(project), "dags": {}, "plans": {}, "findings": [], "error": done.err}
     report = json.loads(done.out)
     folder = project / (options[options.index("--output") + 1] if "--output" in options else "dags")
     dags = {dag_id: str(folder / f"{dag_id}.py") for dag_id in report["plans"]}
     return {"folder": str(project), "dags": dags, "error": "", **report}
-
-
-def run(command: list[str | Path], **more: Any) -> subprocess.CompletedProcess[str]:
-    """A finished command with its texts."""
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **more)

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.paths import CREATE_REPORT, ROOT
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo-project"
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -94,9 +95,7 @@ def test_every_kind_of_lock_gives_a_dockerfile_hadolint_accepts(demo: Path, lock
 
 
 def test_the_plan_is_worth_showing(demo: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "plan_json.py"], cwd=demo, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, CREATE_REPORT], cwd=demo, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout[done.stdout.index('{"plans"') :])["plans"]["flights"]
     assert len(plan["tasks"]) >= 10
@@ -138,20 +137,20 @@ def _outputs(data: Path) -> dict[str, str]:
 
 def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
     """A lock of its dependencies and one of its image, as `uv lock` and `build-image --push` write them."""
-    from kedro_k8s_airflow import config
-    from kedro_k8s_airflow.image import content, lock
+    from kedro_k8s_airflow.config import models
+    from kedro_k8s_airflow.image import content_hash, lock
     from kedro_k8s_airflow.image.spec import contents
 
     named = tomllib.loads((demo / "pyproject.toml").read_text())["project"]["dependencies"]
     (demo / "requirements.txt").write_text("".join(f"{line}\n" for line in named))
     assert kedro(demo, "k8s-airflow", "create").returncode == 0
-    settings = config.parse(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
+    settings = models.parse(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
     parts = contents(demo, settings, [])["default"]
     built = lock.Built(
         repository=settings.image,
         tag="abc",
         digest="sha256:" + "0" * 64,
-        content=content.content(parts),
+        content=content_hash.content(parts),
         parts=parts,
     )
     (demo / lock.NAME).write_text(lock.text({"default": built}))

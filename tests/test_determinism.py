@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT, interpreter
 from tests.scenarios import BY_NAME, make_project
 from tests.scenarios.factory import snapshot
-from tests.scenarios.forge import Forge
+from tests.support.environments import interpreter
+from tests.support.kedro_server import Forge
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

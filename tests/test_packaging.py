@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 LOCKS = sorted((ROOT / "tests" / "requirements").glob("*.txt"))
 UV = shutil.which(os.environ.get("KKA_UV", "uv"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.scenarios import ALL, BY_NAME, REFUSED, WORKING, Refused, Scenario, Works, make_project
 from tests.scenarios.factory import snapshot
-from tests.scenarios.forge import Forge, Outcome, clean_env
+from tests.support.kedro_server import Forge, Outcome, clean_env
 
 if TYPE_CHECKING:
     from collections.abc import Callable

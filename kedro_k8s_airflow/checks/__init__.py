@@ -10,8 +10,8 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks import (  # noqa: F401  each puts its rules into the table
+    compiler_codes,
     data,
-    elsewhere,
     environment,
     graph,
     image,
@@ -22,7 +22,7 @@ from kedro_k8s_airflow.checks import (  # noqa: F401  each puts its rules into t
     security,
     settings,
 )
-from kedro_k8s_airflow.checks.table import RULES, Rule, Subject, findings
+from kedro_k8s_airflow.checks.registry import RULES, Rule, Subject, findings
 from kedro_k8s_airflow.findings import Finding, refuse
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import graph as graphs
-from kedro_k8s_airflow.checks import order
-from kedro_k8s_airflow.checks.table import rule, some
-from kedro_k8s_airflow.plan import claim_over
+from kedro_k8s_airflow.checks import concurrency
+from kedro_k8s_airflow.checks.registry import rule, some
+from kedro_k8s_airflow.plan import graph as graphs
+from kedro_k8s_airflow.plan.model import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 _TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
 
@@ -185,7 +185,7 @@ def once(subject: Subject) -> Iterator[Said]:
             continue
         for plan in subject.plans:
             pinned = all("kubernetes.io/hostname" in (task.settings.get("nodeSelector") or {}) for task in plan.tasks)
-            if not order.Order(plan).parallel or (pinned and mode == "ReadWriteOnce"):
+            if not concurrency.Order(plan).parallel or (pinned and mode == "ReadWriteOnce"):
                 continue
             one = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
             why = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
@@ -200,14 +200,14 @@ def database(subject: Subject) -> Iterator[Said]:
     Source: kedro-viz#1991, a SQLite database that stays locked on a network file system.
     """
     for draft in subject.drafts:
-        if draft.plan is None or not any(map(order.is_database, draft.entries.values())):
+        if draft.plan is None or not any(map(concurrency.is_database, draft.entries.values())):
             continue
-        entries = order.entries(draft)
+        entries = concurrency.entries(draft)
         files: dict[str, list[str]] = defaultdict(list)
         for name, dataset in draft.graph.datasets.items():
-            if dataset.reach.kind == "shared" and dataset.reach.path and order.is_database(entries.get(name, {})):
+            if dataset.reach.kind == "shared" and dataset.reach.path and concurrency.is_database(entries.get(name, {})):
                 files[dataset.reach.path].append(name)
-        ordered = order.Order(draft.plan)
+        ordered = concurrency.Order(draft.plan)
         for path, names in files.items():
             pair = next(ordered.unordered(ordered.uses(names)), None)
             if pair is not None:

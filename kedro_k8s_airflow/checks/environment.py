@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.checks.table import rule
+from kedro_k8s_airflow.checks.registry import rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
-    from kedro_k8s_airflow.project.surroundings import Variable
+    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.project.environment_reads import Variable
 
 # What our pods set, and what every container has.
 _EVERYWHERE = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import graph as graphs
-from kedro_k8s_airflow.checks import order
-from kedro_k8s_airflow.checks.table import rule, some
+from kedro_k8s_airflow.checks import concurrency
+from kedro_k8s_airflow.checks.registry import rule, some
+from kedro_k8s_airflow.plan import graph as graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
-    from kedro_k8s_airflow.plan import Plan, Task
+    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.plan.model import Plan, Task
 
 _ENDS = 20
 
@@ -57,7 +57,7 @@ def unordered(subject: Subject) -> Iterator[Said]:
 
 def _side_effects(plan: Plan) -> tuple[str, str] | None:
     """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
-    ordered = order.Order(plan)
+    ordered = concurrency.Order(plan)
     home = ordered.home
     last = [node.name for node in plan.graph.nodes if not node.outputs]
     first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import files
-from kedro_k8s_airflow.checks.table import rule, some
-from kedro_k8s_airflow.config import DEFAULT_IMAGE, DEVELOPMENT
-from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.checks.registry import rule, some
+from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT
+from kedro_k8s_airflow.dag.pod_arguments import PROGRAM
 from kedro_k8s_airflow.findings import Refused
-from kedro_k8s_airflow.image import content, dependencies, held
+from kedro_k8s_airflow.image import content_hash, dependencies, installed_packages
 from kedro_k8s_airflow.image.lock import is_unbuilt, split
 from kedro_k8s_airflow.image.spec import IGNORE, contents, dockerfile
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 _JAVA = re.compile(r"jre|jdk|java|spark", re.IGNORECASE)
 
@@ -56,7 +56,7 @@ def stale(subject: Subject) -> Iterator[Said]:
     for name, image in sorted((str(name), image) for name, image in used):
         if name in subject.built and name in now and subject.built[name].reference == image:
             before = subject.built[name]
-            differ = [one for one in content.changed(before.parts, now[name]) if one != content.ARGUMENTS]
+            differ = [one for one in content_hash.changed(before.parts, now[name]) if one != content_hash.ARGUMENTS]
             if differ:
                 why = f"the image {before.reference} was built before {', '.join(differ)} changed."
                 yield f"{file}: images.{name}", why, mend
@@ -70,7 +70,7 @@ def own(subject: Subject) -> Iterator[Said]:
     """
     for name, text in _own_files(subject, [IGNORE, *map(dockerfile, subject.settings.image_names)]):
         named = PROGRAM.split("/")[0] in text or _copies_all(text)
-        lacks = content.leaves_out(text, PROGRAM) if name == IGNORE else not named
+        lacks = content_hash.leaves_out(text, PROGRAM) if name == IGNORE else not named
         if lacks:
             why = f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM})."
             mend = (
@@ -98,7 +98,7 @@ def context(subject: Subject) -> Iterator[Said]:
     project = subject.project
     for name, text in _own_files(subject, [IGNORE]):
         needed = [folder for folder in (project.code, project.conf_folder) if folder]
-        admitted = list(content.files(project.path, text))
+        admitted = list(content_hash.files(project.path, text))
         for folder in needed:
             if not any(path.startswith(f"{folder}/") for path in admitted):
                 why = f"is your own and leaves out {folder}/, so no build can copy it, whatever the Dockerfile says."
@@ -200,9 +200,9 @@ def datasets(subject: Subject) -> Iterator[Said]:
     for image in subject.settings.image_names:
         if _elsewhere(subject, image) or not files.is_ours(path / dockerfile(image)):
             continue
-        inside = held.packages(path, lock, requirements, subject.settings.build_of(image))
+        inside = installed_packages.packages(path, lock, requirements, subject.settings.build_of(image))
         if inside is not None:
-            for name, lacks in held.lacking(_used(subject, image), inside):
+            for name, lacks in installed_packages.lacking(_used(subject, image), inside):
                 users.setdefault(tuple(lacks), []).append(name)
     for packages, names in users.items():
         more = f" ({len(names)} datasets need it)" if len(names) > 1 else ""

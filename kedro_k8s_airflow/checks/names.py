@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import names, selection
-from kedro_k8s_airflow.checks.table import rule
+from kedro_k8s_airflow import names
+from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.plan import dag_selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 
 @rule("name-task", "info")
@@ -50,6 +51,6 @@ def dag_ids(subject: Subject) -> Iterator[Said]:
     Source: `validate_key` of apache/airflow, which takes letters, digits, '_', '-' and '.', at most 250.
     """
     for plan in subject.plans:
-        if plan.name != selection.DEFAULT and names.key(plan.name, [plan.name]) != plan.name:
+        if plan.name != dag_selection.DEFAULT and names.key(plan.name, [plan.name]) != plan.name:
             why = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
             yield f"dag {plan.name!r}", why, ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import parameters
-from kedro_k8s_airflow.checks.table import rule
+from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.plan import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 
 @rule("param-missing", "error")

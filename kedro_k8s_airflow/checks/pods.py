@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import handover, quantities, volumes
-from kedro_k8s_airflow.checks.table import gathered, rule
-from kedro_k8s_airflow.plan import deadline
-from kedro_k8s_airflow.tasks import UNSET
+from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.checks.registry import gathered, rule
+from kedro_k8s_airflow.plan import data_passing, volumes
+from kedro_k8s_airflow.plan.builder import UNSET
+from kedro_k8s_airflow.plan.model import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
-    from kedro_k8s_airflow.plan import Plan, Task
+    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.plan.model import Plan, Task
 
 _MEBIBYTE = 2**20
 # As a number of bytes, less than this is meant as GiB, more as MiB.
@@ -233,7 +234,7 @@ def plain_run(subject: Subject) -> Iterator[Said]:
     """
     for plan, task in _plain(subject):
         given = {**plan.runtime_params, **plan.params, **plan.macros}
-        for why, mend in handover.impossible(task, given):
+        for why, mend in data_passing.impossible(task, given):
             at = subject.ruled.where(task.rules, ("runner",)) or subject.where("tasks")
             yield f"{at}, task {task.id!r}", why, mend
 
@@ -271,11 +272,11 @@ def too_large(subject: Subject) -> Iterator[Said]:
     """
     for plan in subject.plans:
         for task in plan.tasks:
-            size = handover.told_bytes(task)
-            if size > handover.POD_LIMIT:
+            size = data_passing.told_bytes(task)
+            if size > data_passing.POD_LIMIT:
                 why = (
                     f"holds {len(task.nodes)} nodes, whose names and datasets take {size} bytes; a pod can be told "
-                    f"{handover.POD_LIMIT}."
+                    f"{data_passing.POD_LIMIT}."
                 )
                 mend = "Give datasets between them a catalog entry, so that they need not share a pod."
                 yield f"task {task.id!r}", why, mend

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.checks.table import rule
+from kedro_k8s_airflow.checks.registry import rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
-    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.plan.model import Plan
 
 # Names in Airflow's templates that runs without a logical date do not have, and those that Airflow 3 has no more.
 _DATED = frozenset({"ds", "ts", "logical_date", "data_interval_start", "data_interval_end"})

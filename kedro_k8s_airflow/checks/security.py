@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import parameters as params
-from kedro_k8s_airflow import secrets
-from kedro_k8s_airflow.checks.table import gathered, rule, some
+from kedro_k8s_airflow import credential_detection
+from kedro_k8s_airflow.checks.registry import gathered, rule, some
+from kedro_k8s_airflow.plan import parameters as params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 # What the restricted profile of Kubernetes allows to be added.
 _CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
@@ -44,8 +44,10 @@ def catalog(subject: Subject) -> Iterator[Said]:
     for name in sorted({*entries, *subject.project.catalog.literal}):
         entry = entries.get(name, {})
         storage = _storage(entry)
-        found = secrets.find(storage, frozenset(storage)) if storage else []
-        found = found or secrets.find({key: value for key, value in entry.items() if _may_hold(key, value)})
+        found = credential_detection.find(storage, frozenset(storage)) if storage else []
+        found = found or credential_detection.find(
+            {key: value for key, value in entry.items() if _may_hold(key, value)}
+        )
         if found or name in subject.project.catalog.literal:
             key = ".".join(found[0]) if found else "credentials"
             why = f"holds what looks like a credential ({key}), and every image would have it."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.checks.table import rule
-from kedro_k8s_airflow.origins import TAG
+from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.plan.provenance import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.table import Said, Subject
+    from kedro_k8s_airflow.checks.registry import Said, Subject
 
 
 @rule("rule-shadowed", "warning")

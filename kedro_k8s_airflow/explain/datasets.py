@@ -5,16 +5,16 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.explain.facts import DatasetFacts, Flow, Use
-from kedro_k8s_airflow.graph import base_name
-from kedro_k8s_airflow.plan import claim_over
+from kedro_k8s_airflow.explain.context import DatasetFacts, Flow, Use
+from kedro_k8s_airflow.plan.graph import base_name
+from kedro_k8s_airflow.plan.model import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.explain.facts import Subject
-    from kedro_k8s_airflow.graph import Dataset
-    from kedro_k8s_airflow.plan import Crossing, Plan, Task
+    from kedro_k8s_airflow.explain.context import Subject
+    from kedro_k8s_airflow.plan.graph import Dataset
+    from kedro_k8s_airflow.plan.model import Crossing, Plan, Task
 
 
 def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:

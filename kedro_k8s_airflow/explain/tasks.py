@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import byhand
 from kedro_k8s_airflow.explain import datasets, values
-from kedro_k8s_airflow.explain.facts import NodeFacts, TaskFacts
-from kedro_k8s_airflow.graph import base_name, is_parameter
-from kedro_k8s_airflow.plan import deadline
+from kedro_k8s_airflow.explain.context import NodeFacts, TaskFacts
+from kedro_k8s_airflow.kubernetes import debug_commands
+from kedro_k8s_airflow.plan.graph import base_name, is_parameter
+from kedro_k8s_airflow.plan.model import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kedro_k8s_airflow.explain.facts import Subject
-    from kedro_k8s_airflow.plan import Plan, Reason, Task
+    from kedro_k8s_airflow.explain.context import Subject
+    from kedro_k8s_airflow.plan.model import Plan, Reason, Task
     from kedro_k8s_airflow.project import Node
 
 
@@ -46,7 +46,7 @@ def task_facts(subject: Subject, plan: Plan, task: Task) -> TaskFacts:
         deadline_said=_deadline(task.settings, ends),
         image=task.image,
         image_said="an image of its own" if task.image_name is None else f"the project's image {task.image_name!r}",
-        by_hand=byhand.lines(plan, task),
+        by_hand=debug_commands.lines(plan, task),
     )
 
 

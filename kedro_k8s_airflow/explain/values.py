@@ -6,15 +6,15 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import origins
-from kedro_k8s_airflow.explain.facts import Setting
-from kedro_k8s_airflow.together import SIZES
+from kedro_k8s_airflow.explain.context import Setting
+from kedro_k8s_airflow.plan import provenance
+from kedro_k8s_airflow.plan.settings_merge import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.explain.facts import Subject
-    from kedro_k8s_airflow.plan import Plan
+    from kedro_k8s_airflow.explain.context import Subject
+    from kedro_k8s_airflow.plan.model import Plan
 
     Matching = tuple[str, ...]
 
@@ -44,25 +44,25 @@ def settings(
     for name, matching in members or [("", ())]:
         nodes_of[matching].append(name)
     said = {path for matching in nodes_of for path in subject.rules.said(matching)}
-    paths = [path for path, value in origins.leaves(told) if value != {} or path in said]
+    paths = [path for path, value in provenance.leaves(told) if value != {} or path in said]
     paths += sorted(path for path in said if not any(_touch(path, other) for other in paths))
     listed = [one for path in paths for one in _setting(subject, nodes_of, path, told)]
     return sorted([*listed, *_of_the_dag(subject, plan, told)], key=lambda one: one.key)
 
 
-def _touch(one: origins.Path, other: origins.Path) -> bool:
+def _touch(one: provenance.Path, other: provenance.Path) -> bool:
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
 
 def _setting(
-    subject: Subject, nodes_of: Mapping[Matching, Sequence[str]], path: origins.Path, told: Mapping[str, Any]
+    subject: Subject, nodes_of: Mapping[Matching, Sequence[str]], path: provenance.Path, told: Mapping[str, Any]
 ) -> Iterator[Setting]:
     value = _at(told, path)
     same = [matching for matching in nodes_of if _at(subject.rules.settings(matching), path) == value]
     if value is _ABSENT and not same:
         return  # the task that clears the store is not told everything
-    behind: dict[origins.Origin, None] = {}
+    behind: dict[provenance.Origin, None] = {}
     for matching in same or nodes_of:
         origin = subject.rules.said(matching).get(path)
         if origin is not None:
@@ -80,7 +80,7 @@ def _setting(
     )
 
 
-def _joined(path: origins.Path, same: Sequence[str], *, absent: bool) -> str:
+def _joined(path: provenance.Path, same: Sequence[str], *, absent: bool) -> str:
     """How the nodes of a pod, which are told different things, came to what these of them are told."""
     largest = path[0] in SIZES
     if not same:
@@ -92,7 +92,7 @@ def _joined(path: origins.Path, same: Sequence[str], *, absent: bool) -> str:
     return f"{'the largest, of' if largest else 'of'} {names}{more}"
 
 
-def _at(values: Any, path: origins.Path) -> Any:
+def _at(values: Any, path: provenance.Path) -> Any:
     for key in path:
         if not isinstance(values, dict) or key not in values:
             return _ABSENT
@@ -111,7 +111,7 @@ def _of_the_dag(subject: Subject, plan: Plan, told: Mapping[str, Any]) -> Iterat
             place = ("dags", plan.name, key)
         elif key in subject.settings.dag.model_fields_set:
             place = ("dag", key)
-        by = ".".join(place[:-1]) or str(origins.NOBODY)
+        by = ".".join(place[:-1]) or str(provenance.NOBODY)
         yield Setting(key, spelled(getattr(plan.dag, key)), (by,), (subject.sources.where(place),) if place else ())
 
 

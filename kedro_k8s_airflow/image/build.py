@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import files
-from kedro_k8s_airflow.config import DEFAULT_IMAGE
+from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import refuse
-from kedro_k8s_airflow.image import content, engines, lock, proof
+from kedro_k8s_airflow.image import content_hash, engines, lock, verification
 from kedro_k8s_airflow.image.engines import Failed
 from kedro_k8s_airflow.image.spec import IGNORE, dockerfile, text
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.config import Build
-    from kedro_k8s_airflow.creation import Image
+    from kedro_k8s_airflow.commands.create import Image
+    from kedro_k8s_airflow.config.models import Build
+    from kedro_k8s_airflow.image.build_options import Wish
     from kedro_k8s_airflow.image.engines import Engine
     from kedro_k8s_airflow.image.lock import Built
-    from kedro_k8s_airflow.image.wishes import Wish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,12 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
 
     def now() -> dict[str, str]:
-        return content.parts(content.context(root, text(root / IGNORE), lock=made.lock), text(root / file), arguments)
+        return content_hash.parts(
+            content_hash.context(root, text(root / IGNORE), lock=made.lock), text(root / file), arguments
+        )
 
     found = now()
-    whole = content.content(found)
+    whole = content_hash.content(found)
     tag = lock.tag_of(name, wish.tag or said or whole[:12])
     reference = f"{repository}:{tag}"
     started = time.monotonic()
@@ -105,7 +107,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
     )
     try:
         engine.call(command, report)
-        meanwhile = content.changed(found, now())
+        meanwhile = content_hash.changed(found, now())
         if meanwhile:
             raise refuse(
                 "image-changed",
@@ -117,7 +119,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
         runner = engines.runner(engine, reference)
         size = runner.size(reference)
         prover = runner if wish.verify else None
-        proven = proof.prove(reference, made, name, prover, engine, report) if prover else None
+        proven = verification.prove(reference, made, name, prover, engine, report) if prover else None
         pushed = engine.push(reference, report) if wish.push else None
     except Failed as failed:
         raise refuse("image-build", file, f"{failed}.", failed.hint, failed.lines) from None
@@ -139,7 +141,7 @@ def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> No
         Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
     """
     below = f"{conf}/" if conf else "\0"
-    admitted = list(content.files(root, text(root / IGNORE)))
+    admitted = list(content_hash.files(root, text(root / IGNORE)))
     for needed in () if files.is_ours(root / IGNORE) else _copied(recipe):
         if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
             raise refuse(

@@ -6,14 +6,14 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import secrets
+from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.findings import Finding, error, refuse, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.config import Build
+    from kedro_k8s_airflow.config.models import Build
 
 # The newest Python that every dependency of Kedro has wheels for comes first.
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
@@ -127,7 +127,7 @@ def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
     for file in files:
         lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
-            if secrets.is_secret_value(line) or _USER.search(line):
+            if credential_detection.is_secret_value(line) or _USER.search(line):
                 yield error(
                     "secret",
                     f"{file}, line {number}",

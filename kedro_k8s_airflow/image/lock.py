@@ -7,15 +7,15 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.config import DEFAULT_IMAGE
-from kedro_k8s_airflow.fields import reference
+from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
+from kedro_k8s_airflow.config.types import reference
 from kedro_k8s_airflow.findings import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kedro_k8s_airflow.config import Settings
+    from kedro_k8s_airflow.config.models import Settings
 
 NAME = "k8s-airflow.lock"
 UNBUILT = "unbuilt"

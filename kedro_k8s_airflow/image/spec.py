@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, files, templates
-from kedro_k8s_airflow.config import DEFAULT_IMAGE
-from kedro_k8s_airflow.dag.pods import PROGRAM
+from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
+from kedro_k8s_airflow.dag.pod_arguments import PROGRAM
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
-from kedro_k8s_airflow.image import content, dependencies
+from kedro_k8s_airflow.image import content_hash, dependencies
 from kedro_k8s_airflow.image.lock import split
-from kedro_k8s_airflow.plan import CONTRACT_VERSION
+from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config import Build, Settings
+    from kedro_k8s_airflow.config.loader import Sources
+    from kedro_k8s_airflow.config.models import Build, Settings
     from kedro_k8s_airflow.project import Project
-    from kedro_k8s_airflow.settings import Sources
 
 IGNORE = ".dockerignore"
 VENV = "/opt/venv"
@@ -114,8 +114,8 @@ def contents(
     texts = {output.path: output.text for output in outputs if not output.yields or files.is_ours(output.path)}
     # Dockerfiles are no part of their own context.
     written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE))}
-    seen = content.context(root, text(root / IGNORE, texts), texts=written, lock=lock)
-    return {name: content.parts(seen, text(root / dockerfile(name), texts), {}) for name in settings.image_names}
+    seen = content_hash.context(root, text(root / IGNORE, texts), texts=written, lock=lock)
+    return {name: content_hash.parts(seen, text(root / dockerfile(name), texts), {}) for name in settings.image_names}
 
 
 def text(path: Path, texts: Mapping[Path, str] | None = None) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow.exceptions import said
 from kedro_k8s_airflow.findings import Finding, info, refuse
 from kedro_k8s_airflow.project import catalog as catalogs
 from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
-from kedro_k8s_airflow.project.surroundings import watched
-from kedro_k8s_airflow.project.words import said
+from kedro_k8s_airflow.project.environment_reads import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node as KedroNode
 
     from kedro_k8s_airflow.project.catalog import Catalog
-    from kedro_k8s_airflow.project.surroundings import Variable
+    from kedro_k8s_airflow.project.environment_reads import Variable
 
 # Kedro's own hook specs through which a project can change what the catalog holds.
 _CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow.exceptions import said
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.project import configuration
-from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow.exceptions import said
 from kedro_k8s_airflow.findings import Refused, refuse
-from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

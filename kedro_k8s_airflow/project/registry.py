@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow.exceptions import said
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
-from kedro_k8s_airflow.project.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import __version__, examination, narrowing, publish
-from kedro_k8s_airflow.examination import Checked
+from kedro_k8s_airflow import __version__, compiler
+from kedro_k8s_airflow.compiler import Checked
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import is_unbuilt, split
-from kedro_k8s_airflow.places import Locator
-from kedro_k8s_airflow.publish import message, opening, record, wanted
-from kedro_k8s_airflow.publish.changes import Dag
+from kedro_k8s_airflow.locations import Locator
+from kedro_k8s_airflow.plan import pipeline_narrowing
+from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
+from kedro_k8s_airflow.publish.diff import Dag
 from kedro_k8s_airflow.publish.git import SUBMODULE, Failed, Git, failed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.asked import Asked
-    from kedro_k8s_airflow.examination import Examined
-    from kedro_k8s_airflow.publish.record import Manifest
-    from kedro_k8s_airflow.publish.wanted import Wanted
+    from kedro_k8s_airflow.compiler import Examined
+    from kedro_k8s_airflow.publish.desired_state import Wanted
+    from kedro_k8s_airflow.publish.ownership_manifest import Manifest
+    from kedro_k8s_airflow.request import Asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +64,19 @@ def checked(asked: Asked, against: Against) -> Checked:
     Raises:
         Refused: when it cannot be told: the project has errors, or what is published cannot be read.
     """
-    examined = examination.examined(asked)
+    examined = compiler.examined(asked)
     if examined.errors:
         raise Refused(examined.errors)
     project = examined.subject.project
     settings = examined.subject.settings.publish
-    subfolder = settings.subfolder if against.subfolder is None else publish.folder(against.subfolder)
+    subfolder = settings.subfolder if against.subfolder is None else publisher.folder(against.subfolder)
     told = against.told
     if told is None:
         if settings.to is None:
             mend = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
             raise refuse("publish-to", "--against", "nobody says where it was published.", mend)
-        told = publish.resolved(settings.to, project.path)
-    mine = record.file(project.package, asked.env)
+        told = publisher.resolved(settings.to, project.path)
+    mine = ownership_manifest.file(project.package, asked.env)
     paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
     try:
         there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
@@ -89,9 +90,9 @@ def checked(asked: Asked, against: Against) -> Checked:
         why = f"is the manifest of {there.manifest.whose}, called {there.manifest.name!r}, not of this one."
         raise refuse("publish-owned", there.at(mine), why, "Compare with the folder that this project is published to.")
     examined = _with_published_images(asked, examined, there)
-    plans = narrowing.narrowed(examined.subject.project, examined.plans())
+    plans = pipeline_narrowing.narrowed(examined.subject.project, examined.plans())
     publishing = f"kedro k8s-airflow publish{asked.options}"
-    found = list(_differences(wanted.texts(asked, examined, plans), there, examined, publishing))
+    found = list(_differences(desired_state.texts(asked, examined, plans), there, examined, publishing))
     return Checked(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
 
 
@@ -109,7 +110,7 @@ def _with_published_images(asked: Asked, examined: Examined, there: There) -> Ex
                 images[name] = published[name]
     if not images:
         return examined
-    return examination.of(examined.subject.project, lock_file=asked.lock_file, images=images)
+    return compiler.of(examined.subject.project, lock_file=asked.lock_file, images=images)
 
 
 def _differences(made: Wanted, there: There, examined: Examined, command: str) -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def _differences(made: Wanted, there: There, examined: Examined, command: str) -
     mend = f"Publish: {command}."
     before = there.manifest
     known = before.files if before else {}
-    for found in wanted.stale(examined.subject):
+    for found in desired_state.stale(examined.subject):
         yield error("drift-image", found.where, found.why, found.mend)
     for name, file in made.manifest.files.items():
         was, said = there.files.get(name), known.get(name)
@@ -132,7 +133,7 @@ def _differences(made: Wanted, there: There, examined: Examined, command: str) -
                 f"is in {there.at(name)}, and no manifest says it was published.",
                 mend,
             )
-        elif record.sha256(was) != said.sha256:
+        elif ownership_manifest.sha256(was) != said.sha256:
             why = f"was edited by hand since it was published: {there.at(name)}."
             yield error("drift-edited", where, why, f"Make the edit in the project, then: {command} --force.")
         text = made.texts[name]
@@ -166,9 +167,9 @@ def _there(
     told: str, against: Against, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
 ) -> There:
     """What is published, from a folder, an address or a commit."""
-    opening.check_words(told, against.branch, base)
+    open_target.check_words(told, against.branch, base)
     top = Path(told).expanduser()
-    if opening.is_address(told) or (top.is_dir() and opening.is_bare(top.resolve())):
+    if open_target.is_address(told) or (top.is_dir() and open_target.is_bare(top.resolve())):
         return _of_address(told, against.branch or base, folder, mine, paths)
     if top.is_dir() and against.branch is None:
         return _of_folder(top, told, folder, mine, paths)
@@ -213,7 +214,7 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
 
 def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
     """The files of a branch, by way of a clone that goes at once."""
-    with opening.branch_of(told, branch) as (git, name, commit):
+    with open_target.branch_of(told, branch) as (git, name, commit):
         return _of_commit(git, commit, f"on branch {name} of {plain(told)}", folder, mine, paths)
 
 
@@ -222,16 +223,16 @@ def _of_commit(git: Git, commit: str | None, told: str, folder: str, mine: str, 
     entries = git.entries(commit)
 
     def content(path: str) -> bytes | None:
-        entry = entries.get(record.inside(folder, path))
+        entry = entries.get(ownership_manifest.inside(folder, path))
         return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != SUBMODULE else None
 
-    return _read(content, lambda name: f"{record.inside(folder, name)} {told}", mine, paths)
+    return _read(content, lambda name: f"{ownership_manifest.inside(folder, name)} {told}", mine, paths)
 
 
 def _read(content: Callable[[str], bytes | None], at: Callable[[str], str], mine: str, paths: Sequence[str]) -> There:
     """The manifest and the files that it or this project names."""
     raw = content(mine)
-    manifest = record.read(raw, at(mine)) if raw is not None else None
+    manifest = ownership_manifest.read(raw, at(mine)) if raw is not None else None
     names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])
     found = {name: content(name) for name in names}
     return There(at=at, manifest=manifest, files={name: one for name, one in found.items() if one is not None})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import __version__
-from kedro_k8s_airflow.dag import reading
-from kedro_k8s_airflow.overview.words import count, one_line
+from kedro_k8s_airflow.dag import dag_file_diff
+from kedro_k8s_airflow.text import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.publish.changes import Changes, Dag
-    from kedro_k8s_airflow.publish.record import Manifest
-    from kedro_k8s_airflow.publish.wanted import Source
+    from kedro_k8s_airflow.publish.desired_state import Source
+    from kedro_k8s_airflow.publish.diff import Changes, Dag
+    from kedro_k8s_airflow.publish.ownership_manifest import Manifest
 
 _SHOWN = 30
 NOTHING = "nothing that runs: comments, or the order of tasks"
@@ -35,7 +35,7 @@ def lines(changes: Changes) -> list[str]:
 
 
 def _count(dag: Dag) -> int:
-    emitted = reading.read(dag.text)
+    emitted = dag_file_diff.read(dag.text)
     return len(emitted.tasks) if emitted else 0
 
 
@@ -46,11 +46,11 @@ def how(dag: Dag) -> list[str]:
 
 def tasks(dag: Dag) -> list[str]:
     """In what it has changed but for the images of its pods: tasks, what all share, the DAG's own arguments."""
-    was = reading.read(dag.was)
-    now = reading.read(dag.text)
+    was = dag_file_diff.read(dag.was)
+    now = dag_file_diff.read(dag.text)
     if was is None or now is None:
         return ["what was there is no file of this plugin"]
-    told = reading.difference(was, now)
+    told = dag_file_diff.difference(was, now)
     said = {
         "tasks added": told.added,
         "tasks removed": told.removed,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
-from kedro_k8s_airflow.overview.words import one_line
 from kedro_k8s_airflow.publish.git import plain
+from kedro_k8s_airflow.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

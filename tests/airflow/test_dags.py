@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.paths import AIRFLOW_PROBE
+
 pytest.importorskip("kubernetes_validate")
 
-from tests.airflow.pod_checks import VERSIONS, metadata_violations, restricted_violations, validate_pod
-from tests.conftest import interpreter, run
-from tests.kubelet import environment, expand
 from tests.scenarios import BY_NAME, WORKING
+from tests.support.airflow_probe.pod_checks import VERSIONS, metadata_violations, restricted_violations, validate_pod
+from tests.support.environments import interpreter, run
+from tests.support.kubelet import environment, expand
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable, Iterator
 
-HERE = Path(__file__).parent
 AIRFLOWS = {"airflow-3": "KKA_PYTHON_AIRFLOW_3", "airflow-2": "KKA_PYTHON_AIRFLOW_2"}
 DEMO = "demo-project"
 PARAMS = "KEDRO_K8S_AIRFLOW_PARAMS"
@@ -51,7 +52,7 @@ class Dag:
 
     Attributes:
         name: project and dag_id, for messages.
-        plan: see plan_json.py.
+        plan: see create_report.py.
         file: the report of the file, see probe.py.
     """
 
@@ -92,7 +93,7 @@ def airflow(request: pytest.FixtureRequest, once: Callable[..., Json], projects:
 
     def probe(folder: Path) -> Json:
         jobs = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"  # the other process probes the other Airflow
-        done = run([python, HERE / "probe.py", *first.values(), "--out", folder / "probe.json", "--jobs", jobs])
+        done = run([python, AIRFLOW_PROBE, *first.values(), "--out", folder / "probe.json", "--jobs", jobs])
         assert done.returncode == 0, done.stderr
         return json.loads((folder / "probe.json").read_text(encoding="ascii"))
 
@@ -261,7 +262,7 @@ def test_what_is_typed_into_the_trigger_form_arrives_and_nothing_else(
     conf = tmp_path / "conf.json"
     conf.write_text(json.dumps(FORM), encoding="ascii")
 
-    command = [interpreter(variable), HERE / "probe.py", file, "--out", tmp_path / "out.json", "--conf", f"@{conf}"]
+    command = [interpreter(variable), AIRFLOW_PROBE, file, "--out", tmp_path / "out.json", "--conf", f"@{conf}"]
     done = run(command)
 
     assert done.returncode == 0, done.stderr

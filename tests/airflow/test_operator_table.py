@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("variable", ["KKA_PYTHON_AIRFLOW_2", "KKA_PYTHON_AIRFLOW_3"])
@@ -16,7 +16,7 @@ def test_the_table_is_not_stale(variable: str) -> None:
     python = os.environ.get(variable, "")
     if not Path(python).is_file():
         pytest.skip(f"{variable} names no Python with Airflow: {python!r}")
-    script = ROOT / "tests" / "airflow" / "make_operator_table.py"
-    table = ROOT / "kedro_k8s_airflow" / "operator_arguments.json"
+    script = ROOT / "tools" / "make_operator_table.py"
+    table = ROOT / "kedro_k8s_airflow" / "config" / "operator_arguments.json"
     done = subprocess.run([python, str(script), "--check", str(table)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

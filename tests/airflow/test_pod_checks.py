@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("kubernetes_validate")
-sys.path.insert(0, str(Path(__file__).parent))
 
-from pod_checks import (
+from tests.support.airflow_probe.pod_checks import (
     ANNOTATIONS_LIMIT,
     CONTROLS,
     NEWEST,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import interpreter
-from tests.publish.desk import Desk, bare, clone, project
+from tests.support.environments import interpreter
+from tests.support.workspace import Desk, bare, clone, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scenarios.forge import Forge
+    from tests.support.kedro_server import Forge
 
 # What Airflow looks at, DAG file or not, by its own walk; 2.11 reads regular expressions unless it is told otherwise, 3 globs.
 LOOK = """

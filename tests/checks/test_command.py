@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from kedro_k8s_airflow.checks import RULES
-from kedro_k8s_airflow.places import Place, parsed
+from kedro_k8s_airflow.locations import Place, parsed
 from tests.checks.cases import BY_CODE, scenario
 from tests.checks.test_rules import check
 from tests.scenarios import REFUSED, make_project
@@ -20,7 +20,7 @@ from tests.scenarios.model import Node, Refused, Scenario, default, pickled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scenarios.forge import Forge, Outcome
+    from tests.support.kedro_server import Forge, Outcome
 
 
 def project(code: str, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kedro_k8s_airflow import parameters
+from kedro_k8s_airflow.plan import parameters
 from tests.checks.cases import scenario
 from tests.checks.test_rules import check
 from tests.scenarios import make_project
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.scenarios.forge import Forge
+    from tests.support.kedro_server import Forge
 
 _FOUND = """
 from kedro.framework.project import find_pipelines

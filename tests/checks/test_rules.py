@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.scenarios.forge import Forge
+    from tests.support.kedro_server import Forge
 
 # Shown by tests of their own, below or in tests/test_image.py.
 _ELSEWHERE = {"image-stale"}

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.demo import CLAIM, NAMESPACE, copy, kubectl, run
-from tests.cluster.trials import opened
+from tests.support.cluster_demo import CLAIM, NAMESPACE, copy, kubectl, run
+from tests.support.fault_project.project import opened
+from tests.support.paths import AIRFLOW_PROBE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.trials import Run, Trials
+    from tests.support.fault_project.project import Run, Trials
 
-ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
@@ -84,7 +84,7 @@ def pods(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     if not Path(airflow).is_file():
         pytest.skip(f"KKA_PYTHON_AIRFLOW_3 names no Python with Airflow 3: {airflow!r}")
     report = tmp_path_factory.mktemp("probe") / "report.json"
-    run([airflow, ROOT / "tests" / "airflow" / "probe.py", project / "dags" / "flights.py", "--out", report])
+    run([airflow, AIRFLOW_PROBE, project / "dags" / "flights.py", "--out", report])
     (entry,) = json.loads(report.read_text())["files"].values()
     assert entry["import_errors"] == []
     return {name: task["rendered_pod"] for name, task in entry["dags"]["flights"]["tasks"].items()}

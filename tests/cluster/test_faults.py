@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.airflow_parts import wait
-from tests.cluster.demo import kubectl
-from tests.cluster.trials import DEAD, begins
+from tests.support.airflow_harness.harness import wait
+from tests.support.cluster_demo import kubectl
+from tests.support.fault_project.project import DEAD, begins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.trials import Run, Trials
+    from tests.support.fault_project.project import Run, Trials
 
 pytestmark = pytest.mark.cluster
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.cluster.demo import NAMESPACE, ROOT, kubectl, run
-from tests.conftest import interpreter
+from tests.support.cluster_demo import NAMESPACE, kubectl, run
+from tests.support.environments import interpreter
+from tests.support.paths import AIRFLOW_PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +227,7 @@ def test_any_user_of_group_0_can_start_it(small_image: Path) -> None:
 def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
     small_image: Path, tmp_path: Path
 ) -> None:
-    from kedro_k8s_airflow.image import content
+    from kedro_k8s_airflow.image import content_hash
 
     made = shutil.copytree(small_image, tmp_path / "small")
     more = [
@@ -248,7 +249,7 @@ def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
     run(["podman", "build", "--quiet", "--tag=localhost/all:1", "--file", made / "Dockerfile.all", made])
     seen = podman("run", "--rm", "localhost/all:1", "find", "/all", "-type", "f").split()
     ignored = (made / ".dockerignore").read_text()
-    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(content.files(made, ignored))
+    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(content_hash.files(made, ignored))
 
 
 @pytest.mark.parametrize(
@@ -410,7 +411,7 @@ def test_what_was_pushed_runs_by_its_digest_in_a_pod(
     digest = locked(made)["digest"]
     kedro(made, "create")
     report = tmp_path / "report.json"
-    run([interpreter("KKA_PYTHON_AIRFLOW_3"), ROOT / "tests/airflow/probe.py", made / "dags/small.py", "--out", report])
+    run([interpreter("KKA_PYTHON_AIRFLOW_3"), AIRFLOW_PROBE, made / "dags/small.py", "--out", report])
     (entry,) = json.loads(report.read_text())["files"].values()
     (task,) = entry["dags"]["small"]["tasks"].values()
     pod = task["rendered_pod"]

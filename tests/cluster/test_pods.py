@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kedro_k8s_airflow.plan import CONTRACT_VERSION
-from tests.cluster.demo import NAMESPACE, ROOT, kubectl, run
-from tests.conftest import interpreter
+from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 from tests.scenarios import WORKING
+from tests.support.cluster_demo import NAMESPACE, kubectl, run
+from tests.support.environments import interpreter
+from tests.support.paths import AIRFLOW_PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def test_the_api_server_accepts_every_pod_of_every_scenario(
     run(
         [
             interpreter("KKA_PYTHON_AIRFLOW_3"),
-            ROOT / "tests" / "airflow" / "probe.py",
+            AIRFLOW_PROBE,
             *files,
             "--out",
             report,

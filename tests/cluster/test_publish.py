@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.cluster.airflow_parts import Airflow, wait
-from tests.cluster.demo import NAMESPACE, ROOT, kubectl, run
-from tests.cluster.git_sync import GitSync
 from tests.cluster.test_image import SETTINGS, kedro, locked, small
-from tests.conftest import interpreter
+from tests.support.airflow_harness.harness import Airflow, wait
+from tests.support.cluster_demo import NAMESPACE, ROOT, kubectl, run
+from tests.support.environments import interpreter
+from tests.support.git_sync import GitSync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

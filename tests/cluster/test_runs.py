@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.cluster import demo
-from tests.cluster.airflow_parts import Airflow, Audit
-from tests.cluster.demo import Claim, Place, kubectl, place
-from tests.conftest import interpreter
+from tests.support import cluster_demo
+from tests.support.airflow_harness.harness import Airflow, Audit
+from tests.support.cluster_demo import Claim, Place, kubectl, place
+from tests.support.environments import interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,7 +174,7 @@ def test_airflow_2_leaves_what_kedro_run_leaves(
 
 def test_the_role_is_what_kubernetes_accepts(filled: Place) -> None:
     role = filled.project / "manifests" / "airflow-role.yml"
-    demo.run(["kedro", "k8s-airflow", "manifests", "--subject", "airflow:airflow-worker"], cwd=filled.project)
+    cluster_demo.run(["kedro", "k8s-airflow", "manifests", "--subject", "airflow:airflow-worker"], cwd=filled.project)
     assert "RoleBinding" in role.read_text()
     assert "dry run" in kubectl("apply", "--dry-run=server", "--filename", str(role))
     assert "dry run" in kubectl("apply", "--dry-run=server", "--filename", str(role.with_name("data-pod.yml")))

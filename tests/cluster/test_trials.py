@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster import trials as project
-from tests.cluster.airflow_parts import Airflow, free_port, parse_time
-from tests.cluster.demo import kubectl
-from tests.cluster.trials import CANARY, PARAMETERS, STORED, begins
-from tests.conftest import interpreter
+from tests.support.airflow_harness.harness import Airflow, free_port, parse_time
+from tests.support.cluster_demo import kubectl
+from tests.support.environments import interpreter
+from tests.support.fault_project import project
+from tests.support.fault_project.project import CANARY, PARAMETERS, STORED, begins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.trials import Run, Trials
+    from tests.support.fault_project.project import Run, Trials
 
 pytestmark = pytest.mark.cluster
 

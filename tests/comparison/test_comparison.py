@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.scenarios import BY_NAME, Works
+from tests.support.paths import ROOT
 
 pytest.importorskip("kedro_airflow", reason="kedro-airflow is not in this environment")
 
-from tests.comparison.compare import OURS, THEIRS, compared
+from tools.compare import OURS, THEIRS, compared
 
 
 def test_the_page_has_a_row_for_each_scenario_and_ours_are_all_right_or_refused() -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import ROOT, interpreter
-from tests.pod.project import PROJECT
 from tests.scenarios import make_project
-from tests.scenarios.forge import clean_env
+from tests.support.environments import interpreter
+from tests.support.kedro_server import clean_env
+from tests.support.paths import ROOT
+from tests.support.pod_project.project import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pod.project import CANARY
+from tests.support.pod_project.project import CANARY
 
 if TYPE_CHECKING:
     from tests.pod.conftest import Pods

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kedro.framework.hooks import specs
 
-from tests.scenarios.forge import clean_env
+from tests.support.kedro_server import clean_env
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pod.project import CANARY
+from tests.support.pod_project.project import CANARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.publish.desk import Desk, bare, clone, commit, git, project
+from tests.support.workspace import Desk, bare, clone, commit, git, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scenarios.forge import Forge
+    from tests.support.kedro_server import Forge
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kedro_k8s_airflow import __version__
-from tests.publish.desk import MANIFESTS, OTHER_DIGEST, bare, commit, git
 from tests.publish.test_publish import everything, locked
 from tests.scenarios.factory import snapshot
+from tests.support.workspace import MANIFESTS, OTHER_DIGEST, bare, commit, git
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.publish.desk import Desk
+    from tests.support.workspace import Desk
 
 MAIN, SIDE = "project_main", "project_side"
 DAG = "dags/project_main.py"

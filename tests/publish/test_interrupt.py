@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.publish.desk import GIT, IDENTITY, Desk, clone, commit, git
+from tests.support.paths import KILL_POINTS
+from tests.support.workspace import GIT, IDENTITY, Desk, clone, commit, git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCRIPT = Path(__file__).with_name("killed.py")
 DAG = "dags/project_main.py"
 
 
@@ -28,7 +28,7 @@ def killed(desk: Desk, work: Path | None, **wish: Any) -> list[dict[str, Any]]:
         "bare": str(desk.bare),
         "temporary": str(desk.bare.parent / "temporary"),
     }
-    done = desk.forge.script(str(SCRIPT), json.dumps(told), cwd=desk.project, env={**GIT, **IDENTITY})
+    done = desk.forge.script(str(KILL_POINTS), json.dumps(told), cwd=desk.project, env={**GIT, **IDENTITY})
     assert done.code == 0, done.err[-3000:]
     report: list[dict[str, Any]] = json.loads(done.out[done.out.index("[{") :])
     assert report.pop()["killed"] is None
@@ -78,8 +78,8 @@ def states(desk: Desk, work: Path | None, *options: str) -> tuple[dict[str, Any]
         git(copied, "remote", "set-url", "origin", f"file://{hub}")
     script = f"""
 import json, sys
-sys.path.insert(0, {str(SCRIPT.parent)!r})
-from killed import state
+sys.path.insert(0, {str(KILL_POINTS.parent)!r})
+from kill_points import state
 json.dump(state({str(copied) if copied else None!r}, {str(hub)!r}), sys.stdout)
 """
     program = folder / "state.py"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.publish.desk import GIT, IDENTITY, MANIFESTS, clone, command, commit, environment, git, project
 from tests.publish.test_publish import everything, refused, trailers
 from tests.publish.test_targets import DAG, meanwhile, sign
+from tests.support.workspace import GIT, IDENTITY, MANIFESTS, clone, command, commit, environment, git, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.publish.desk import Desk
+    from tests.support.workspace import Desk
 
 MANIFEST = f"{MANIFESTS}/project.json"
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kedro_k8s_airflow import __version__
-from tests.publish.desk import DIGEST, IMAGE, MANIFESTS, OTHER_DIGEST, commit, git, project
 from tests.scenarios.factory import snapshot
+from tests.support.workspace import DIGEST, IMAGE, MANIFESTS, OTHER_DIGEST, commit, git, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.publish.desk import Desk
+    from tests.support.workspace import Desk
 
 OURS = {
     "dags/project_main.py",
@@ -254,19 +254,20 @@ def locked(desk: Desk) -> None:
 LOCK = f"""
 from pathlib import Path
 from kedro.framework.startup import bootstrap_project
-from kedro_k8s_airflow import creation, examination
-from kedro_k8s_airflow.asked import Asked
-from kedro_k8s_airflow.image import content, lock, spec
+from kedro_k8s_airflow import compiler
+from kedro_k8s_airflow.commands import create
+from kedro_k8s_airflow.image import content_hash, lock, spec
+from kedro_k8s_airflow.request import Asked
 
 asked = Asked(metadata=bootstrap_project(Path.cwd()))
-made = creation.write_image_spec(asked)
-parts = spec.contents(Path.cwd(), made.settings, examination.examined(asked).subject.spec)
+made = create.write_image_spec(asked)
+parts = spec.contents(Path.cwd(), made.settings, compiler.examined(asked).subject.spec)
 images = {{
     name: lock.Built(
         repository=made.settings.image,
         tag=lock.tag_of(name, "0123456789ab"),
         digest="{DIGEST}" if name == "default" else "{OTHER_DIGEST}",
-        content=content.content(one),
+        content=content_hash.content(one),
         parts=one,
     )
     for name, one in parts.items()

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.publish.desk import MANIFESTS, clone, commit, environment, git, project
+from tests.support.paths import BARRIER_PUBLISHER
+from tests.support.workspace import MANIFESTS, clone, commit, environment, git, project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from tests.publish.desk import Desk
+    from tests.support.workspace import Desk
 
 PUBLISHERS = 4
 
 
 def at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[tuple[int, str]]:
     """Run commands, each in a project; all have read theirs before the first may go on: codes, and what was printed."""
-    program = Path(__file__).with_name("gated.py")
+    program = BARRIER_PUBLISHER
     env = environment(KKA_GATE=str(gate), KKA_PUBLISHERS=str(len(started)))
     gate.mkdir()
     running = [

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.publish.desk import GIT, MANIFESTS, bare, clone, commit, git, project
 from tests.publish.test_publish import everything, refused
+from tests.support.workspace import GIT, MANIFESTS, bare, clone, commit, git, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.publish.desk import Desk
+    from tests.support.workspace import Desk
 
 DAG = "dags/project_main.py"
 

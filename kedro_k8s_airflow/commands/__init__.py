@@ -1,0 +1,1 @@
+"""What the commands do beyond printing: `init`, `create` and `manifests`."""

@@ -1,0 +1,165 @@
+"""`init`: a first settings file that fits the project at hand. It is the user's from then on and never overwritten."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import compiler, project, templates
+from kedro_k8s_airflow.config import loader, models, schema
+from kedro_k8s_airflow.files import Output
+from kedro_k8s_airflow.findings import Finding, Refused, refuse
+from kedro_k8s_airflow.names import short_hash
+from kedro_k8s_airflow.plan import dag_selection, graph, reach
+from kedro_k8s_airflow.plan.reach import Places
+from kedro_k8s_airflow.plan.volumes import OWN_NAMES, hides
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.project import Project
+
+_POD_PROJECT = "/app"
+# Keys of kedro-airflow's airflow.yml that mean the same here.
+_SAME = ("catchup", "owner", "retries", "max_active_runs")
+
+
+def settings_file(read: Project) -> tuple[list[Output], list[Finding]]:
+    """The file to write, with the schema that editors read it by, and what still has to be decided before `create` works.
+
+    Raises:
+        Refused: when the project has such a file already, or its configuration lies elsewhere.
+    """
+    found = project.settings_files(read)
+    if found or read.settings is not None:
+        raise refuse(
+            "settings-there",
+            found[-1].relative_to(read.path).as_posix() if found else loader.NAME,
+            "is there already and is left alone.",
+            "Edit it, or remove it first.",
+        )
+    if "://" in read.conf_source:
+        raise refuse(
+            "conf-source",
+            read.conf_source,
+            "is not on this machine, so nothing can be written there.",
+            f"Add {loader.NAME} there yourself.",
+        )
+    dag, dags, left = _carried_over(read.kedro_airflow or {}, read)
+    volumes, in_image = _places(read)
+    slug = _slug(read.package)
+    folder = read.path / read.conf_source / read.base_env
+    place = schema.seen_from(folder, read.path)
+    text = templates.fill(
+        "k8s_airflow.yml.j2",
+        schema=place,
+        image=f"registry.example.com/{slug}",
+        namespace="default",
+        volumes=volumes,
+        in_image=in_image,
+        dag=dag,
+        dags=dags,
+        left=left,
+    )
+    outputs = [Output(folder / loader.NAME, text, yields=True), *([schema.output(read.path)] if place else [])]
+    return outputs, _still_open(text, read)
+
+
+def _still_open(text: str, read: Project) -> list[Finding]:
+    """What `create` would refuse with the new file, as warnings."""
+    import yaml
+
+    try:
+        compiler.of(read, loader.check(yaml.safe_load(text), [], read.path)).plans()
+    except Refused as refused:
+        return [
+            Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)
+            for one in refused.findings
+        ]
+    return []
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-") or "kedro"
+
+
+def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
+    places = Places(_POD_PROJECT)
+    carried = (read.code, read.conf_source)
+    mounts: set[str] = set()
+    in_image: set[str] = set()
+    for path, saved in sorted(_local_paths(read, places).items()):
+        inside = path.removeprefix(f"{_POD_PROJECT}/") if path.startswith(f"{_POD_PROJECT}/") else path
+        mount = posixpath.dirname(inside) if inside.startswith("/") else inside.split("/", 1)[0]
+        if any(inside.startswith(f"{folder}/") for folder in carried):
+            if not saved and (read.path / inside).exists():
+                in_image.add(inside)
+        elif "/" in inside and not mount.startswith("/tmp") and not any(sign in inside for sign in ":\\"):  # noqa: S108
+            mounts.add(mount)
+    volumes: dict[str, dict[str, str]] = {}
+    for mount in sorted(mounts):
+        place = places.in_pod(mount)
+        if any(mount.startswith(f"{other}/") for other in mounts) or hides(place, read, _POD_PROJECT):
+            continue
+        slug = _slug(mount)
+        name = f"data-{slug}" if slug in OWN_NAMES or slug.startswith("scratch-") else slug
+        if name in volumes:
+            name = f"{name}-{short_hash([mount])}"
+        volumes[name] = {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount}
+    return volumes, sorted(in_image)
+
+
+def _local_paths(read: Project, places: Places) -> dict[str, bool]:
+    """Local paths of all pipelines' datasets, and whether a node saves there."""
+    loaded = {name for nodes in read.pipelines.values() for node in nodes for name in node.inputs}
+    saved = {name for nodes in read.pipelines.values() for node in nodes for name in node.outputs}
+    names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
+    paths: dict[str, bool] = {}
+    for name, entry in read.catalog.entries(names).items():
+        found = reach.of_entry(entry, places)
+        if found.kind == "pod" and found.path:
+            paths[found.path] = paths.get(found.path, False) or name in saved
+    return paths
+
+
+def _carried_over(airflow: Mapping[str, Any], read: Project) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """kedro-airflow's settings in our words: defaults, DAGs by pipeline, and lines about what has no place here."""
+    defaults: dict[str, Any] = {"schedule": None, "start_date": "2025-01-01", "retries": 1}
+    left: list[str] = []
+    defaults.update(_translated(airflow.get("default") or {}, "default", left))
+    dags: dict[str, Any] = {}
+    for name, block in airflow.items():
+        if name == "default" or not isinstance(block, dict):
+            continue
+        if name in read.pipelines:
+            dags[name] = _translated(block, name, left)
+        else:
+            left.append(f"{name}: the project has no such pipeline")
+    if dags and dag_selection.DEFAULT in read.pipelines and dag_selection.DEFAULT not in dags:
+        dags = {dag_selection.DEFAULT: {}, **dags}
+    return defaults, dags, left
+
+
+def _translated(block: Mapping[str, Any], name: str, left: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in block.items():
+        known = {"schedule_interval": "schedule"}.get(key, key)
+        candidate: Any = value
+        if known == "start_date" and isinstance(value, list):
+            candidate = "-".join(f"{int(part):02d}" for part in value[:3])
+        elif known == "retry_delay" and isinstance(value, int):
+            candidate = f"{value}m"
+        elif known not in (*_SAME, "schedule", "start_date", "retry_delay"):
+            left.append(
+                f"{name}.{key}: {'pods take no such setting' if key.startswith('email') or key == 'depends_on_past' else 'unknown here'}"
+            )
+            continue
+        try:
+            models.DagSettings.model_validate({known: candidate})
+        except ValueError:
+            left.append(f"{name}.{key}: {value!r} cannot be used here")
+            continue
+        result[known] = candidate
+    return result

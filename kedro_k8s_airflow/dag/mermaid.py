@@ -1,0 +1,176 @@
+"""Plans as a picture in Mermaid: a box for each task with its nodes, a frame for each task group, an arrow for each wait.
+
+Mermaid refuses more than 50,000 characters and 500 arrows (`maxTextSize` and `maxEdges`, which a page may raise but a diagram may
+not: https://mermaid.js.org/config/schema-docs/config.html). A plan beyond that is drawn by its namespaces or steps.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.plan.sections import namespaces, steps
+from kedro_k8s_airflow.plan.statistics import facts
+from kedro_k8s_airflow.text import count, one_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kedro_k8s_airflow.plan.model import Plan, Task
+    from kedro_k8s_airflow.plan.sections import Part
+    from kedro_k8s_airflow.plan.statistics import Facts
+
+MOST_CHARACTERS = 50_000
+MOST_ARROWS = 500
+_MOST_PLANS = 100
+_NODES_SHOWN = 3
+# Letters, digits and what stands between two of them mean nothing to Mermaid, to the Markdown in its labels, to HTML; every
+# other sign may. An address begins with www and becomes a link.
+_SIGN = re.compile(
+    r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])((?<![wW]{3})[.-]|_+)(?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
+)
+
+# $ * _ ` ~, the colon of an icon (fa:fa-car), the backslash of a line break.
+_READ = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
+
+
+def picture(plans: Sequence[Plan]) -> str:
+    """One flowchart of all plans, each in a frame of its own when there are several."""
+    known = [(plan, facts(plan)) for plan in plans]
+    for draw in (_tasks, _namespaces, _steps):
+        canvas = _Canvas()
+        for plan, of in known:
+            with canvas.frame(plan.dag_id if len(plans) > 1 else None):
+                draw(canvas, plan, of)
+        if len(canvas.text) <= MOST_CHARACTERS and canvas.arrows <= MOST_ARROWS:
+            return canvas.text
+    return _frames(known)
+
+
+def _frames(known: Sequence[tuple[Plan, Facts]]) -> str:
+    """Each plan as one box, when even its steps would be too much."""
+    canvas = _Canvas()
+    for plan, of in known[:_MOST_PLANS]:
+        canvas.box([plan.dag_id, f"{count(len(plan.tasks), 'task')} in {count(len(of.steps), 'step')}"])
+    if len(known) > _MOST_PLANS:
+        canvas.note(f"and {len(known) - _MOST_PLANS} more; --pipeline draws one of them")
+    else:
+        canvas.note("too many tasks for one picture; --pipeline draws one of these")
+    return canvas.text
+
+
+class _Canvas:
+    """Lines of a flowchart; boxes and frames are numbered as they come, because names are no identifiers."""
+
+    def __init__(self) -> None:
+        self.lines = ["flowchart LR"]
+        self.depth = 1
+        self.boxes = self.frames = self.arrows = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+    def _line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    @contextmanager
+    def frame(self, title: str | None) -> Iterator[None]:
+        """What is drawn meanwhile is in a frame; without a title there is none."""
+        if title is None:
+            yield
+            return
+        self._line(f'subgraph g{self.frames}["{_legal(printable(title))}"]')
+        self.frames += 1
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self._line("end")
+
+    def box(self, lines: Iterable[str]) -> str:
+        """A box with these lines, the first of several in bold; what to call it in arrows."""
+        name = f"t{self.boxes}"
+        first, *rest = map(_legal, lines)
+        head = f"<b>{first}</b>" if rest else first
+        self._line(f'{name}["{"<br/>".join((head, *rest))}"]')
+        self.boxes += 1
+        return name
+
+    def arrow(self, first: str, second: str) -> None:
+        self._line(f"{first} --> {second}")
+        self.arrows += 1
+
+    def note(self, text: str) -> None:
+        """A remark, in a box that no arrow leads to."""
+        name = self.box([text])
+        self._line(f"style {name} stroke-dasharray: 4")
+
+
+def _legal(name: str) -> str:
+    """A text that is shown as it is: signs that may mean something by their numbers.
+
+    Formulas between dollars, Markdown's emphasis, icons and line breaks are read even from numbers (Mermaid 10 to 12, in labels of several
+    lines), so a space that has no width follows their signs.
+    """
+    numbered = _SIGN.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
+    return _READ.sub(lambda found: f"{found[0]}#65279;", numbered)
+
+
+def _tasks(canvas: _Canvas, plan: Plan, _known: Facts) -> None:
+    members: dict[str | None, list[Task]] = {}
+    for task in plan.tasks:
+        members.setdefault(task.group, []).append(task)
+    names: dict[str, str] = {}
+    for group, tasks in members.items():
+        with canvas.frame(None if group is None else plan.groups[group]):
+            for task in tasks:
+                names[task.id] = canvas.box(_label(task))
+    for task in plan.tasks:
+        for other in task.after:
+            canvas.arrow(names[other], names[task.id])
+
+
+def _label(task: Task) -> Iterable[str]:
+    """The task's id and its nodes; a node alone has given the task its name."""
+    yield one_line(task.id)
+    if task.nodes == (task.id,):
+        return
+    shown = task.nodes[: _NODES_SHOWN if len(task.nodes) > _NODES_SHOWN + 1 else _NODES_SHOWN + 1]
+    yield from map(printable, shown)
+    if len(task.nodes) > len(shown):
+        yield f"and {len(task.nodes) - len(shown):,} more"
+
+
+def _namespaces(canvas: _Canvas, plan: Plan, known: Facts) -> None:
+    found = namespaces(plan, known)
+    if not found:
+        _steps(canvas, plan, known)
+        return
+    names = _boxes(canvas, found)
+    part_of = {task.id: place for place, part in enumerate(found) for task in part.tasks}
+    waits = {(part_of[other], part_of[task.id]) for task in plan.tasks for other in task.after}
+    for first, second in sorted(waits):
+        if first != second:
+            canvas.arrow(names[first], names[second])
+    canvas.note(_too_many(plan))
+
+
+def _steps(canvas: _Canvas, plan: Plan, known: Facts) -> None:
+    """Each part after the one before it: nothing in it could start earlier, and more arrows would only hide that."""
+    names = _boxes(canvas, steps(known))
+    for first, second in pairwise(names):
+        canvas.arrow(first, second)
+    canvas.note(_too_many(plan))
+
+
+def _boxes(canvas: _Canvas, found: Sequence[Part]) -> list[str]:
+    def size(part: Part) -> str:
+        return f"{count(len(part.tasks), 'task')}, {count(sum(len(task.nodes) for task in part.tasks), 'node')}"
+
+    return [canvas.box((part.name, size(part))) for part in found]
+
+
+def _too_many(plan: Plan) -> str:
+    return f"{count(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"

@@ -1,0 +1,233 @@
+"""What is in a pod: its program, environment, volumes and mounts, as the emitted file spells them."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import names
+from kedro_k8s_airflow.dag.python_source import Call, Raw, Text
+from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kedro_k8s_airflow.plan.model import Plan, Task
+
+PROGRAM = ".k8s-airflow/pod.py"
+PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
+RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
+PREFIX = "kedro-k8s-airflow/"
+_VOLUME_SOURCES = {
+    "configMap": "config_map",
+    "csi": "csi",
+    "downwardAPI": "downward_api",
+    "emptyDir": "empty_dir",
+    "ephemeral": "ephemeral",
+    "hostPath": "host_path",
+    "nfs": "nfs",
+    "persistentVolumeClaim": "persistent_volume_claim",
+    "projected": "projected",
+    "secret": "secret",
+}
+
+
+def command(plan: Plan, name: str) -> list[str]:
+    """A program of the image with what is to stand before it."""
+    return [*(verbatim(word.replace("$", "$$")) for word in plan.prefix), name]
+
+
+def program(plan: Plan) -> list[str]:
+    """The pod's program and the arguments that all tasks share."""
+    given = [
+        f"--contract={CONTRACT_VERSION}",
+        f"--project={plan.project_path}",
+        *([f"--env={plan.env}"] if plan.env else []),
+        *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
+        *([f"--store={plan.store.url}", f"--keep={plan.store.keep}"] if plan.store else []),
+        *([f"--runner={plan.base['runner']}"] if _runs_ours(plan.base) else []),
+    ]
+    return [posixpath.join(plan.project_path, PROGRAM), *(verbatim(text.replace("$", "$$")) for text in given)]
+
+
+def _runs_ours(settings: Mapping[str, Any]) -> bool:
+    return settings.get("runner") not in (None, "kedro", "SequentialRunner")
+
+
+def runner(plan: Plan, settings: Mapping[str, Any]) -> str | None:
+    """The runner of a task, when it is another than the one all tasks are told."""
+    own, base = (one.get("runner") or "SequentialRunner" for one in (settings, plan.base))
+    return None if own in (base, "kedro") else own
+
+
+def plain_run(plan: Plan, task: Task) -> list[str]:
+    """Arguments of `kedro` for a task with `runner: kedro`."""
+    given = [
+        "run",
+        f"--pipelines={task.pipeline}",
+        f"--nodes={','.join(task.nodes)}",
+        *([f"--env={plan.env}"] if plan.env else []),
+        *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
+    ]
+    return [verbatim(text.replace("$", "$$")) for text in given]
+
+
+def verbatim(text: str) -> str:
+    """Text that Airflow's templates leave as it is; the emitted file has the same function.
+
+    Rendering drops a trailing newline and rewrites carriage returns even where there is no brace.
+    """
+    if any(sign in text for sign in "{\n\r"):
+        return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
+    return text
+
+
+def rendered(text: str) -> str:
+    """What Airflow's templates make of a text that `verbatim` returned."""
+    if text.startswith("{{ ") and text.endswith(" }}"):
+        return str(json.loads(text[3:-3]))
+    return text
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """What every pod of the DAG is labelled with, besides what the settings say."""
+    return {
+        "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
+        "app.kubernetes.io/part-of": names.label(plan.package),
+        f"{PREFIX}pipeline": names.label(plan.pipeline),
+    }
+
+
+def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Environment variables: ours, the run's parameters, the user's."""
+    fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+    own = {variable["name"] for variable in settings.get("env") or []}
+    variables: list[dict[str, Any]] = [
+        {"name": name, "value": value} for name, value in fixed.items() if name not in own
+    ]
+    variables.append({"name": RUN_VARIABLE, "value": Raw("RUN")})
+    if plan.params or plan.runtime_params or plan.macros:
+        variables.append({"name": PARAMS_VARIABLE, "value": Raw("RUN_PARAMS")})
+    return [*variables, *(settings.get("env") or [])]
+
+
+def params_template(plan: Plan) -> Text:
+    """Airflow template for the run's parameters as JSON: declared ones, those the run decides, Kedro's runtime parameters."""
+    items = {name: _jinja(value) for name, value in plan.runtime_params.items()}
+    items.update({name: f"params[{_jinja(name)}]" for name in plan.params})
+    items.update(plan.macros)
+    return _json_template(sorted(items.items()))
+
+
+def run_template() -> Text:
+    """Airflow template that names DAG, run, task and try as JSON.
+
+    Without `run_after` (Airflow 2) the time is the later of logical date and end of the data interval: two runs triggered by
+    hand on one day share the latter.
+    """
+    return _json_template(
+        (
+            ("dag_id", "dag.dag_id"),
+            ("run_id", "run_id"),
+            ("task_id", "ti.task_id"),
+            ("try_number", "ti.try_number"),
+            ("run_after", "(dag_run.run_after if dag_run.run_after is defined "),
+        ),
+        "else [dag_run.logical_date, dag_run.data_interval_end] | max) | string",
+    )
+
+
+def _json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Text:
+    r"""Airflow template that renders to a JSON object; `rest` ends the last expression.
+
+    `$` is written as `\u0024`, because the kubelet expands `$(X)` and `$$` in the values of variables.
+    """
+    *lines, last = (f"{_jinja(name)}: {expression}" for name, expression in items)
+    ends = (last, rest) if rest else (last,)
+    return Text(("{{ {", *(f"{line}, " for line in lines), *ends, '} | tojson | replace("$", "\\\\u0024") }}'))
+
+
+def _jinja(value: Any) -> str:
+    """A value as a literal of a Jinja expression."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_jinja(str(key))}: {_jinja(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_jinja, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+    """The pod's volumes: those of the DAG, writable folders, the user's."""
+    volumes = []
+    for mount in plan.mounts:
+        if mount.claim is not None:
+            source = {
+                "persistent_volume_claim": Call("k8s.V1PersistentVolumeClaimVolumeSource", {"claim_name": mount.claim})
+            }
+        else:
+            source = {"secret": Call("k8s.V1SecretVolumeSource", {"secret_name": mount.secret})}
+        volumes.append(Call("k8s.V1Volume", {"name": mount.name, **source}))
+    for name, _ in _scratch(plan, settings, scratch):
+        volumes.append(
+            Call(
+                "k8s.V1Volume",
+                {"name": name, "empty_dir": Call("k8s.V1EmptyDirVolumeSource", {"size_limit": plan.scratch_size})},
+            )
+        )
+    for volume in settings.get("volumes") or []:
+        key = next(key for key in volume if key != "name")
+        volumes.append(Call("k8s.V1Volume", {"name": volume["name"], _VOLUME_SOURCES[key]: volume[key]}))
+    return volumes
+
+
+def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+    """Where the pod's volumes appear in its container."""
+    mounts = []
+    for mount in plan.mounts:
+        keywords: dict[str, Any] = {"name": mount.name, "mount_path": mount.path}
+        if mount.key is not None:
+            keywords["sub_path"] = mount.key
+        elif mount.sub_path is not None:
+            keywords["sub_path"] = mount.sub_path
+        if mount.read_only:
+            keywords["read_only"] = True
+        mounts.append(Call("k8s.V1VolumeMount", keywords))
+    for name, path in _scratch(plan, settings, scratch):
+        mounts.append(Call("k8s.V1VolumeMount", {"name": name, "mount_path": path}))
+    for extra in settings.get("volumeMounts") or []:
+        keys = {"name": "name", "mountPath": "mount_path", "subPath": "sub_path", "readOnly": "read_only"}
+        mounts.append(Call("k8s.V1VolumeMount", {keys[key]: value for key, value in extra.items()}))
+    return mounts
+
+
+def spelled(value: Any) -> Any:
+    """A value as Kubernetes' API spells it: a call of one of the client's models as a map in camelCase, null left out."""
+    if isinstance(value, Call):
+        return {_camel(name): spelled(item) for name, item in value.keywords.items() if item is not None}
+    if isinstance(value, dict):
+        return {name: spelled(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [spelled(item) for item in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    source = next((key for key, written in _VOLUME_SOURCES.items() if written == name), None)
+    if source is not None:
+        return source
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _scratch(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Writable folders of the pod's own, volume name and path, except where the user has mounted something else."""
+    taken = {mount.path for mount in plan.mounts} | {
+        mount["mountPath"].rstrip("/") for mount in settings.get("volumeMounts") or []
+    }
+    own = [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108
+    return [(name, path) for name, path in own if path not in taken]

@@ -1,0 +1,88 @@
+"""One task's pod as Kubernetes gets it from Airflow's operator: the same parts as in the DAG file, as one object.
+
+Not for what only a run knows: its parameters, its templates in settings of the user's, the labels that Airflow adds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.dag import pod_arguments, task_calls
+from kedro_k8s_airflow.dag.python_source import Raw
+from kedro_k8s_airflow.plan.model import deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.plan.model import Plan, Task
+
+# Arguments under `operator:` that are fields of the container and of the pod.
+_CONTAINER_ARGUMENTS = {"base_container_name": "name", "termination_message_policy": "terminationMessagePolicy"}
+_POD_ARGUMENTS = {
+    "hostnetwork": "hostNetwork",
+    "hostname": "hostname",
+    "subdomain": "subdomain",
+    "dns_config": "dnsConfig",
+    "host_aliases": "hostAliases",
+    "init_containers": "initContainers",
+}
+# Arguments that lay the pod over another one, which is not done here.
+TEMPLATES = ("pod_template_file", "pod_template_dict")
+_NODES_SHOWN = 30000
+
+
+def pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """The pod of a task.
+
+    Args:
+        plan: the DAG.
+        task: of it.
+        name: of the pod.
+        values: of the variables that the run decides, by the constant that stands for them in the DAG file.
+    """
+    told, operator = task.settings, task.settings.get("operator") or {}
+    command, arguments = task_calls.command(plan, task)
+    container = {
+        "name": "base",
+        "image": task.image,
+        "command": [pod_arguments.rendered(word) for word in command],
+        "args": [pod_arguments.rendered(text) for text in arguments],
+        "env": [_valued(variable, values) for variable in pod_arguments.environment(plan, told)],
+        **{key: told[key] for key in task_calls.POD if key in task_calls.IN_CONTAINER and key in told},
+        "volumeMounts": pod_arguments.mounts(plan, told, task.scratch),
+        **{field: operator[key] for key, field in _CONTAINER_ARGUMENTS.items() if key in operator},
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": deadline(told),
+        **{_in_spec(key): told[key] for key in task_calls.POD if key not in task_calls.IN_CONTAINER and key in told},
+        **{field: operator[key] for key, field in _POD_ARGUMENTS.items() if key in operator},
+        "containers": [container],
+        "volumes": pod_arguments.volumes(plan, told, task.scratch),
+    }
+    metadata = {
+        "name": name,
+        "namespace": plan.namespace,
+        "labels": {
+            **pod_arguments.labels(plan),
+            f"{pod_arguments.PREFIX}task": task.label,
+            **(told.get("labels") or {}),
+        },
+        "annotations": {
+            f"{pod_arguments.PREFIX}nodes": "\n".join(task.nodes)[:_NODES_SHOWN],
+            **(told.get("annotations") or {}),
+        },
+    }
+    made = pod_arguments.spelled({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    # Parts that several fields share become equal ones, for writers that would point from one to the other.
+    return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+
+
+def _in_spec(key: str) -> str:
+    return "securityContext" if key == "podSecurityContext" else key
+
+
+def _valued(variable: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    value = variable.get("value")
+    return {**variable, "value": values[value.source]} if isinstance(value, Raw) else dict(variable)

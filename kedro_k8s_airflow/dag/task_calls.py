@@ -1,0 +1,260 @@
+"""The tasks of a DAG file: settings that all share, and for each task one call that holds only what differs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import names
+from kedro_k8s_airflow.config import operator_arguments
+from kedro_k8s_airflow.dag import pod_arguments
+from kedro_k8s_airflow.dag.python_source import Call, Splice, source
+from kedro_k8s_airflow.plan.model import deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kedro_k8s_airflow.plan.model import Plan, Task
+
+# What the settings file (and Kubernetes) calls it -> what KubernetesPodOperator calls it.
+POD = {
+    "imagePullPolicy": "image_pull_policy",
+    "imagePullSecrets": "image_pull_secrets",
+    "resources": "container_resources",
+    "envFrom": "env_from",
+    "nodeSelector": "node_selector",
+    "tolerations": "tolerations",
+    "affinity": "affinity",
+    "serviceAccountName": "service_account_name",
+    "automountServiceAccountToken": "automount_service_account_token",
+    "priorityClassName": "priority_class_name",
+    "runtimeClassName": "runtime_class_name",
+    "schedulerName": "schedulername",
+    "dnsPolicy": "dnspolicy",
+    "terminationGracePeriodSeconds": "termination_grace_period",
+    "podSecurityContext": "security_context",
+    "securityContext": "container_security_context",
+}
+# Those of them that are fields of the container, not of the pod.
+IN_CONTAINER = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
+_ARGUMENTS = {
+    **POD,
+    "retries": "retries",
+    "retry_delay": "retry_delay",
+    "execution_timeout": "execution_timeout",
+    "pool": "pool",
+    "priority_weight": "priority_weight",
+    "queue": "queue",
+    "executor": "executor",
+    "trigger_rule": "trigger_rule",
+    "kubernetes_conn_id": "kubernetes_conn_id",
+    "in_cluster": "in_cluster",
+    "cluster_context": "cluster_context",
+    "deferrable": "deferrable",
+}
+# What the operator is given when a task takes a shared setting away and None would not mean "as if never said".
+_WITHOUT = {
+    "deferrable": False,
+    "trigger_rule": "all_success",
+    "priority_weight": 1,
+    "pool": "default_pool",
+    "kubernetes_conn_id": "kubernetes_default",
+    "startup_timeout_seconds": 120,
+    "startup_check_interval_seconds": 5,
+    "poll_interval": 2,
+    "log_events_on_failure": False,
+    "on_finish_action": "delete_pod",
+    "termination_message_policy": "File",
+    "log_pod_spec_on_failure": True,
+}
+_RESERVED = frozenset(
+    {
+        "ARGUMENTS",
+        "RUN",
+        "RUN_PARAMS",
+        "ENV_VARS",
+        "VOLUMES",
+        "VOLUME_MOUNTS",
+        "LABELS",
+        "ANNOTATIONS",
+        "SETTINGS",
+        "GROUPS",
+        "DAG",
+        "DOC_MD",
+    }
+)
+_Block = str | dict[str, Any]
+
+
+def shared(plan: Plan) -> dict[str, Any]:
+    """Operator arguments of a node that no rule speaks of, in the order a reader expects."""
+    return {
+        "image": plan.base_image,
+        "namespace": plan.namespace,
+        "cmds": pod_arguments.command(plan, "python"),
+        **_arguments(plan.base),
+        "do_xcom_push": False,
+        **_operator(plan.base),
+    }
+
+
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {argument: _plain(settings[key]) for key, argument in _ARGUMENTS.items() if key in settings}
+    if arguments.get("deferrable"):
+        arguments["logging_interval"] = 60
+    seconds = deadline(settings)
+    if seconds is not None:
+        arguments["active_deadline_seconds"] = seconds
+    return arguments
+
+
+def _operator(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: operator_arguments.value(name, value) for name, value in settings.get("operator", {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[str, dict[str, Any]]]:
+    """What differs from the shared settings, for each task: the name of a constant when other tasks differ in the same way.
+
+    Returns:
+        For each task the name of a constant or the arguments themselves; and the constants.
+    """
+    cache: dict[int, dict[str, Any]] = {id(plan.base): {}}
+    found: list[dict[str, Any]] = []
+    for task in plan.tasks:
+        if id(task.settings) not in cache:
+            cache[id(task.settings)] = _differences(plan, task, shared)
+        found.append(cache[id(task.settings)])
+    sources = {id(block): source(block) for block in cache.values()}
+    users: dict[str, list[int]] = {}
+    for place, block in enumerate(found):
+        if block:
+            users.setdefault(sources[id(block)], []).append(place)
+    named: dict[str, dict[str, Any]] = {}
+    result: list[_Block] = list(found)
+    for text, places in users.items():
+        if len(places) > 1:
+            name = _constant(plan.tasks[places[0]].rules, text, named)
+            named[name] = found[places[0]]
+            for place in places:
+                result[place] = name
+    return result, dict(sorted(named.items()))
+
+
+def _constant(rules: tuple[str, ...], text: str, taken: Mapping[str, Any]) -> str:
+    """A name for settings that several tasks share, made of the rules behind them."""
+    name = re.sub(r"[^A-Z0-9]+", "_", "_".join(rules).upper()).strip("_")[:60]
+    if not name or not name[0].isalpha() or name in _RESERVED or name in taken:
+        return f"RULE_{names.short_hash([name, text])}".upper()
+    return name
+
+
+def common(plan: Plan, key: str) -> dict[str, str]:
+    """Labels or annotations that every task has; a rule may have taken one away from some."""
+    distinct = {id(task.settings): task.settings.get(key) or {} for task in plan.tasks}
+    base = plan.base.get(key) or {}
+    return {name: value for name, value in base.items() if all(name in own for own in distinct.values())}
+
+
+def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str, str]]) -> Call:
+    """One call of the factory: only what differs from the shared settings, labels and annotations."""
+    keywords: dict[str, Any] = {"nodes": list(task.nodes)}
+    if task.after:
+        keywords["after"] = list(task.after)
+    if task.group:
+        keywords["group"] = task.group
+    if task.settings.get("runner") == "kedro" and not task.flags:
+        keywords.update(cmds=pod_arguments.command(plan, "kedro"), arguments=pod_arguments.plain_run(plan, task))
+    else:
+        keywords.update({name: value for name, value in _program(plan, task).items() if value})
+    if isinstance(block, dict):
+        keywords.update(block)
+    keywords.update(_extra_volumes(plan, task))
+    labels = _beyond(task, "labels", shared)
+    if task.label != task.id:
+        labels[f"{pod_arguments.PREFIX}task"] = task.label
+    if labels:
+        keywords["labels"] = labels
+    annotations = _beyond(task, "annotations", shared)
+    if annotations:
+        keywords["annotations"] = annotations
+    return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
+
+
+def command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
+    """Command and arguments of a task's pod, as the factory puts them together for Airflow's templates to render."""
+    if task.settings.get("runner") == "kedro" and not task.flags:
+        return pod_arguments.command(plan, "kedro"), pod_arguments.plain_run(plan, task)
+    told = _program(plan, task)
+    given = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
+    for name, (option, many) in options(plan).items():
+        values = told[name] if many else [told[name]] if told[name] else []
+        given += [f"{option}={value}" for value in values]
+    given += task.flags
+    own = [pod_arguments.verbatim(text.replace("$", "$$")) for text in given]
+    return pod_arguments.command(plan, "python"), [*pod_arguments.program(plan), *own]
+
+
+PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})
+
+
+def _program(plan: Plan, task: Task) -> dict[str, Any]:
+    """What the pod's program is told of one task, as keywords of the factory."""
+    return {
+        "pipeline": task.pipeline if task.pipeline != plan.pipeline else None,
+        "runner": pod_arguments.runner(plan, task.settings),
+        "memory": list(task.memory),
+        "stored": list(task.stored),
+        "versions": list(task.versions),
+        "latest": list(task.latest),
+        "flags": list(task.flags),
+    }
+
+
+def options(plan: Plan) -> dict[str, tuple[str, bool]]:
+    """Keywords of the factory that this DAG uses: the program's option, and whether it is given once for each value."""
+    known = {
+        "runner": ("--runner", False),
+        "memory": ("--memory", True),
+        "stored": ("--stored", True),
+        "versions": ("--version-of", True),
+        "latest": ("--latest-of", True),
+    }
+    used = {name for task in plan.tasks for name, value in _program(plan, task).items() if value}
+    return {name: option for name, option in known.items() if name in used}
+
+
+def _beyond(task: Task, key: str, shared: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in (task.settings.get(key) or {}).items() if shared[key].get(name) != value}
+
+
+def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"image": task.image, **_arguments(task.settings), **_operator(task.settings)}
+    fixed = {"namespace", "cmds", "do_xcom_push"}
+    without = {**_WITHOUT, "retries": plan.dag.retries, "retry_delay": plan.dag.retry_delay}
+    different = {name: value for name, value in own.items() if name not in shared or shared[name] != value}
+    for name in shared:
+        if name not in own and name not in fixed:
+            different[name] = without.get(name)
+    if (plan.base.get("env") or []) != (task.settings.get("env") or []):
+        base, whole = pod_arguments.environment(plan, plan.base), pod_arguments.environment(plan, task.settings)
+        shares = whole[: len(base)] == base
+        different["env_vars"] = Splice("ENV_VARS", tuple(whole[len(base) :])) if shares else whole
+    return different
+
+
+def _extra_volumes(plan: Plan, task: Task) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if not task.scratch and all(plan.base.get(key) == task.settings.get(key) for key in ("volumes", "volumeMounts")):
+        return result
+    for argument, constant, make in (
+        ("volumes", "VOLUMES", pod_arguments.volumes),
+        ("volume_mounts", "VOLUME_MOUNTS", pod_arguments.mounts),
+    ):
+        base, own = make(plan, plan.base, ()), make(plan, task.settings, task.scratch)
+        if own != base:
+            result[argument] = Splice(constant, tuple(own[len(base) :])) if own[: len(base)] == base else own
+    return result

@@ -1,0 +1,22 @@
+"""Other people's exceptions in our messages."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from kedro_k8s_airflow import credential_detection
+
+
+def said(exc: BaseException) -> str:
+    """An exception and what caused it in one line, without this machine's home folder."""
+    text = (
+        f"{type(exc).__name__}: {' '.join(str(exc).split())}".rstrip(": ")
+        .replace(str(Path.home()) + os.sep, "~/")
+        .rstrip(".")
+    )
+    text = re.sub(r"://[^/\s@]*@", "://***@", text)
+    if credential_detection.is_secret_value(text):
+        text = f"{type(exc).__name__} (its text looks like a credential and is not shown)"
+    return f"{text} ({said(exc.__cause__)})" if exc.__cause__ is not None else text

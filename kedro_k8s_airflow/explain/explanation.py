@@ -1,0 +1,93 @@
+"""`explain`: what there is to know of one task, node or dataset, and why it is so. Not how it is printed.
+
+Every sentence says why: the rule, dataset, volume or layer of the settings behind it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.explain import datasets, tasks, values
+from kedro_k8s_airflow.explain.context import DatasetFacts, NodeFacts, Subject, TaskFacts
+from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.plan.graph import base_name, is_parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_k8s_airflow.compiler import Examined
+    from kedro_k8s_airflow.explain.context import Facts
+
+
+def subject(examined: Examined) -> Subject:
+    """What can be asked about: a project whose plans could be made.
+
+    Raises:
+        Refused: with every error found, when one of them kept a plan from being made.
+    """
+    told = examined.subject
+    return Subject(told.project, told.settings, told.sources, told.ruled, examined.doubtful_plans())
+
+
+def find(subject: Subject, name: str) -> list[Facts]:
+    """The facts of every task, node and dataset of that name. A task and the only node in it are one.
+
+    Raises:
+        Refused: when there is nothing of that name.
+    """
+    found: list[Facts] = []
+    for plan in subject.plans:
+        nodes = [node for node in plan.graph.nodes if node.name == name]
+        for task in plan.tasks:
+            if task.id == name:
+                found.append(tasks.task_facts(subject, plan, task))
+            if task.nodes != (task.id,):
+                found += [tasks.node_facts(subject, plan, task, node) for node in nodes if node.name in task.nodes]
+        dataset = plan.graph.datasets.get(base_name(name))
+        if dataset is not None and name in (dataset.name, *datasets.forms(plan, dataset)):
+            found.append(datasets.dataset_facts(subject, plan, dataset))
+    if not found:
+        raise refuse(
+            "explain-unknown",
+            f"explain {name!r}",
+            f"{_asked(subject)} no such task, node or dataset.",
+            _like(subject, name),
+        )
+    return found
+
+
+def _asked(subject: Subject) -> str:
+    ids = [plan.dag_id for plan in subject.plans]
+    return f"DAG {ids[0]} has" if len(ids) == 1 else f"of the DAGs {', '.join(ids)}, none has"
+
+
+def _like(subject: Subject, name: str) -> str:
+    if name in subject.pipelines:
+        return f"Pipeline {subject.pipelines[name][0]!r} holds it: explain --pipeline."
+    known: set[str] = set()
+    for plan in subject.plans:
+        known |= {task.id for task in plan.tasks} | {node.name for node in plan.graph.nodes} | set(plan.graph.datasets)
+    close = difflib.get_close_matches(name, sorted(known), 3)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    if is_parameter(name):
+        return "Parameters come with the project's configuration."
+    return "`kedro k8s-airflow plan` shows the tasks."
+
+
+def as_json(facts: Sequence[Facts]) -> str:
+    """The facts as a JSON list; each says by `kind` what it is about."""
+    kinds = {TaskFacts: "task", NodeFacts: "node", DatasetFacts: "dataset"}
+    listed = [{"kind": kinds[type(one)], **_plain(one)} for one in facts]
+    return json.dumps(listed, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return values.spelled(value)

@@ -1,0 +1,173 @@
+"""Kubernetes objects that are needed once, beside the DAGs: Airflow's rights to run pods, and a pod that fills the volumes."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import __version__, names, templates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kedro_k8s_airflow.plan.model import LocalInput, Plan
+
+ROLE_FILE = "airflow-role.yml"
+DATA_FILE = "data-pod.yml"
+LIST_FILE = "data-files.txt"
+# Calls of the provider's operator, its trigger and its hook (cncf.kubernetes 10.25.0), proven by the audit log of a cluster.
+RULES: tuple[dict[str, list[str]], ...] = (
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
+)
+_LISTED = 20
+
+
+def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
+    """A Role with what Airflow needs in the namespace of the pods, and who gets it.
+
+    Args:
+        plan: any of the project's.
+        subjects: namespace and name of the ServiceAccounts of Airflow's workers, scheduler and triggerer.
+    """
+    name = f"kedro-k8s-airflow-{_slug(plan)}"
+    metadata = {"name": name, "namespace": plan.namespace, "labels": _labels(plan)}
+    api = "rbac.authorization.k8s.io"
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in RULES]}
+    ]
+    if subjects:
+        objects.append(
+            {
+                "apiVersion": f"{api}/v1",
+                "kind": "RoleBinding",
+                "metadata": metadata,
+                "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+                "subjects": [
+                    {"kind": "ServiceAccount", "namespace": namespace, "name": account}
+                    for namespace, account in subjects
+                ],
+            }
+        )
+    about = [
+        f"What Airflow may do in namespace {plan.namespace}, where the pods run; the pods themselves may do nothing."
+    ]
+    if not subjects:
+        about.append(
+            "Bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
+        )
+    return _text(about, objects)
+
+
+def data_pod(plan: Plan) -> str | None:
+    """A pod that sleeps for an hour with the volumes mounted, for `kubectl exec`; None when the project has no volumes."""
+    claims = [mount for mount in plan.mounts if mount.claim]
+    if not claims:
+        return None
+    told = plan.base
+    secrets = [mount for mount in plan.mounts if mount.secret]
+    mounts: list[dict[str, Any]] = [
+        {"name": mount.name, "mountPath": mount.path, **({"subPath": mount.sub_path} if mount.sub_path else {})}
+        for mount in claims
+    ]
+    mounts += [{"name": one.name, "mountPath": one.path, "subPath": one.key, "readOnly": True} for one in secrets]
+    own = {variable["name"] for variable in told.get("env") or ()}
+    home = [] if "HOME" in own else [{"name": "HOME", "value": plan.home}]
+    container: dict[str, Any] = {
+        "name": "data",
+        "image": plan.base_image,
+        "imagePullPolicy": told.get("imagePullPolicy"),
+        "command": ["sleep", "3600"],
+        "env": [*home, *(told.get("env") or ())],
+        "envFrom": told.get("envFrom"),
+        "resources": told.get("resources"),
+        "securityContext": told.get("securityContext"),
+        "volumeMounts": [
+            *mounts,
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "home", "mountPath": plan.home},
+        ],
+    }
+    same = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName")
+    spec: dict[str, Any] = {
+        "activeDeadlineSeconds": 3600,
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": told.get("podSecurityContext"),
+        **{key: told.get(key) for key in (*same, "serviceAccountName")},
+        "containers": [_said(container)],
+        "volumes": [
+            *({"name": mount.name, "persistentVolumeClaim": {"claimName": mount.claim}} for mount in claims),
+            *({"name": mount.name, "secret": {"secretName": mount.secret}} for mount in secrets),
+            *({"name": name, "emptyDir": {"sizeLimit": plan.scratch_size}} for name in ("tmp", "home")),
+        ],
+    }
+    metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": _labels(plan)}
+    about = ["A pod that holds the volumes for an hour, to copy data to them or to look at what is there."]
+    return _text(about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _said(spec)}])
+
+
+def data_pod_name(plan: Plan) -> str:
+    """A legal pod name for the project's data pod."""
+    return f"{_slug(plan)}-data"
+
+
+def _slug(plan: Plan) -> str:
+    return names.label(plan.package).lower().replace("_", "-").replace(".", "-")
+
+
+def filling(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folder: str) -> list[str]:
+    """The commands that copy local inputs to the volumes, to be run in the project's folder.
+
+    Args:
+        plan: any of the project's.
+        inputs: what is to be copied.
+        here: the files and folders among them that are on this machine, as `LocalInput.here` names them.
+        folder: where the manifests are, as the user would name it.
+    """
+    pod = data_pod_name(plan)
+    kubectl = f"kubectl --namespace {plan.namespace}"
+    there = {root for one in inputs for root in [_root(one.here)]}
+    lines = [
+        f"kubectl apply --filename {shlex.quote(f'{folder}/{DATA_FILE}')}",
+        f"{kubectl} wait --for=condition=Ready --timeout=15m pod/{pod}",
+    ]
+    for root in sorted(there):
+        paths = [path for path in here if _root(path) == root]
+        if not paths:
+            continue
+        if len(paths) > _LISTED and not root:
+            what = f"--files-from={shlex.quote(f'{folder}/{LIST_FILE}')}"
+        else:
+            what = f"-- {' '.join(shlex.quote(path.removeprefix(root)) for path in paths)}"
+        source = f"--directory={root} " if root else ""
+        lines.append(
+            f"tar --create --file=- {source}{what} | {kubectl} exec --stdin {pod} -- "
+            f"tar --extract --file=- --no-same-owner --directory={shlex.quote(root or plan.project_path)}"
+        )
+    return [*lines, f"{kubectl} delete pod {pod}"]
+
+
+def file_list(here: Sequence[str]) -> str | None:
+    """What `tar --files-from` reads when a command line would be too long: the inputs of the project, one on each line."""
+    inside = [path for path in here if not _root(path)]
+    return "".join(f"{path}\n" for path in inside) if len(inside) > _LISTED else None
+
+
+def _root(path: str) -> str:
+    """`/` for what lies outside the project."""
+    return "/" if path.startswith("/") else ""
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    return {"app.kubernetes.io/managed-by": "kedro-k8s-airflow", "app.kubernetes.io/part-of": names.label(plan.package)}
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _text(about: Sequence[str], objects: Sequence[Mapping[str, Any]]) -> str:
+    return templates.fill("manifest.yml.j2", version=__version__, about=about, objects=objects)

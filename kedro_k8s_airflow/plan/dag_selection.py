@@ -1,0 +1,126 @@
+"""Which DAGs are to be: those of the settings, or those that the command line asks for."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kedro_k8s_airflow.config.models import DagSettings, Settings
+    from kedro_k8s_airflow.plan.model import Plan
+    from kedro_k8s_airflow.project import Project
+
+DEFAULT = "__default__"
+
+
+@dataclass(frozen=True, slots=True)
+class Dag:
+    """A DAG that is to be: its name, its pipeline and its settings."""
+
+    name: str
+    pipeline: str
+    settings: DagSettings
+
+
+def dags(
+    project: Project, settings: Settings, file: str, pipelines: Sequence[str], *, everything: bool
+) -> tuple[list[Dag], list[Finding]]:
+    """The DAGs that are asked for, and what there is to say about them.
+
+    Raises:
+        Refused: when a pipeline is not registered, or has no nodes.
+    """
+    configured = [Dag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()]
+    for dag in configured:
+        if dag.pipeline not in project.pipelines:
+            raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
+    for name in pipelines:
+        if name not in project.pipelines:
+            raise _no_pipeline("--pipeline", name, project)
+    if everything:
+        wanted = list(project.pipelines)
+    elif pipelines:
+        wanted = list(dict.fromkeys(pipelines))
+    elif configured:
+        return _sound(configured, project, file), []
+    else:
+        wanted = [DEFAULT]
+    if wanted == [DEFAULT] and DEFAULT not in project.pipelines:
+        raise _no_pipeline("pipeline registry", DEFAULT, project)
+    chosen = [dag for dag in configured if everything or dag.pipeline in wanted]
+    covered = {dag.pipeline for dag in chosen}
+    chosen += [Dag(name, name, settings.dag) for name in wanted if name not in covered]
+    notes: list[Finding] = []
+    if everything:
+        empty = [dag for dag in chosen if not project.pipelines[dag.pipeline]]
+        notes = [
+            warning("pipeline-skipped", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
+            for dag in empty
+        ]
+        if len(empty) < len(chosen):
+            chosen = [dag for dag in chosen if dag not in empty]
+    return _sound(chosen, project, file), notes
+
+
+def _sound(dags: list[Dag], project: Project, file: str) -> list[Dag]:
+    if not dags:
+        raise refuse(
+            "registry",
+            "pipeline registry",
+            "the project registers no pipeline.",
+            "Create one with `kedro pipeline create`.",
+        )
+    for dag in dags:
+        if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
+            where = f"{file}: dag, dag {dag.name!r}"
+            raise refuse("schedule", where, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
+        end = dag.settings.end_date
+        if end is not None and end < dag.settings.start_date:
+            raise refuse(
+                "schedule",
+                f"{file}: dag, dag {dag.name!r}",
+                f"ends on {end:%Y-%m-%d}, before it starts.",
+                "Mend start_date or end_date.",
+            )
+        if not project.pipelines[dag.pipeline]:
+            raise refuse(
+                "pipeline-empty",
+                f"pipeline {dag.pipeline!r}",
+                "has no nodes, so there is nothing to run.",
+                "Register nodes in it, or name another with --pipeline.",
+            )
+    return dags
+
+
+def _no_pipeline(where: str, name: str, project: Project) -> Refused:
+    known = sorted(project.pipelines)
+    if not known:
+        return refuse(
+            "registry",
+            "pipeline registry",
+            "the project registers no pipeline.",
+            "Create one with `kedro pipeline create`.",
+        )
+    close = difflib.get_close_matches(name, known, 1)
+    mend = f"Did you mean {close[0]!r}?" if close else f"Registered are {', '.join(map(repr, known[:20]))}."
+    return refuse("pipeline", where, f"there is no pipeline {name!r}.", mend)
+
+
+def same_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
+    """Errors for plans that have the dag_id of another."""
+    seen: dict[str, Plan] = {}
+    for plan in made:
+        if plan.dag_id in seen:
+            yield error(
+                "dag-id",
+                f"{file}: dags",
+                f"DAG {seen[plan.dag_id].name!r} (pipeline {seen[plan.dag_id].pipeline!r}) and DAG {plan.name!r} "
+                f"(pipeline {plan.pipeline!r}) would both have the dag_id {plan.dag_id!r}.",
+                "Rename one.",
+            )
+        seen[plan.dag_id] = plan

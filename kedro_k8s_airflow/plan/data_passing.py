@@ -1,0 +1,150 @@
+"""How data gets from pod to pod: what each task is told of memory, of versions and of the store, and what a user has to bring."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from kedro_k8s_airflow import names
+from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.plan import graph as graphs
+from kedro_k8s_airflow.plan import volumes
+from kedro_k8s_airflow.plan.model import LocalInput, Store, Task, claim_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kedro_k8s_airflow.config.models import Settings
+    from kedro_k8s_airflow.plan.graph import Graph
+    from kedro_k8s_airflow.plan.model import Crossing, Mount
+    from kedro_k8s_airflow.project import Node
+
+CLEARING = "remove_stored_data"
+POD_LIMIT = 1_000_000
+
+
+class Handed(NamedTuple):
+    """What a pod is told of its datasets; see the attributes of `plan.Task` with these names."""
+
+    memory: tuple[str, ...]
+    stored: tuple[str, ...]
+    versions: tuple[str, ...]
+    latest: tuple[str, ...]
+
+
+def told(task_id: str, nodes: Iterable[Node], graph: Graph, crossings: Mapping[str, Crossing]) -> Handed:
+    """The datasets that a task keeps in memory, those it stores, and those whose version it has to choose.
+
+    Args:
+        task_id: of the task.
+        nodes: that it runs.
+        graph: they are part of.
+        crossings: what goes from task to task, by dataset.
+    """
+    used = {name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)}
+    found: list[set[str]] = [set(), set(), set(), set()]
+    memory, stored, versions, latest = found
+    for name in used:
+        dataset = graph.datasets[graphs.base_name(name)]
+        reach = dataset.reach
+        if reach.versioned:
+            (latest if dataset.producer is None else versions).add(name)
+        if reach.kind != "memory":
+            continue
+        goes = crossings.get(dataset.name)
+        if goes is not None and task_id in (goes.producer, *goes.consumers):
+            stored.add(name)
+        elif reach.plain:
+            memory.add(dataset.name)
+    return Handed(*(tuple(sorted(names)) for names in found))
+
+
+def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> Store:
+    """The store of the settings; a folder that no pod could share is an error."""
+    path = settings.data.store.path or ""
+    keep = int(settings.data.store.keep.total_seconds())
+    protocol, url, rest = path.partition("://")
+    if url and protocol.lower() == "memory":
+        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(error("store", f"{file}: data.store.path", f"{path!r} is the memory of one process.", mend))
+    if url and protocol.lower() not in ("file", "local"):
+        return Store(path, keep)
+    path = rest if url else path
+    place = volumes.in_pod(path, settings)
+    innermost = claim_over(place, mounts)
+    if innermost is None or innermost.read_only:
+        why = "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
+        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(
+            error("store", f"{file}: data.store.path", f"{path!r} {why}, so no other pod would see it.", mend)
+        )
+    return Store(place, keep)
+
+
+def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
+    """The task that removes what the others have stored, when all of them have succeeded.
+
+    It waits for the last tasks; for every task when some start although one before them has failed.
+    """
+    ruled = any(task.settings.get("trigger_rule") for task in tasks)
+    followed = set() if ruled else {other for task in tasks for other in task.after}
+    task_id = CLEARING if CLEARING not in set(taken) else f"{CLEARING}-{names.short_hash([CLEARING])}"
+    return replace(
+        like,
+        id=task_id,
+        nodes=(),
+        settings={key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")},
+        after=tuple(sorted(task.id for task in tasks if task.id not in followed)),
+        group=None,
+        label=names.label(task_id),
+        rules=(),
+        scratch=(),
+        reasons=(),
+        memory=(),
+        stored=(),
+        versions=(),
+        latest=(),
+        flags=("--remove-stored",),
+    )
+
+
+def impossible(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What plain `kedro run` cannot do for a task, with the mend of each.
+
+    Args:
+        task: with `runner: kedro`.
+        given: names of the parameters that the run has.
+    """
+    comma = next((name for name in task.nodes if "," in name), None)
+    if comma is not None:
+        why = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
+        yield why, "Rename the node, or leave the runner to us."
+    parameters = sorted(given)
+    if parameters:
+        why = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
+        yield why, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
+    if task.stored:
+        why = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
+        yield why, "Leave the runner to us, or give the dataset a catalog entry."
+
+
+def told_bytes(task: Task) -> int:
+    """How much a pod is told, in bytes; more than `POD_LIMIT` does not fit."""
+    told = (*task.nodes, *task.memory, *task.stored, *task.versions, *task.latest)
+    return sum(len(name.encode()) + 20 for name in told)
+
+
+def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:
+    """What has to be on the volumes before the first run: files that nodes load and no node makes."""
+    found = []
+    for name, dataset in graph.datasets.items():
+        path = dataset.reach.path
+        if dataset.producer is not None or path is None or dataset.reach.kind != "shared":
+            continue
+        mount = claim_over(path, mounts)
+        if mount is not None:
+            inside = path == project_path or path.startswith(f"{project_path}/")
+            here = posixpath.relpath(path, project_path) if inside else path
+            found.append(LocalInput(name, path, mount.name, here))
+    return tuple(found)

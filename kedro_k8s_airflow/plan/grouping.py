@@ -1,0 +1,362 @@
+"""Grouping: which nodes run together in one pod, and why.
+
+Three steps. What must share a pod (data in memory, files of the pod's disk, confirmations) is joined first; then what the
+user asks for; then everything that lies on a path between two joined nodes, because a pod cannot stop half-way and wait for
+another. The result is acyclic by construction, and every merge remembers what forced it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from kedro_k8s_airflow.findings import Finding, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from kedro_k8s_airflow.plan.graph import Graph
+
+Rule = Literal["memory", "pod", "confirms", "group", "namespace", "chain", "between"]
+FORCED: tuple[Rule, ...] = ("memory", "pod", "confirms")
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Why two nodes share a pod.
+
+    Attributes:
+        rule: the rule that joined them; `between` for what lies on a path between two joined nodes.
+        what: the dataset, group or namespace; for `between` the merge that closed the circle, in words.
+        first, second: indices of the two nodes.
+    """
+
+    rule: Rule
+    what: str
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The nodes of one pod, in an order they can run in.
+
+    Attributes:
+        members: indices of the nodes.
+        merges: why they are together; empty for a single node.
+        name: the user's name for the group, when all its members were asked for by that name.
+    """
+
+    members: tuple[int, ...]
+    merges: tuple[Merge, ...] = ()
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All groups of a pipeline, in topological order, with the groups each has to wait for.
+
+    Raises:
+        ValueError: when a node is in no group or in two, or a group waits for a later one. An invalid grouping cannot exist.
+    """
+
+    groups: tuple[Group, ...]
+    after: tuple[tuple[int, ...], ...]
+    declined: tuple[str, ...] = ()
+    _size: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        members = [member for group in self.groups for member in group.members]
+        if sorted(members) != list(range(self._size)):
+            raise ValueError("a grouping holds every node exactly once")
+        if len(self.after) != len(self.groups) or any(
+            index >= position for position, waits in enumerate(self.after) for index in waits
+        ):
+            raise ValueError("the groups of a grouping are in topological order")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asks for beyond what has to be.
+
+    Attributes:
+        group_by: `none` forbids every merge, `memory` allows the forced ones alone.
+        store: data in memory may go from pod to pod, and forces nothing.
+        pod_local: `refuse` makes it an error when nodes hand each other files of the pod's disk.
+        named: nodes by group name.
+        kinds: for each node a value that nodes must share to be fused by choice (image, operator, ...).
+    """
+
+    group_by: Literal["none", "memory", "namespace", "chain"] = "memory"
+    store: bool = False
+    pod_local: Literal["fuse", "refuse"] = "fuse"
+    named: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    kinds: Sequence[Hashable] = ()
+
+
+class _Sets:
+    """Disjoint sets of indices that remember why they were joined. Union by size, path halving: near-linear."""
+
+    def __init__(self, size: int) -> None:
+        self.parent = list(range(size))
+        self.size = [1] * size
+        self.merges: list[Merge] = []
+
+    def find(self, index: int) -> int:
+        parent = self.parent
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    def join(self, merge: Merge) -> None:
+        self.merges.append(merge)  # also when the two are joined already: mending one reason then shows the next
+        first, second = self.find(merge.first), self.find(merge.second)
+        if first == second:
+            return
+        if self.size[first] < self.size[second]:
+            first, second = second, first
+        self.parent[second] = first
+        self.size[first] += self.size[second]
+
+
+def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]:
+    """Group the nodes of a graph.
+
+    Returns:
+        The grouping, or None when a finding is an error; and the findings.
+    """
+    forced = list(_forced(graph, store=wishes.store))
+    findings = list(_forbidden(graph, forced, wishes))
+    if findings:
+        return None, findings
+    kinds = wishes.kinds or [None] * len(graph.nodes)
+    asks = bool(wishes.named) or wishes.group_by == "namespace"
+    chosen, declined = _chosen(graph, wishes, _pod_kinds(graph, forced, kinds)) if asks else ([], [])
+    while True:
+        sets = _Sets(len(graph.nodes))
+        for merge in (*forced, *chosen):
+            sets.join(merge)
+        _close(graph, sets)
+        clashing = dict.fromkeys(_clashing(sets, chosen, kinds))
+        if not clashing:
+            break
+        declined += [
+            f"{merge.rule} {merge.what!r}: what lies between its nodes cannot share their pod" for merge in clashing
+        ]
+        chosen = [merge for merge in chosen if merge not in clashing]
+    if wishes.group_by == "chain":
+        _chain(graph, sets, kinds)
+    return _result(graph, sets, wishes, tuple(sorted(set(declined)))), []
+
+
+def _forced(graph: Graph, *, store: bool) -> Iterable[Merge]:
+    for name, dataset in graph.datasets.items():
+        if dataset.reach.kind == "memory" and store:
+            continue
+        if dataset.producer is not None and dataset.reach.kind in ("memory", "pod"):
+            for reader in dataset.consumers:
+                if reader != dataset.producer:
+                    yield Merge(dataset.reach.kind, name, dataset.producer, reader)
+    for name, confirmer, reader in graph.confirmed:
+        yield Merge("confirms", name, confirmer, reader)
+
+
+def _forbidden(graph: Graph, forced: Sequence[Merge], wishes: Wishes) -> Iterable[Finding]:
+    """Errors for the merges that have to be and that the settings do not allow."""
+    seen: dict[tuple[str, str], list[Merge]] = defaultdict(list)
+    for merge in forced:
+        if wishes.group_by == "none" or (merge.rule == "pod" and wishes.pod_local == "refuse"):
+            seen[merge.rule, merge.what].append(merge)
+    for (rule, dataset), merges in seen.items():
+        first, second = (graph.nodes[index].name for index in (merges[0].first, merges[0].second))
+        more = f" and {len(merges) - 1} more" if len(merges) > 1 else ""
+        path = graph.datasets[dataset].reach.path
+        if rule == "memory":
+            why = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
+            mend = "Give it a catalog entry on a volume or in an object store, allow fusion (group_by: memory), or store it (data.memory: store)."
+        elif rule == "pod":
+            why = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
+            mend = "Cover the path by a volume (data.volumes) or use a remote path."
+        else:
+            why = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
+            mend = "Allow fusion (group_by: memory)."
+        yield error(f"data-{rule}", f"dataset {dataset!r}", why, mend)
+
+
+def _pod_kinds(graph: Graph, forced: Sequence[Merge], kinds: Sequence[Hashable]) -> list[Hashable]:
+    """For each node the kind of the pod that forced merges put it in; a pod of several kinds is a kind of its own."""
+    sets = _Sets(len(graph.nodes))
+    for merge in forced:
+        sets.join(merge)
+    _close(graph, sets)
+    found: dict[int, set[Hashable]] = defaultdict(set)
+    for index, kind in enumerate(kinds):
+        found[sets.find(index)].add(kind)
+    roots = [sets.find(index) for index in range(len(graph.nodes))]
+    return [kinds[index] if len(found[root]) == 1 else ("mixed", root) for index, root in enumerate(roots)]
+
+
+def _chosen(graph: Graph, wishes: Wishes, kinds: Sequence[Hashable]) -> tuple[list[Merge], list[str]]:
+    """The merges the user asks for, between nodes of one kind; and in words what was declined."""
+    wanted: list[tuple[Rule, str, Sequence[int]]] = [("group", name, members) for name, members in wishes.named.items()]
+    if wishes.group_by == "namespace":
+        spaces: dict[str, list[int]] = defaultdict(list)
+        for index, node in enumerate(graph.nodes):
+            if node.namespace:
+                spaces[node.namespace.split(".")[0]].append(index)
+        wanted += [("namespace", name, members) for name, members in sorted(spaces.items())]
+    merges: list[Merge] = []
+    declined: list[str] = []
+    for rule, name, members in wanted:
+        by_kind: dict[Hashable, list[int]] = defaultdict(list)
+        for index in members:
+            by_kind[kinds[index]].append(index)
+        if len(by_kind) > 1:
+            declined.append(
+                f"{rule} {name!r}: its nodes have settings that cannot live in one pod, so it is {len(by_kind)} pods"
+            )
+        for same in by_kind.values():
+            merges += [Merge(rule, name, same[0], other) for other in same[1:]]
+    return merges, declined
+
+
+def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
+    """Edges between sets: root of the earlier one -> roots that depend on it."""
+    edges: dict[int, set[int]] = {find(index): set() for index in range(len(graph.nodes))}
+    for index, parents in enumerate(graph.parents):
+        root = find(index)
+        for parent in parents:
+            other = find(parent)
+            if other != root:
+                edges[other].add(root)
+    return edges
+
+
+def _close(graph: Graph, sets: _Sets) -> None:
+    """Join what lies on circles between sets: contract the strongly connected components."""
+    edges = _quotient(graph, sets.find)
+    waiting = dict.fromkeys(edges, 0)
+    for successors in edges.values():
+        for successor in successors:
+            waiting[successor] += 1
+    ready = [root for root, count in waiting.items() if not count]
+    while ready:
+        for successor in edges.pop(ready.pop()):
+            waiting[successor] -= 1
+            if not waiting[successor]:
+                ready.append(successor)
+    if not edges:
+        return
+    import networkx  # heavy, and most pipelines have no circle to contract
+
+    reasons: dict[int, list[Merge]] = defaultdict(list)
+    for merge in sets.merges:
+        reasons[sets.find(merge.first)].append(merge)
+    digraph = networkx.DiGraph((root, other) for root, others in edges.items() for other in others)
+    for component in sorted(map(sorted, networkx.strongly_connected_components(digraph))):
+        if len(component) > 1:
+            causes = sorted({f"{merge.rule} {merge.what!r}" for root in component for merge in reasons[root]})
+            what = ", ".join(causes[:3]) + (f" and {len(causes) - 3} more" if len(causes) > 3 else "")
+            for root in component[1:]:
+                sets.join(Merge("between", what, component[0], root))
+
+
+def _clashing(sets: _Sets, chosen: Sequence[Merge], kinds: Sequence[Hashable]) -> list[Merge]:
+    """The chosen merges inside sets where closing circles brought nodes of several kinds together."""
+    between = {sets.find(merge.first) for merge in sets.merges if merge.rule == "between"}
+    if not between or not chosen:
+        return []
+    found: dict[int, set[Hashable]] = defaultdict(set)
+    for index, kind in enumerate(kinds):
+        root = sets.find(index)
+        if root in between:
+            found[root].add(kind)
+    return [merge for merge in chosen if len(found.get(sets.find(merge.first), ())) > 1]
+
+
+def _chain(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
+    """Join each set with its only successor when that has no other predecessor; no parallelism is lost."""
+    edges = _quotient(graph, sets.find)
+    before: dict[int, int] = defaultdict(int)
+    for successors in edges.values():
+        for successor in successors:
+            before[successor] += 1
+    members: dict[int, set[Hashable]] = defaultdict(set)
+    for index, kind in enumerate(kinds):
+        members[sets.find(index)].add(kind)
+    links = [
+        (root, successor)
+        for root, successors in edges.items()
+        if len(successors) == 1
+        and before[successor := next(iter(successors))] == 1
+        and members[root] == members[successor]
+    ]
+    for root, successor in links:
+        sets.join(Merge("chain", graph.nodes[successor].name, root, successor))
+
+
+def _result(graph: Graph, sets: _Sets, wishes: Wishes, declined: tuple[str, ...]) -> Grouping:
+    members: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(graph.nodes)):
+        members[sets.find(index)].append(index)
+    merges: dict[int, list[Merge]] = defaultdict(list)
+    for merge in sets.merges:
+        merges[sets.find(merge.first)].append(merge)
+    asked = {frozenset(nodes): name for name, nodes in wishes.named.items()}
+    groups = {
+        root: Group(
+            _inner_order(graph, found),
+            tuple(merges[root]),
+            asked.get(frozenset(found)) if asked and len(found) > 1 else None,
+        )
+        for root, found in members.items()
+    }
+    edges = _quotient(graph, sets.find)
+    order = _topological(edges, {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
+    position = {root: place for place, root in enumerate(order)}
+    after: list[set[int]] = [set() for _ in order]
+    for root, successors in edges.items():
+        for successor in successors:
+            after[position[successor]].add(position[root])
+    return Grouping(
+        tuple(groups[root] for root in order),
+        tuple(tuple(sorted(waits)) for waits in after),
+        declined,
+        len(graph.nodes),
+    )
+
+
+def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:
+    """The members in an order that depends on nothing outside the group, so that edits elsewhere never rename it."""
+    if len(members) == 1:
+        return tuple(members)
+    inside = set(members)
+    edges: dict[int, set[int]] = {index: set() for index in members}
+    for index in members:
+        for parent in graph.parents[index]:
+            if parent in inside:
+                edges[parent].add(index)
+    return tuple(_topological(edges, {index: graph.nodes[index].name for index in members}))
+
+
+def _topological(edges: Mapping[int, Iterable[int]], names: Mapping[int, str]) -> list[int]:
+    """A topological order in which the smallest name that is ready comes next."""
+    import heapq
+
+    waiting = dict.fromkeys(edges, 0)
+    for successors in edges.values():
+        for successor in successors:
+            waiting[successor] += 1
+    ready = [(names[root], root) for root, count in waiting.items() if not count]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, root = heapq.heappop(ready)
+        order.append(root)
+        for successor in edges[root]:
+            waiting[successor] -= 1
+            if not waiting[successor]:
+                heapq.heappush(ready, (names[successor], successor))
+    return order

@@ -1,0 +1,93 @@
+"""Which registered pipeline a pod loads: a smaller one that holds the same nodes starts faster, when that is proven.
+
+The proof is Kedro's own: the registry is evaluated anew with nothing requested but that pipeline, and every node of the
+task has to come out equal. Kedro loads less then only where the registry asks `find_pipelines()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.plan import dag_selection
+from kedro_k8s_airflow.project import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kedro_k8s_airflow.plan.model import Plan, Task
+    from kedro_k8s_airflow.project import Node, Project
+    from kedro_k8s_airflow.project.registry import Alone
+
+    Alones = Callable[[str], Alone]
+
+
+def narrowed(project: Project, plans: Sequence[Plan]) -> list[Plan]:
+    """The plans, with the smallest pipeline for each task.
+
+    Raises:
+        Refused: naming the DAGs' own pipelines that Kedro finds only when it loads all.
+    """
+    alone: Alones = cache(registry.alone)
+    errors = unloadable(project, plans, alone)
+    if errors:
+        raise Refused(errors)
+    smaller = sorted(
+        (len(nodes), name, {node.name for node in nodes})
+        for name, nodes in project.pipelines.items()
+        if name != dag_selection.DEFAULT and nodes
+    )
+    return [_narrowed(plan, project, smaller, alone) for plan in plans]
+
+
+def unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.alone) -> list[Finding]:
+    """Errors for the DAGs' own pipelines that Kedro finds only when it loads all."""
+    errors = []
+    for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT}):
+        found = alone(name)
+        nodes = project.pipelines[name]
+        why = found.why
+        if found.nodes is not None and (
+            len(found.nodes) != len(nodes) or any(node.live != found.nodes.get(node.name) for node in nodes)
+        ):
+            why = "it has other nodes then"
+        if why is not None:
+            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {why}."
+            mend = "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
+            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, mend))
+    return errors
+
+
+def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, set[str]]], alone: Alones) -> Plan:
+    nodes = {node.name: node for node in project.pipelines[plan.pipeline]}
+    fewer = [(name, names) for size, name, names in smaller if size < len(nodes) and name != plan.pipeline]
+    tasks = []
+    for task in plan.tasks:
+        if not plan.dag.narrow_pipeline:
+            tasks.append(replace(task, whole="dag.narrow_pipeline is false"))
+        elif not task.nodes:
+            tasks.append(task)
+        else:
+            tasks.append(_smallest(task, nodes, fewer, alone, len(project.pipelines)))
+    return replace(plan, tasks=tuple(tasks))
+
+
+def _smallest(
+    task: Task, nodes: Mapping[str, Node], fewer: Sequence[tuple[str, set[str]]], alone: Alones, registered: int
+) -> Task:
+    why = "no smaller registered pipeline holds its nodes"
+    for name, names in fewer:
+        if not names.issuperset(task.nodes):
+            continue
+        found = alone(name)
+        if found.nodes is None:
+            why = f"pipeline {name!r} cannot be loaded by itself: {found.why}"
+        elif found.registered >= registered:
+            why = "the registry makes every pipeline, whichever Kedro asks for"
+        elif other := next((one for one in task.nodes if not registry.equal(nodes[one], found.nodes.get(one))), None):
+            why = f"node {other!r} is another one in pipeline {name!r}"
+        else:
+            return replace(task, pipeline=name)
+    return replace(task, whole=why)

@@ -1,0 +1,152 @@
+"""What a pod that runs several nodes gets from their settings: the largest, the union, or a refusal where they contradict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.plan.model import deadline
+from kedro_k8s_airflow.plan.task_rules import BUILT_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+# Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
+_LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
+SIZES = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
+# Maps and lists that a pod can hold together, as long as no entry contradicts another.
+_UNITED = frozenset(
+    {
+        "operator",
+        "env",
+        "envFrom",
+        "labels",
+        "annotations",
+        "nodeSelector",
+        "tolerations",
+        "volumes",
+        "volumeMounts",
+        "imagePullSecrets",
+    }
+)
+# What is never taken from one node only: the others may not work with it.
+_STRICT = frozenset({"image", "runner"})
+# Where a node is told a key of its settings, for messages.
+Where = Callable[[str, tuple[str, ...]], str]
+
+
+def kind(settings: Mapping[str, Any]) -> Hashable:
+    """What nodes must have in common to be fused by choice."""
+    return json.dumps({key: value for key, value in settings.items() if key not in SIZES}, sort_keys=True, default=str)
+
+
+def combined(
+    members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, where: Where
+) -> Mapping[str, Any]:
+    """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
+
+    Args:
+        members: node names with their settings.
+        unset: what counts for keys that a node's settings do not have, such as the DAG's retries.
+        because: why they share a pod, in words.
+        where: says where a node is told a key, for messages; nothing when no rule tells it.
+
+    Raises:
+        Refused: when two nodes' settings contradict each other.
+    """
+    first_name, result = members[0]
+    distinct = {id(settings): (name, settings) for name, settings in reversed(members)}
+    for name, settings in distinct.values():
+        if settings is not result:
+            result = _pair((first_name, result), (name, settings), unset, because, where)
+    return result
+
+
+def _pair(
+    first: tuple[str, Mapping[str, Any]],
+    second: tuple[str, Mapping[str, Any]],
+    unset: Mapping[str, Any],
+    because: str,
+    where: Where,
+) -> dict[str, Any]:
+    ours, theirs = first[1], second[1]
+    result = dict(ours)
+    for key in sorted(set(ours) | set(theirs)):
+        one, other = ours.get(key), theirs.get(key)
+        if key in _STRICT:
+            one, other = one or unset[key], other or unset[key]
+        if one == other and key != "activeDeadlineSeconds":
+            continue
+        if key == "activeDeadlineSeconds":
+            ends = (deadline(ours), deadline(theirs))
+            result[key] = None if None in ends else max(end for end in ends if end is not None)
+        elif key == "execution_timeout" and (one is None or other is None):
+            result.pop(key, None)  # a node that may run for ever still may
+        elif key in _LARGEST:
+            result[key] = max(unset[key] if value is None else value for value in (one, other))
+        elif key == "resources":
+            result[key] = _larger_resources(one or {}, other or {})
+        elif key in BUILT_IN and not isinstance(BUILT_IN[key], dict) and BUILT_IN[key] in (one, other):
+            result[key] = other if one == BUILT_IN[key] else one  # what a rule says wins over what nobody said
+        elif key in _UNITED:
+            result[key] = _united((first[0], one), (second[0], other), key, because, where)
+        elif key not in _STRICT and (one is None or other is None):
+            result[key] = other if one is None else one
+        else:
+            raise _contradiction((first[0], one), (second[0], other), key, because, where)
+    return result
+
+
+def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The larger of each; a resource that one node has no limit for has none, unless it is a device (`nvidia.com/gpu`)."""
+    result: dict[str, dict[str, Any]] = {}
+    for part in ("requests", "limits"):
+        mine, theirs = one.get(part) or {}, other.get(part) or {}
+        both = {
+            resource: quantities.greater(mine.get(resource, "0"), theirs.get(resource, "0"))
+            for resource in (*mine, *(name for name in theirs if name not in mine))
+            if part == "requests" or "/" in resource or (resource in mine and resource in theirs)
+        }
+        if both:
+            result[part] = both
+    return result
+
+
+def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, where: Where) -> Any:
+    one, other = first[1] or type(second[1])(), second[1] or type(first[1])()
+    if isinstance(one, dict):
+        both = {**one, **other}
+        for name in one:
+            if name not in other or one[name] == other[name]:
+                continue
+            built_in = BUILT_IN["operator"].get(name) if key == "operator" else None
+            if name.endswith("_timeout_seconds"):
+                both[name] = max(one[name], other[name])
+                continue
+            if built_in is not None and built_in in (one[name], other[name]):
+                both[name] = other[name] if one[name] == built_in else one[name]
+                continue
+            raise _contradiction((first[0], one[name]), (second[0], other[name]), f"{key}.{name}", because, where)
+        return both
+    named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
+    for item in other:
+        if item.get("name") in named and named[item["name"]] != item:
+            mine = named[item["name"]]
+            raise _contradiction((first[0], mine), (second[0], item), f"{key} {item['name']!r}", because, where)
+    return [*one, *(item for item in other if item not in one)]
+
+
+def _contradiction(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, where: Where) -> Refused:
+    path = tuple(key.partition(" ")[0].split(".", 1))
+    places = sorted({where(node, path) for node, _ in (first, second)} - {""})
+    said = ["not set" if value is None else repr(value) for _, value in (first, second)]
+    return refuse(
+        "settings-clash",
+        ", ".join(places) or "tasks",
+        f"nodes {first[0]!r} and {second[0]!r} share a pod ({because}), "
+        f"but {key} is {said[0]} for the one and {said[1]} for the other.",
+        "Give both the same, or store the data between them where both pods reach it.",
+    )

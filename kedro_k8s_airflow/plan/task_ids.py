@@ -1,0 +1,134 @@
+"""Task ids and task groups: what the groups of a pipeline are called in Airflow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kedro_k8s_airflow.plan.graph import Graph
+    from kedro_k8s_airflow.plan.grouping import Grouping
+
+
+def task_ids(graph: Graph, grouped: Grouping) -> list[str]:
+    """Task ids: the node's name, else the group's, else the namespace that the group is all of, else first-to-last."""
+    sizes: dict[str, int] = defaultdict(int)
+    for node in graph.nodes:
+        for space in _spaces(node.namespace):
+            sizes[space] += 1
+    wanted: list[tuple[str, list[str]]] = []
+    for group in grouped.groups:
+        members = [graph.nodes[index] for index in group.members]
+        if len(members) == 1:
+            wanted.append((members[0].name, [members[0].name]))
+            continue
+        asked = {merge.what for merge in group.merges if merge.rule == "group"}
+        space = _common_space([node.namespace for node in members])
+        if len(asked) == 1:
+            name = asked.pop()
+        elif space and (
+            sizes[space] == len(members)
+            or any(merge.rule == "namespace" and merge.what == space for merge in group.merges)
+        ):
+            name = space
+        else:
+            name = f"{members[0].name}-to-{members[-1].name}"
+        wanted.append((name, sorted(node.name for node in members)))
+    ids = [names.key(name, of) for name, of in wanted]
+    taken: dict[str, list[int]] = defaultdict(list)
+    for place, task_id in enumerate(ids):
+        taken[task_id].append(place)
+    for places in taken.values():
+        # A single node keeps its own name; of what else would have the same id, each gets a hash of its members.
+        for place in places:
+            if len(places) > 1 and len(wanted[place][1]) > 1:
+                ids[place] = f"{ids[place][: names.KEY_LIMIT - 9]}-{names.short_hash(wanted[place][1])}"
+    return ids
+
+
+def _spaces(namespace: str | None) -> Iterable[str]:
+    """A namespace and all above it."""
+    while namespace:
+        yield namespace
+        namespace = namespace.rpartition(".")[0]
+
+
+def _common_space(namespaces: Sequence[str | None]) -> str:
+    """The longest namespace that holds all."""
+    parts = [(namespace or "").split(".") for namespace in namespaces]
+    common = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        common.append(level[0])
+    return ".".join(common)
+
+
+def task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[int, str], dict[str, str]]:
+    """Task groups by position of the task, and the namespace each shows.
+
+    One for each top namespace, when there are two or more. A namespace whose tasks wait for tasks outside that wait for it
+    is left out: Airflow's grid orders task groups as wholes and fails on a circle of them.
+    """
+    tops: dict[int, str] = {}
+    for place, group in enumerate(grouped.groups):
+        spaces = {(graph.nodes[index].namespace or "").split(".")[0] for index in group.members}
+        if len(spaces) == 1 and (space := spaces.pop()):
+            tops[place] = space
+    circular = _circular(grouped, tops)
+    shown = sorted(set(tops.values()) - circular)
+    if len(shown) < 2:
+        return {}, {}
+    ids: dict[str, str] = {}
+    # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
+    reserved = taken | {task.partition(".upstream_join")[0] for task in taken}
+    for space in shown:
+        group_id = names.group_id(space)
+        while group_id in reserved:
+            group_id = f"{group_id[: names.GROUP_LIMIT - 9]}-{names.short_hash([space, group_id])}"
+        reserved.add(group_id)
+        ids[space] = group_id
+    return {place: ids[space] for place, space in tops.items() if space in ids}, {
+        group_id: space for space, group_id in ids.items()
+    }
+
+
+def _circular(grouped: Grouping, tops: Mapping[int, str]) -> set[str]:
+    """Namespaces that lie on a circle when each is taken as one thing."""
+    edges: dict[object, set[object]] = defaultdict(set)
+    for place, waits in enumerate(grouped.after):
+        here: object = tops.get(place, place)
+        for other in waits:
+            there: object = tops.get(other, other)
+            if there != here:
+                edges[there].add(here)
+    waiting: dict[object, int] = defaultdict(int)
+    things: set[object] = set(edges)
+    for successors in edges.values():
+        things |= successors
+        for successor in successors:
+            waiting[successor] += 1
+    ready = [thing for thing in things if not waiting[thing]]
+    while ready:
+        thing = ready.pop()
+        things.discard(thing)
+        for successor in edges.get(thing, ()):
+            waiting[successor] -= 1
+            if not waiting[successor]:
+                ready.append(successor)
+    if not things:
+        return set()
+    import networkx
+
+    digraph = networkx.DiGraph((thing, other) for thing in things for other in edges.get(thing, ()) if other in things)
+    return {
+        member
+        for component in networkx.strongly_connected_components(digraph)
+        if len(component) > 1
+        for member in component
+        if isinstance(member, str)
+    }

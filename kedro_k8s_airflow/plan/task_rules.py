@@ -1,0 +1,298 @@
+"""Rules: which settings a node gets. What nodes in one pod get together is decided in `together`.
+
+Layers, each over the one before: what is built in, then the user's rules in file order, under each the profile it names.
+Profiles that nodes pick by tag stand before the first rule with a `match`. Maps are merged, lists replaced, null takes away.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field, replace
+from fnmatch import translate
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.config.models import Match
+from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.plan.graph import base_name
+from kedro_k8s_airflow.plan.provenance import NOBODY, TAG, Origin, Path, leaves, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kedro_k8s_airflow.config.loader import Sources
+    from kedro_k8s_airflow.config.models import Settings, TaskSettings
+    from kedro_k8s_airflow.project import Node
+
+BUILT_IN: dict[str, Any] = {
+    "imagePullPolicy": "IfNotPresent",
+    "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    "podSecurityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "fsGroup": 1000,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+    "automountServiceAccountToken": False,
+    "deferrable": True,
+    # 15 minutes for an image of 5 GB, half an hour for a node that has yet to be started.
+    "operator": {
+        "startup_timeout_seconds": 900,
+        "schedule_timeout_seconds": 1800,
+        # What a task lasts beyond its pod: half of each on average. One look costs the triggerer 5 ms.
+        "startup_check_interval_seconds": 2,
+        "poll_interval": 1.5,
+        "on_finish_action": "delete_pod",
+        "termination_message_policy": "FallbackToLogsOnError",
+        "log_pod_spec_on_failure": False,
+        # The reason (OOMKilled, DeadlineExceeded) and the exit code are told nowhere else.
+        "log_events_on_failure": True,
+    },
+}
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`: maps merged, everything else replaced, null inside a map takes the key away."""
+    result = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict):
+            old = result.get(key)
+            result[key] = merge(old if isinstance(old, dict) else {}, value)
+        elif value is None:
+            result.pop(key, None)
+        else:
+            result[key] = value
+    return result
+
+
+class _Matcher:
+    """Says whether a node fits a `match`; patterns are compiled once."""
+
+    def __init__(self, match: Match, pipelines_of: Mapping[str, frozenset[str]]) -> None:
+        self.node = _globs(match.node)
+        self.reads = _globs(match.reads)
+        self.writes = _globs(match.writes)
+        self.tags = frozenset(match.tag) if match.tag is not None else None
+        self.namespaces = match.namespace
+        self.pipelines = frozenset(match.pipeline) if match.pipeline is not None else None
+        self.pipelines_of = pipelines_of
+
+    def __call__(self, node: Node) -> bool:
+        return (
+            (self.node is None or bool(self.node.match(node.name)))
+            and (self.tags is None or not self.tags.isdisjoint(node.tags))
+            and (self.namespaces is None or any(_inside(node.namespace, name) for name in self.namespaces))
+            and (self.pipelines is None or not self.pipelines.isdisjoint(self.pipelines_of.get(node.name, ())))
+            and (self.reads is None or _any(self.reads, node.inputs))
+            and (self.writes is None or _any(self.writes, node.outputs))
+        )
+
+
+def _globs(patterns: Sequence[str] | None) -> re.Pattern[str] | None:
+    return None if patterns is None else re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
+def _any(pattern: re.Pattern[str], datasets: Iterable[str]) -> bool:
+    return any(pattern.match(name) or pattern.match(base_name(name)) for name in datasets)
+
+
+def _inside(namespace: str | None, name: str) -> bool:
+    return namespace is not None and (namespace == name or namespace.startswith(f"{name}."))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one rule says, or one profile.
+
+    Attributes:
+        origin: its name.
+        matcher: says which nodes it is for; None is all.
+        values: the keys it states.
+    """
+
+    origin: Origin
+    matcher: _Matcher | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The user's rules and groups, ready to be asked about nodes."""
+
+    layers: tuple[Layer, ...]
+    groups: tuple[tuple[str, _Matcher], ...]
+    base: Mapping[str, Any]
+    sources: Sources
+    findings: tuple[Finding, ...] = ()
+    _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
+    _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
+
+    def matching(self, node: Node) -> tuple[str, ...]:
+        """Names of the rules with a `match` that a node fits, in file order; a profile that its tag picks is `k8s.<profile>`."""
+        fits = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
+        return tuple(dict.fromkeys(fits))
+
+    def together(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        """The names of several `matching`, each once, in file order."""
+        all_names = {name for matching in several for name in matching}
+        return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
+
+    def settings(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
+        """What nodes of these rules are told; the same object for the same rules."""
+        if not matching:
+            return self.base
+        if matching not in self._resolved:
+            self._resolved[matching] = _fold(layer.values for layer in self._of(matching))
+        return self._resolved[matching]
+
+    def _of(self, matching: tuple[str, ...]) -> Iterable[Layer]:
+        return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
+
+    def said(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
+        """The layer that had the last word on each leaf of what nodes of these rules are told, or that took it away."""
+        if matching not in self._traced:
+            laid = ((layer.origin, layer.values) for layer in self._of(matching))
+            found = trace([(NOBODY, BUILT_IN), *laid])
+            for path, value in leaves({"resources": self.settings(matching).get("resources") or {}}):
+                if path[1:2] == ("requests",) and found.get(path) == NOBODY and value != _built_in(path):
+                    found[path] = replace(found[path[0], "limits", path[2]], limit=True)
+            self._traced[matching] = found
+        return self._traced[matching]
+
+    def origins(self, matching: tuple[str, ...]) -> Mapping[str, str]:
+        """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
+        return {".".join(path): origin.layer for path, origin in self.said(matching).items()}
+
+    def where(self, matching: tuple[str, ...], key: Path) -> str:
+        """`file: key` of what decides a key, or something below it, of nodes of these rules; nothing when no rule has it."""
+        for path, origin in self.said(matching).items():
+            if origin.layer and path[: len(key)] == key[: len(path)]:
+                return self.sources.where(origin.spelled(path))
+        return ""
+
+    def named(self, nodes: Sequence[Node]) -> dict[str, list[int]]:
+        """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
+        found: dict[str, list[int]] = {}
+        for index, node in enumerate(nodes):
+            for name, matcher in self.groups:
+                if matcher(node):
+                    found.setdefault(name, []).append(index)
+                    break
+        return found
+
+
+def _built_in(path: Path) -> Any:
+    value: Any = BUILT_IN
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources: Sources) -> Rules:
+    """The rules of the settings file; errors for those that match no node of any registered pipeline or name no profile."""
+    pipelines_of: dict[str, set[str]] = {}
+    for pipeline, nodes in pipelines.items():
+        for node in nodes:
+            pipelines_of.setdefault(node.name, set()).add(pipeline)
+    frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
+    everything = [node for nodes in pipelines.values() for node in nodes]
+    profiles = {name: _said(profile) for name, profile in settings.profiles.items() if profile is not None}
+    layers: list[Layer] = []
+    findings: list[Finding] = list(_unknown_tags(everything, profiles, sources))
+    for name, rule in settings.tasks.items():
+        if rule is not None:
+            matcher = None if rule.match is None else _Matcher(rule.match, frozen)
+            if rule.profile in profiles:
+                layers.append(Layer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
+            elif rule.profile is not None:
+                findings.append(
+                    _unknown(sources.where(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
+                )
+            layers.append(Layer(Origin(name), matcher, _said(rule)))
+            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, everything)
+    first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
+    layers[first:first] = [
+        Layer(Origin(f"{TAG}{name}", name), _Matcher(Match(tag=(f"{TAG}{name}",)), frozen), values)
+        for name, values in profiles.items()
+    ]
+    groups = []
+    for name, match in settings.groups.items():
+        if match is not None:
+            groups.append((name, _Matcher(match, frozen)))
+            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], everything)
+    base = _fold(layer.values for layer in layers if layer.matcher is None)
+    return Rules(tuple(layers), tuple(groups), base, sources, tuple(findings))
+
+
+def _said(settings: TaskSettings) -> dict[str, Any]:
+    return settings.model_dump(exclude_unset=True, exclude={"match", "profile"})
+
+
+def _unknown_tags(nodes: Iterable[Node], profiles: Mapping[str, Any], sources: Sources) -> Iterable[Finding]:
+    """An error for each tag that picks a profile which is not there, with the first node that has it."""
+    told: set[str] = set()
+    for node in nodes:
+        for tag in sorted(node.tags):
+            if tag.startswith(TAG) and tag.removeprefix(TAG) not in profiles and tag not in told:
+                told.add(tag)
+                yield _unknown(
+                    f"node {node.name!r}", f"has the tag {tag!r} for", tag.removeprefix(TAG), profiles, sources
+                )
+
+
+def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: Sources) -> Finding:
+    close = difflib.get_close_matches(profile, profiles, 1)
+    known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
+    return error(
+        "profile-unknown",
+        where,
+        f"{says} the profile {profile!r}, which {sources.file(('profiles',))} does not have.",
+        f"Did you mean {close[0]!r}? {known}" if close else known,
+    )
+
+
+def _unmatched(
+    sources: Sources, key: Sequence[str], match: Match | None, matcher: _Matcher | None, nodes: Sequence[Node]
+) -> list[Finding]:
+    if matcher is None or match is None or any(matcher(node) for node in nodes):
+        return []
+    said = ", ".join(
+        f"{name} {value[0] if len(value) == 1 else list(value)!r}"
+        for name, value in match.model_dump(exclude_none=True).items()
+    )
+    return [
+        error(
+            "rule-unmatched",
+            sources.where(key),
+            f"{said} matches no node of any registered pipeline.",
+            "Mend the match or remove it.",
+        )
+    ]
+
+
+def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = BUILT_IN
+    never_ends = False
+    asked: set[str] = set()
+    for layer in layers:
+        asked.update((layer.get("resources") or {}).get("requests") or {})
+        if "activeDeadlineSeconds" in layer:
+            never_ends = layer["activeDeadlineSeconds"] is None
+        result = merge(result, layer)
+    if never_ends:
+        result = {**result, "activeDeadlineSeconds": None}
+    limits = (result.get("resources") or {}).get("limits") or {}
+    lower = {
+        name: limits[name]
+        for name, amount in (result.get("resources", {}).get("requests") or {}).items()
+        if name not in asked and name in limits and quantities.amount(amount) > quantities.amount(limits[name])
+    }
+    # A request that nobody wrote gives way to a limit that somebody did.
+    return merge(result, {"resources": {"requests": lower}}) if lower else result

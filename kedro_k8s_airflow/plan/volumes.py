@@ -1,0 +1,120 @@
+"""Folders in the pod: claims and the credentials' Secret for every pod, writable folders for what dies with one."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.plan.model import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_k8s_airflow.config.models import Settings
+    from kedro_k8s_airflow.project import Project
+
+
+# Volumes every pod has; their names are ours.
+OWN_NAMES = ("tmp", "home", "credentials")
+_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
+
+
+def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
+    """The volumes of every pod: the claims of the settings and the credentials' Secret.
+
+    Raises:
+        Refused: when a mount would hide the project's own files, or two are in one place.
+    """
+    found: list[Mount] = []
+    for name, volume in settings.data.volumes.items():
+        path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
+        hidden = hides(path, project, settings.project_path)
+        if hidden:
+            raise refuse(
+                "volume",
+                f"{file}: data.volumes.{name}.mount",
+                f"{volume.mount!r} would hide {hidden} in the image.",
+                "Mount a folder that holds only data.",
+            )
+        found.append(
+            Mount(name=name, path=path, claim=volume.claim, sub_path=volume.subPath, read_only=volume.readOnly)
+        )
+    paths = [mount.path for mount in found]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise refuse(
+            "volume", f"{file}: data.volumes", f"two volumes are mounted at {twice}.", "Give each a folder of its own."
+        )
+    if settings.credentials_secret is not None:
+        secret = settings.credentials_secret
+        if "://" in project.conf_source:
+            raise refuse(
+                "volume",
+                f"{file}: credentials_secret",
+                f"cannot be mounted into the configuration at {project.conf_source}.",
+                "Keep the configuration in the project, or give credentials by envFrom.",
+            )
+        path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
+        found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
+    return tuple(found)
+
+
+def in_pod(path: str, settings: Settings) -> str:
+    """The absolute path in the pod of one that is relative to the project."""
+    return posixpath.normpath(posixpath.join(settings.project_path, path))
+
+
+def hides(path: str, project: Project, project_path: str) -> str | None:
+    """What of the image a volume at `path` would hide: the project's own files, or the system's."""
+    if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
+        return "the system's own files"
+    conf = project.conf_folder
+    for folder in ("", project.code, conf, ".k8s-airflow"):
+        own = posixpath.normpath(posixpath.join(project_path, folder))
+        if own == path or own.startswith(f"{path}/"):
+            return f"the project's own files ({own})"
+        if folder not in ("", ".") and path.startswith(f"{own}/"):
+            inside = project.path / posixpath.relpath(path, project_path)
+            if folder != project.code or any(inside.rglob("*.py")):
+                return f"the project's own files ({path})"
+    return None
+
+
+def conf_in_pod(project: Project, settings: Settings) -> str:
+    """The configuration folder as pods name it."""
+    if "://" in project.conf_source:
+        return project.conf_source
+    return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
+
+
+def scratch(paths: Sequence[str], project: Project, settings: Settings) -> tuple[str, ...]:
+    """Folders that have to be writable in the pod for local files that die with it."""
+    if not paths:
+        return ()
+    folders: set[str] = set()
+    conf = project.conf_folder
+    kept = [posixpath.normpath(posixpath.join(settings.project_path, name)) for name in ("", project.code, conf)]
+    for path in paths:
+        folder = posixpath.dirname(path)
+        if any(own == folder or own.startswith(f"{folder}/") for own in kept) and not posixpath.splitext(path)[1]:
+            folder = path  # a folder of partitions, directly in the project
+        hidden = next((own for own in kept if own == folder or own.startswith(f"{folder.rstrip('/')}/")), None)
+        if hidden is not None:
+            raise refuse(
+                "data-place",
+                f"path {path}",
+                f"lies beside the project's own files ({hidden}), which pods cannot write to.",
+                "Save it in a folder that holds only data.",
+            )
+        for pattern in settings.data.in_image:
+            carried = posixpath.normpath(posixpath.join(settings.project_path, pattern))
+            if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):
+                raise refuse(
+                    "data-place",
+                    f"path {path}",
+                    f"is written into {folder}, which the image carries (data.in_image: {pattern}).",
+                    "Save it in another folder.",
+                )
+        folders.add(folder)
+    return tuple(folder for folder in sorted(folders) if not any(folder.startswith(other + "/") for other in folders))

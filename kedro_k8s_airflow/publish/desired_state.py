@@ -1,0 +1,158 @@
+"""What a project publishes: its DAG files as `create` writes them, and what keeps them from being published. The target is not looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kedro_k8s_airflow.checks.registry import RULES
+from kedro_k8s_airflow.checks.registry import findings as found_by
+from kedro_k8s_airflow.dag import render
+from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.image.lock import is_unbuilt
+from kedro_k8s_airflow.plan import pipeline_narrowing
+from kedro_k8s_airflow.publish import ownership_manifest
+from kedro_k8s_airflow.publish.git import Failed, Git
+from kedro_k8s_airflow.publish.ownership_manifest import Manifest, Published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kedro_k8s_airflow.checks import Subject
+    from kedro_k8s_airflow.compiler import Examined
+    from kedro_k8s_airflow.plan.model import Plan
+    from kedro_k8s_airflow.request import Asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a project publishes.
+
+    Attributes:
+        manifest: of all its DAGs.
+        texts: of the DAG files, by path relative to the target folder.
+    """
+
+    manifest: Manifest
+    texts: Mapping[str, str]
+
+    @property
+    def whose(self) -> tuple[str, str | None]:
+        """Project and environment."""
+        return self.manifest.project, self.manifest.environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the published files come from.
+
+    Attributes:
+        commit: of the project's repository, if it has one.
+        dirty: whether files differ from it.
+        unreadable: why git cannot read the repository that there is.
+    """
+
+    commit: str | None
+    dirty: bool = False
+    unreadable: str | None = None
+
+
+def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
+    """The DAG files of a project, the same as `create` writes, with the manifest that says so.
+
+    Raises:
+        Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
+    """
+    plans = pipeline_narrowing.narrowed(examined.subject.project, examined.plans())
+    errors = [*stale(examined.subject), *_tags(plans, allow_tag=allow_tag)]
+    if errors:
+        raise Refused(errors)
+    return texts(asked, examined, plans)
+
+
+def texts(asked: Asked, examined: Examined, plans: Sequence[Plan]) -> Wanted:
+    """The files of some plans."""
+    command = f"kedro k8s-airflow create{asked.options}"
+    written = {f"{plan.dag_id}.py": render.render(plan, command=command) for plan in plans}
+    files = {
+        path: Published(
+            sha256=ownership_manifest.sha256(text.encode()),
+            dag_id=plan.dag_id,
+            pipeline=plan.pipeline,
+            images={task.image_name or task.image: task.image for task in plan.tasks},
+        )
+        for (path, text), plan in zip(written.items(), plans, strict=True)
+    }
+    manifest = Manifest(
+        project=examined.subject.project.package,
+        name=str(asked.metadata.project_name),
+        environment=asked.env,
+        files=files,
+    )
+    return Wanted(manifest=manifest, texts=written)
+
+
+def stale(subject: Subject) -> Iterable[Finding]:
+    """Errors for images that were built from something else, whatever the settings leave unsaid."""
+    for found in found_by(RULES["image-stale"], subject):
+        yield error(
+            "publish-stale", found.where, found.why, "Build and push it again: kedro k8s-airflow build-image --push."
+        )
+
+
+def _tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
+    """Errors for images whose names may mean something else tomorrow, or nothing at all."""
+    used: dict[tuple[str, str | None], str] = {}
+    for plan in plans:
+        for task in plan.tasks:
+            used.setdefault((task.image, task.image_name), f"dag {plan.dag_id!r}")
+    for (image, name), where in used.items():
+        unbuilt = name is not None and is_unbuilt(image)
+        if "@" in image or (allow_tag and not unbuilt):
+            continue
+        if name is None:
+            why = f"names the image {image} by a tag, which may be another image tomorrow."
+            yield error("publish-tag", where, why, "Name it by its digest, or allow it with --allow-tag.")
+        elif unbuilt:
+            why = f"names the image {image}, and no image was built."
+            yield error("publish-tag", where, why, "Build and push it: kedro k8s-airflow build-image --push.")
+        else:
+            why = f"names the image {image} by a tag, which may be another image tomorrow."
+            mend = "Push it, so that the lock has its digest: kedro k8s-airflow build-image --push; or allow it with --allow-tag."
+            yield error("publish-tag", where, why, mend)
+
+
+def source(project: Path, lock: Path, sources: Sequence[str]) -> Source:
+    """The commit that a project is at.
+
+    Args:
+        project: its folder.
+        lock: path of the image lock.
+        sources: folders of code and configuration, relative to the project.
+    """
+    git = Git(project)
+    commit = git.commit("HEAD")
+    if commit is None:
+        return Source(commit=None, unreadable=_unreadable(git))
+    top = Path(git.text("rev-parse", "--show-toplevel"))
+    changed = []
+    # What was made beside code and configuration is no source: data, DAGs, the image spec.
+    for untracked, folders in (("no", ["."]), ("normal", list(filter(None, sources)))):
+        told = git.asked(
+            "status", "--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}", "--", *folders
+        )
+        changed += [line[3:] for line in (told or "").split("\0") if line and "__pycache__" not in line]
+    # In CI the lock is what the step before has written.
+    return Source(commit=commit, dirty=any((top / path).resolve() != lock.resolve() for path in changed))
+
+
+def _unreadable(git: Git) -> str | None:
+    """Why git cannot read a repository that is there; None when there is none, or nothing was committed yet."""
+    if not any((one / ".git").exists() for one in (git.folder, *git.folder.parents)):
+        return None
+    try:
+        git.run("rev-parse", "--git-dir")
+    except Failed as reason:
+        return str(reason).splitlines()[0].removeprefix("fatal: ").rstrip(".")
+    return None

@@ -1,0 +1,182 @@
+"""The record of what was published: a manifest for each project and environment, in the target folder, and who owns which file by it.
+
+    dags/flights.py                                a DAG
+    dags/.k8s-airflow/manifests/flights.json       what project flights has published here
+    dags/.k8s-airflow/manifests/flights@prod.json  the same of its environment prod
+    dags/.k8s-airflow/.airflowignore               keeps Airflow out of that folder
+
+Each publisher writes its own manifest only, so that several never change one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow import __version__, names
+from kedro_k8s_airflow.dag import render
+from kedro_k8s_airflow.findings import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = ".k8s-airflow"
+_MANIFESTS = f"{FOLDER}/manifests"
+IGNORE = f"{FOLDER}/.airflowignore"
+# A word without any sign that a glob (Airflow 3) and a regular expression (Airflow 2) read differently.
+IGNORED = f"{render.MARKER}: records of what was published, no DAGs.\nmanifests\n"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One DAG file that was published.
+
+    Attributes:
+        sha256: of its bytes, in hex.
+        dag_id, pipeline: what it is.
+        images: references of its pods' images by the project's name for each; an image of somebody else's is its own name.
+    """
+
+    sha256: str
+    dag_id: str
+    pipeline: str
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What one project has published in one environment.
+
+    Attributes:
+        generator: version of this plugin.
+        project: the package's import name.
+        name: the project's own name, as in its pyproject.toml.
+        environment: Kedro environment of the pods, or None.
+        files: by path, relative to the target folder.
+    """
+
+    project: str
+    name: str
+    environment: str | None
+    files: Mapping[str, Published]
+    generator: str = field(default=__version__)
+
+    @property
+    def images(self) -> dict[str, str]:
+        """References of all images, by name."""
+        return {name: image for file in self.files.values() for name, image in file.images.items()}
+
+    @property
+    def whose(self) -> str:
+        """For messages: the project and its environment."""
+        return whose(self.project, self.environment)
+
+    def text(self) -> str:
+        """The file: sorted, and nothing in it that changes when no DAG does."""
+        files = {
+            path: {
+                "dag_id": one.dag_id,
+                "images": dict(sorted(one.images.items())),
+                "pipeline": one.pipeline,
+                "sha256": one.sha256,
+            }
+            for path, one in sorted(self.files.items())
+        }
+        told = {
+            "$comment": f"{render.MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
+            "version": _VERSION,
+            "generator": self.generator,
+            "project": self.project,
+            "project_name": self.name,
+            "environment": self.environment,
+            "files": files,
+        }
+        return json.dumps(told, indent=2) + "\n"
+
+
+def whose(project: str, environment: str | None) -> str:
+    """A project, and its environment when there is one."""
+    return f"project {project}" + (f", environment {json.dumps(environment)}" if environment else "")
+
+
+def sha256(content: bytes) -> str:
+    """As manifests have it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file(project: str, environment: str | None) -> str:
+    """Path of a manifest, relative to the target folder."""
+    name = project if environment is None else f"{project}@{names.key(environment, [environment])}"
+    if len(name) > 200:
+        name = f"{name[:190]}-{names.short_hash([name])}"
+    return f"{_MANIFESTS}/{name}.json"
+
+
+def inside(folder: str, path: str) -> str:
+    """A path of the target folder, in the repository."""
+    return f"{folder}/{path}" if folder else path
+
+
+def folder_of(path: str) -> str | None:
+    """The target folder whose manifest a path of a repository is ("" for its top); None when it is no manifest."""
+    above, _, name = path.rpartition("/")
+    if name.endswith(".json") and (above == _MANIFESTS or above.endswith(f"/{_MANIFESTS}")):
+        return above[: -len(_MANIFESTS)].rstrip("/")
+    return None
+
+
+def read(content: bytes, where: str) -> Manifest:
+    """The manifest that a file holds.
+
+    Raises:
+        Refused: when it is none, or of a later version of this plugin.
+    """
+    try:
+        raw = json.loads(content.decode("utf-8"))
+        if raw["version"] != _VERSION:
+            raise refuse(
+                "publish-manifest",
+                where,
+                f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_VERSION}.",
+                f"Publish with kedro-k8s-airflow {raw.get('generator')} or newer.",
+            )
+        files = {_path(path): _published(one) for path, one in raw["files"].items()}
+        told = [_text(raw[key]) for key in ("project", "project_name", "generator")]
+        environment = raw["environment"]
+        if environment is not None:
+            environment.encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise refuse(
+            "publish-manifest",
+            where,
+            f"is no manifest ({type(exc).__name__}: {exc}), so nobody knows whose the files are.",
+            "Take it back from git's history.",
+        ) from None
+    return Manifest(project=told[0], name=told[1], generator=told[2], environment=environment, files=files)
+
+
+def _path(path: str) -> str:
+    """A path that is a file of the target folder itself."""
+    if not _text(path) or path in (".", "..") or "/" in path or "\\" in path:
+        raise ValueError(f"{path!r} is no file of this folder")
+    return path
+
+
+def _published(raw: Mapping[str, Any]) -> Published:
+    made = Published(**raw)
+    for text in (made.sha256, made.dag_id, *made.images, *made.images.values()):
+        _text(text)
+    made.pipeline.encode()
+    return made
+
+
+def _text(value: Any) -> str:
+    """A text that can be printed as it is."""
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    if not value.isprintable():
+        raise ValueError(f"{value!r} cannot be printed")
+    return value

@@ -1,0 +1,104 @@
+"""`init` writes settings that work at once for the project at hand, and never overwrites."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.support.paths import DEMO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AIRFLOW_YML = """
+default:
+  start_date: [2023, 4, 5]
+  schedule_interval: "@daily"
+  owner: "R&D"
+  retries: 2
+  retry_delay: 3
+  max_active_runs: 3
+  email_on_failure: false
+  depends_on_past: true
+training:
+  schedule: "0 1 * * *"
+gone:
+  owner: nobody
+"""
+
+
+def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A kedro command in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments], cwd=project, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The demo project without settings."""
+    pytest.importorskip("kedro_datasets", reason="the demo needs kedro-datasets, which this environment lacks")
+    copy = tmp_path / "project"
+    shutil.copytree(
+        DEMO, copy, ignore=shutil.ignore_patterns("data", "dags", "k8s_airflow.yml", "Dockerfile", ".k8s-airflow")
+    )
+    return copy
+
+
+def test_the_new_settings_work_at_once(project: Path) -> None:
+    done = kedro(project, "k8s-airflow", "init")
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
+    volume = {"claim": "flights-data", "mount": "data", "accessMode": "ReadWriteMany"}
+    assert settings["data"]["volumes"] == {"data": volume}
+    created = kedro(project, "k8s-airflow", "create")
+    assert created.returncode == 0, created.stderr
+    assert [path.name for path in (project / "dags").iterdir()] == ["flights.py"]
+
+
+def test_it_never_overwrites(project: Path) -> None:
+    file = project / "conf" / "base" / "k8s_airflow.yml"
+    file.write_text("image: mine:1\n")
+    done = kedro(project, "k8s-airflow", "init")
+    assert (done.returncode, "conf/base/k8s_airflow.yml" in done.stderr) == (1, True)
+    assert file.read_text() == "image: mine:1\n"
+
+
+def test_an_airflow_yml_of_kedro_airflow_is_carried_over(project: Path) -> None:
+    (project / "conf" / "base" / "airflow.yml").write_text(AIRFLOW_YML)
+    done = kedro(project, "k8s-airflow", "init")
+    assert done.returncode == 0, done.stderr
+    text = (project / "conf" / "base" / "k8s_airflow.yml").read_text()
+    settings = yaml.safe_load(text)
+    assert settings["dag"] == {
+        "schedule": "@daily",
+        "start_date": "2023-04-05",
+        "owner": "R&D",
+        "retries": 2,
+        "retry_delay": "3m",
+        "max_active_runs": 3,
+    }
+    assert settings["dags"] == {"__default__": {}, "training": {"schedule": "0 1 * * *"}}
+    left = [line for line in text.splitlines() if line.startswith("# - ")]
+    assert sorted(line.split(":")[0] for line in left) == [
+        "# - default.depends_on_past",
+        "# - default.email_on_failure",
+        "# - gone",
+    ]
+    assert kedro(project, "k8s-airflow", "create").returncode == 0
+
+
+def test_a_local_file_of_the_source_is_left_in_the_image(project: Path) -> None:
+    catalog = project / "conf" / "base" / "catalog.yml"
+    entry = "airlines_raw:\n  type: pandas.CSVDataset\n  filepath: src/flights/airlines.csv\n"
+    catalog.write_text(catalog.read_text() + entry)
+    (project / "src" / "flights" / "airlines.csv").write_text("carrier,name\n")
+    assert kedro(project, "k8s-airflow", "init").returncode == 0
+    settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
+    assert settings["data"]["in_image"] == ["src/flights/airlines.csv"]
+    assert kedro(project, "k8s-airflow", "create").returncode == 0

@@ -1,0 +1,279 @@
+"""The JSON schema of the settings file: made from the models, of one mind with them, and where editors look for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from kedro_k8s_airflow import files
+from kedro_k8s_airflow.config import models, schema
+from tests.scenarios import ALL, BY_NAME, WORKING, make_project
+from tests.scenarios.factory import snapshot
+from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.kedro_server import Forge
+
+jsonschema = pytest.importorskip("jsonschema", reason="this environment has no jsonschema")
+
+SCHEMA: dict[str, Any] = json.loads(schema.text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+DEMO = sorted((ROOT / "demo-project" / "conf").glob("*/k8s_airflow.yml"))
+COMMAND = ("k8s-airflow", "schema")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as editors and Kedro's loader read it: a date is a text."""
+
+
+Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader)  # noqa: S506  a safe loader
+    except yaml.YAMLError:
+        return None
+
+
+def parses(content: Any) -> bool:
+    try:
+        models.parse(content)
+    except ValidationError:
+        return False
+    return True
+
+
+# --- what is made
+
+
+def test_the_schema_is_one_and_names_no_host_but_that_of_its_dialect() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    body = json.dumps({**SCHEMA, "$schema": ""}).replace("s3://bucket", "")
+    assert "://" not in body
+
+
+def described(said: Any, above: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that a schema names, by its path."""
+    if isinstance(said, dict):
+        for name, inside in said.get("properties", {}).items():
+            yield f"{above}.{name}", inside
+        for key, inside in said.items():
+            yield from described(inside, f"{above}.{key}")
+    elif isinstance(said, list):
+        for inside in said:
+            yield from described(inside, above)
+
+
+def test_every_key_has_a_description() -> None:
+    keys = dict(described(SCHEMA, ""))
+    assert len(keys) > 200
+    assert [path for path, said in keys.items() if not said.get("description")] == []
+
+
+def test_no_key_is_known_but_those_of_the_models() -> None:
+    free = {name for name, said in SCHEMA["$defs"].items() if said.get("additionalProperties") is not False}
+    assert (SCHEMA["additionalProperties"], free) == (False, set())
+
+
+# --- of one mind with the models
+
+SETTINGS = {
+    **{f"{one.name}": one.settings for one in ALL if one.settings is not None},
+    **{f"{one.name}-{env}": text for one in ALL for env, text in one.overlays.items()},
+    **{f"demo-{file.parent.name}": file.read_text(encoding="utf-8") for file in DEMO},
+}
+WHOLE = [name for name, text in SETTINGS.items() if isinstance(read(text), dict) and parses(read(text))]
+PARTS = [f"{one.name}-{env}" for one in WORKING for env in one.overlays]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_editor_finds_nothing_in_settings_that_are_accepted(name: str) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
+
+
+@pytest.mark.parametrize("name", [*PARTS, *(f"demo-{file.parent.name}" for file in DEMO)])
+def test_an_editor_finds_nothing_in_an_overlay_that_says_only_what_differs(name: str) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
+
+
+def test_there_are_settings_to_compare() -> None:
+    assert len(WHOLE) > 100
+    assert len(PARTS) >= 2
+    assert len(DEMO) == 2
+
+
+ALIKE = {
+    "duration": {"dag": {"retry_delay": "90s"}},
+    "seconds": {"tasks": {"x": {"terminationGracePeriodSeconds": 90}}},
+    "seconds-as-duration": {"tasks": {"x": {"activeDeadlineSeconds": "2h"}}},
+    "quantity-as-number": {"tasks": {"x": {"resources": {"limits": {"cpu": 1.5, "nvidia.com/gpu": 1}}}}},
+    "resource-taken-away": {"tasks": {"x": {"resources": {"limits": {"memory": None}}}}},
+    "label-taken-away": {"tasks": {"x": {"labels": {"example.com/team": None}}}},
+    "selector-taken-away": {"tasks": {"x": {"nodeSelector": {"zone": None}}}},
+    "never": {"tasks": {"x": {"activeDeadlineSeconds": None}}},
+    "rule-dropped": {"tasks": {"x": None}, "groups": {"x": None}},
+    "one-name": {"groups": {"x": {"tag": "a"}}},
+    "many-names": {"groups": {"x": {"node": ["a", "b*"]}}},
+    "every": {"dag": {"schedule": {"every": "30m"}}},
+    "preset": {"dag": {"schedule": "@daily"}},
+    "cron": {"dag": {"schedule": "*/5 * * * 1-5"}},
+    "by-hand": {"dag": {"schedule": None}},
+    "date": {"dag": {"start_date": "2026-01-31", "end_date": "2026-01-31T06:00"}},
+    "section-commented-out": {"data": None, "tasks": None, "dags": None, "build": None, "namespace": None},
+    "operator": {"tasks": {"x": {"operator": {"startup_timeout_seconds": 5, "poll_interval": 1}}}},
+}
+UNLIKE = {
+    "top": {"imige": "x"},
+    "misspelt": {"dag": {"shedule": None}},
+    "deep": {"tasks": {"x": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"nam": "x"}}}]}}},
+    "duration-without-unit": {"dag": {"retry_delay": "90"}},
+    "duration-as-number": {"dag": {"retry_delay": 90}},
+    "quantity": {"tasks": {"x": {"resources": {"limits": {"memory": "1 GB"}}}}},
+    "resource": {"tasks": {"x": {"resources": {"limits": {"memmory": "1Gi"}}}}},
+    "label": {"tasks": {"x": {"labels": {"team": "a b"}}}},
+    "label-key": {"tasks": {"x": {"labels": {"a b": "c"}}}},
+    "no-name": {"groups": {"x": {"tag": []}}},
+    "nothing-to-match": {"groups": {"x": {}}},
+    "match-null": {"tasks": {"x": {"match": None}}},
+    "match-key-null": {"groups": {"x": {"tag": None}}},
+    "preset": {"dag": {"schedule": "@dayly"}},
+    "cron-of-six": {"dag": {"schedule": "0 0 * * * *"}},
+    "date": {"dag": {"start_date": "31.1.2026"}},
+    "pipeline-of-all": {"dag": {"pipeline": "x"}},
+    "prefix-of-one": {"images": {"x": {"prefix": ["nice"]}}},
+    "owned": {"tasks": {"x": {"operator": {"retries": 1}}}},
+    "unknown-argument": {"tasks": {"x": {"operator": {"zzz": 1}}}},
+    "argument-null": {"tasks": {"x": {"operator": {"poll_interval": None}}}},
+    "list-for-map": {"data": {"volumes": []}},
+    "text-for-list": {"data": {"discard": "x"}},
+    "number-for-text": {"dag": {"owner": 1}},
+    "boolean-for-number": {"dag": {"retries": True}},
+    "choice": {"dag": {"group_by": "memry"}},
+    "image": {"tasks": {"x": {"image": "Team/X"}}},
+    "volume-name": {"data": {"volumes": {"A": {"claim": "a", "mount": "a"}}}},
+}
+
+
+@pytest.mark.parametrize("settings", ALIKE.values(), ids=list(ALIKE))
+def test_what_the_models_accept_an_editor_accepts(settings: dict[str, Any]) -> None:
+    content = {"image": "registry.example.com/x", **settings}
+    assert (parses(content), VALIDATOR.is_valid(content)) == (True, True)
+
+
+@pytest.mark.parametrize("settings", UNLIKE.values(), ids=list(UNLIKE))
+def test_what_the_models_refuse_by_its_shape_an_editor_marks(settings: dict[str, Any]) -> None:
+    content = {"image": "registry.example.com/x", **settings}
+    assert (parses(content), VALIDATOR.is_valid(content)) == (False, False)
+
+
+REFERENCES = """
+_small: {requests: {cpu: 250m}}
+image: "${globals:registry}/team/x"
+namespace: ${globals:namespace}
+data: ${globals:data}
+dag: {retries: "${globals:retries}", catchup: "${globals:catchup}", group_by: "${globals:by}", tags: "${globals:tags}"}
+tasks:
+  x: {resources: "${_small}", retry_delay: "${globals:delay}", match: {tag: "${globals:tag}"}}
+  y: ${tasks.x}
+"""
+
+
+def test_what_the_loader_puts_in_may_stand_anywhere() -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(read(REFERENCES))] == []
+
+
+# --- where editors find it
+
+
+def test_the_command_prints_it_without_a_settings_file(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["no-settings"], tmp_path / "p")
+    done = forge.kedro(*COMMAND, cwd=project)
+    assert done.code == 0, done.said
+    assert json.loads(done.out[done.out.index("{") :]) == SCHEMA
+
+
+def test_the_command_writes_it_only_over_a_file_of_ours(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "p")
+    file = project / "new" / "s.json"
+    assert forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
+    assert json.loads(file.read_text()) == SCHEMA
+    file.write_text(file.read_text().replace('"title"', '"was"'))
+    assert forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
+    assert json.loads(file.read_text()) == SCHEMA
+    file.write_text("{}")
+    done = forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project)
+    assert (done.code, "[file-foreign]" in done.err, file.read_text()) == (1, True, "{}")
+    assert forge.kedro(*COMMAND, "--output", "new/s.json", "--force", cwd=project).code == 0
+    assert json.loads(file.read_text()) == SCHEMA
+
+
+def named_by(file: Path) -> Path:
+    """The file that the first line of a settings file names as its schema."""
+    first = file.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    return file.parent / first.partition("=")[2]
+
+
+@pytest.mark.parametrize("conf", ["conf", "deep/er/conf"])
+def test_init_names_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf: str) -> None:
+    scenario = dataclasses.replace(BY_NAME["no-settings"], conf=conf, conf_source=conf)
+    project = make_project(scenario, tmp_path / "p")
+    done = forge.kedro("k8s-airflow", "init", cwd=project)
+    assert done.code == 0, done.said
+    file = project / scenario.conf / "base" / "k8s_airflow.yml"
+    assert json.loads(named_by(file).read_text()) == SCHEMA
+    assert VALIDATOR.is_valid(read(file.read_text()))
+    assert named_by(file).resolve() == project / schema.PLACE
+
+
+def test_init_names_no_schema_where_a_link_leads_elsewhere(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["no-settings"], tmp_path / "p")
+    (project / "conf" / "base").rename(tmp_path / "base")
+    (project / "conf" / "base").symlink_to(tmp_path / "base")
+    done = forge.kedro("k8s-airflow", "init", cwd=project)
+    assert done.code == 0, done.said
+    assert "yaml-language-server" not in (tmp_path / "base" / "k8s_airflow.yml").read_text()
+    assert not (project / schema.PLACE).exists()
+
+
+def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "p")
+    file = project / schema.PLACE
+    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert not file.exists()
+    old = json.dumps({"$comment": files.MARKER.decode(), "title": "of another version"})
+    file.write_text(old)
+    assert forge.kedro("k8s-airflow", "create", "--check", cwd=project).code == 1
+    assert file.read_text() == old
+    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert json.loads(file.read_text()) == SCHEMA
+    before = snapshot(project)
+    assert forge.kedro("k8s-airflow", "create", "--check", cwd=project).code == 0
+    file.write_text("{}")
+    done = forge.kedro("k8s-airflow", "create", cwd=project)
+    assert (done.code, file.read_text()) == (0, "{}")
+    assert {**snapshot(project), schema.PLACE: before[schema.PLACE]} == before
+
+
+def test_no_image_holds_the_schema_and_no_content_depends_on_it(forge: Forge, tmp_path: Path) -> None:
+    from kedro_k8s_airflow.image import content_hash
+
+    project = make_project(BY_NAME["plain"], tmp_path / "p")
+    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    ignored = (project / ".dockerignore").read_text()
+    before = content_hash.context(project, ignored)
+    (project / schema.PLACE).write_text(schema.text())
+    assert content_hash.context(project, ignored) == before
+    assert ".k8s-airflow/pod.py" in set(content_hash.files(project, ignored))

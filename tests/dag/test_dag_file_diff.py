@@ -1,0 +1,93 @@
+"""An emitted file read back: each change is told as what it is, and nothing is told that is no change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedro_k8s_airflow.config.models import DagSettings
+from kedro_k8s_airflow.dag import render
+from kedro_k8s_airflow.dag.dag_file_diff import Difference, difference, read
+from tests.scenarios import WORKING
+from tests.support.plan_factory import BASE, planned, regions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.scenarios import Scenario
+
+AFTER = {"a": (), "b": ("a",), "c": ("b",)}
+HEAVY = {**BASE, "resources": {"requests": {"cpu": "8"}}}
+
+
+def told(before: Any, now: Any) -> Difference:
+    first, second = read(render.render(before)), read(render.render(now))
+    assert first is not None
+    assert second is not None
+    return difference(first, second)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, {}),
+        ({"base_image": "registry.example.com/x:2"}, {}),
+        ({"namespace": "other"}, {"shared": ("namespace",)}),
+        ({"base": HEAVY}, {"shared": ("container_resources",)}),
+        ({"settings": {"b": HEAVY}}, {"changed": ("b",)}),
+        ({"settings": {"b": HEAVY, "c": HEAVY}}, {"changed": ("b", "c")}),
+        ({"dag": DagSettings(schedule="@daily")}, {"dag": ("schedule",)}),
+        ({"params": {"x": 1}}, {"dag": ("params",)}),
+        ({"prefix": ("uv", "run")}, {"shared": ("cmds",)}),
+    ],
+)
+def test_a_change_is_told_where_it_is(more: dict[str, Any], expected: dict[str, tuple[str, ...]]) -> None:
+    found = told(planned(AFTER), planned(AFTER, **more))
+    whole = {"added": (), "removed": (), "changed": (), "shared": (), "dag": ()}
+    got = {name: getattr(found, name) for name in whole}
+    if "params" in more:  # the pods get a variable more, and the file a function
+        assert "env_vars" in got["shared"]
+        got["shared"] = ()
+    if "base" in more:  # a task that says less than all others is one that says something else
+        got["changed"] = ()
+    if "base_image" in more:
+        got["changed"] = ()
+    assert got == {**whole, **expected}
+
+
+@pytest.mark.parametrize("image", ["kedro", "task", "image", "a"])
+def test_an_image_of_any_name_is_no_part_of_it(image: str) -> None:
+    assert not told(planned(AFTER, base_image=image), planned(AFTER))
+
+
+def test_tasks_that_come_go_and_wait_for_others() -> None:
+    found = told(planned(AFTER), planned({"a": (), "b": ("a",), "d": ("a", "b")}))
+    assert (found.added, found.removed, found.changed) == (("d",), ("c",), ())
+    assert told(planned(AFTER), planned({"a": (), "b": (), "c": ("b",)})).changed == ("b",)
+
+
+def test_a_constant_that_several_tasks_share_changes_them_all() -> None:
+    heavier = {**BASE, "resources": {"requests": {"cpu": "16"}}}
+    before = regions(3, 4, settings={f"r0.n{step}": HEAVY for step in range(4)})
+    now = regions(3, 4, settings={f"r0.n{step}": heavier for step in range(4)})
+    assert told(before, now).changed == ("r0.n0", "r0.n1", "r0.n2", "r0.n3")
+
+
+@pytest.mark.parametrize("text", ["", "x = 1\n", "def", "\0", "with open('x'):\n    pass\n", "[" * 5000, "# nothing\n"])
+def test_what_is_no_emitted_file_is_none(text: str) -> None:
+    assert read(text) is None
+
+
+@pytest.mark.parametrize("scenario", WORKING, ids=str)
+def test_every_emitted_file_can_be_read_back(scenario: Scenario, built: Callable[..., Any]) -> None:
+    report = built(scenario)
+    assert report["dags"]
+    for dag_id, path in report["dags"].items():
+        from pathlib import Path
+
+        found = read(Path(path).read_text(encoding="utf-8"))
+        assert found is not None
+        assert list(found.tasks) == [task["id"] for task in report["plans"][dag_id]["tasks"]]
+        assert {"schedule", "start_date"} <= set(found.dag)
+        assert {"image", "namespace", "kedro_task()"} <= set(found.shared)

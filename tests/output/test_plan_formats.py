@@ -1,0 +1,357 @@
+"""`plan`: what it tells of a project, in each of its forms."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kedro_k8s_airflow.dag import mermaid
+from kedro_k8s_airflow.output import plan_formats
+from kedro_k8s_airflow.plan.model import Crossing, Plan, Store
+from kedro_k8s_airflow.plan.reach import PLAIN, Places, Reach, of_entry
+from kedro_k8s_airflow.plan.statistics import facts
+from kedro_k8s_airflow.quantities import total
+from tests.scenarios import BY_NAME, WORKING, make_project
+from tests.scenarios.model import IMAGE
+from tests.support.kedro_server import clean_env
+from tests.support.paths import ROOT
+from tests.support.plan_factory import chain, planned, regions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.scenarios import Scenario
+    from tests.support.kedro_server import Forge
+
+SCHEMA = json.loads((ROOT / "kedro_k8s_airflow" / "output" / "plan.schema.json").read_text())
+
+
+def shown(plan: Plan, form: str) -> str:
+    return plan_formats.text([plan], form)
+
+
+# --- facts
+
+
+def test_a_step_comes_after_the_last_of_what_its_tasks_wait_for() -> None:
+    known = facts(planned({"a": (), "b": ("a",), "c": (), "d": ("a", "b"), "e": ("c",)}))
+    assert [[task.id for task in step] for step in known.steps] == [["a", "c"], ["b", "e"], ["d"]]
+    assert known.step_of["d"] == 3
+    assert known.widest == 1
+
+
+def test_the_critical_path_is_the_longest_chain_and_the_first_of_several() -> None:
+    assert facts(planned({"a": (), "b": ("a",), "c": (), "d": ("b", "c")})).critical_path == ("a", "b", "d")
+    assert facts(planned({"a": (), "b": (), "c": ("a", "b"), "d": ("b",)})).critical_path == ("a", "c")
+
+
+def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
+    plan = chain(20_000)
+    known = facts(plan)
+    assert len(known.steps) == len(known.critical_path) == 20_000
+    for form in ("table", "tree"):
+        assert shown(plan, form).count("\n") < 100
+    assert len(mermaid.picture([plan])) < mermaid.MOST_CHARACTERS
+
+
+def test_the_most_requested_at_once_is_that_of_the_step_that_asks_for_most() -> None:
+    big = {"resources": {"requests": {"memory": "8Gi"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": 1}}}
+    plan = planned({"a": (), "b": (), "c": (), "d": ("a",)}, settings={"d": big})
+    assert facts(plan).at_once == {"cpu": "1500m", "memory": "8Gi", "nvidia.com/gpu": "1"}
+
+
+def test_a_plan_whose_pods_request_nothing_requests_nothing_at_once() -> None:
+    assert facts(planned({"a": ()}, settings={"a": {}})).at_once == {}
+
+
+PLACES = Places("/app", ("/app/data", "/app/data/deep"))
+
+
+@pytest.mark.parametrize(
+    ("reach", "place"),
+    [
+        (PLACES.local("data/x.csv"), ("volume", "data", "/app/data/x.csv", None)),
+        (PLACES.local("data/deep/x.csv"), ("volume", "deep", "/app/data/deep/x.csv", None)),
+        (of_entry({"type": "x.Y", "filepath": "s3://bucket/x"}, PLACES), ("object-store", None, None, "s3")),
+        (of_entry({"type": "x.Y", "filepath": "https://example.com/x"}, PLACES), ("server", None, None, "https")),
+        (
+            of_entry({"type": "pandas.SQLTableDataset", "con": "postgresql+psycopg://me:pw@db/x"}, PLACES),
+            ("server", None, None, "postgresql"),
+        ),
+        (of_entry({"type": "snowflake.SnowparkTableDataset"}, PLACES), ("server", None, None, "snowflake")),
+        (
+            of_entry({"type": "ibis.TableDataset", "connection": {"backend": "bigquery"}}, PLACES),
+            ("server", None, None, "bigquery"),
+        ),
+        (
+            of_entry({"type": "CachedDataset", "dataset": {"type": "x.Y", "filepath": "gs://bucket/x"}}, PLACES),
+            ("object-store", None, None, "gs"),
+        ),
+        (Reach("shared"), ("declared", None, None, None)),
+        (Reach("unknown"), ("unknown", None, None, None)),
+        (PLAIN, ("store", "data", "/app/data/store", None)),
+    ],
+)
+def test_what_crosses_is_told_with_the_place_where_it_lives(reach: Reach, place: tuple[str | None, ...]) -> None:
+    crossing = Crossing("x", reach, "a", ("b",))
+    plan = planned({"a": (), "b": ("a",)}, crossings=(crossing,), store=Store("/app/data/store", 60))
+    found = facts(plan).places["x"]
+    assert (found.kind, found.volume, found.path, found.protocol) == place
+
+
+def test_a_store_elsewhere_is_told_by_its_protocol() -> None:
+    plan = planned(
+        {"a": (), "b": ("a",)}, crossings=(Crossing("x", PLAIN, "a", ("b",)),), store=Store("s3://bucket/x", 60)
+    )
+    found = facts(plan).places["x"]
+    assert (found.kind, found.volume, found.protocol) == ("store", None, "s3")
+
+
+# --- for people
+
+
+@pytest.mark.parametrize("form", ["table", "tree"])
+def test_a_small_plan_is_shown_task_by_task(form: str) -> None:
+    plan = planned({"load": (), "a.fit": ("load",), "b.fit": ("load",), "[bold]x[/bold]": ("a.fit", "b.fit")})
+    text = shown(plan, form)
+    lines = text.splitlines()
+    for task in plan.tasks:
+        assert [line for line in lines if task.id in line]
+    assert [line for line in lines if "critical path" in line and "load > a.fit > [bold]x[/bold]" in line]
+
+
+@pytest.mark.parametrize("form", ["table", "tree"])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(lambda: regions(100, 10), id="namespaces"),
+        pytest.param(lambda: regions(3, 400), id="few namespaces"),
+        pytest.param(lambda: chain(1000), id="chain"),
+        pytest.param(lambda: planned({f"n{place}": () for place in range(1000)}), id="independent"),
+    ],
+)
+def test_a_plan_of_a_thousand_tasks_stays_readable(form: str, plan: Callable[[], Plan]) -> None:
+    lines = shown(plan(), form).splitlines()
+    assert 5 < len(lines) < 100
+    assert max(map(len, lines)) < 250
+
+
+def test_the_rows_of_a_large_table_hold_every_task_once() -> None:
+    plan = regions(60, 3)
+    rows = [
+        line.split() for line in shown(plan, "table").splitlines() if line.startswith(("namespace", "outside", "21 "))
+    ]
+    tasks = [int(next(word for word in row[2:] if word.isdigit())) for row in rows]
+    assert sum(tasks) == len(plan.tasks)
+
+
+def test_the_tree_folds_namespaces_that_look_alike() -> None:
+    lines = shown(regions(20, 4), "tree").splitlines()
+    assert len([line for line in lines if "n3" in line and "after" in line]) == 1
+
+
+def test_the_table_tells_images_only_where_they_differ() -> None:
+    plan = planned({"a": (), "b": ("a",)}, base_image="registry.example.com/other:1")
+    assert IMAGE in shown(plan, "table")
+    assert IMAGE not in shown(planned({"a": (), "b": ("a",)}), "table")
+
+
+# --- for programs
+
+
+@pytest.mark.parametrize("scenario", WORKING, ids=str)
+def test_the_document_of_every_project_is_as_its_schema_says(scenario: Scenario, built: Callable[..., Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not in this environment")
+    report = built(scenario)
+    jsonschema.Draft202012Validator(SCHEMA).validate(report["document"])
+    for dag in report["document"]["dags"]:
+        plan = report["plans"][dag["dag_id"]]
+        assert [(task["id"], task["nodes"], task["after"]) for task in dag["tasks"]] == [
+            (task["id"], list(task["nodes"]), list(task["after"])) for task in plan["tasks"]
+        ]
+        assert {crossing["dataset"] for crossing in dag["crossings"]} == set(plan["crossings"])
+    if scenario.canary:
+        assert scenario.canary not in json.dumps([report["document"], report["picture"]])
+
+
+def test_the_schema_is_one_and_describes_every_field() -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not in this environment")
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    undescribed: list[str] = []
+
+    def look(part: dict[str, Any], path: str) -> None:
+        if "$ref" not in part and "description" not in part:
+            undescribed.append(path)
+        if "properties" in part:
+            assert part["additionalProperties"] is False, path
+            assert set(part["required"]) == set(part["properties"]), path
+        for name, one in part.get("properties", {}).items():
+            look(one, f"{path}.{name}")
+        if "properties" in part.get("items", {}):
+            look(part["items"], f"{path}[]")
+
+    for name, part in {"": SCHEMA, **SCHEMA["$defs"]}.items():
+        look(part, name)
+    assert undescribed == []
+
+
+def test_the_document_of_the_demo_is_as_its_schema_says(built_demo: Callable[[], dict[str, Any]]) -> None:
+    pytest.importorskip("kedro_datasets", reason="the demo needs kedro-datasets, which this environment lacks")
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not in this environment")
+    document = built_demo()["document"]
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    flights = next(dag for dag in document["dags"] if dag["dag_id"] == "flights")
+    assert flights["pods"] == len(flights["tasks"])
+    assert {crossing["lives"]["volume"] for crossing in flights["crossings"]} == {"data"}
+    assert len(flights["critical_path"]) == flights["steps"]
+
+
+def test_values_of_variables_and_annotations_are_told_in_no_form(forge: Forge, tmp_path: Path) -> None:
+    scenario = BY_NAME["plain"]
+    project = make_project(scenario, tmp_path / "project")
+    settings = project / "conf" / "base" / "k8s_airflow.yml"
+    told = "tasks: {x: {env: [{name: COLOUR, value: hidden-one}], annotations: {note: hidden-two}}}\n"
+    settings.write_text(settings.read_text() + told)
+    for form in ("table", "tree", "json", "mermaid"):
+        done = forge.kedro("k8s-airflow", "plan", "--format", form, cwd=project)
+        assert done.code == 0, done.err
+        assert "hidden" not in done.said
+        if form == "json":
+            assert "COLOUR" in done.out
+
+
+# --- the command
+
+
+def snapshot(project: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(project)): path.read_bytes()
+        for path in project.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("form", ["table", "tree", "json", "mermaid"])
+def test_plan_writes_the_file_it_is_asked_for_and_nothing_else(form: str, forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["nested-namespaces"], tmp_path / "project")
+    before = snapshot(project)
+    printed = forge.kedro("k8s-airflow", "plan", "--format", form, cwd=project)
+    assert printed.code == 0, printed.err
+    assert snapshot(project) == before
+
+    file = tmp_path / "made" / "plan.txt"
+    for _ in range(2):
+        done = forge.kedro("k8s-airflow", "plan", "--format", form, "--output", str(file), cwd=project)
+        assert done.code == 0, done.err
+        assert file.read_text() == printed.out
+    assert snapshot(project) == before
+
+
+def test_plan_shows_what_create_writes(forge: Forge, tmp_path: Path) -> None:
+    """Options included: DAGs are chosen, pipelines narrowed and environments read as `create` does."""
+    scenario = BY_NAME["pipeline-name"]
+    project = make_project(scenario, tmp_path / "project")
+    planned_ = forge.kedro("k8s-airflow", "plan", "--format", "json", *scenario.options, cwd=project)
+    created = forge.kedro("k8s-airflow", "create", *scenario.options, cwd=project)
+    assert (planned_.code, created.code) == (0, 0)
+    dags = json.loads(planned_.out)["dags"]
+    assert {f"{dag['dag_id']}.py" for dag in dags} == {path.name for path in (project / "dags").iterdir()}
+
+    one = forge.kedro("k8s-airflow", "plan", "--format", "json", "-p", "__default__", cwd=project)
+    assert [dag["pipeline"] for dag in json.loads(one.out)["dags"]] == ["__default__"]
+
+
+@pytest.mark.parametrize("name", ["registry-raises", "images-forced", "pod-between-refused"])
+def test_what_create_refuses_plan_refuses_in_the_same_words(name: str, forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME[name], tmp_path / "project")
+    outcomes = [
+        forge.kedro("k8s-airflow", command, *BY_NAME[name].options, cwd=project) for command in ("create", "plan")
+    ]
+    assert [done.code for done in outcomes] == [1, 1]
+    assert outcomes[0].err == outcomes[1].err
+    assert outcomes[1].out == ""
+
+
+def test_a_plan_that_create_refuses_can_be_looked_at(forge: Forge, tmp_path: Path) -> None:
+    """To see why: here a report that would be lost with its pod."""
+    project = make_project(BY_NAME["pod-report"], tmp_path / "project")
+    refused = forge.kedro("k8s-airflow", "create", cwd=project)
+    done = forge.kedro("k8s-airflow", "plan", "--quiet", "--format", "json", cwd=project)
+    assert (refused.code, done.code) == (1, 1)
+    assert done.err == refused.err
+    assert json.loads(done.out)["dags"]
+
+
+def test_a_lock_that_is_not_there_and_options_that_exclude_each_other_are_refused(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "project")
+    lock = forge.kedro("k8s-airflow", "plan", "--lock", "ci.lock", cwd=project)
+    assert (lock.code, "image-lock" in lock.err) == (1, True)
+    assert forge.kedro("k8s-airflow", "plan", "--all", "-p", "x", cwd=project).code == 2
+    assert forge.kedro("k8s-airflow", "plan", "--format", "svg", cwd=project).code == 2
+
+
+def test_findings_go_to_stderr_and_quiet_leaves_them_out(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["pod-between"], tmp_path / "project")
+    told = forge.kedro("k8s-airflow", "plan", "--format", "json", cwd=project)
+    assert "[data-fused]" in told.err
+    quiet = forge.kedro("k8s-airflow", "plan", "--format", "json", "--quiet", cwd=project)
+    assert (quiet.out, quiet.err) == (told.out, "")
+
+
+def test_the_page_names_every_field_of_the_document() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    page = page[page.index("### The JSON") : page.index("## `build-image`")]
+    fields: set[str] = set()
+
+    def look(part: dict[str, Any]) -> None:
+        fields.update(part.get("properties", {}))
+        for one in (*part.get("properties", {}).values(), *([part["items"]] if "items" in part else [])):
+            look(one)
+
+    for part in (SCHEMA, *SCHEMA["$defs"].values()):
+        look(part)
+    assert {name for name in fields if not re.search(rf"\b{name}\b", page)} == set()
+
+
+def test_json_is_whole_where_the_terminal_knows_few_letters(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["emoji"], tmp_path / "project")
+    command = [sys.executable, "-m", "kedro", "k8s-airflow", "plan", "--format", "json"]
+    env = clean_env(PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    told = forge.kedro("k8s-airflow", "plan", "--format", "json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    (dag,) = json.loads(done.stdout[done.stdout.index('{\n  "schema"') :])["dags"]
+    assert any("🚀" in node for task in dag["tasks"] for node in task["nodes"])
+    assert [dag] == json.loads(told.out)["dags"]
+
+
+def test_a_file_that_cannot_be_written_is_refused_by_name(forge: Forge, tmp_path: Path) -> None:
+    project = make_project(BY_NAME["plain"], tmp_path / "project")
+    (tmp_path / "file").write_text("")
+    done = forge.kedro("k8s-airflow", "plan", "--output", str(tmp_path / "file" / "plan.txt"), cwd=project)
+    assert done.code == 1
+    assert "[file]" in done.err
+    assert "Traceback" not in done.said
+
+
+@pytest.mark.parametrize(
+    ("quantities", "sum_"),
+    [
+        ((), "0"),
+        (("500m", "500m"), "1"),
+        (("250m", 1), "1250m"),
+        (("1Gi", "512Mi"), "1536Mi"),
+        (("1G", "500M"), "1500M"),
+        (("1Gi", "1"), "1073741825"),
+        (("100u",), "1m"),
+        ((2, "1"), "3"),
+    ],
+)
+def test_quantities_are_added_up_exactly(quantities: tuple[str | int, ...], sum_: str) -> None:
+    assert total(quantities) == sum_

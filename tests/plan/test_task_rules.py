@@ -1,0 +1,507 @@
+"""Rules: which settings a node gets, and what nodes that share a pod get together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kedro_k8s_airflow.config import models
+from kedro_k8s_airflow.config.loader import NAME, Sources
+from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.plan import provenance
+from kedro_k8s_airflow.plan.settings_merge import combined, kind
+from kedro_k8s_airflow.plan.task_rules import BUILT_IN, Rules, merge, rules
+from kedro_k8s_airflow.project import Node
+
+UNSET = {
+    "image": "own",
+    "retries": 1,
+    "retry_delay": timedelta(minutes=5),
+    "priority_weight": 1,
+    "terminationGracePeriodSeconds": 30,
+}
+NODES = {
+    "load": Node("load", None, frozenset({"io"}), ("raw",), ("table@spark",), ()),
+    "fit": Node("EWR.fit", "EWR", frozenset({"heavy", "gpu"}), ("table@pandas", "params:size"), ("EWR.model",), ()),
+    "deep": Node("EWR.eval.score", "EWR.eval", frozenset(), ("EWR.model",), ("EWR.scores",), ()),
+    "other": Node("EWRX.fit", "EWRX", frozenset({"heavy"}), ("table@pandas",), ("EWRX.model",), ()),
+}
+PIPELINES = {
+    "__default__": tuple(NODES.values()),
+    "ingest": (NODES["load"],),
+    "train": (NODES["fit"], NODES["other"]),
+}
+
+
+def ruled(
+    tasks: dict[str, Any] | None = None, groups: dict[str, Any] | None = None, profiles: dict[str, Any] | None = None
+) -> Rules:
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "groups": groups, "profiles": profiles}
+    return rules(models.parse(raw), PIPELINES, Sources([], Path()))
+
+
+def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a node is told beyond, or other than, what is built in."""
+    found = ruled(tasks, profiles=profiles)
+    settings = found.settings(found.matching(NODES[node]))
+    return {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
+
+
+# -- which nodes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("match", "nodes"),
+    [
+        ({"node": "load"}, "load"),
+        ({"node": "EWR.fit"}, "fit"),
+        ({"node": "*.fit"}, "fit other"),
+        ({"node": "EWR.*"}, "fit deep"),
+        ({"node": ["load", "*score"]}, "load deep"),
+        ({"node": "[lf]oa?"}, "load"),
+        ({"tag": "heavy"}, "fit other"),
+        ({"tag": ["gpu", "io"]}, "load fit"),
+        ({"namespace": "EWR"}, "fit deep"),
+        ({"namespace": "EWR.eval"}, "deep"),
+        ({"namespace": ["EWR.eval", "EWRX"]}, "deep other"),
+        ({"pipeline": "train"}, "fit other"),
+        ({"pipeline": ["ingest", "train"]}, "load fit other"),
+        ({"pipeline": "__default__"}, "load fit deep other"),
+        ({"reads": "raw"}, "load"),
+        ({"reads": "table"}, "fit other"),
+        ({"reads": "table@pandas"}, "fit other"),
+        ({"reads": "params:size"}, "fit"),
+        ({"writes": "*.model"}, "fit other"),
+        ({"writes": "table"}, "load"),
+        ({"tag": "heavy", "namespace": "EWR"}, "fit"),
+        ({"pipeline": "train", "writes": "EWRX*"}, "other"),
+    ],
+    ids=str,
+)
+def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
+    found = ruled({"x": {"match": match, "retries": 9}})
+    assert {name for name, node in NODES.items() if found.matching(node)} == set(nodes.split())
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"node": "LOAD"},
+        {"tag": "hea*"},
+        {"namespace": "EW"},
+        {"pipeline": "trai*"},
+        {"reads": "tabl"},
+        {"node": "load", "tag": "gpu"},
+    ],
+    ids=str,
+)
+def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
+    found = ruled({"x": {"match": match, "retries": 9}}, {"y": match})
+    assert [finding.where for finding in found.findings] == [f"{NAME}: tasks.x.match", f"{NAME}: groups.y"]
+
+
+def test_a_node_is_in_the_first_group_that_it_matches() -> None:
+    found = ruled(groups={"a": {"tag": "gpu"}, "b": {"tag": "heavy"}, "c": {"node": "*"}, "dropped": None})
+    assert found.named(list(NODES.values())) == {"a": [1], "b": [3], "c": [0, 2]}
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ({}, {}),
+        ({"x": {"retries": 1}}, {"retries": 1}),
+        ({"x": {"retries": 1}, "y": {"retries": 2}}, {"retries": 2}),
+        ({"y": {"match": {"tag": "gpu"}, "retries": 2}, "x": {"retries": 1}}, {"retries": 1}),
+        ({"x": {"match": {"tag": "io"}, "retries": 1}}, {}),
+        ({"x": None, "y": {"retries": 2}}, {"retries": 2}),
+        ({"x": {"retries": 1}, "y": {"retries": None}}, {}),
+        (
+            {"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": "2"}}},
+            {"nodeSelector": {"a": "1", "b": "2"}},
+        ),
+        (
+            {"x": {"nodeSelector": {"a": "1", "b": "1"}}, "y": {"nodeSelector": {"b": None}}},
+            {"nodeSelector": {"a": "1"}},
+        ),
+        (
+            {"x": {"env": [{"name": "A", "value": "1"}]}, "y": {"env": [{"name": "B", "value": "2"}]}},
+            {"env": [{"name": "B", "value": "2"}]},
+        ),
+        ({"x": {"execution_timeout": "90m"}}, {"execution_timeout": timedelta(minutes=90)}),
+        ({"x": {"activeDeadlineSeconds": "2h"}}, {"activeDeadlineSeconds": 7200}),
+        ({"x": {"activeDeadlineSeconds": "2h"}, "y": {"activeDeadlineSeconds": None}}, {"activeDeadlineSeconds": None}),
+        ({"x": {"activeDeadlineSeconds": None}, "y": {"activeDeadlineSeconds": 60}}, {"activeDeadlineSeconds": 60}),
+    ],
+    ids=str,
+)
+def test_rules_are_laid_over_each_other_in_file_order(tasks: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert told(tasks) == expected
+
+
+def test_one_field_of_what_is_built_in_can_be_changed_or_taken_away() -> None:
+    found = told(
+        {
+            "x": {
+                "resources": {"limits": {"memory": "4Gi", "nvidia.com/gpu": 1}},
+                "podSecurityContext": {"runAsUser": None},
+                "operator": {"startup_timeout_seconds": 60},
+            }
+        }
+    )
+    assert found["resources"] == {
+        "requests": BUILT_IN["resources"]["requests"],
+        "limits": {"memory": "4Gi", "nvidia.com/gpu": "1"},
+    }
+    assert found["podSecurityContext"] == {
+        key: value for key, value in BUILT_IN["podSecurityContext"].items() if key != "runAsUser"
+    }
+    assert found["operator"] == {**BUILT_IN["operator"], "startup_timeout_seconds": 60}
+    assert ruled({}).base == BUILT_IN, "what is built in was changed by a rule"
+
+
+def test_the_base_is_what_no_match_speaks_of() -> None:
+    found = ruled({"x": {"retries": 1}, "y": {"match": {"tag": "gpu"}, "retries": 2}})
+    assert found.base["retries"] == 1
+    assert found.settings(found.matching(NODES["load"])) is found.base
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------
+
+SLOW = {"nodeSelector": {"disk": "slow", "zone": "a"}, "retries": 7}
+FAST = {"nodeSelector": {"disk": "fast"}, "priority_weight": 5}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "profiles", "expected"),
+    [
+        ({"x": {"profile": "slow"}}, {"slow": SLOW}, SLOW),
+        (
+            {"x": {"profile": "slow", "retries": 1, "nodeSelector": {"disk": "own"}}},
+            {"slow": SLOW},
+            {"nodeSelector": {"disk": "own", "zone": "a"}, "retries": 1},
+        ),
+        # null in the rule takes away what its profile says, and what lies below
+        (
+            {"below": {"retries": 1}, "x": {"profile": "slow", "retries": None, "nodeSelector": None}},
+            {"slow": SLOW},
+            {},
+        ),
+        # a profile's own null reaches what lies below the rule
+        ({"below": {"retries": 1}, "x": {"profile": "p"}}, {"p": {"retries": None}}, {}),
+        (
+            {"x": {"profile": "slow"}, "y": {"match": {"tag": "gpu"}, "retries": 2}},
+            {"slow": SLOW},
+            {**SLOW, "retries": 2},
+        ),
+        ({"x": {"match": {"tag": "io"}, "profile": "slow"}}, {"slow": SLOW}, {}),
+        ({"x": {"profile": None, "retries": 1}}, {"slow": SLOW}, {"retries": 1}),
+        ({}, {"slow": SLOW, "dropped": None}, {}),
+    ],
+    ids=str,
+)
+def test_a_rule_lies_over_the_profile_that_it_names(
+    tasks: dict[str, Any], profiles: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert told(tasks, profiles=profiles) == expected
+
+
+def of_tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[Node, Rules]:
+    """A node with tags, and the rules."""
+    node = Node("n", None, frozenset(tags), (), ("n_out",), ())
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
+    return node, rules(models.parse(raw), {"__default__": (node, NODES["load"])}, Sources([], Path()))
+
+
+def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The rules behind a node with tags, and what they tell it beyond what is built in."""
+    node, found = of_tagged(tasks, profiles, *tags)
+    assert found.findings == ()
+    matching = found.matching(node)
+    settings = found.settings(matching)
+    return matching, {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "tags", "behind", "expected"),
+    [
+        ({}, ["k8s.slow"], ("k8s.slow",), SLOW),
+        ({}, ["k8s.fast", "k8s.slow"], ("k8s.slow", "k8s.fast"), merge(SLOW, FAST)),
+        ({"default": {"retries": 1}}, ["k8s.slow"], ("k8s.slow",), SLOW),
+        ({"m": {"match": {"node": "n"}, "retries": 2}}, ["k8s.slow"], ("k8s.slow", "m"), {**SLOW, "retries": 2}),
+        (
+            {"default": {"retries": 1}, "m": {"match": {"node": "n"}, "retries": 2}, "last": {"retries": 3}},
+            ["k8s.slow"],
+            ("k8s.slow", "m"),
+            {**SLOW, "retries": 3},
+        ),
+        ({"default": {"profile": "fast"}}, ["k8s.slow"], ("k8s.slow",), merge(FAST, SLOW)),
+        ({}, ["slow", "k8s"], (), {}),
+    ],
+    ids=str,
+)
+def test_a_tag_lays_a_profile_over_the_defaults_and_under_the_rules_with_a_match(
+    tasks: dict[str, Any], tags: list[str], behind: tuple[str, ...], expected: dict[str, Any]
+) -> None:
+    assert tagged(tasks, {"slow": SLOW, "fast": FAST}, *tags) == (behind, expected)
+
+
+@pytest.mark.parametrize("profiles", [{}, {"gpu-large": {}}, {"gpu": None, "gpu-large": {}}], ids=str)
+def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(profiles: dict[str, Any]) -> None:
+    _, by_rule = of_tagged({"x": {"profile": "gpu"}}, profiles)
+    _, by_tag = of_tagged({}, profiles, "k8s.gpu", "other")
+    assert [finding.where for finding in by_rule.findings] == [f"{NAME}: tasks.x.profile"]
+    assert [finding.where for finding in by_tag.findings] == ["node 'n'"]
+    for finding in (*by_rule.findings, *by_tag.findings):
+        assert finding.code == "profile-unknown"
+        assert "'gpu'" in finding.why
+        assert all(name in finding.mend for name, profile in profiles.items() if profile is not None)
+
+
+def test_the_right_profile_is_guessed() -> None:
+    _, found = of_tagged({}, {"gpu-large": {}, "memory": {}}, "k8s.gpu-lagre")
+    assert "Did you mean 'gpu-large'?" in found.findings[0].mend
+
+
+# -- which layer said it ----------------------------------------------------------------------------------------------
+
+_MAPS = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["1", "2", None]), max_size=3)
+_RULE = st.fixed_dictionaries(
+    {},
+    optional={
+        "nodeSelector": st.one_of(st.none(), _MAPS),
+        "resources": st.fixed_dictionaries(
+            {},
+            optional={
+                part: st.dictionaries(st.sampled_from(["cpu", "memory"]), st.sampled_from(["64Mi", "3Gi", None]))
+                for part in ("requests", "limits")
+            },
+        ),
+        "env": st.one_of(st.none(), st.just([{"name": "A", "value": "1"}])),
+        "retries": st.sampled_from([None, 1, 2]),
+        "deferrable": st.booleans(),
+        "activeDeadlineSeconds": st.sampled_from([None, 60]),
+        "profile": st.sampled_from(["p", "q"]),
+        "match": st.just({"tag": "gpu"}),
+    },
+)
+_PROFILE = _RULE.map(lambda rule: {key: value for key, value in rule.items() if key not in ("match", "profile")})
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path; "absent" when there is none."""
+    for key in path:
+        values = values.get(key, "absent") if isinstance(values, dict) else "absent"
+    return values
+
+
+@given(st.lists(_RULE, max_size=4), _PROFILE, _PROFILE)
+def test_every_value_is_the_one_that_the_named_layer_says(listed: list[Any], one: Any, other: Any) -> None:
+    """Beside the fold: what is told at a leaf is what is written in the place that is named for it."""
+    raw = {
+        "image": "registry.example.com/x",
+        "tasks": {f"r{place}": rule for place, rule in enumerate(listed)},
+        "profiles": {"p": one, "q": other},
+    }
+    node = Node("n", None, frozenset({"gpu", "k8s.q"}), (), ("n_out",), ())
+    found = rules(models.parse(raw), {"__default__": (node,)}, Sources([], Path()))
+    matching = found.matching(node)
+    settings, said = found.settings(matching), found.said(matching)
+    for path, value in provenance.leaves(settings):
+        if path in said:
+            origin = said[path]
+            assert value == (at(raw, origin.spelled(path)) if origin.layer else at(BUILT_IN, path))
+        else:  # an empty map of which everything was taken away
+            assert value == {}
+            assert any(other[: len(path)] == path for other in said)
+    taken = [path for path in said if at(settings, path) in ("absent", None)]
+    assert all(at(raw, said[path].spelled(path)) is None for path in taken)
+    assert found.origins(matching) == {".".join(path): origin.layer for path, origin in said.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "layer", "words"),
+    [
+        ("imagePullPolicy", "", "built in"),
+        ("retries", "default", "rule 'default'"),
+        ("nodeSelector.disk", "m", "profile 'fast' by rule 'm'"),
+        ("nodeSelector.zone", "k8s.slow", "profile 'slow' by tag"),
+        ("priority_weight", "m", "rule 'm'"),
+        ("resources.limits.memory", "m", "rule 'm'"),
+        ("resources.requests.memory", "m", "the limit of rule 'm'"),
+        ("resources.requests.cpu", "", "built in"),
+        ("podSecurityContext.runAsUser", "default", "rule 'default'"),
+    ],
+)
+def test_a_layer_is_named_in_words(path: str, layer: str, words: str) -> None:
+    tasks = {
+        "default": {"podSecurityContext": {"runAsUser": None}, "retries": 1},
+        "m": {
+            "match": {"node": "n"},
+            "profile": "fast",
+            "priority_weight": 1,
+            "resources": {"limits": {"memory": "512Mi"}},
+        },
+    }
+    node = Node("n", None, frozenset({"k8s.slow"}), (), ("n_out",), ())
+    profiles = {"slow": {**SLOW, "retries": 3}, "fast": FAST}
+    if path == "retries":
+        profiles["slow"].pop("retries")
+    raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
+    found = rules(models.parse(raw), {"__default__": (node,)}, Sources([], Path()))
+    matching = found.matching(node)
+    assert found.origins(matching)[path] == layer
+    assert str(found.said(matching)[tuple(path.split("."))]) == words
+
+
+def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> None:
+    base = {"tasks": {"x": {"match": {"tag": "gpu"}, "profile": "p", "retries": 1}}, "profiles": {"p": {"pool": "a"}}}
+    prod = {"tasks": {"x": {"retries": 2}}, "profiles": {"p": {"nodeSelector": {"a": "b"}}}}
+    files = [tmp_path / "prod.yml", tmp_path / "base.yml"]
+    for file, content in zip(files, (prod, base), strict=True):
+        file.write_text(yaml.safe_dump(content))
+    raw = {"image": "registry.example.com/x", **merge(base, prod)}
+    found = rules(models.parse(raw), PIPELINES, Sources(files, tmp_path))
+    assert found.where(("x",), ("retries",)) == "prod.yml: tasks.x.retries"
+    assert found.where(("x",), ("pool",)) == "base.yml: profiles.p.pool"
+    assert found.where(("x",), ("nodeSelector",)) == "prod.yml: profiles.p.nodeSelector.a"
+    assert found.where(("x",), ("deferrable",)) == ""
+
+
+def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_path: Path) -> None:
+    files = [tmp_path / "prod.yml", tmp_path / "base.yml"]
+    files[0].write_text("tasks: {x: {match: {tag: nobody}}}\n")
+    files[1].write_text("tasks: {x: {retries: 1}}\n")
+    raw = {"image": "registry.example.com/x", "tasks": {"x": {"retries": 1, "match": {"tag": "nobody"}}}}
+    found = rules(models.parse(raw), PIPELINES, Sources(files, tmp_path))
+    assert [finding.where for finding in found.findings] == ["prod.yml: tasks.x.match"]
+
+
+# -- a pod of several nodes -------------------------------------------------------------------------------------------
+
+
+def together(*settings: dict[str, Any]) -> dict[str, Any]:
+    members = [(f"n{index}", {**one}) for index, one in enumerate(settings)]
+    return dict(combined(members, UNSET, "dataset 'd' is in memory", lambda node, key: f"{node} {'.'.join(key)}"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({}, {}, {}),
+        ({"retries": 1}, {"retries": 3}, {"retries": 3}),
+        ({"retries": 0}, {}, {"retries": 1}),
+        ({"priority_weight": 5}, {"priority_weight": -1}, {"priority_weight": 5}),
+        ({"execution_timeout": timedelta(1)}, {"execution_timeout": timedelta(2)}, {"execution_timeout": timedelta(2)}),
+        ({"pool": "a"}, {}, {"pool": "a"}),
+        ({"deferrable": True}, {"deferrable": False}, {"deferrable": False}),  # a rule wins over what is built in
+        (
+            {"operator": {"startup_timeout_seconds": 900}},
+            {"operator": {"startup_timeout_seconds": 60}},
+            {"operator": {"startup_timeout_seconds": 900}},
+        ),
+        ({"pool": "a"}, {"pool": "a"}, {"pool": "a"}),
+        ({"nodeSelector": {"a": "1"}}, {"nodeSelector": {"b": "2"}}, {"nodeSelector": {"a": "1", "b": "2"}}),
+        ({"labels": {"a": "1"}}, {}, {"labels": {"a": "1"}}),
+        (
+            {"env": [{"name": "A", "value": "1"}]},
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+        ),
+        (
+            {"tolerations": [{"key": "a"}]},
+            {"tolerations": [{"key": "b"}]},
+            {"tolerations": [{"key": "a"}, {"key": "b"}]},
+        ),
+        (
+            {"resources": {"requests": {"cpu": "500m"}}},
+            {"resources": {"requests": {"cpu": "2", "memory": "1Gi"}}},
+            {"resources": {"requests": {"cpu": "2", "memory": "1Gi"}}},
+        ),
+        (
+            {"resources": {"limits": {"memory": "1024Mi", "nvidia.com/gpu": "1"}}},
+            {"resources": {"limits": {"memory": "1G"}}},
+            {"resources": {"limits": {"memory": "1024Mi", "nvidia.com/gpu": "1"}}},
+        ),
+    ],
+    ids=str,
+)
+def test_nodes_that_share_a_pod_get(one: dict[str, Any], other: dict[str, Any], expected: dict[str, Any]) -> None:
+    relevant = set(expected) | set(one) | set(other)
+    for order in ((one, other), (other, one)):
+        found = {key: value for key, value in together(*order).items() if key in relevant}
+        assert {key: _unordered(value) for key, value in found.items()} == {
+            key: _unordered(value) for key, value in expected.items()
+        }
+
+
+def _unordered(value: Any) -> Any:
+    return sorted(value, key=str) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({"image": "a"}, {"image": "b"}, "image"),
+        ({"image": "a"}, {}, "image"),
+        ({"operator": {"x": 1}}, {"operator": {"x": 2}}, "operator"),
+        ({"pool": "a"}, {"pool": "b"}, "pool"),
+        ({"nodeSelector": {"zone": "a"}}, {"nodeSelector": {"zone": "b"}}, "nodeSelector.zone"),
+        ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, "'A'"),
+    ],
+    ids=str,
+)
+def test_nodes_that_share_a_pod_may_not_contradict_each_other(
+    one: dict[str, Any], other: dict[str, Any], said: str
+) -> None:
+    for order in ((one, other), (other, one)):
+        with pytest.raises(Refused) as caught:
+            together(*order)
+        (finding,) = caught.value.findings
+        assert finding.code == "settings-clash"
+        assert all(words in finding.why for words in (said, "'n0'", "'n1'", "dataset 'd' is in memory"))
+        assert finding.where.startswith("n0 ")
+        assert ", n1 " in finding.where, "both nodes' rules are named"
+
+
+def test_a_node_without_end_makes_a_pod_without_end() -> None:
+    built_in = dict(BUILT_IN)
+    assert (
+        together({**built_in, "activeDeadlineSeconds": None}, {**built_in, "activeDeadlineSeconds": 60})[
+            "activeDeadlineSeconds"
+        ]
+        is None
+    )
+    assert (
+        together({**built_in, "activeDeadlineSeconds": 90}, {**built_in, "activeDeadlineSeconds": 60})[
+            "activeDeadlineSeconds"
+        ]
+        == 90
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"retries": 1}, {"retries": 2}, True),
+        ({"resources": {"limits": {"cpu": "1"}}}, {"resources": {}}, True),
+        ({"execution_timeout": timedelta(1)}, {}, True),
+        ({"image": "a"}, {"image": "b"}, False),
+        ({"image": "a"}, {}, False),
+        ({"nodeSelector": {"a": "1"}}, {}, False),
+        ({"env": [{"name": "A", "value": "1"}]}, {}, False),
+    ],
+    ids=str,
+)
+def test_nodes_of_one_kind_are_those_that_may_be_fused_by_choice(
+    one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    assert (kind(one) == kind(other)) is same

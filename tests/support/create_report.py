@@ -1,0 +1,90 @@
+"""Print, as JSON, what `kedro k8s-airflow create OPTIONS` plans in the current project, and what Kedro itself says.
+
+    python create_report.py [--write] OPTIONS...
+
+The report: {"plans": {dag_id: {tasks: [{id, nodes, after, group, label, pipeline, reasons, by_hand, ...}], crossings, params, declined,
+kedro: {node: [nodes it depends on]}, ...}}, "findings": [[code, severity]], "document": ..., "picture": ...}, the last two as
+`plan` gives them to programs; with --write the files are written, too.
+`kedro` is Pipeline.node_dependencies: the truth that no code of this package has touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+
+def main(options: list[str]) -> None:
+    """Read, plan, print."""
+    write = options[:1] == ["--write"]
+    options = options[write:]
+    from kedro.framework.project import pipelines
+    from kedro.framework.startup import bootstrap_project
+
+    from kedro_k8s_airflow import cli, files
+    from kedro_k8s_airflow.commands import create
+    from kedro_k8s_airflow.dag import mermaid
+    from kedro_k8s_airflow.output import plan_json
+    from kedro_k8s_airflow.request import Asked
+
+    metadata = bootstrap_project(Path.cwd())
+    given = cli.create.make_context("create", options).params
+    with cli.create.make_context("create", options):
+        params = cli._split_params(given["params"])
+    shared = {name: given[name] for name in ("pipelines", "everything", "env", "conf_source")}
+    asked = Asked(metadata=metadata, params=params, **shared)
+    created = create.create(asked, folder=given["output"], force=given["force"])
+    if write:
+        files.write(created.changes)
+    report = {
+        "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
+        "findings": [[finding.code, finding.severity] for finding in created.findings],
+        "document": plan_json.document(created.plans),
+        "picture": mermaid.picture(created.plans),
+    }
+    json.dump(report, sys.stdout)
+
+
+def _plan(plan, pipeline) -> dict:
+    from kedro_k8s_airflow.kubernetes import debug_commands
+
+    return {
+        "tasks": [
+            {
+                "id": task.id,
+                "nodes": task.nodes,
+                "after": task.after,
+                "group": task.group,
+                "label": task.label,
+                "pipeline": task.pipeline,
+                "whole": task.whole,
+                "trigger_rule": task.settings.get("trigger_rule"),
+                "runner": task.settings.get("runner"),
+                "memory": task.memory,
+                "stored": task.stored,
+                "versions": task.versions,
+                "latest": task.latest,
+                "flags": task.flags,
+                "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
+                "by_hand": dataclasses.asdict(debug_commands.lines(plan, task)),
+            }
+            for task in plan.tasks
+        ],
+        "crossings": {crossing.dataset: crossing.reach.kind for crossing in plan.crossings},
+        "versioned": sorted(crossing.dataset for crossing in plan.crossings if crossing.reach.versioned),
+        "pipeline": plan.pipeline,
+        "params": dict(plan.params),
+        "macros": dict(plan.macros),
+        "inputs": [one.here for one in plan.local_inputs],
+        "runtime_params": dict(plan.runtime_params),
+        "declined": plan.declined,
+        "kedro": {
+            node.name: sorted(parent.name for parent in parents) for node, parents in pipeline.node_dependencies.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

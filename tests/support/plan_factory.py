@@ -1,0 +1,89 @@
+"""Plans for tests, made of nothing but task names and what each waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.config.models import DagSettings
+from kedro_k8s_airflow.plan.graph import Graph
+from kedro_k8s_airflow.plan.model import Mount, Plan, Task
+from kedro_k8s_airflow.project import Node
+from tests.scenarios.model import IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASE = {"resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}
+
+
+def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more: Any) -> Plan:
+    """A plan of tasks that are named like their only nodes.
+
+    Args:
+        after: what each task waits for.
+        flat: what stands before a dot is no namespace.
+        more: other attributes of the plan, and `settings` of tasks.
+    """
+    told = more.pop("settings", {})
+    spaces = {name: name.partition(".")[0] for name in after if "." in name and not flat}
+    nodes = [Node(name, spaces.get(name), frozenset(), (), (), ()) for name in after]
+    shown = {space: space for space in sorted(set(spaces.values()))} if len(set(spaces.values())) > 1 else {}
+    given: dict[str, Any] = {
+        "dag_id": "project",
+        "name": "__default__",
+        "pipeline": "__default__",
+        "env": None,
+        "package": "project",
+        "graph": Graph(tuple(nodes), {}, tuple(() for _ in nodes), ()),
+        "dag": DagSettings(),
+        "namespace": "default",
+        "project_path": "/app",
+        "conf_source": None,
+        "home": "/home/kedro",
+        "scratch_size": "2Gi",
+        "mounts": (Mount("data", "/app/data", "claim"), Mount("deep", "/app/data/deep", "claim")),
+        "base": BASE,
+        "base_image": IMAGE,
+        "params": {},
+        "runtime_params": {},
+        "groups": shown,
+        "tasks": tuple(
+            Task(
+                id=name,
+                nodes=(name,),
+                after=waits,
+                group=spaces.get(name) if shown else None,
+                label=name,
+                pipeline="__default__",
+                image=IMAGE,
+                settings=told.get(name, BASE),
+            )
+            for name, waits in after.items()
+        ),
+    }
+    return Plan(**{**given, **more})
+
+
+def chain(length: int) -> Plan:
+    """Tasks one after the other."""
+    return planned({f"n{place}": (f"n{place - 1}",) if place else () for place in range(length)})
+
+
+def regions(number: int, each: int, **more: Any) -> Plan:
+    """Namespaces that are alike, each a chain after one common task."""
+    waits: dict[str, tuple[str, ...]] = {"load": ()}
+    for region in range(number):
+        for step in range(each):
+            waits[f"r{region}.n{step}"] = (f"r{region}.n{step - 1}",) if step else ("load",)
+    return planned(waits, **more)
+
+
+def woven(number: int, each: int) -> Plan:
+    """Namespaces of which every task waits for every task of the step before."""
+    return planned(
+        {
+            f"r{region}.n{step}": tuple(f"r{other}.n{step - 1}" for other in range(number)) if step else ()
+            for step in range(each)
+            for region in range(number)
+        }
+    )

@@ -1,0 +1,165 @@
+"""A project, the bare repository of its DAGs, and a checkout of that: what somebody who publishes has before them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.scenarios.factory import make_project
+from tests.scenarios.model import Scenario, chain, pickled
+from tests.support.kedro_server import clean_env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.support.kedro_server import Forge, Outcome
+
+DIGEST = f"sha256:{'a' * 64}"
+OTHER_DIGEST = f"sha256:{'b' * 64}"
+IMAGE = f"registry.example.com/team/project@{DIGEST}"
+MANIFESTS = "dags/.k8s-airflow/manifests"
+# Nobody's configuration but this, and no identity that git guesses.
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+}
+GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+SETTINGS: dict[str, Any] = {
+    "image": IMAGE,
+    "data": {"volumes": {"data": {"claim": "project-data", "mount": "data"}}},
+    "dags": {"main": {"pipeline": "__default__"}, "side": {"pipeline": "side"}},
+}
+
+
+def git(folder: Path, *arguments: str, ok: bool = True, stdin: str = "") -> str:
+    """What a git command prints."""
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        input=stdin,
+        env={**clean_env(), **GIT, **IDENTITY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is ok, f"git {arguments}\n{done.stdout}\n{done.stderr}"
+    return done.stdout.strip("\n")
+
+
+def bare(folder: Path, branch: str = "main") -> Path:
+    """An empty repository without a work tree."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--bare", f"--initial-branch={branch}")
+    return folder
+
+
+def clone(source: Path, folder: Path, *options: str) -> Path:
+    """A clone with a work tree."""
+    git(source, "clone", "--quiet", *options, f"file://{source}", str(folder))
+    return folder
+
+
+def commit(folder: Path, files: Mapping[str, str], message: str = "By hand") -> str:
+    """Commit files by hand; the commit."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def project(folder: Path, package: str = "project", **changes: Any) -> Path:
+    """A project of two pipelines, `__default__` (a, b, c) and `side` (x), with a DAG for each."""
+    scenario = Scenario(
+        name="publish",
+        shows="",
+        expect=None,  # type: ignore[arg-type]
+        package=package,
+        pipelines={"__default__": chain("a", "b", "c"), "side": chain("x")},
+        catalog=pickled("raw", "a_out", "b_out", "c_out", "x_out"),
+        settings=yaml.safe_dump({**SETTINGS, **changes}, sort_keys=False),
+        overlays={"prod": "namespace: prod\n"},
+    )
+    return make_project(scenario, folder)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything at hand.
+
+    Attributes:
+        work: a checkout of `bare`, which has one commit of somebody else's.
+    """
+
+    forge: Forge
+    project: Path
+    bare: Path
+    work: Path
+
+    def run(self, *options: str, project: Path | None = None, env: Mapping[str, str] | None = None) -> Outcome:
+        """A command of this plugin."""
+        return self.forge.kedro(
+            "k8s-airflow", *options, cwd=project or self.project, env={**GIT, **IDENTITY, **(env or {})}
+        )
+
+    def publish(
+        self,
+        *options: str,
+        to: Path | str | None = None,
+        code: int = 0,
+        project: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """All that `publish` prints, to the checkout when nothing else is said; it has to end with this code."""
+        done = self.run("publish", "--to", str(to or self.work), *options, project=project, env=env)
+        assert done.code == code, done
+        assert "Traceback" not in done.err, done.err
+        return done.said
+
+    def drift(self, *options: str, code: int = 0, project: Path | None = None) -> list[tuple[str, str]]:
+        """Codes and things of what `check --drift` finds."""
+        done = self.run("check", "--drift", "--format", "json", *options, project=project)
+        assert done.code == code, done
+        if code == 2:
+            return []
+        report = json.loads(done.out[done.out.index("{") :])
+        return [(one["code"], one.get("name", one["where"])) for one in report["findings"]]
+
+    def settings(self, project: Path | None = None, **changes: Any) -> None:
+        """Change settings of the project."""
+        path = (project or self.project) / "conf" / "base" / "k8s_airflow.yml"
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, sort_keys=False))
+
+    def state(self, folder: Path | None = None, ref: str = "HEAD") -> dict[str, str]:
+        """The files of a commit, with their contents."""
+        where = folder or self.work
+        names = git(where, "ls-tree", "-r", "--name-only", "--full-tree", ref).splitlines()
+        return {name: git(where, "show", f"{ref}:{name}") for name in names}
+
+    def log(self, folder: Path | None = None, ref: str = "HEAD") -> list[str]:
+        """Subjects of the commits, the last first."""
+        return git(folder or self.work, "log", "--format=%s", ref).splitlines()
+
+    def clean(self) -> bool:
+        """Whether the checkout is as its commit has it."""
+        return git(self.work, "status", "--porcelain", "--ignored") == ""
+
+
+def command(*options: str) -> list[str]:
+    """A command of this plugin in a Python of its own."""
+    return [sys.executable, "-m", "kedro", "k8s-airflow", *options]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Its environment."""
+    return {**clean_env(), **GIT, **IDENTITY, **more}
