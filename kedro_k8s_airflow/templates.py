@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.dag import python_source
+from kedro_k8s_airflow import python_source
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -7,8 +7,8 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import names
-from kedro_k8s_airflow.dag.python_source import Call, Raw, Text
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+from kedro_k8s_airflow.python_source import Call, Raw, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

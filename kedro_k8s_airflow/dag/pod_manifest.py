@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
-from kedro_k8s_airflow.dag.python_source import Raw
 from kedro_k8s_airflow.plan.model import deadline
+from kedro_k8s_airflow.python_source import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, templates
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
-from kedro_k8s_airflow.dag.python_source import WIDTH, Call, Raw, Text
+from kedro_k8s_airflow.python_source import WIDTH, Call, Raw, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

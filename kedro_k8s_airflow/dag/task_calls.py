@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.config import operator_arguments
 from kedro_k8s_airflow.dag import pod_arguments
-from kedro_k8s_airflow.dag.python_source import Call, Splice, source
 from kedro_k8s_airflow.plan.model import deadline
+from kedro_k8s_airflow.python_source import Call, Splice, source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kedro_k8s_airflow import names
-from kedro_k8s_airflow.dag import pod_arguments, python_source
+from kedro_k8s_airflow import names, python_source
+from kedro_k8s_airflow.dag import pod_arguments
 from tests.scenarios import BY_NAME
 from tests.support.environments import run
 from tests.support.kubelet import expand
