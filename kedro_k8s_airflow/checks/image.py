@@ -11,8 +11,9 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT
 from kedro_k8s_airflow.dag.pod_arguments import PROGRAM
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image import content_hash, dependencies, installed_packages
-from kedro_k8s_airflow.image.lock import is_unbuilt, split
+from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image.spec import IGNORE, contents, dockerfile
+from kedro_k8s_airflow.image_reference import split_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -164,7 +165,7 @@ def java(subject: Subject) -> Iterator[Said]:
 
 def _elsewhere(subject: Subject, image: str) -> bool:
     """Whether the settings name an image that nobody has built here: what it holds cannot be known."""
-    return split(subject.settings.image)[1:] != (None, None) and image not in subject.built
+    return split_reference(subject.settings.image)[1:] != (None, None) and image not in subject.built
 
 
 def _remote(env: Sequence[dict[str, str]]) -> bool:

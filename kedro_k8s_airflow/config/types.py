@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 
-from kedro_k8s_airflow import durations, quantities
+from kedro_k8s_airflow import durations, image_reference, quantities
+from kedro_k8s_airflow.image_reference import check_base_image, check_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +36,6 @@ TRIGGER_RULES = (
 )
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
-_IMAGE = re.compile(
-    r"[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
-    r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
-)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
 _LABEL_KEY = re.compile(rf"({_DNS_SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?\Z")
 _PROJECT_PATH = r"(/[A-Za-z0-9._-]+)+"
@@ -60,20 +57,6 @@ def _dns_label(value: str) -> str:
 def _dns_subdomain(value: str) -> str:
     if len(value) > 253 or not re.fullmatch(_DNS_SUBDOMAIN, value):
         raise ValueError("Kubernetes wants lower-case letters, digits, '-' and '.', such as 'flights-data'")
-    return value
-
-
-def reference(value: str) -> str:
-    """The text, when it names an image that stays the same.
-
-    Raises:
-        ValueError: saying what is wrong.
-    """
-    match = _IMAGE.match(value)
-    if match is None:
-        raise ValueError("an image is spelled [registry/]repository[:tag][@sha256:digest]")
-    if match["tag"] == "latest" and not match["digest"]:
-        raise ValueError("'latest' names another image tomorrow; give a tag that never moves, or a digest")
     return value
 
 
@@ -251,15 +234,6 @@ def _resource(value: object) -> object:
     return value
 
 
-def _base(value: str) -> str:
-    match = _IMAGE.match(value)
-    if match is None:
-        raise ValueError("an image is spelled [registry/]repository[:tag][@sha256:digest]")
-    if not match["digest"] and match["tag"] in (None, "latest"):
-        raise ValueError("two builds would start from different images; give a tag that says which, or a digest")
-    return value
-
-
 def _variable(value: str) -> str:
     if not re.fullmatch(_VARIABLE, value):
         raise ValueError("an environment variable is named by letters, digits and '_'")
@@ -345,7 +319,7 @@ _IMAGE_IS = "An image is spelled [registry/]repository[:tag][@sha256:digest]."
 _LOWER_CASE = {"patternErrorMessage": "Kubernetes wants lower-case letters, digits and '-', such as flights-data."}
 
 ProjectPath = Annotated[str, BeforeValidator(_project_path), _written(_PROJECT_PATH, "/app")]
-BaseImage = Annotated[str, _of_text(_base), _written(_IMAGE, patternErrorMessage=_IMAGE_IS)]
+BaseImage = Annotated[str, _of_text(check_base_image), _written(image_reference.PATTERN, patternErrorMessage=_IMAGE_IS)]
 Variable = Annotated[str, _of_text(_variable), _written(_VARIABLE)]
 OneLine = Annotated[str, _of_text(_one_line), _written(r"[^\x00-\x1f\x7f]*")]
 Package = Annotated[str, _of_text(_package), _written(_PACKAGE, "libgomp1")]
@@ -404,7 +378,9 @@ Names = Annotated[
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1}),
 ]
 Image = Annotated[
-    str, _of_text(reference), _written(_IMAGE, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_IS)
+    str,
+    _of_text(check_reference),
+    _written(image_reference.PATTERN, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_IS),
 ]
 DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DNS_LABEL, **_LOWER_CASE)]
 DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]

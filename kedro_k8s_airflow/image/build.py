@@ -14,6 +14,7 @@ from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image import content_hash, engines, lock, verification
 from kedro_k8s_airflow.image.engines import Failed
 from kedro_k8s_airflow.image.spec import IGNORE, dockerfile, text
+from kedro_k8s_airflow.image_reference import split_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -63,7 +64,7 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
         Refused: when the engine fails, or the image does not keep the contract.
     """
     root, settings = made.root, made.settings
-    repository, said, digest = lock.split(settings.image)
+    repository, said, digest = split_reference(settings.image)
     if digest and name == DEFAULT_IMAGE:
         raise refuse(
             "image-digest",

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
-from kedro_k8s_airflow.config.types import reference
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.image_reference import check_reference, split_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,7 @@ def _built(entry: Mapping[str, Any]) -> Built:
     if made.digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", made.digest):
         raise ValueError(f"{made.digest!r} is no digest")
     # Says what is wrong with a tag or repository that no image can have.
-    reference(f"{made.repository}:{made.tag}")
+    check_reference(f"{made.repository}:{made.tag}")
     return made
 
 
@@ -93,15 +93,6 @@ def text(images: Mapping[str, Built]) -> str:
     return json.dumps({"version": _VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
 
 
-def split(image: str) -> tuple[str, str | None, str | None]:
-    """Repository, tag and digest of a reference."""
-    name, _, digest = image.partition("@")
-    last = name.rsplit("/", 1)[-1]
-    if ":" in last:
-        return name[: name.rindex(":")], last.partition(":")[2], digest or None
-    return name, None, digest or None
-
-
 def tag_of(name: str, tag: str) -> str:
     """The tag of an image: those that are not the default one have their name in it."""
     return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
@@ -109,13 +100,13 @@ def tag_of(name: str, tag: str) -> str:
 
 def is_unbuilt(image: str) -> bool:
     """Whether a reference is the one of an image that nobody has built."""
-    _, tag, digest = split(image)
+    _, tag, digest = split_reference(image)
     return digest is None and tag is not None and (tag == UNBUILT or tag.endswith(f"-{UNBUILT}"))
 
 
 def references(settings: Settings, built: Mapping[str, Built]) -> dict[str, str]:
     """How pods name each image of the project: as the lock says, else as the settings do."""
-    repository, tag, digest = split(settings.image)
+    repository, tag, digest = split_reference(settings.image)
     found = {}
     for name in settings.image_names:
         wanted = tag_of(name, tag or UNBUILT)

@@ -14,7 +14,7 @@ from kedro_k8s_airflow.dag.pod_arguments import PROGRAM
 from kedro_k8s_airflow.files import Output
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
 from kedro_k8s_airflow.image import content_hash, dependencies
-from kedro_k8s_airflow.image.lock import split
+from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
             f"{there} > /tmp/after",
         ]
     # kaniko knows no mounts.
-    _, tag, _ = split(build.uv)
+    _, tag, _ = split_reference(build.uv)
     pinned = f"uv=={tag}" if tag and re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", tag) else "uv"
     commands.append(
         f"{{ command -v uv > /dev/null || {{ pip install --quiet --no-cache-dir {pinned}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error
-from kedro_k8s_airflow.image.lock import split
+from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.plan import dag_selection, data_passing, grouping, parameters, settings_merge, task_ids, volumes
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan.model import Crossing, Plan, Reason, Task
@@ -191,7 +191,7 @@ def _image(own: str | None, references: Mapping[str, str]) -> tuple[str | None, 
 def _image_errors(own: Mapping[str, Any], references: Mapping[str, str], node: str, file: str) -> Iterable[Finding]:
     """An error for an image that is neither one of the project's nor a whole reference."""
     image = own.get("image")
-    if image is not None and image not in references and split(image)[1:] == (None, None):
+    if image is not None and image not in references and split_reference(image)[1:] == (None, None):
         yield error(
             "image-unknown",
             f"{file}: tasks",

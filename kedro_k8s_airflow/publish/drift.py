@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import __version__, compiler
 from kedro_k8s_airflow.compiler import Checked
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
-from kedro_k8s_airflow.image.lock import is_unbuilt, split
+from kedro_k8s_airflow.image.lock import is_unbuilt
+from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Locator
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
@@ -106,7 +107,9 @@ def _with_published_images(asked: Asked, examined: Examined, there: There) -> Ex
             if task.image_name is None or "@" in image or name in examined.subject.built or name not in published:
                 continue
             # Nobody here knows the digest of what the settings name by a tag, or not at all.
-            if split(image)[0] == split(published[name])[0] and (is_unbuilt(image) or "@" in published[name]):
+            if split_reference(image)[0] == split_reference(published[name])[0] and (
+                is_unbuilt(image) or "@" in published[name]
+            ):
                 images[name] = published[name]
     if not images:
         return examined
