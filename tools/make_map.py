@@ -83,6 +83,12 @@ def belongs(module: str, part: str) -> bool:
     return part_of(module) == part
 
 
+def are_close(module: str, other: str) -> bool:
+    """Return whether two modules of one layer may know each other: in one package, or both at the root."""
+    first, second = (name.removeprefix(PACKAGE).removeprefix(".") for name in (module, other))
+    return part_of(module) == part_of(other) or ("." not in first and "." not in second)
+
+
 def _first_sentence(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(docstring.split("\n\n")[0].split())
