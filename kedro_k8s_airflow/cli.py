@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kedro.framework.startup import ProjectMetadata
 
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
 
 @click.group(name="Kubernetes on Airflow")
@@ -55,25 +55,25 @@ def _asking(
         several = "One DAG for every registered pipeline."
         options = [
             click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help=said),
-            click.option("--all", "everything", is_flag=True, help=several),
+            click.option("--all", "all_pipelines", is_flag=True, help=several),
             *options,
         ]
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapped(metadata: ProjectMetadata, /, **given: Any) -> None:
-            from kedro_k8s_airflow.request import Asked
+            from kedro_k8s_airflow.request import CompileRequest
 
             text = given.pop("params", "")
             shared = {
                 name: given.pop(name)
-                for name in ("env", "conf_source", "pipelines", "everything", "lock_file")
+                for name in ("env", "conf_source", "pipelines", "all_pipelines", "lock_file")
                 if name in given
             }
-            if shared.get("everything") and shared.get("pipelines"):
+            if shared.get("all_pipelines") and shared.get("pipelines"):
                 raise click.UsageError("--all and --pipeline exclude each other.")
             runtime_params = _split_params(text) if params else {}
-            command(Asked(metadata=metadata, params=runtime_params, params_text=text, **shared), **given)
+            command(CompileRequest(metadata=metadata, params=runtime_params, params_text=text, **shared), **given)
 
         made: Callable[..., None] = click.pass_obj(wrapped)
         for option in reversed(options):
@@ -85,19 +85,21 @@ def _asking(
 
 @k8s_airflow.command()
 @_asking(params=False, lock=False)
-def init(asked: Asked, /) -> None:
+def init(request: CompileRequest, /) -> None:
     """Write a first k8s_airflow.yml that fits this project."""
     from kedro_k8s_airflow import files, project
     from kedro_k8s_airflow.commands import init
     from kedro_k8s_airflow.output import console
 
     with _refusals():
-        read = project.read(asked.metadata, env=asked.env, conf_source=asked.conf_source, kedro_airflow=True)
-        outputs, findings = init.settings_file(read)
-        changes, _ = files.compare(outputs)
-        files.write(changes)
-        console.written(console.console(), changes, read.path, dry=False)
-        console.findings(console.console(stderr=True), findings)
+        read = project.read_project(
+            request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True
+        )
+        outputs, findings = init.draft_settings_file(read)
+        changes, _ = files.compare_files(outputs)
+        files.write_files(changes)
+        console.print_written(console.open_console(), changes, read.path, dry=False)
+        console.print_findings(console.open_console(stderr=True), findings)
 
 
 @k8s_airflow.command()
@@ -115,7 +117,7 @@ def init(asked: Asked, /) -> None:
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @_asking(dags=True)
 def create(
-    asked: Asked,
+    request: CompileRequest,
     /,
     output: Path,
     force: bool,
@@ -129,21 +131,21 @@ def create(
         from kedro_k8s_airflow.commands import create
         from kedro_k8s_airflow.output import console, plan_table
 
-        created = create.create(asked, folder=output, force=force)
+        created = create.prepare_create(request, folder=output, force=force)
         if not (check or diff):
-            files.write(created.changes)
-        out, err = console.console(), console.console(stderr=True)
+            files.write_files(created.changes)
+        out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
-            console.findings(err, created.findings)
+            console.print_findings(err, created.findings)
         if diff:
-            click.echo(files.diff(created.changes, created.root), nl=False)
+            click.echo(files.diff_files(created.changes, created.root), nl=False)
         elif not quiet:
             for plan in created.plans:
-                plan_table.short(out, plan)
+                plan_table.print_short(out, plan)
         if not (quiet or diff):
             if not check:
-                console.inputs(out, created.inputs, created.filling)
-            console.written(out, created.changes, created.root, dry=check)
+                console.print_inputs(out, created.inputs, created.filling)
+            console.print_written(out, created.changes, created.root, dry=check)
     if check and any(change.status in ("new", "changed") for change in created.changes):
         sys.exit(1)
 
@@ -167,7 +169,7 @@ def create(
 @click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
 @_asking(dags=True)
 def show_plan(
-    asked: Asked,
+    request: CompileRequest,
     /,
     form: str,
     output: Path,
@@ -178,16 +180,16 @@ def show_plan(
         from kedro_k8s_airflow import compiler, files
         from kedro_k8s_airflow.output import console, plan_formats
 
-        examined = compiler.examined(asked)
-        plans = examined.doubtful_plans()
-        console.findings(console.console(stderr=True), examined.errors if quiet else examined.findings)
+        compilation = compiler.compile_request(request)
+        plans = compilation.plans_despite_errors()
+        console.print_findings(console.open_console(stderr=True), compilation.errors if quiet else compilation.findings)
         if output == Path("-"):
-            plan_formats.show(console.console(), plans, form)
+            plan_formats.print_plans(console.open_console(), plans, form)
         else:
-            changes = files.put(output, plan_formats.text(plans, form), force=True)
+            changes = files.write_file(output, plan_formats.format_plans(plans, form), force=True)
             if not quiet:
-                console.written(console.console(), changes, examined.subject.project.path, dry=False)
-    sys.exit(int(bool(examined.errors)))
+                console.print_written(console.open_console(), changes, compilation.context.project.path, dry=False)
+    sys.exit(int(bool(compilation.errors)))
 
 
 @k8s_airflow.command()
@@ -218,7 +220,7 @@ def show_plan(
 @click.option("--branch", default=None, help="With --drift: the branch that Airflow reads there.")
 @_asking(dags=True)
 def check(
-    asked: Asked,
+    request: CompileRequest,
     /,
     form: str,
     selected: tuple[str, ...],
@@ -236,7 +238,7 @@ def check(
     """
     if not drift and (against, subfolder, branch) != (None, None, None):
         raise click.UsageError("--against, --subfolder and --branch go with --drift.")
-    if drift and (asked.pipelines or asked.everything):
+    if drift and (request.pipelines or request.all_pipelines):
         raise click.UsageError(
             "--drift looks at all DAGs of the settings, as publish does: leave --pipeline and --all out."
         )
@@ -249,16 +251,18 @@ def check(
         if drift:
             from kedro_k8s_airflow.publish import drift as drifting
 
-            found = drifting.checked(asked, drifting.Against(told=against, subfolder=subfolder, branch=branch))
+            found = drifting.check_drift(
+                request, drifting.DriftTarget(told=against, subfolder=subfolder, branch=branch)
+            )
         else:
-            found = compiler.checked(asked)
+            found = compiler.check_request(request)
         # What kept the project from being compiled is always told: without it the rest was not looked at.
         told = [
             one
             for one in found.findings
             if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
         ]
-        console.report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
+        console.write_report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
     if not found.could_run:
         sys.exit(2)
     counts = ("error", "warning") if strict else ("error",)
@@ -272,7 +276,7 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
 
     words = [word.strip() for text in given for word in text.split(",") if word.strip()]
     try:
-        return checks.codes(words, option)
+        return checks.resolve_codes(words, option)
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
 
@@ -282,7 +286,7 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @_asking(dags=True)
 def explain(
-    asked: Asked,
+    request: CompileRequest,
     /,
     name: str,
     form: str,
@@ -293,14 +297,14 @@ def explain(
         from kedro_k8s_airflow.explain import explanation
         from kedro_k8s_airflow.output import console, explain_text
 
-        examined = compiler.examined(asked)
-        found = explanation.find(explanation.subject(examined), name)
-        console.findings(console.console(stderr=True), examined.errors)
+        compilation = compiler.compile_request(request)
+        found = explanation.explain_name(explanation.build_context(compilation), name)
+        console.print_findings(console.open_console(stderr=True), compilation.errors)
         if form == "json":
-            click.echo(explanation.as_json(found))
+            click.echo(explanation.explanations_to_json(found))
         else:
-            explain_text.facts(console.console(), found)
-    sys.exit(int(bool(examined.errors)))
+            explain_text.print_explanations(console.open_console(), found)
+    sys.exit(int(bool(compilation.errors)))
 
 
 @k8s_airflow.command()
@@ -320,10 +324,10 @@ def schema(output: Path | None, force: bool) -> None:
         from kedro_k8s_airflow.output import console
 
         if output is None:
-            click.echo(schema.text(), nl=False)
+            click.echo(schema.read_schema(), nl=False)
             return
-        changes = files.put(output, schema.text(), force=force)
-        console.written(console.console(), changes, Path.cwd(), dry=False)
+        changes = files.write_file(output, schema.read_schema(), force=force)
+        console.print_written(console.open_console(), changes, Path.cwd(), dry=False)
 
 
 @k8s_airflow.command()
@@ -345,7 +349,7 @@ def schema(output: Path | None, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Overwrite files that were not written by this command.")
 @_asking(lock=False)
 def manifests(
-    asked: Asked,
+    request: CompileRequest,
     /,
     subjects: tuple[str, ...],
     output: Path,
@@ -360,11 +364,11 @@ def manifests(
         from kedro_k8s_airflow.commands import create
         from kedro_k8s_airflow.output import console
 
-        created = create.write_manifests(
-            asked, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
+        created = create.prepare_manifests(
+            request, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
         )
-        files.write(created.changes)
-        console.written(console.console(), created.changes, created.root, dry=False)
+        files.write_files(created.changes)
+        console.print_written(console.open_console(), created.changes, created.root, dry=False)
 
 
 def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -406,7 +410,7 @@ def _encoded(_context: click.Context, option: click.Parameter, given: str | None
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @_asking()
 def build_image(
-    asked: Asked,
+    request: CompileRequest,
     /,
     names: tuple[str, ...],
     tag: str | None,
@@ -424,19 +428,19 @@ def build_image(
         from kedro_k8s_airflow.image import build, build_options, engines
         from kedro_k8s_airflow.output import console
 
-        wish = build_options.wish(
+        options = build_options.parse_options(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
-        engine = engines.find(engine_name)
-        made = create.write_image_spec(asked)
-        out, err = console.console(), console.console(stderr=True)
+        engine = engines.find_engine(engine_name)
+        made = create.write_image_spec(request)
+        out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
-            console.findings(err, made.findings)
-        for name in build_options.chosen(made.settings, names):
-            with console.progress(err, f"image {name}", quiet=quiet) as report:
-                built = build.build(made, name, engine, wish, report)
+            console.print_findings(err, made.findings)
+        for name in build_options.select_images(made.settings, names):
+            with console.show_progress(err, f"image {name}", quiet=quiet) as report:
+                built = build.build_image(made, name, engine, options, report)
             if not quiet:
-                console.built(out, built, made.lock, made.root)
+                console.print_built(out, built, made.lock, made.root)
 
 
 @k8s_airflow.command()
@@ -466,7 +470,7 @@ def build_image(
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @_asking()
 def publish(
-    asked: Asked,
+    request: CompileRequest,
     /,
     *,
     quiet: bool,
@@ -477,10 +481,10 @@ def publish(
         from kedro_k8s_airflow.output import console
         from kedro_k8s_airflow.publish import publisher as publishing
 
-        made = publishing.publish(asked, publishing.Wish(**wish))
+        made = publishing.publish(request, publishing.PublishOptions(**wish))
         if not quiet:
-            console.findings(console.console(stderr=True), made.findings)
-            console.published(console.console(), made, dry=wish["dry_run"])
+            console.print_findings(console.open_console(stderr=True), made.findings)
+            console.print_published(console.open_console(), made, dry=wish["dry_run"])
 
 
 @contextlib.contextmanager
@@ -522,7 +526,7 @@ class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
         from kedro_k8s_airflow.output import console
 
         if isinstance(exc, Refused):
-            console.findings(console.console(stderr=True), exc.findings)
+            console.print_findings(console.open_console(stderr=True), exc.findings)
             sys.exit(self.code)
         if isinstance(exc, OSError) and exc.filename is not None:
             click.echo(f"Error: {exc.filename}: {exc.strerror}", err=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import checks, project
-from kedro_k8s_airflow.checks import Subject
+from kedro_k8s_airflow.checks import CheckContext
 from kedro_k8s_airflow.config import loader
-from kedro_k8s_airflow.config.loader import Sources
+from kedro_k8s_airflow.config.loader import SettingsSources
 from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.image import lock
-from kedro_k8s_airflow.image.spec import spec as image_spec
+from kedro_k8s_airflow.image.spec import build_image_spec as image_spec
 from kedro_k8s_airflow.locations import Locator
 from kedro_k8s_airflow.plan import builder, pipeline_narrowing, task_rules
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kedro_k8s_airflow.config.models import Settings
-    from kedro_k8s_airflow.files import Output
+    from kedro_k8s_airflow.files import OutputFile
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.plan.model import Plan
     from kedro_k8s_airflow.project import Project
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
 
 @dataclass(frozen=True)
-class Examined:
+class Compilation:
     """A project with its plans, and everything there is to say about them.
 
     Attributes:
-        subject: what was looked at.
+        context: what was looked at.
         ignored: codes that the settings leave unsaid.
         findings: errors among them; without those that are left unsaid.
     """
 
-    subject: Subject
+    context: CheckContext
     ignored: frozenset[str]
     findings: tuple[Finding, ...]
 
@@ -54,59 +54,61 @@ class Examined:
         """
         if self.errors:
             raise Refused(self.errors)
-        return self.subject.plans
+        return self.context.plans
 
-    def doubtful_plans(self) -> list[Plan]:
+    def plans_despite_errors(self) -> list[Plan]:
         """The plans of all DAGs with errors or without, to be looked at; each task with the pipeline that it loads.
 
         Raises:
             Refused: with every error found, when one of them kept a plan from being made.
         """
-        if any(draft.plan is None for draft in self.subject.drafts):
+        if any(draft.plan is None for draft in self.context.drafts):
             raise Refused(self.errors)
-        return pipeline_narrowing.narrowed(self.subject.project, self.subject.plans)
+        return pipeline_narrowing.narrow_pipelines(self.context.project, self.context.plans)
 
 
-def examined(asked: Asked, *, new_lock: bool = False) -> Examined:
+def compile_request(request: CompileRequest, *, new_lock: bool = False) -> Compilation:
     """A project, read, planned and checked.
 
     Args:
-        asked: the project, and how it is to be read.
+        request: the project, and how it is to be read.
         new_lock: whether the image lock that is asked for may be one that is yet to be written.
 
     Raises:
         Refused: when the project or its settings cannot be read, or it cannot be said which DAGs there are to be.
     """
-    return of(
-        _read(asked),
-        pipelines=asked.pipelines,
-        everything=asked.everything,
-        lock_file=asked.lock_file,
+    return compile_project(
+        _read_project(request),
+        pipelines=request.pipelines,
+        all_pipelines=request.all_pipelines,
+        lock_file=request.lock_file,
         new_lock=new_lock,
     )
 
 
-def _read(asked: Asked) -> Project:
-    return project.read(asked.metadata, env=asked.env, conf_source=asked.conf_source, runtime_params=asked.params)
+def _read_project(request: CompileRequest) -> Project:
+    return project.read_project(
+        request.metadata, env=request.env, conf_source=request.conf_source, runtime_params=request.params
+    )
 
 
-def of(
-    read: Project,
-    told: Settings | None = None,
+def compile_project(
+    project_read: Project,
+    settings: Settings | None = None,
     *,
     pipelines: Sequence[str] = (),
-    everything: bool = False,
+    all_pipelines: bool = False,
     lock_file: Path | None = None,
     new_lock: bool = False,
     images: Mapping[str, str] | None = None,
-) -> Examined:
+) -> Compilation:
     """A project that was read, planned and checked.
 
     Args:
-        read: the project.
-        told: other settings than its own.
+        project_read: the project.
+        settings: other settings than its own.
         pipelines: as in `Asked`, like the next two.
-        everything: a DAG for each pipeline.
+        all_pipelines: a DAG for each pipeline.
         lock_file: the image lock.
         new_lock: whether that may be yet to be written.
         images: references of images, instead of those of the lock.
@@ -114,39 +116,41 @@ def of(
     Raises:
         Refused: when its settings cannot be used, or it cannot be said which DAGs there are to be.
     """
-    sources = Sources(project.settings_files(read) if told is None else [], read.path)
-    if told is None:
-        told = loader.check(read.settings, sources.files, read.path)
-    ignored = checks.codes(told.checks.ignore, sources.where(("checks", "ignore")), ignoring=True)
-    path = read.path / (lock_file or lock.NAME)
+    sources = SettingsSources(project.settings_files(project_read) if settings is None else [], project_read.path)
+    if settings is None:
+        settings = loader.load_settings(project_read.settings, sources.files, project_read.path)
+    ignored = checks.resolve_codes(settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True)
+    path = project_read.path / (lock_file or lock.LOCK_NAME)
     if lock_file is not None and not path.is_file() and not new_lock:
         raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
-    built = lock.read(path)
-    references = {**lock.references(told, built), **(images or {})}
-    ruled = task_rules.rules(told, read.pipelines, sources)
-    drafts, found = builder.drafts(read, told, ruled, references, pipelines=pipelines, everything=everything)
+    built = lock.read_lock(path)
+    image_references = {**lock.image_references(settings, built), **(images or {})}
+    ruled = task_rules.build_task_rules(settings, project_read.pipelines, sources)
+    drafts, found = builder.draft_dags(
+        project_read, settings, ruled, image_references, pipelines=pipelines, all_pipelines=all_pipelines
+    )
     found += [*ruled.findings, *(error for draft in drafts for error in draft.errors)]
-    spec: list[Output] = []
+    spec: list[OutputFile] = []
     try:
-        spec, said = image_spec(read, told, sources)
+        spec, said = image_spec(project_read, settings, sources)
     except Refused as refused:
         said = list(refused.findings)
-    subject = Subject(
-        project=read,
-        settings=told,
-        ruled=ruled,
+    subject = CheckContext(
+        project=project_read,
+        settings=settings,
+        task_rules=ruled,
         sources=sources,
         drafts=drafts,
-        spec=spec,
-        lock=path,
-        built=built,
+        image_spec=spec,
+        lock_path=path,
+        locked_images=built,
     )
-    everything_said = [*read.findings, *found, *said, *checks.run(subject)]
-    return Examined(subject, ignored, tuple(checks.without(dict.fromkeys(everything_said), ignored)))
+    everything_said = [*project_read.findings, *found, *said, *checks.run_rules(subject)]
+    return Compilation(subject, ignored, tuple(checks.without_ignored(dict.fromkeys(everything_said), ignored)))
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What `check` came to.
 
     Attributes:
@@ -160,20 +164,22 @@ class Checked:
     could_run: bool = True
 
 
-def checked(asked: Asked) -> Checked:
+def check_request(request: CompileRequest) -> CheckResult:
     """Everything there is to say about a project. Nothing is refused."""
-    root = Path(asked.metadata.project_path).resolve()
+    root = Path(request.metadata.project_path).resolve()
     try:
-        read = _read(asked)
+        read = _read_project(request)
     except Refused as refused:
-        return Checked(_errors_first(refused.findings), Locator(root), could_run=False)
+        return CheckResult(_errors_first(refused.findings), Locator(root), could_run=False)
     try:
-        found = of(read, pipelines=asked.pipelines, everything=asked.everything, lock_file=asked.lock_file)
+        found = compile_project(
+            read, pipelines=request.pipelines, all_pipelines=request.all_pipelines, lock_file=request.lock_file
+        )
     except Refused as refused:
-        return Checked(_errors_first([*refused.findings, *read.findings]), Locator(root, read))
-    plans = found.subject.plans
-    alone = pipeline_narrowing.unloadable(read, plans)
-    return Checked(_errors_first(dict.fromkeys([*found.findings, *alone])), Locator(root, read, plans))
+        return CheckResult(_errors_first([*refused.findings, *read.findings]), Locator(root, read))
+    plans = found.context.plans
+    alone = pipeline_narrowing.find_unloadable(read, plans)
+    return CheckResult(_errors_first(dict.fromkeys([*found.findings, *alone])), Locator(root, read, plans))
 
 
 def _errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -47,7 +47,9 @@ def is_secret_value(value: str) -> bool:
     return bool(_VALUE.search(value))
 
 
-def find(value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def find_credentials(
+    value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...] = ()
+) -> list[tuple[str, ...]]:
     """Paths of all texts inside nested `value` that have the form of a credential.
 
     Args:
@@ -59,18 +61,18 @@ def find(value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...
         named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
         return [path] if is_secret_value(value) or (named and value) else []
     if isinstance(value, dict):
-        return [hit for key, item in value.items() for hit in find(item, free, (*path, str(key)))]
+        return [hit for key, item in value.items() for hit in find_credentials(item, free, (*path, str(key)))]
     if isinstance(value, list | tuple):
-        return [hit for index, item in enumerate(value) for hit in find(item, free, (*path, str(index)))]
+        return [hit for index, item in enumerate(value) for hit in find_credentials(item, free, (*path, str(index)))]
     return []
 
 
-def suspicious(value: object) -> bool:
+def may_be_credential(value: object) -> bool:
     """Whether a value, or a name or assignment anywhere inside it, may be a credential; for messages, so rather too often."""
     if isinstance(value, str):
         return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNED.findall(value)))
     if isinstance(value, dict):
-        return any(is_secret_name(str(key)) or suspicious(item) for key, item in value.items())
+        return any(is_secret_name(str(key)) or may_be_credential(item) for key, item in value.items())
     if isinstance(value, list | tuple):
-        return any(map(suspicious, value))
+        return any(map(may_be_credential, value))
     return False

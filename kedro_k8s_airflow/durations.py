@@ -9,7 +9,7 @@ PATTERN = r"[0-9]+(s|m|h|d)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def parse(value: object) -> timedelta:
+def parse_duration(value: object) -> timedelta:
     """The `timedelta` that `value` writes.
 
     Raises:
@@ -30,7 +30,7 @@ def parse(value: object) -> timedelta:
     return duration
 
 
-def text(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """The shortest of our spellings of a duration, for what people read."""
     seconds = int(duration.total_seconds())
     size, unit = next(

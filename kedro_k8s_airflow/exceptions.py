@@ -9,7 +9,7 @@ from pathlib import Path
 from kedro_k8s_airflow import credential_detection
 
 
-def said(exc: BaseException) -> str:
+def describe_exception(exc: BaseException) -> str:
     """An exception and what caused it in one line, without this machine's home folder."""
     text = (
         f"{type(exc).__name__}: {' '.join(str(exc).split())}".rstrip(": ")
@@ -19,4 +19,4 @@ def said(exc: BaseException) -> str:
     text = re.sub(r"://[^/\s@]*@", "://***@", text)
     if credential_detection.is_secret_value(text):
         text = f"{type(exc).__name__} (its text looks like a credential and is not shown)"
-    return f"{text} ({said(exc.__cause__)})" if exc.__cause__ is not None else text
+    return f"{text} ({describe_exception(exc.__cause__)})" if exc.__cause__ is not None else text

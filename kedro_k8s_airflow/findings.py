@@ -22,8 +22,8 @@ class Finding:
         code: stable identifier of the rule, such as `data-lost`.
         severity: `error` stops everything before a byte is written.
         where: file and key, node, dataset or path the finding is about.
-        why: what was found there.
-        mend: what to do about it; empty when nothing has to be done.
+        message: what was found there.
+        help_text: what to do about it; empty when nothing has to be done.
         detail: lines of another program, to be shown as they are.
     """
 
@@ -47,21 +47,21 @@ class Refused(Exception):
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
-def error(code: str, where: str, why: str, mend: str = "", detail: str = "") -> Finding:
+def error(code: str, where: str, message: str, help_text: str = "", detail: str = "") -> Finding:
     """A finding that stops the command."""
-    return Finding(code=code, severity="error", where=where, why=why, mend=mend, detail=detail)
+    return Finding(code=code, severity="error", where=where, why=message, mend=help_text, detail=detail)
 
 
-def warning(code: str, where: str, why: str, mend: str = "") -> Finding:
+def warning(code: str, where: str, message: str, help_text: str = "") -> Finding:
     """A finding that is said and does not stop the command."""
-    return Finding(code=code, severity="warning", where=where, why=why, mend=mend)
+    return Finding(code=code, severity="warning", where=where, why=message, mend=help_text)
 
 
-def info(code: str, where: str, why: str, mend: str = "") -> Finding:
+def info(code: str, where: str, message: str, help_text: str = "") -> Finding:
     """A fact the user may want to know; nothing is wrong."""
-    return Finding(code=code, severity="info", where=where, why=why, mend=mend)
+    return Finding(code=code, severity="info", where=where, why=message, mend=help_text)
 
 
-def refuse(code: str, where: str, why: str, mend: str = "", detail: str = "") -> Refused:
+def refuse(code: str, where: str, message: str, help_text: str = "", detail: str = "") -> Refused:
     """An exception with a single error finding, to be raised by the caller."""
-    return Refused([error(code, where, why, mend, detail)])
+    return Refused([error(code, where, message, help_text, detail)])

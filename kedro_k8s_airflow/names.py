@@ -43,17 +43,17 @@ def _fit(name: str, members: Iterable[str], forbidden: re.Pattern[str], limit: i
     return f"{legal[: limit - 9]}-{short_hash(members)}"
 
 
-def key(name: str, members: Iterable[str]) -> str:
+def airflow_key(name: str, members: Iterable[str]) -> str:
     """A legal Airflow dag or task id for `name`; `members` feed the hash when the name has to change."""
     return _fit(name, members, _NOT_IN_KEY, KEY_LIMIT)
 
 
-def group_id(name: str) -> str:
+def task_group_id(name: str) -> str:
     """A legal Airflow task group id for `name`."""
     return _fit(name, [name], _NOT_IN_GROUP_ID, GROUP_LIMIT)
 
 
-def label(value: str) -> str:
+def label_value(value: str) -> str:
     """A legal Kubernetes label value for `value`."""
     if _LABEL.match(value):
         return value

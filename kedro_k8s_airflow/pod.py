@@ -35,11 +35,11 @@ PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
 RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
 PARAMS_LIMIT = 100_000  # bytes; the kernel takes 131,072 for one variable
 PATIENCE = 15  # seconds that a node has to give way after SIGTERM; Kubernetes kills after 30
-MEND = "create the DAG with the configuration of this image, or say under data.reach where the dataset lives"
+HELP = "create the DAG with the configuration of this image, or say under data.reach where the dataset lives"
 HOOKS = ("after_context_created", "before_pipeline_run", "before_node_run", "after_node_run", "on_node_error")
 
 
-class StartedWrongly(Exception):
+class StartupError(Exception):
     """The pod cannot do what the DAG asks for; the text says why."""
 
 
@@ -52,63 +52,64 @@ class Terminated(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the nodes that the command line names; returns the exit code."""
-    ending = Ending()
+    ending = SigtermHandler()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given == ["--answer"]:
-            _say_contract()
+            _print_contract()
             return 0
-        _same_contract(given)
+        _check_contract(given)
         options = _parser().parse_args(given)
         return _remove(options) if options.remove_stored else _run(options, ending)
-    except StartedWrongly as exc:
-        _say(str(exc), sys.stderr)
+    except StartupError as exc:
+        _log(str(exc), sys.stderr)
         return 2
     except Terminated:
-        _say("told to stop (SIGTERM)", sys.stderr)
+        _log("told to stop (SIGTERM)", sys.stderr)
         return 143
 
 
 def _remove(options: argparse.Namespace) -> int:
     """Remove what the run has stored; no node, and no Kedro."""
-    run = Run.of_environment()
+    run = DagRun.of_environment()
     try:
-        Store(options.store, run, options.keep).remove()
+        PickleStore(options.store, run, options.keep).remove()
     except Terminated:
         raise
     except Exception as exc:
-        raise StartedWrongly(f"the store {options.store} cannot be cleared: {_said(exc)}") from exc
+        raise StartupError(f"the store {options.store} cannot be cleared: {_describe_error(exc)}") from exc
     return 0
 
 
-def _run(options: argparse.Namespace, ending: Ending) -> int:
+def _run(options: argparse.Namespace, ending: SigtermHandler) -> int:
     gc.disable()  # what is imported now stays: collecting it is a tenth of the start
-    watch = Watch(options, Run.of_environment(), _params(), ending)
+    watch = RunHooks(options, DagRun.of_environment(), _params(), ending)
     ending.watch = watch
     try:
         _run_session(options, watch)
     except BaseException as exc:
-        if ending.told:
+        if ending.was_signalled:
             raise Terminated from exc
-        if isinstance(exc, StartedWrongly):
+        if isinstance(exc, StartupError):
             raise
         traceback.print_exc()
-        what = _said(exc)
+        what = _describe_error(exc)
         if not watch.running:
-            raise StartedWrongly(f"the nodes cannot be started: {what}") from exc
-        _say(
-            f"failed after {watch.seconds():.1f} s, {_memory()}: {watch.blamed or watch.place(exc) + what}", sys.stderr
+            raise StartupError(f"the nodes cannot be started: {what}") from exc
+        _log(
+            f"failed after {watch.seconds():.1f} s, {_memory()}: {watch.failure or watch.failed_node(exc) + what}",
+            sys.stderr,
         )
         return 1
     finally:
-        ending.over.set()
-    if ending.told:  # a node caught the exception and went on
+        ending.is_over.set()
+    if ending.was_signalled:  # a node caught the exception and went on
         raise Terminated
-    _say(f"done: {_count(len(options.nodes))} in {watch.seconds():.1f} s, {_memory()}")
+    _log(f"done: {_count(len(options.nodes))} in {watch.seconds():.1f} s, {_memory()}")
     return 0
 
 
-def _run_session(options: argparse.Namespace, watch: Watch) -> None:
+def _run_session(options: argparse.Namespace, watch: RunHooks) -> None:
     """Everything that Kedro does. The only function that knows its session; see the class for what happens meanwhile."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
@@ -124,8 +125,8 @@ def _run_session(options: argparse.Namespace, watch: Watch) -> None:
     pipelines.set_requested([options.pipeline])
     for name in HOOKS:
         # The last to act on what the project's own hooks have made.
-        hook_impl(trylast=True)(getattr(Watch, name))
-    hook_impl(tryfirst=True)(Watch.on_pipeline_error)
+        hook_impl(trylast=True)(getattr(RunHooks, name))
+    hook_impl(tryfirst=True)(RunHooks.on_pipeline_error)
     # Whatever has a plugin's name keeps it from being imported. Telemetry is off in pods, and is a tenth of the start.
     silent = ModuleType("kedro-telemetry")
     settings.set("HOOKS", (*settings.HOOKS, watch, silent))  # processes of ParallelRunner read it, too
@@ -140,16 +141,16 @@ def _run_session(options: argparse.Namespace, watch: Watch) -> None:
     )
 
 
-def _say_contract() -> None:
+def _print_contract() -> None:
     """What `build-image` asks a new image."""
     sys.stdout.write(f"contract {CONTRACT}\n")
 
 
-def _same_contract(given: list[str]) -> None:
+def _check_contract(given: list[str]) -> None:
     """Before anything else is read: another contract may have other arguments."""
     said = next((text.partition("=")[2] for text in given if text.startswith("--contract=")), None)
     if said != str(CONTRACT):
-        raise StartedWrongly(
+        raise StartupError(
             f"the DAG expects contract {said} and this image has {CONTRACT}; build the image and create the DAG with one version"
         )
 
@@ -174,17 +175,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(text: str, stream: Any = None) -> None:
+def _log(text: str, stream: Any = None) -> None:
     print(f"kedro-k8s-airflow: {text}", file=stream or sys.stdout, flush=True)
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     """One line for an error, and for what caused it unless the error says so itself."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     cause = error.__cause__
     # The traceback of another process was printed already.
     if cause is not None and type(cause).__name__ != "_RemoteTraceback" and " ".join(str(cause).split()) not in line:
-        line = f"{line} ({_said(cause)})"
+        line = f"{line} ({_describe_error(cause)})"
     return line if len(line) <= 1000 else f"{line[:1000]} ..."
 
 
@@ -212,7 +213,7 @@ def _limit() -> int | None:
     return None
 
 
-class Ending:
+class SigtermHandler:
     """What happens on SIGTERM: the run is interrupted, Kedro's error hooks are called, and the exit code is 143.
 
     Python calls its handler only between two of its own instructions. A second thread therefore waits for the same signal: when
@@ -221,9 +222,9 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.told = False
-        self.over = threading.Event()
-        self.watch: Watch | None = None
+        self.was_signalled = False
+        self.is_over = threading.Event()
+        self.watch: RunHooks | None = None
         if threading.current_thread() is not threading.main_thread():
             return
         reader, writer = os.pipe()
@@ -234,22 +235,22 @@ class Ending:
         threading.Thread(target=self._wait, args=(reader,), daemon=True).start()
 
     def _interrupt(self, *_: object) -> None:
-        self.told = True
-        if not self.over.is_set():  # else what is left is to end the process
+        self.was_signalled = True
+        if not self.is_over.is_set():  # else what is left is to end the process
             raise Terminated("the pod was told to stop (SIGTERM)")
 
     def _wait(self, reader: int) -> None:
         while os.read(reader, 1) != bytes([signal.SIGTERM]):
             pass
-        self.told = True
+        self.was_signalled = True
         if "multiprocessing" in sys.modules:
             import multiprocessing
 
             for child in multiprocessing.active_children():
                 child.terminate()
-        if not self.over.wait(PATIENCE) and self.watch is not None:
-            self.watch.give_up(Terminated("the pod was told to stop (SIGTERM)"))
-            _say("told to stop (SIGTERM)", sys.stderr)
+        if not self.is_over.wait(PATIENCE) and self.watch is not None:
+            self.watch.call_error_hooks(Terminated("the pod was told to stop (SIGTERM)"))
+            _log("told to stop (SIGTERM)", sys.stderr)
             sys.stdout.flush()
             os._exit(143)
 
@@ -263,7 +264,7 @@ def _forget_signals() -> None:
 # --- the run that this pod is part of
 
 
-class Run:
+class DagRun:
     """The DAG run, the task and its try; from them the version under which everything of this pod is saved.
 
     Attributes:
@@ -282,7 +283,7 @@ class Run:
         self.version = self.prefix + self.attempt
 
     @classmethod
-    def of_environment(cls) -> Run:
+    def of_environment(cls) -> DagRun:
         """The run that the DAG names.
 
         Raises:
@@ -293,7 +294,7 @@ class Run:
             return cls(said["dag_id"], said["run_id"], said["run_after"], int(said["try_number"]))
         except (KeyError, TypeError, ValueError) as exc:
             what = f"{type(exc).__name__}: {exc}"
-            raise StartedWrongly(f"{RUN_VARIABLE} does not say which DAG run and try this is ({what})") from None
+            raise StartupError(f"{RUN_VARIABLE} does not say which DAG run and try this is ({what})") from None
 
 
 def _params() -> dict[str, Any]:
@@ -302,7 +303,7 @@ def _params() -> dict[str, Any]:
     params = _json(PARAMS_VARIABLE)
     if size > PARAMS_LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name])))
-        raise StartedWrongly(f"the run's parameters take {size} bytes of {PARAMS_LIMIT}; the largest is {largest!r}")
+        raise StartupError(f"the run's parameters take {size} bytes of {PARAMS_LIMIT}; the largest is {largest!r}")
     return unflatten({name: literal(value) for name, value in params.items()})
 
 
@@ -313,7 +314,7 @@ def literal(value: Any) -> Any:
         StartedWrongly: for `???`, which means "no value" there and cannot be escaped.
     """
     if value == "???":
-        raise StartedWrongly("a parameter of the run is '???', which Kedro's configuration takes for no value at all")
+        raise StartupError("a parameter of the run is '???', which Kedro's configuration takes for no value at all")
     if isinstance(value, str):
         # A backslash before `${` escapes it; one that was there counts twice.
         return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
@@ -326,9 +327,9 @@ def _json(variable: str) -> dict[str, Any]:
     try:
         found = json.loads(os.environ.get(variable) or "{}")
     except ValueError as exc:
-        raise StartedWrongly(f"{variable} is not JSON: {exc}") from None
+        raise StartupError(f"{variable} is not JSON: {exc}") from None
     if not isinstance(found, dict):
-        raise StartedWrongly(f"{variable} is not a JSON object")
+        raise StartupError(f"{variable} is not a JSON object")
     return found
 
 
@@ -341,7 +342,7 @@ def unflatten(params: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise StartedWrongly(f"the run's parameters give both {name!r} and a value for {parent!r} above it")
+                raise StartupError(f"the run's parameters give both {name!r} and a value for {parent!r} above it")
         place[last] = value
     return nested
 
@@ -349,22 +350,24 @@ def unflatten(params: Mapping[str, Any]) -> dict[str, Any]:
 # --- what happens while Kedro runs
 
 
-class Watch:
+class RunHooks:
     """Hooks of our own: they choose versions, hold the catalog against the plan, put the store in place, and tell the progress.
 
     Attributes:
         load_versions: filled before Kedro makes the catalog, from the same dictionary.
         running: whether the run was found in order, so that what goes wrong from there on is a failed node.
-        blamed: node and error of the first node that failed.
+        failure: node and error of the first node that failed.
     """
 
-    def __init__(self, options: argparse.Namespace, run: Run, params: dict[str, Any], ending: Ending) -> None:
+    def __init__(
+        self, options: argparse.Namespace, run: DagRun, params: dict[str, Any], ending: SigtermHandler
+    ) -> None:
         self.options = options
         self.run = run
         self.params = params
         self.load_versions: dict[str, str] = {}
         self.running = False
-        self.blamed = ""
+        self.failure = ""
         self._order: dict[str, int] = {}
         self._started = time.monotonic()
         self._process = os.getpid()
@@ -386,11 +389,11 @@ class Watch:
         self._session = context._hook_manager  # noqa: SLF001
         registered = dict(pipelines).get(options.pipeline)
         if registered is None:
-            raise StartedWrongly(f"the project registers no pipeline {options.pipeline!r}")
+            raise StartupError(f"the project registers no pipeline {options.pipeline!r}")
         nodes = {node.name: node for node in registered.nodes}
         missing = sorted(set(options.nodes) - set(nodes))
         if missing:
-            raise StartedWrongly(
+            raise StartupError(
                 f"pipeline {options.pipeline!r} has no node {missing[0]!r}; is the image older than the DAG?"
             )
         if options.version_of:
@@ -403,42 +406,42 @@ class Watch:
         self._pipeline = {"pipeline": pipeline, "catalog": catalog, "run_params": run_params}
         self._order = {node.name: place for place, node in enumerate(pipeline.nodes, 1)}
         if options.stored:
-            store = Store(options.store, self.run, options.keep)
+            store = PickleStore(options.store, self.run, options.keep)
             store.remove_leftovers()
             for name in options.stored:
                 catalog[name] = store.dataset(name)
                 if name in pipeline.inputs():
                     catalog[name].found()
-        as_planned(pipeline, catalog, {*options.memory}, {*options.version_of, *options.latest_of})
-        _say(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
+        check_catalog_matches_plan(pipeline, catalog, {*options.memory}, {*options.version_of, *options.latest_of})
+        _log(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
         self.running = True
         gc.freeze()
         gc.enable()
 
     def before_node_run(self, node: Any, catalog: Any, inputs: Any, is_async: bool, run_id: str) -> None:
         """Say which node starts; none does after SIGTERM, though the one before caught the exception."""
-        if self._ending.told:
+        if self._ending.was_signalled:
             raise Terminated("the pod was told to stop (SIGTERM)")
         given = {"node": node, "catalog": catalog, "inputs": inputs, "is_async": is_async, "run_id": run_id}
         self._nodes[node.name] = (time.monotonic(), given)
-        _say(f"node {self._order.get(node.name)} of {len(self._order)} {node.name!r} starts")
+        _log(f"node {self._order.get(node.name)} of {len(self._order)} {node.name!r} starts")
 
     def after_node_run(self, node: Any) -> None:
         """Say how long it took; what it returned is saved afterwards."""
         started, _ = self._nodes.pop(node.name, (time.monotonic(), {}))
         took = time.monotonic() - started
         place = f"node {self._order.get(node.name)} of {len(self._order)}"
-        _say(f"{place} {node.name!r} took {took:.1f} s, {_memory()}")
+        _log(f"{place} {node.name!r} took {took:.1f} s, {_memory()}")
 
     def on_node_error(self, error: Exception, node: Any) -> None:
         """Keep the name of the node that failed; a process of ParallelRunner can only say it."""
         self._nodes.pop(node.name, None)
         place = f"node {self._order.get(node.name)} of {len(self._order)}"
-        self.blamed = self.blamed or f"{place} {node.name!r}: {_said(error)}"
+        self.failure = self.failure or f"{place} {node.name!r}: {_describe_error(error)}"
         if os.getpid() != self._process:
-            _say(f"{place} {node.name!r} failed: {_said(error)}", sys.stderr)
+            _log(f"{place} {node.name!r} failed: {_describe_error(error)}", sys.stderr)
 
-    def place(self, error: BaseException) -> str:
+    def failed_node(self, error: BaseException) -> str:
         """The node in whose task an error was raised where Kedro calls no hook, as when a dataset cannot be loaded."""
         from kedro.runner import Task
 
@@ -452,7 +455,7 @@ class Watch:
         """Kedro calls the error hooks by itself."""
         self._told_hooks.set()
 
-    def give_up(self, error: Terminated) -> None:
+    def call_error_hooks(self, error: Terminated) -> None:
         """Call the error hooks of nodes and pipeline in Kedro's place, or let it finish calling them."""
         if self._told_hooks.is_set():
             threading.Event().wait()
@@ -472,7 +475,7 @@ def _base(dataset: str) -> str:
     return dataset.split("@", 1)[0]
 
 
-def as_planned(pipeline: Any, catalog: Any, memory: set[str], versioned: set[str]) -> None:
+def check_catalog_matches_plan(pipeline: Any, catalog: Any, memory: set[str], versioned: set[str]) -> None:
     """Refuse a run in which data would live elsewhere than the DAG was made for.
 
     Args:
@@ -491,12 +494,12 @@ def as_planned(pipeline: Any, catalog: Any, memory: set[str], versioned: set[str
         kept = in_memory(dataset)
         if kept and _base(name) not in memory:
             where = "is not in the catalog of" if dataset is None else "is kept in memory by"
-            raise StartedWrongly(f"dataset {name!r} {where} this pod, and the DAG was made for one that lasts; {MEND}")
+            raise StartupError(f"dataset {name!r} {where} this pod, and the DAG was made for one that lasts; {HELP}")
         if not kept and _base(name) in memory:
             kind = type(dataset).__name__
-            raise StartedWrongly(f"dataset {name!r} is a {kind} here, and the DAG was made for one in memory; {MEND}")
+            raise StartupError(f"dataset {name!r} is a {kind} here, and the DAG was made for one in memory; {HELP}")
         if name not in versioned and _versioned(dataset):
-            raise StartedWrongly(f"dataset {name!r} is versioned here, and was not when the DAG was made; {MEND}")
+            raise StartupError(f"dataset {name!r} is versioned here, and was not when the DAG was made; {HELP}")
 
 
 def in_memory(dataset: Any) -> bool:
@@ -522,7 +525,7 @@ def _inside(dataset: Any) -> Any:
 # --- versions
 
 
-def versions(context: Any, names: Iterable[str], saved: set[str], run: Run) -> dict[str, str]:
+def versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -> dict[str, str]:
     """The versions to load: this pod's own for what it writes itself, the greatest of this run for what other tasks wrote.
 
     Args:
@@ -548,16 +551,16 @@ def versions(context: Any, names: Iterable[str], saved: set[str], run: Run) -> d
         entry = resolver.resolve_pattern(name)
         dataset = AbstractDataset.from_config(name, entry, save_version=run.version) if entry else None
         if not _versioned(dataset):
-            raise StartedWrongly(f"dataset {name!r} is not versioned here, and was when the DAG was made; {MEND}")
+            raise StartupError(f"dataset {name!r} is not versioned here, and was when the DAG was made; {HELP}")
         chosen[name] = run.version if _base(name) in saved else _greatest(name, _inside(dataset), run)
     return chosen
 
 
-def _greatest(name: str, dataset: Any, run: Run) -> str:
+def _greatest(name: str, dataset: Any, run: DagRun) -> str:
     pattern = str(dataset._get_versioned_path(f"{run.prefix}*"))  # noqa: SLF001
     found = [path for path in dataset._glob_function(pattern) if dataset._exists_function(str(path))]  # noqa: SLF001
     if not found:
-        raise StartedWrongly(
+        raise StartupError(
             f"dataset {name!r} has no version {run.prefix}*: no task of run {run.run_id!r} has written it; "
             "clear the task that makes it"
         )
@@ -567,13 +570,13 @@ def _greatest(name: str, dataset: Any, run: Run) -> str:
 # --- memory that is stored
 
 
-class Store:
+class PickleStore:
     """Pickles of datasets in memory that go from task to task: one folder for each DAG run and try, over fsspec.
 
     Whoever can write to the store can run code in the pods that load from it.
     """
 
-    def __init__(self, url: str, run: Run, keep: int) -> None:
+    def __init__(self, url: str, run: DagRun, keep: int) -> None:
         self.url = url
         self.keep = keep
         self.attempt = run.attempt
@@ -589,7 +592,7 @@ class Store:
         files = _files(self.url)
         with contextlib.suppress(FileNotFoundError):
             files.rm(self.folder, recursive=True)
-        _say(f"removed {self.folder}")
+        _log(f"removed {self.folder}")
         self.remove_leftovers()
 
     def remove_leftovers(self) -> None:
@@ -603,13 +606,13 @@ class Store:
                 written = max(_written(files, *one) for one in inside.items())
                 if written < oldest and PurePosixPath(path).name != PurePosixPath(self.folder).name:
                     files.rm(path, recursive=True)
-                    _say(f"removed {path}, the leftovers of an older run")
+                    _log(f"removed {path}, the leftovers of an older run")
         except FileNotFoundError:
             pass  # nothing was stored yet, or another pod removes it at this moment
         except Terminated:
             raise
         except Exception as exc:  # noqa: BLE001  whatever a file system raises
-            _say(f"could not remove leftovers in {self.dag}: {_said(exc)}", sys.stderr)
+            _log(f"could not remove leftovers in {self.dag}: {_describe_error(exc)}", sys.stderr)
 
 
 def _files(url: str) -> Any:
@@ -661,7 +664,7 @@ def _stored_dataset() -> type:
                     path = f"{attempt.rstrip('/')}/{self._file}"
                     if files.exists(path):
                         return path
-            raise StartedWrongly(
+            raise StartupError(
                 f"dataset {self._name!r} is not in {self._folder}: it was removed, or no task of this run has stored it; "
                 "clear the task that makes it"
             )
@@ -692,7 +695,7 @@ def _stored_dataset() -> type:
         def _exists(self) -> bool:
             try:
                 return bool(self.found())
-            except StartedWrongly:
+            except StartupError:
                 return False
 
         def _describe(self) -> dict[str, Any]:

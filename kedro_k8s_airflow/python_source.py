@@ -51,7 +51,7 @@ class Splice:
     items: tuple[Any, ...]
 
 
-def source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
+def to_source(value: Any, indent: int = 0, used: int = 0, reserve: int = 0) -> str:
     """The source of a value.
 
     Args:
@@ -91,19 +91,19 @@ def _parts(value: Any, indent: int) -> tuple[str, list[str], str]:
         parts = []
         for key, item in value.items():
             lead = f"{_flat(key)}: "
-            parts.append(lead + source(item, indent, left + columns(lead), 1))
+            parts.append(lead + to_source(item, indent, left + columns(lead), 1))
         return "{", parts, "}"
     if isinstance(value, Call):
-        parts = [source(item, indent, left, 1) for item in value.positional]
+        parts = [to_source(item, indent, left, 1) for item in value.positional]
         for name, item in value.keywords.items():
-            parts.append(f"{name}=" + source(item, indent, left + len(name) + 1, 1))
+            parts.append(f"{name}=" + to_source(item, indent, left + len(name) + 1, 1))
         return f"{value.name}(", [*parts, *(f"**{name}" for name in value.spread)], ")"
     if isinstance(value, Text):
         return "(", [text(part) for part in value.parts], ")"
     if isinstance(value, Splice):
-        return "[", [f"*{value.name}", *(source(item, indent, left, 1) for item in value.items)], "]"
+        return "[", [f"*{value.name}", *(to_source(item, indent, left, 1) for item in value.items)], "]"
     brackets = "()" if isinstance(value, tuple) else "[]"
-    return brackets[0], [source(item, indent, left, 1) for item in value], brackets[1]
+    return brackets[0], [to_source(item, indent, left, 1) for item in value], brackets[1]
 
 
 def _flat(value: Any) -> str:

@@ -26,7 +26,7 @@ _SCALE = {
 }
 
 
-def amount(quantity: str | float) -> Decimal:
+def parse_quantity(quantity: str | float) -> Decimal:
     """How much a quantity is, in its base unit (cores, bytes, pieces).
 
     Raises:
@@ -41,14 +41,14 @@ def amount(quantity: str | float) -> Decimal:
     return Decimal(match["number"]) * _SCALE.get(suffix, Decimal(1))
 
 
-def greater(first: str | float, second: str | float) -> str | float:
+def greater_quantity(first: str | float, second: str | float) -> str | float:
     """The larger of two quantities, spelled as it was; the first when they are equal."""
-    return first if amount(first) >= amount(second) else second
+    return first if parse_quantity(first) >= parse_quantity(second) else second
 
 
-def total(quantities: Iterable[str | float]) -> str:
+def sum_quantities(quantities: Iterable[str | float]) -> str:
     """The sum of quantities, in the largest unit that tells it exactly; what is below a thousandth is rounded up."""
-    found = sum(map(amount, quantities), Decimal(0))
+    found = sum(map(parse_quantity, quantities), Decimal(0))
     if found != int(found):
         return f"{int((found * 1000).to_integral_value(ROUND_CEILING))}m"
     whole = int(found)

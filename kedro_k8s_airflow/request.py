@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class CompileRequest:
     """A project, and how it is to be read.
 
     Attributes:
@@ -24,7 +24,7 @@ class Asked:
         params: Kedro's runtime parameters of every pod.
         params_text: the same as they were written.
         pipelines: only DAGs of these registered pipelines; those of the settings when there are none.
-        everything: a DAG for every registered pipeline.
+        all_pipelines: a DAG for every registered pipeline.
         lock_file: the image lock, when it is not the project's own.
     """
 
@@ -34,7 +34,7 @@ class Asked:
     params: Mapping[str, Any] = field(default_factory=dict)
     params_text: str = ""
     pipelines: tuple[str, ...] = ()
-    everything: bool = False
+    all_pipelines: bool = False
     lock_file: Path | None = None
 
     @property

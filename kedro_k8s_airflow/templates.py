@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 
 @cache
-def folder() -> Path:
+def templates_folder() -> Path:
     """The folder of the templates: in the package when it is installed from a wheel, beside it in a checkout."""
     return next(place for place in (_HERE / "templates", _HERE.parent / "templates") if (place / "dag.py.j2").is_file())
 
@@ -25,14 +25,14 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(folder()),
+        loader=FileSystemLoader(templates_folder()),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  what is emitted is Python, Dockerfiles and YAML, never HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["py"] = python_source.source
+    environment.filters["py"] = python_source.to_source
     environment.filters["yaml"] = _yaml
     environment.filters["block"] = _block
     environment.filters["quoted"] = _quoted
@@ -61,7 +61,7 @@ def _block(value: Any) -> str:
     return text
 
 
-def fill(template: str, **values: Any) -> str:
+def fill_template(template: str, **values: Any) -> str:
     """The text of a template.
 
     Raises:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kedro_k8s_airflow.plan.statistics import Place
+    from kedro_k8s_airflow.plan.statistics import StorageLocation
 
 _NAMES_SHOWN = 3
 
 
-def count(number: int, thing: str) -> str:
+def count_of(number: int, thing: str) -> str:
     """`1 task`, `2 tasks`, `1,200 tasks`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     shown = ", ".join(printable(name) for name in names[:_NAMES_SHOWN])
     return shown + (f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else "")
@@ -34,7 +34,7 @@ def one_line(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
-def place(found: Place, *, short: bool = False) -> str:
+def describe_storage(found: StorageLocation, *, short: bool = False) -> str:
     """Where a dataset lives between tasks; short of its path."""
     path = f" at {printable(found.path)}" if found.path is not None and not short else ""
     if found.kind == "volume":

@@ -139,21 +139,21 @@ def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
     """A lock of its dependencies and one of its image, as `uv lock` and `build-image --push` write them."""
     from kedro_k8s_airflow.config import models
     from kedro_k8s_airflow.image import content_hash, lock
-    from kedro_k8s_airflow.image.spec import contents
+    from kedro_k8s_airflow.image.spec import hash_images
 
     named = tomllib.loads((demo / "pyproject.toml").read_text())["project"]["dependencies"]
     (demo / "requirements.txt").write_text("".join(f"{line}\n" for line in named))
     assert kedro(demo, "k8s-airflow", "create").returncode == 0
-    settings = models.parse(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
-    parts = contents(demo, settings, [])["default"]
-    built = lock.Built(
+    settings = models.parse_settings(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
+    parts = hash_images(demo, settings, [])["default"]
+    built = lock.LockedImage(
         repository=settings.image,
         tag="abc",
         digest="sha256:" + "0" * 64,
-        content=content_hash.content(parts),
+        content=content_hash.combine_hashes(parts),
         parts=parts,
     )
-    (demo / lock.NAME).write_text(lock.text({"default": built}))
+    (demo / lock.LOCK_NAME).write_text(lock.write_lock({"default": built}))
 
     done = kedro(demo, "k8s-airflow", "check", "--strict", "--format", "json", "--output", "found.json")
     assert done.returncode == 0, done.stdout

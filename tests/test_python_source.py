@@ -68,7 +68,7 @@ def examples(test: Callable[..., None]) -> Callable[..., None]:
 
 @given(VALUES, st.integers(0, 4), st.integers(0, 100), st.integers(0, 5))
 def test_python_reads_back_what_was_written(value: Any, indent: int, used: int, reserve: int) -> None:
-    assert ast.literal_eval(python_source.source(value, indent, used, reserve)) == value
+    assert ast.literal_eval(python_source.to_source(value, indent, used, reserve)) == value
 
 
 @examples
@@ -90,12 +90,12 @@ def test_a_text_is_written_on_one_line(text: str) -> None:
 )
 def test_dates_durations_and_floats_are_written_as_calls_that_give_them(value: object) -> None:
     known = {"datetime": datetime, "timedelta": timedelta, "timezone": timezone, "ZoneInfo": ZoneInfo, "float": float}
-    assert eval(python_source.source(value), known) == value  # noqa: S307  what we wrote ourselves
+    assert eval(python_source.to_source(value), known) == value  # noqa: S307  what we wrote ourselves
 
 
 def test_a_value_of_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
-        python_source.source({1, 2})
+        python_source.to_source({1, 2})
 
 
 # Letters of one and of two columns; of rarer ones formatters disagree among themselves.
@@ -115,7 +115,7 @@ def test_ruffs_formatter_leaves_a_written_value_alone(values: list[Any]) -> None
     if not ruff.is_file():
         pytest.skip("ruff is not in this environment")
     name = "a_name"
-    text = "".join(f"{name} = {python_source.source(value, used=len(name) + 3)}\n" for value in values)
+    text = "".join(f"{name} = {python_source.to_source(value, used=len(name) + 3)}\n" for value in values)
     done = run([ruff, "format", "--isolated", "--diff", "-"], input=text)
     assert done.returncode == 0, done.stdout
 
@@ -131,21 +131,21 @@ def rendered(text: str) -> str:
 @examples
 @given(TEXT)
 def test_a_text_survives_airflows_templates(text: str) -> None:
-    assert rendered(pod_arguments.verbatim(text)) == text
+    assert rendered(pod_arguments.escape_template(text)) == text
 
 
 @examples
 @given(TEXT)
 def test_an_argument_survives_templates_and_the_kubelet(text: str) -> None:
     """Spelled as the emitted file spells it, with variables of the names that occur."""
-    argument = pod_arguments.verbatim(f"--node={text}".replace("$", "$$"))
+    argument = pod_arguments.escape_template(f"--node={text}".replace("$", "$$"))
     variables = dict.fromkeys([*re.findall(r"\$\((.*?)\)", text, re.DOTALL), "HOME", "A"], "expanded")
     assert expand(rendered(argument), variables) == f"--node={text}"
 
 
 @given(TEXT)
 def test_the_function_in_the_emitted_file_is_ours(verbatim: Callable[[str], str], text: str) -> None:
-    assert verbatim(text) == pod_arguments.verbatim(text)
+    assert verbatim(text) == pod_arguments.escape_template(text)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def verbatim(built: Callable[..., Any]) -> Callable[[str], str]:
 @examples
 @given(TEXT)
 def test_a_task_id_is_legal_in_airflow_and_makes_a_pod_name(text: str) -> None:
-    key = names.key(text, [text])
+    key = names.airflow_key(text, [text])
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", key)
     assert ".." not in key
     assert re.search("[A-Za-z0-9]", key)
@@ -174,26 +174,26 @@ def test_a_task_id_is_legal_in_airflow_and_makes_a_pod_name(text: str) -> None:
 @given(st.text(st.sampled_from("abAB01_-."), min_size=1, max_size=260))
 def test_a_legal_task_id_is_kept(text: str) -> None:
     legal = len(text) <= 250 and ".." not in text and re.search("[A-Za-z0-9]", text)
-    assert (names.key(text, [text]) == text) == bool(legal)
+    assert (names.airflow_key(text, [text]) == text) == bool(legal)
 
 
 @given(st.lists(TEXT, unique=True, min_size=2, max_size=50))
 def test_different_names_get_different_ids(texts: list[str]) -> None:
-    assert len({names.key(text, [text]) for text in texts}) == len(texts)
-    assert len({names.group_id(text) for text in texts}) == len(texts)
-    assert len({names.label(text) for text in texts}) == len(texts)
+    assert len({names.airflow_key(text, [text]) for text in texts}) == len(texts)
+    assert len({names.task_group_id(text) for text in texts}) == len(texts)
+    assert len({names.label_value(text) for text in texts}) == len(texts)
 
 
 @examples
 @given(TEXT)
 def test_a_label_is_legal_in_kubernetes(text: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", names.label(text))
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", names.label_value(text))
 
 
 @examples
 @given(TEXT)
 def test_a_task_group_id_is_legal_in_airflow(text: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,200}", names.group_id(text))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,200}", names.task_group_id(text))
 
 
 @pytest.mark.parametrize(

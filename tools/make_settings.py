@@ -181,8 +181,8 @@ def _yaml(value: Any) -> str:
 
 def outputs() -> dict[Path, str]:
     """The files as they should be."""
-    page = Page(PAGE.read_text(encoding="utf-8"), schema.made(whole=True))
-    return {SCHEMA: schema.as_text(schema.made()), PAGE: page.filled()}
+    page = Page(PAGE.read_text(encoding="utf-8"), schema.build_schema(whole=True))
+    return {SCHEMA: schema.write_schema(schema.build_schema()), PAGE: page.filled()}
 
 
 def main() -> int:

@@ -22,26 +22,26 @@ from kedro_k8s_airflow.checks import (  # noqa: F401  each puts its rules into t
     security,
     settings,
 )
-from kedro_k8s_airflow.checks.registry import RULES, Rule, Subject, findings
+from kedro_k8s_airflow.checks.registry import RULES, CheckContext, Rule, findings_of
 from kedro_k8s_airflow.findings import Finding, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-__all__ = ["RULES", "Rule", "Subject", "codes", "run", "without"]
+__all__ = ["RULES", "CheckContext", "Rule", "resolve_codes", "run_rules", "without_ignored"]
 
 
-def run(subject: Subject) -> list[Finding]:
+def run_rules(subject: CheckContext) -> list[Finding]:
     """What all rules find, each finding once, in the order of the table."""
-    return list(dict.fromkeys(found for rule in RULES.values() for found in findings(rule, subject)))
+    return list(dict.fromkeys(found for rule in RULES.values() for found in findings_of(rule, subject)))
 
 
-def without(found: Iterable[Finding], ignored: Container[str]) -> list[Finding]:
+def without_ignored(found: Iterable[Finding], ignored: Container[str]) -> list[Finding]:
     """Findings without those that are to be left unsaid; errors of the compiler itself stay."""
     return [one for one in found if one.code not in ignored or not RULES[one.code].can_be_ignored]
 
 
-def codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozenset[str]:
+def resolve_codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozenset[str]:
     """The codes that words mean: each is a code, or a family for all of it.
 
     Raises:
@@ -54,11 +54,11 @@ def codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozen
             found |= {rule.code for rule in RULES.values() if rule.family == word}
         elif word not in RULES:
             close = difflib.get_close_matches(word, [*RULES, *families], 1)
-            mend = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
-            raise refuse("checks-unknown", where, f"there is no finding {word!r}.", mend)
+            help_text = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
+            raise refuse("checks-unknown", where, f"there is no finding {word!r}.", help_text)
         elif ignoring and not RULES[word].can_be_ignored:
-            why = f"{word!r} cannot be ignored: nothing can be made of such a project."
-            raise refuse("checks-unknown", where, why, "Mend what it names.")
+            message = f"{word!r} cannot be ignored: nothing can be made of such a project."
+            raise refuse("checks-unknown", where, message, "Mend what it names.")
         else:
             found.add(word)
     return frozenset(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kedro_k8s_airflow.checks.registry import elsewhere
+from kedro_k8s_airflow.checks.registry import compiler_code
 
 # family, code, severity | what it is | the failure behind it
 _TOLD = """
@@ -99,4 +99,4 @@ environment file-stale warning | A DAG file of this project that the settings no
 for _line in _TOLD.strip().splitlines():
     _where, _title, _source = _line.split(" | ")
     _family, _code, _severity = _where.split()
-    elsewhere(_code, _severity, _family, _title, "" if _source == "-" else _source)  # type: ignore[arg-type]
+    compiler_code(_code, _severity, _family, _title, "" if _source == "-" else _source)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from kedro_k8s_airflow.plan.graph import base_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.plan.builder import Draft
+    from kedro_k8s_airflow.plan.builder import DagDraft
     from kedro_k8s_airflow.plan.model import Plan
 
 _PATHS = ("filepath", "path", "filename")
@@ -22,7 +22,7 @@ _ALL_PAIRS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class DatasetUse:
     """A node that loads or saves a dataset, and the task that it is in; `path` is of the file, without a user of an address."""
 
     task: str
@@ -32,22 +32,22 @@ class Use:
     saves: bool
 
 
-class Order:
+class TaskOrder:
     """Which tasks of a plan wait for which."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.after = {task.id: task.after for task in plan.tasks}
+        self.after = {task.id: task.upstream for task in plan.tasks}
         self.position = {task.id: place for place, task in enumerate(plan.tasks)}
         self.home = {name: task.id for task in plan.tasks for name in task.nodes}
 
     @property
-    def parallel(self) -> bool:
+    def is_parallel(self) -> bool:
         """Whether any two tasks may run at the same time: else each waits for the one before."""
         tasks = self.plan.tasks
-        return any(before.id not in task.after for before, task in pairwise(tasks))
+        return any(before.id not in task.upstream for before, task in pairwise(tasks))
 
-    def waits(self, later: str, earlier: str) -> bool:
+    def waits_for(self, later: str, earlier: str) -> bool:
         """Whether a task waits for another, directly or not; what comes before the other is not gone through."""
         seen: set[str] = set()
         todo = [later]
@@ -60,7 +60,7 @@ class Order:
                     todo.append(other)
         return False
 
-    def uses(self, datasets: Iterable[str], path: str = "") -> list[Use]:
+    def uses_of(self, datasets: Iterable[str], path: str = "") -> list[DatasetUse]:
         """Who saves and loads some datasets, in the order of the tasks."""
         graph = self.plan.graph
         found = []
@@ -69,34 +69,34 @@ class Order:
             saving = [(dataset.producer, True)] if dataset.producer is not None else []
             for index, saves in (*saving, *((one, False) for one in dataset.consumers)):
                 node = graph.nodes[index].name
-                found.append(Use(self.home[node], node, name, path, saves))
+                found.append(DatasetUse(self.home[node], node, name, path, saves))
         return sorted(found, key=lambda one: (self.position[one.task], one.node, one.dataset))
 
-    def unordered(self, found: Sequence[Use]) -> Iterator[tuple[Use, Use]]:
+    def unordered_pairs(self, found: Sequence[DatasetUse]) -> Iterator[tuple[DatasetUse, DatasetUse]]:
         """Pairs of uses, at least one of them saving, of tasks of which neither waits for the other."""
         pairs = combinations(found, 2) if len(found) <= _ALL_PAIRS else pairwise(found)
         for first, second in pairs:
             apart = first.task != second.task and (first.saves or second.saves)
-            if apart and not self.waits(second.task, first.task):
+            if apart and not self.waits_for(second.task, first.task):
                 yield first, second
 
 
-def races(draft: Draft) -> Iterator[tuple[Use, Use]]:
+def find_races(draft: DagDraft) -> Iterator[tuple[DatasetUse, DatasetUse]]:
     """Pairs of uses of one file under two names, of tasks of which neither waits for the other; one for each pair of names."""
     shared = _shared_files(draft) if draft.plan is not None else {}
     if draft.plan is None or not shared:
         return
-    order = Order(draft.plan)
+    order = TaskOrder(draft.plan)
     for place, names in shared.items():
         seen: set[tuple[str, str, bool]] = set()
-        for first, second in order.unordered(order.uses(names, _shown(place))):
+        for first, second in order.unordered_pairs(order.uses_of(names, _without_credentials(place))):
             what = (first.dataset, second.dataset, first.saves and second.saves)
             if first.dataset != second.dataset and what not in seen:
                 seen.add(what)
                 yield first, second
 
 
-def entries(draft: Draft) -> dict[str, Mapping[str, Any]]:
+def unwrapped_entries(draft: DagDraft) -> dict[str, Mapping[str, Any]]:
     """One catalog entry for each dataset, its transcoded forms taken together, wrappers taken off."""
     found: dict[str, Mapping[str, Any]] = {}
     for form in sorted(draft.entries):
@@ -112,9 +112,9 @@ def is_database(entry: Mapping[str, Any]) -> bool:
     return not {"con", "connection"}.isdisjoint(entry) or {"backend", "database"} <= set(entry)
 
 
-def _shared_files(draft: Draft) -> Mapping[str, list[str]]:
+def _shared_files(draft: DagDraft) -> Mapping[str, list[str]]:
     """Files that two or more datasets name, by their path in the pod or their URL."""
-    by_name = entries(draft)
+    by_name = unwrapped_entries(draft)
     found: dict[str, list[str]] = defaultdict(list)
     for name, dataset in draft.graph.datasets.items():
         entry = by_name.get(name, {})
@@ -132,6 +132,6 @@ def _url(entry: Mapping[str, Any]) -> str | None:
     return next((entry[key].rstrip("/") for key in _PATHS if isinstance(entry.get(key), str) and entry[key]), None)
 
 
-def _shown(place: str) -> str:
+def _without_credentials(place: str) -> str:
     """A path or address for messages: without user, password and query."""
     return re.sub(r"://[^/]*@", "://", place).partition("?")[0]

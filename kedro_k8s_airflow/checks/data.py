@@ -8,40 +8,40 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks import concurrency
-from kedro_k8s_airflow.checks.registry import rule, some
+from kedro_k8s_airflow.checks.registry import quoted, rule
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan.model import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 _TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
 
 
 @rule("data-missing", "error")
-def missing(subject: Subject) -> Iterator[Said]:
+def missing(subject: CheckContext) -> Iterator[RuleFinding]:
     """A dataset that nodes load, that no node saves, and that the catalog does not have.
 
     Source: kedro#5778; Kedro itself refuses to run such a pipeline, one pod at a time.
     """
-    if subject.project.hooked:
+    if subject.project.has_catalog_hooks:
         return
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
-            if dataset.producer is None and dataset.reach.kind == "memory" and not dataset.held:
+            if dataset.producer is None and dataset.reach.kind == "memory" and not dataset.provided:
                 reader = graph.nodes[dataset.consumers[0]].name
-                why = f"node {reader!r} loads it, but no node of the pipeline saves it and the catalog has no entry for it."
-                mend = (
+                message = f"node {reader!r} loads it, but no node of the pipeline saves it and the catalog has no entry for it."
+                help_text = (
                     "Add it to the catalog, run the pipeline that makes it in the same DAG, or say where it is "
                     f"(data.reach: {{{name}: shared}}) when something else brings it."
                 )
-                yield f"dataset {name!r}", why, mend
+                yield f"dataset {name!r}", message, help_text
 
 
 @rule("data-absent", "error")
-def absent(subject: Subject) -> Iterator[Said]:
+def absent(subject: CheckContext) -> Iterator[RuleFinding]:
     """A local file that nodes load, that no node saves, and that no pod has.
 
     Source: kedro-databricks#176 and kedro#5778, the same found at run time.
@@ -51,13 +51,13 @@ def absent(subject: Subject) -> Iterator[Said]:
             path = dataset.reach.path
             if dataset.producer is None and dataset.reach.kind == "pod" and not _in_image(path or "", subject):
                 reader = graph.nodes[dataset.consumers[0]].name
-                mend = _mend(path, subject, "or name it in data.in_image if the image carries it.")
+                help_text = _mend(path, subject, "or name it in data.in_image if the image carries it.")
                 what = path or "it from the pod's own disk (data.reach)"
-                yield f"dataset {name!r}", f"node {reader!r} loads {what}, which no pod has.", mend
+                yield f"dataset {name!r}", f"node {reader!r} loads {what}, which no pod has.", help_text
 
 
 @rule("data-read-only", "error")
-def read_only(subject: Subject) -> Iterator[Said]:
+def read_only(subject: CheckContext) -> Iterator[RuleFinding]:
     """A dataset that a node saves on a volume that is mounted read-only.
 
     Source: kedro#5778; the node fails at its very end, with `Read-only file system`.
@@ -70,12 +70,12 @@ def read_only(subject: Subject) -> Iterator[Said]:
             innermost = claim_over(path, draft.mounts)
             if innermost is not None and innermost.read_only:
                 node = draft.graph.nodes[dataset.producer].name
-                why = f"node {node!r} saves {path} on volume {innermost.name!r}, which is mounted read-only."
-                yield f"dataset {name!r}", why, "Take readOnly from the volume, or save it on another."
+                message = f"node {node!r} saves {path} on volume {innermost.name!r}, which is mounted read-only."
+                yield f"dataset {name!r}", message, "Take readOnly from the volume, or save it on another."
 
 
 @rule("data-lost", "error")
-def lost(subject: Subject) -> Iterator[Said]:
+def lost(subject: CheckContext) -> Iterator[RuleFinding]:
     """A file of the pod's own disk that no other node loads: a report, a plot or a model that is gone when the pod ends.
 
     Source: kedro#5778; the task is green and the result is nowhere.
@@ -86,13 +86,13 @@ def lost(subject: Subject) -> Iterator[Said]:
                 continue
             if not _matched(name, subject.settings.data.discard):
                 node = graph.nodes[dataset.producer].name
-                mend = _mend(dataset.reach.path, subject, "or name it in data.discard.")
+                help_text = _mend(dataset.reach.path, subject, "or name it in data.discard.")
                 what = dataset.reach.path or "it on the pod's own disk (data.reach)"
-                yield f"dataset {name!r}", f"node {node!r} saves {what}, which is gone when its pod ends.", mend
+                yield f"dataset {name!r}", f"node {node!r} saves {what}, which is gone when its pod ends.", help_text
 
 
 @rule("data-unknown", "error")
-def unknown(subject: Subject) -> Iterator[Said]:
+def unknown(subject: CheckContext) -> Iterator[RuleFinding]:
     """Data that goes from pod to pod when nobody says whether both see the same.
 
     Source: kedro-plugins#655 and #1085, where data was misjudged and the edge lost in silence.
@@ -100,48 +100,50 @@ def unknown(subject: Subject) -> Iterator[Said]:
     for plan in subject.plans:
         for crossing in plan.crossings:
             if crossing.reach.kind == "unknown":
-                why = (
-                    f"task {crossing.producer!r} saves it and {crossing.consumers[0]!r} loads it in another pod, "
+                message = (
+                    f"task {crossing.saved_by!r} saves it and {crossing.loaded_by[0]!r} loads it in another pod, "
                     "but its catalog entry does not say whether they see the same data."
                 )
-                mend = f"Say so in the settings: data.reach: {{{crossing.dataset}: shared}}, or pod if it is local."
-                yield f"dataset {crossing.dataset!r}", why, mend
+                help_text = (
+                    f"Say so in the settings: data.reach: {{{crossing.dataset}: shared}}, or pod if it is local."
+                )
+                yield f"dataset {crossing.dataset!r}", message, help_text
 
 
 @rule("data-unmatched", "error")
-def unmatched(subject: Subject) -> Iterator[Said]:
+def unmatched(subject: CheckContext) -> Iterator[RuleFinding]:
     """A name under `data.reach` or `data.discard` that no dataset of any registered pipeline has.
 
     Source: kedro-databricks#110, an override by name that was ignored in silence.
     """
-    told = subject.settings.data
-    if not told.reach and not told.discard:
+    settings = subject.settings.data
+    if not settings.reach and not settings.discard:
         return
     nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
     datasets = {graphs.base_name(name) for node in nodes for name in (*node.inputs, *node.outputs)}
-    for key, patterns in (("reach", tuple(told.reach)), ("discard", told.discard)):
+    for key, patterns in (("reach", tuple(settings.reach)), ("discard", settings.discard)):
         for pattern in patterns:
             if pattern not in datasets and not any(fnmatchcase(name, pattern) for name in datasets):
-                why = f"{pattern!r} matches no dataset of any registered pipeline."
-                yield subject.where("data", key), why, "Mend the name or remove it."
+                message = f"{pattern!r} matches no dataset of any registered pipeline."
+                yield subject.location_of("data", key), message, "Mend the name or remove it."
 
 
 @rule("data-fused", "info")
-def fused(subject: Subject) -> Iterator[Said]:
+def fused(subject: CheckContext) -> Iterator[RuleFinding]:
     """A task whose nodes are in one pod only because of files on the pod's own disk.
 
     Source: kedro#4319, where nodes in one container could not have resources of their own.
     """
     for plan in subject.plans:
         for task in plan.tasks:
-            local = sorted({reason.what for reason in task.reasons if reason.rule == "pod"})
+            local = sorted({reason.name for reason in task.merge_causes if reason.reason == "pod"})
             if local:
-                why = f"holds its nodes together because of data on the pod's own disk: {some(local)}."
-                yield f"task {task.id!r}", why, "A volume over the path would set them free."
+                message = f"holds its nodes together because of data on the pod's own disk: {quoted(local)}."
+                yield f"task {task.id!r}", message, "A volume over the path would set them free."
 
 
 @rule("data-outside", "warning")
-def outside(subject: Subject) -> Iterator[Said]:
+def outside(subject: CheckContext) -> Iterator[RuleFinding]:
     """A file outside the project that nodes of one pod hand each other.
 
     Source: kedro-plugins#673, a catalog that means another place where it is deployed than where it was written.
@@ -153,28 +155,32 @@ def outside(subject: Subject) -> Iterator[Said]:
             if dataset.reach.kind != "pod" or not path or dataset.producer is None or not dataset.consumers:
                 continue
             if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY))):
-                why = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
-                yield f"dataset {name!r}", why, "Give it a path inside the project, on a volume, or in an object store."
+                message = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
+                yield (
+                    f"dataset {name!r}",
+                    message,
+                    "Give it a path inside the project, on a volume, or in an object store.",
+                )
 
 
 @rule("data-same-file", "error")
-def same_file(subject: Subject) -> Iterator[Said]:
+def same_file(subject: CheckContext) -> Iterator[RuleFinding]:
     """Two nodes that save one file under two names, in pods of which neither waits for the other.
 
     Source: kedro#630, sheets of one file that have to be saved in one order.
     """
     for first, second in subject.races:
         if first.saves and second.saves:
-            why = (
+            message = (
                 f"node {first.node!r} saves {first.path}, and so does node {second.node!r} (as {second.dataset!r}), in another pod "
                 "that may run at the same time."
             )
-            mend = "Save two files, or let one node load what the other has saved."
-            yield f"dataset {first.dataset!r}", why, mend
+            help_text = "Save two files, or let one node load what the other has saved."
+            yield f"dataset {first.dataset!r}", message, help_text
 
 
 @rule("volume-once", "warning")
-def once(subject: Subject) -> Iterator[Said]:
+def once(subject: CheckContext) -> Iterator[RuleFinding]:
     """A claim that one cluster node, or one pod, can mount at a time, in a DAG with pods that may run at the same time.
 
     Source: kedro-airflow-k8s, whose ReadWriteOnce claim held all pods of a run on one node; Kubernetes' `Multi-Attach error`.
@@ -185,16 +191,16 @@ def once(subject: Subject) -> Iterator[Said]:
             continue
         for plan in subject.plans:
             pinned = all("kubernetes.io/hostname" in (task.settings.get("nodeSelector") or {}) for task in plan.tasks)
-            if not concurrency.Order(plan).parallel or (pinned and mode == "ReadWriteOnce"):
+            if not concurrency.TaskOrder(plan).is_parallel or (pinned and mode == "ReadWriteOnce"):
                 continue
             one = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
-            why = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
-            mend = "Use a claim that is ReadWriteMany, or an object store."
-            yield subject.where("data", "volumes", name, "accessMode"), f"{mode} {why}", mend
+            message = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
+            help_text = "Use a claim that is ReadWriteMany, or an object store."
+            yield subject.location_of("data", "volumes", name, "accessMode"), f"{mode} {message}", help_text
 
 
 @rule("data-database", "warning")
-def database(subject: Subject) -> Iterator[Said]:
+def database(subject: CheckContext) -> Iterator[RuleFinding]:
     """A database in a file on a volume, which pods that run at the same time open, at least one of them to write.
 
     Source: kedro-viz#1991, a SQLite database that stays locked on a network file system.
@@ -202,24 +208,24 @@ def database(subject: Subject) -> Iterator[Said]:
     for draft in subject.drafts:
         if draft.plan is None or not any(map(concurrency.is_database, draft.entries.values())):
             continue
-        entries = concurrency.entries(draft)
+        entries = concurrency.unwrapped_entries(draft)
         files: dict[str, list[str]] = defaultdict(list)
         for name, dataset in draft.graph.datasets.items():
             if dataset.reach.kind == "shared" and dataset.reach.path and concurrency.is_database(entries.get(name, {})):
                 files[dataset.reach.path].append(name)
-        ordered = concurrency.Order(draft.plan)
+        ordered = concurrency.TaskOrder(draft.plan)
         for path, names in files.items():
-            pair = next(ordered.unordered(ordered.uses(names)), None)
+            pair = next(ordered.unordered_pairs(ordered.uses_of(names)), None)
             if pair is not None:
-                why = (
+                message = (
                     f"is the file {path} on a volume; tasks {pair[0].task!r} and {pair[1].task!r} open it and may run at the "
                     "same time, and its locks may not hold there."
                 )
-                yield f"dataset {names[0]!r}", why, "Use a database server, or files of their own for each task."
+                yield f"dataset {names[0]!r}", message, "Use a database server, or files of their own for each task."
 
 
 @rule("store-unused", "info")
-def unused_store(subject: Subject) -> Iterator[Said]:
+def unused_store(subject: CheckContext) -> Iterator[RuleFinding]:
     """A store for data in memory, when none crosses between pods.
 
     Source: kedro-plugins#998, an option that did nothing and did not say so.
@@ -227,15 +233,15 @@ def unused_store(subject: Subject) -> Iterator[Said]:
     if subject.settings.data.memory == "store":
         for plan in subject.plans:
             if not any(task.stored for task in plan.tasks):
-                why = "nothing in memory crosses between pods, so nothing is stored."
+                message = "nothing in memory crosses between pods, so nothing is stored."
                 yield (
-                    subject.where("data", "memory"),
-                    why,
+                    subject.location_of("data", "memory"),
+                    message,
                     "`memory: store` acts with group_by none, namespace or chain.",
                 )
 
 
-def _mend(path: str | None, subject: Subject, other: str) -> str:
+def _mend(path: str | None, subject: CheckContext, other: str) -> str:
     """What to do about a local file that no volume covers."""
     if path is None:
         return f"Keep it where every pod reaches it, and say so (data.reach: shared), {other}"
@@ -248,7 +254,7 @@ def _mend(path: str | None, subject: Subject, other: str) -> str:
     return f"Cover the path by a volume (data.volumes), use a remote path, {other}"
 
 
-def _in_image(path: str, subject: Subject) -> bool:
+def _in_image(path: str, subject: CheckContext) -> bool:
     for pattern in subject.settings.data.in_image:
         place = posixpath.normpath(posixpath.join(subject.settings.project_path, pattern))
         if path == place or path.startswith(place + "/") or fnmatchcase(path, place):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
-    from kedro_k8s_airflow.project.environment_reads import Variable
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
+    from kedro_k8s_airflow.project.environment_reads import VariableRead
 
 # What our pods set, and what every container has.
 _EVERYWHERE = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
@@ -22,7 +22,7 @@ _ONE_LINE = 3
 
 
 @rule("env-registry", "warning")
-def variables(subject: Subject) -> Iterator[Said]:
+def variables(subject: CheckContext) -> Iterator[RuleFinding]:
     """An environment variable that is set here, that the project's code reads while it is imported, and that pods do not have.
 
     Source: kedro-plugins#673, pipelines that come out different where they are deployed.
@@ -35,24 +35,24 @@ def variables(subject: Subject) -> Iterator[Said]:
             tasks = [task for task in plan.tasks if task.nodes]
             without = [task.id for task in tasks if not _has(task.settings, subject, variable)]
             if without:
-                why = (
+                message = (
                     f"reads the environment variable {variable.name!r} while the project is loaded; it is set here and "
                     f"{'no pod has it' if len(without) == len(tasks) else f'the pod of task {without[0]!r} does not have it'}, "
                     "so that pipelines may come out different there."
                 )
-                mend = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
-                yield f"{variable.file}, line {variable.line}", why, mend
+                help_text = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
+                yield f"{variable.file}, line {variable.line}", message, help_text
                 break
 
 
-def _has(told: Mapping[str, Any], subject: Subject, variable: Variable) -> bool:
-    if variable.name in _EVERYWHERE or variable.name in subject.settings.build.env or told.get("envFrom"):
+def _has(settings: Mapping[str, Any], subject: CheckContext, variable: VariableRead) -> bool:
+    if variable.name in _EVERYWHERE or variable.name in subject.settings.build.env or settings.get("envFrom"):
         return True
-    return any(one["name"] == variable.name for one in told.get("env") or ())
+    return any(one["name"] == variable.name for one in settings.get("env") or ())
 
 
 @rule("session-class", "warning")
-def session(subject: Subject) -> Iterator[Said]:
+def session(subject: CheckContext) -> Iterator[RuleFinding]:
     """A session class of the project's own, which pods do not use.
 
     Source: kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id.
@@ -60,5 +60,5 @@ def session(subject: Subject) -> Iterator[Said]:
     name = subject.project.session_class
     module, _, plain = name.rpartition(".")
     if not (plain in _SESSIONS and module.startswith("kedro.")):
-        why = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
-        yield "settings.SESSION_CLASS", why, "Move what it does into hooks, or use runner: kedro."
+        message = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
+        yield "settings.SESSION_CLASS", message, "Move what it does into hooks, or use runner: kedro."

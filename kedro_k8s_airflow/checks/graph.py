@@ -6,20 +6,20 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks import concurrency
-from kedro_k8s_airflow.checks.registry import rule, some
+from kedro_k8s_airflow.checks.registry import quoted, rule
 from kedro_k8s_airflow.plan import graph as graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
     from kedro_k8s_airflow.plan.model import Plan, Task
 
 _ENDS = 20
 
 
 @rule("graph-hidden-order", "error")
-def hidden_order(subject: Subject) -> Iterator[Said]:
+def hidden_order(subject: CheckContext) -> Iterator[RuleFinding]:
     """A file that one node saves under one name and another node loads under another, in pods of which neither waits.
 
     Kedro knows no order between them either, but `kedro run` always takes the same one.
@@ -30,16 +30,16 @@ def hidden_order(subject: Subject) -> Iterator[Said]:
         if first.saves and second.saves:
             continue
         saver, loader = (first, second) if first.saves else (second, first)
-        why = (
+        message = (
             f"is the file {saver.path}, which node {saver.node!r} saves as {saver.dataset!r}; node {loader.node!r} loads it and "
             "does not wait for that."
         )
-        mend = "Use one name for both, or transcoding (`name@one`, `name@other`), so that the order can be seen."
-        yield f"dataset {loader.dataset!r}", why, mend
+        help_text = "Use one name for both, or transcoding (`name@one`, `name@other`), so that the order can be seen."
+        yield f"dataset {loader.dataset!r}", message, help_text
 
 
 @rule("graph-unordered", "info")
-def unordered(subject: Subject) -> Iterator[Said]:
+def unordered(subject: CheckContext) -> Iterator[RuleFinding]:
     """Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.
 
     Source: kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.
@@ -48,28 +48,28 @@ def unordered(subject: Subject) -> Iterator[Said]:
         pair = _side_effects(plan)
         if pair is not None:
             first, second = pair
-            why = (
+            message = (
                 f"saves nothing, and node {second!r} loads nothing: whatever the one leaves for the other, they run at the same "
                 "time."
             )
-            yield f"node {first!r}", why, "If one needs the other, let it load a dataset that the other saves."
+            yield f"node {first!r}", message, "If one needs the other, let it load a dataset that the other saves."
 
 
 def _side_effects(plan: Plan) -> tuple[str, str] | None:
     """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
-    ordered = concurrency.Order(plan)
+    ordered = concurrency.TaskOrder(plan)
     home = ordered.home
     last = [node.name for node in plan.graph.nodes if not node.outputs]
     first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]
     for ending in last[:_ENDS]:
         for beginning in first[:_ENDS]:
-            if home[beginning] != home[ending] and not ordered.waits(home[ending], home[beginning]):
+            if home[beginning] != home[ending] and not ordered.waits_for(home[ending], home[beginning]):
                 return ending, beginning
     return None
 
 
 @rule("namespace-interrupted", "warning")
-def interrupted(subject: Subject) -> Iterator[Said]:
+def interrupted(subject: CheckContext) -> Iterator[RuleFinding]:
     """A namespace that was asked for as one pod and took nodes from outside with it, because they lie between its own.
 
     Source: kedro#4603, by which Kedro itself warns of such namespaces.
@@ -79,38 +79,38 @@ def interrupted(subject: Subject) -> Iterator[Said]:
             continue
         spaces = {node.name: node.namespace or "" for node in plan.graph.nodes}
         for task in plan.tasks:
-            asked = {reason.what for reason in task.reasons if reason.rule == "namespace"}
-            taken = [name for name in _between(task) if asked and spaces[name].split(".")[0] not in asked]
+            request = {reason.name for reason in task.merge_causes if reason.reason == "namespace"}
+            taken = [name for name in _between(task) if request and spaces[name].split(".")[0] not in request]
             if taken:
-                why = f"namespace {some(sorted(asked))} is interrupted: {some(taken)} between its nodes had to come into its pod."
-                yield f"task {task.id!r}", why, "Give those nodes the namespace, or group by memory or chain."
+                message = f"namespace {quoted(sorted(request))} is interrupted: {quoted(taken)} between its nodes had to come into its pod."
+                yield f"task {task.id!r}", message, "Give those nodes the namespace, or group by memory or chain."
 
 
 @rule("group-between", "warning")
-def between(subject: Subject) -> Iterator[Said]:
+def between(subject: CheckContext) -> Iterator[RuleFinding]:
     """A group that took nodes with it that nobody put there, because they lie between its own.
 
     Source: kedro#5778, point by point: groups that make a circle of the graph.
     """
     for plan in subject.plans:
         for task in plan.tasks:
-            asked = sorted({reason.what for reason in task.reasons if reason.rule == "group"})
-            taken = _between(task) if asked else []
+            request = sorted({reason.name for reason in task.merge_causes if reason.reason == "group"})
+            taken = _between(task) if request else []
             if taken:
-                why = f"group {some(asked)} took {some(taken)} with it, between its nodes; a pod cannot stop half-way for another."
-                yield f"task {task.id!r}", why, "Put them into the group, or let the group begin after them."
+                message = f"group {quoted(request)} took {quoted(taken)} with it, between its nodes; a pod cannot stop half-way for another."
+                yield f"task {task.id!r}", message, "Put them into the group, or let the group begin after them."
 
 
 def _between(task: Task) -> list[str]:
     """Nodes that are in a task only because they lie between others: nothing else joins them with what was asked for."""
     beside: dict[str, set[str]] = defaultdict(set)
-    for reason in task.reasons:
-        if reason.rule != "between":
+    for reason in task.merge_causes:
+        if reason.reason != "between":
             beside[reason.first].add(reason.second)
             beside[reason.second].add(reason.first)
-    if not any(reason.rule == "between" for reason in task.reasons):
+    if not any(reason.reason == "between" for reason in task.merge_causes):
         return []
-    todo = [reason.first for reason in task.reasons if reason.rule in ("group", "namespace")]
+    todo = [reason.first for reason in task.merge_causes if reason.reason in ("group", "namespace")]
     seen = set(todo)
     while todo:
         new = beside[todo.pop()] - seen
@@ -120,12 +120,12 @@ def _between(task: Task) -> list[str]:
 
 
 @rule("group-declined", "info")
-def declined(subject: Subject) -> Iterator[Said]:
+def declined(subject: CheckContext) -> Iterator[RuleFinding]:
     """A group or namespace that is more than one pod, because its nodes' settings or what lies between do not fit into one.
 
     Source: kedro-vertexai#129, where one image for all was the only way.
     """
     for plan in subject.plans:
         for text in plan.declined:
-            what, _, why = text.rpartition(": ")
-            yield what, f"{why}.", ""
+            what, _, message = text.rpartition(": ")
+            yield what, f"{message}.", ""

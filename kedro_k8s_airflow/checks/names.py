@@ -11,11 +11,11 @@ from kedro_k8s_airflow.plan import dag_selection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 
 @rule("name-task", "info")
-def task_ids(subject: Subject) -> Iterator[Said]:
+def task_ids(subject: CheckContext) -> Iterator[RuleFinding]:
     """A node whose name is no legal task id of Airflow, so that its task is called otherwise.
 
     Source: apache/airflow#13189 and #8829.
@@ -25,12 +25,12 @@ def task_ids(subject: Subject) -> Iterator[Said]:
         if changed:
             node, task_id = changed[0]
             more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
-            why = f"is no legal task id (letters, digits, '_', '-' and '.', at most 250); the task is called {task_id!r}.{more}"
-            yield f"node {node!r}", why, ""
+            message = f"is no legal task id (letters, digits, '_', '-' and '.', at most 250); the task is called {task_id!r}.{more}"
+            yield f"node {node!r}", message, ""
 
 
 @rule("name-label", "info")
-def labels(subject: Subject) -> Iterator[Said]:
+def labels(subject: CheckContext) -> Iterator[RuleFinding]:
     """A task whose id is no legal label of Kubernetes, so that its pods are labelled otherwise.
 
     Source: apache/airflow#27736; labels have at most 63 characters, `kubectl get pods --selector` needs to know them.
@@ -40,17 +40,17 @@ def labels(subject: Subject) -> Iterator[Said]:
         if changed:
             task = changed[0]
             more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
-            why = f"is no legal label (at most 63 characters); its pods have the label {task.label!r}.{more}"
-            yield f"task {task.id!r}", why, ""
+            message = f"is no legal label (at most 63 characters); its pods have the label {task.label!r}.{more}"
+            yield f"task {task.id!r}", message, ""
 
 
 @rule("name-dag", "info")
-def dag_ids(subject: Subject) -> Iterator[Said]:
+def dag_ids(subject: CheckContext) -> Iterator[RuleFinding]:
     """A DAG whose name is no legal dag_id of Airflow, so that it is called otherwise.
 
     Source: `validate_key` of apache/airflow, which takes letters, digits, '_', '-' and '.', at most 250.
     """
     for plan in subject.plans:
-        if plan.name != dag_selection.DEFAULT and names.key(plan.name, [plan.name]) != plan.name:
-            why = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
-            yield f"dag {plan.name!r}", why, ""
+        if plan.name != dag_selection.DEFAULT_PIPELINE and names.airflow_key(plan.name, [plan.name]) != plan.name:
+            message = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
+            yield f"dag {plan.name!r}", message, ""

@@ -10,11 +10,11 @@ from kedro_k8s_airflow.plan import parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 
 @rule("param-missing", "error")
-def missing(subject: Subject) -> Iterator[Said]:
+def missing(subject: CheckContext) -> Iterator[RuleFinding]:
     """A parameter that a node loads and the project does not have.
 
     A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
@@ -22,9 +22,9 @@ def missing(subject: Subject) -> Iterator[Said]:
 
     Source: kedro-databricks#145.
     """
-    if subject.project.hooked:
+    if subject.project.has_catalog_hooks:
         return
-    known = parameters.names(subject.project.parameters)
+    known = parameters.parameter_names(subject.project.parameters)
     for graph in subject.graphs:
         loaded = {
             given.removeprefix("params:")
@@ -40,12 +40,12 @@ def missing(subject: Subject) -> Iterator[Said]:
                 parts = name.split(".")
                 wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
                 if not any(whole in known for whole in wholes & loaded):
-                    why = f"loads {given!r}, which the project's parameters do not have."
-                    yield f"node {node.name!r}", why, "Add it to parameters.yml, or give it by --params."
+                    message = f"loads {given!r}, which the project's parameters do not have."
+                    yield f"node {node.name!r}", message, "Add it to parameters.yml, or give it by --params."
 
 
 @rule("param-form", "warning")
-def form(subject: Subject) -> Iterator[Said]:
+def form(subject: CheckContext) -> Iterator[RuleFinding]:
     """A parameter of the trigger form without a value, so that the form cannot know its type: what is typed arrives as text.
 
     Source: apache/airflow#41019 and #43433, values that the form gave another type.
@@ -53,9 +53,9 @@ def form(subject: Subject) -> Iterator[Said]:
     for plan in subject.plans:
         for name, value in plan.params.items():
             if value is None:
-                why = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
+                message = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
                 yield (
-                    subject.dag_where(plan, "params"),
-                    why,
+                    subject.dag_location(plan, "params"),
+                    message,
                     "Give it a value of the type that is meant in parameters.yml.",
                 )

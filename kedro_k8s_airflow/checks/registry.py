@@ -14,44 +14,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.checks.concurrency import Use
-    from kedro_k8s_airflow.config.loader import Sources
+    from kedro_k8s_airflow.checks.concurrency import DatasetUse
+    from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings
-    from kedro_k8s_airflow.files import Output
-    from kedro_k8s_airflow.image.lock import Built
-    from kedro_k8s_airflow.plan.builder import Draft
+    from kedro_k8s_airflow.files import OutputFile
+    from kedro_k8s_airflow.image.lock import LockedImage
+    from kedro_k8s_airflow.plan.builder import DagDraft
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Plan, Task
-    from kedro_k8s_airflow.plan.task_rules import Rules
+    from kedro_k8s_airflow.plan.task_rules import TaskRules
     from kedro_k8s_airflow.project import Project
 
-    Said = tuple[str, str, str]
-    Check = Callable[["Subject"], Iterable[Said]]
+    RuleFinding = tuple[str, str, str]
+    Check = Callable[["CheckContext"], Iterable[RuleFinding]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class CheckContext:
     """What rules look at.
 
     Attributes:
         project: as it was read.
         settings: the checked settings.
-        ruled: their rules, ready to be asked.
+        task_rules: their rules, ready to be asked.
         sources: the files the settings come from.
         drafts: every DAG, whether it could be planned or not.
-        spec: the files that images are built from; none when they could not be made.
-        lock: path of the image lock.
-        built: the images it names.
+        image_spec: the files that images are built from; none when they could not be made.
+        lock_path: path of the image lock.
+        locked_images: the images it names.
     """
 
     project: Project
     settings: Settings
-    ruled: Rules
-    sources: Sources
-    drafts: Sequence[Draft]
-    spec: Sequence[Output] = ()
-    lock: Path
-    built: Mapping[str, Built]
+    task_rules: TaskRules
+    sources: SettingsSources
+    drafts: Sequence[DagDraft]
+    image_spec: Sequence[OutputFile] = ()
+    lock_path: Path
+    locked_images: Mapping[str, LockedImage]
 
     @cached_property
     def graphs(self) -> list[Graph]:
@@ -69,19 +69,19 @@ class Subject:
         return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
 
     @cached_property
-    def races(self) -> list[tuple[Use, Use]]:
+    def races(self) -> list[tuple[DatasetUse, DatasetUse]]:
         """Uses of one file under two names that may happen at the same time."""
-        return [pair for draft in self.drafts for pair in concurrency.races(draft)]
+        return [pair for draft in self.drafts for pair in concurrency.find_races(draft)]
 
-    def where(self, *key: str) -> str:
+    def location_of(self, *key: str) -> str:
         """`file: key`; of several settings files the one that says it."""
-        return self.sources.where(key)
+        return self.sources.location_of(key)
 
-    def dag_where(self, plan: Plan, *key: str) -> str:
+    def dag_location(self, plan: Plan, *key: str) -> str:
         """The same for a key of a DAG, which its own settings say or those of all DAGs."""
         own = self.settings.dags.get(plan.name)
         above = ("dags", plan.name) if own is not None and key[0] in own.model_fields_set else ("dag",)
-        return self.where(*above, *key)
+        return self.location_of(*above, *key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def rule(code: str, severity: Severity) -> Callable[[Check], Check]:
         title, _, source = inspect.cleandoc(check.__doc__ or "").partition("Source:")
         title = " ".join(title.split("\n\n")[0].split())
         family = check.__module__.rpartition(".")[2]
-        _add(
+        _register(
             Rule(code=code, severity=severity, family=family, title=title, source=" ".join(source.split()), check=check)
         )
         return check
@@ -132,40 +132,43 @@ def rule(code: str, severity: Severity) -> Callable[[Check], Check]:
     return put
 
 
-def elsewhere(code: str, severity: Severity, family: str, title: str, source: str) -> None:
+def compiler_code(code: str, severity: Severity, family: str, title: str, source: str) -> None:
     """Put a finding of the compiler itself into the table."""
-    _add(Rule(code=code, severity=severity, family=family, title=title, source=source))
+    _register(Rule(code=code, severity=severity, family=family, title=title, source=source))
 
 
-def _add(made: Rule) -> None:
+def _register(made: Rule) -> None:
     if made.code in RULES or not made.title or (made.check is not None and not made.source):
         raise ValueError(f"{made.code}: a rule has a code of its own, a title and a source")
     RULES[made.code] = made
 
 
-def findings(made: Rule, subject: Subject) -> Iterator[Finding]:
+def findings_of(made: Rule, subject: CheckContext) -> Iterator[Finding]:
     """What one rule finds."""
     try:
-        for where, why, mend in made.check(subject) if made.check is not None else ():
-            yield Finding(code=made.code, severity=made.severity, where=where, why=why, mend=mend)
+        for where, message, help_text in made.check(subject) if made.check is not None else ():
+            yield Finding(code=made.code, severity=made.severity, where=where, why=message, mend=help_text)
     except Refused as refused:  # such as a .dockerignore that is none
         yield from refused.findings
 
 
-def gathered(subject: Subject, look: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]) -> Iterator[Said]:
+def gather_from_tasks(
+    subject: CheckContext, look: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]
+) -> Iterator[RuleFinding]:
     """What is found in the settings of tasks, once for each place that says it, with the first task and how many more.
 
     Args:
         subject: what is looked at.
         look: yields (keys of a rule, blank between them, the first that a rule says is the place; why; mend).
     """
-    told: dict[Said, list[str]] = {}
+    told: dict[RuleFinding, list[str]] = {}
     for plan in subject.plans:
-        found: dict[int, list[Said]] = {}
+        found: dict[int, list[RuleFinding]] = {}
         for task in plan.tasks:
             if id(task.settings) not in found:
                 found[id(task.settings)] = [
-                    (_said_at(subject, task, keys), why, mend) for keys, why, mend in look(task.settings)
+                    (_location_in(subject, task, keys), message, help_text)
+                    for keys, message, help_text in look(task.settings)
                 ]
             for said in found[id(task.settings)]:
                 told.setdefault(said, []).append(task.id)
@@ -174,12 +177,12 @@ def gathered(subject: Subject, look: Callable[[Mapping[str, Any]], Iterable[tupl
         yield f"{where}, task {tasks[0]!r}{more}", why, mend
 
 
-def _said_at(subject: Subject, task: Task, keys: str) -> str:
-    places = (subject.ruled.where(task.rules, tuple(key.split("."))) for key in keys.split())
-    return next(filter(None, places), subject.where("tasks"))
+def _location_in(subject: CheckContext, task: Task, keys: str) -> str:
+    places = (subject.task_rules.location_of(task.rules, tuple(key.split("."))) for key in keys.split())
+    return next(filter(None, places), subject.location_of("tasks"))
 
 
-def some(names: Sequence[str], shown: int = 3) -> str:
+def quoted(names: Sequence[str], shown: int = 3) -> str:
     """The first few of some names, quoted."""
     rest = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(map(repr, names[:shown])) + rest

@@ -10,7 +10,7 @@ from kedro_k8s_airflow.checks.registry import rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
     from kedro_k8s_airflow.plan.model import Plan
 
 # Names in Airflow's templates that runs without a logical date do not have, and those that Airflow 3 has no more.
@@ -22,7 +22,7 @@ _YEARS = 2
 
 
 @rule("dagrun-short", "warning")
-def run_short(subject: Subject) -> Iterator[Said]:
+def run_short(subject: CheckContext) -> Iterator[RuleFinding]:
     """A timeout of the DAG's runs that is shorter than that of one of its tasks.
 
     Source: Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit.
@@ -32,17 +32,17 @@ def run_short(subject: Subject) -> Iterator[Said]:
         for task in plan.tasks:
             own = task.settings.get("execution_timeout")
             if whole is not None and own is not None and own > whole:
-                why = f"dagrun_timeout is {whole}, and task {task.id!r} alone may take {own}."
+                message = f"dagrun_timeout is {whole}, and task {task.id!r} alone may take {own}."
                 yield (
-                    f"{subject.dag_where(plan, 'dagrun_timeout')}, dag {plan.name!r}",
-                    why,
+                    f"{subject.dag_location(plan, 'dagrun_timeout')}, dag {plan.name!r}",
+                    message,
                     "Let a run last longer than its longest task.",
                 )
                 break
 
 
 @rule("schedule-catchup", "warning")
-def catchup(subject: Subject) -> Iterator[Said]:
+def catchup(subject: CheckContext) -> Iterator[RuleFinding]:
     """Catch-up from a start date that nobody chose: every run since 2025-01-01 starts when the DAG is switched on.
 
     Source: kedro-airflow-k8s, whose default of True with a moving date did so.
@@ -53,16 +53,16 @@ def catchup(subject: Subject) -> Iterator[Said]:
             own is not None and "start_date" in own.model_fields_set
         )
         if plan.dag.catchup and plan.dag.schedule is not None and not said:
-            why = f"catches up from {plan.dag.start_date:%Y-%m-%d}, which is only our default."
+            message = f"catches up from {plan.dag.start_date:%Y-%m-%d}, which is only our default."
             yield (
-                f"{subject.dag_where(plan, 'catchup')}, dag {plan.name!r}",
-                why,
+                f"{subject.dag_location(plan, 'catchup')}, dag {plan.name!r}",
+                message,
                 "Say start_date: the first day that is to be run.",
             )
 
 
 @rule("schedule-days", "warning")
-def days(subject: Subject) -> Iterator[Said]:
+def days(subject: CheckContext) -> Iterator[RuleFinding]:
     """A cron line that restricts the day of the month and the day of the week: it runs on days that fit either, not both.
 
     Source: crontab(5); croniter, which Airflow uses, does the same.
@@ -74,12 +74,12 @@ def days(subject: Subject) -> Iterator[Said]:
             and len(fields := schedule.split()) == 5
             and not {"*", "?"} & {fields[2], fields[4]}
         ):
-            why = f"{schedule!r} runs on each day {fields[2]} of the month and also on each weekday {fields[4]}."
-            yield f"{subject.dag_where(plan, 'schedule')}, dag {plan.name!r}", why, "Restrict one of the two."
+            message = f"{schedule!r} runs on each day {fields[2]} of the month and also on each weekday {fields[4]}."
+            yield f"{subject.dag_location(plan, 'schedule')}, dag {plan.name!r}", message, "Restrict one of the two."
 
 
 @rule("schedule-dst", "info")
-def clock_change(subject: Subject) -> Iterator[Said]:
+def clock_change(subject: CheckContext) -> Iterator[RuleFinding]:
     """A time of day that the clock skips or shows twice when summer time begins or ends.
 
     Source: measured with Airflow 3.3: a run at 02:30 in New York starts at 03:30 on the day the clock skips that, and once, not
@@ -89,10 +89,10 @@ def clock_change(subject: Subject) -> Iterator[Said]:
         hit = _odd_time(plan)
         if hit is not None:
             moment, what = hit
-            why = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {what} on {moment:%Y-%m-%d}."
+            message = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {what} on {moment:%Y-%m-%d}."
             yield (
-                f"{subject.dag_where(plan, 'schedule')}, dag {plan.name!r}",
-                why,
+                f"{subject.dag_location(plan, 'schedule')}, dag {plan.name!r}",
+                message,
                 "Choose an hour after 03:00, or timezone: UTC.",
             )
 
@@ -124,7 +124,7 @@ def _odd_time(plan: Plan) -> tuple[datetime, str] | None:
 
 
 @rule("macro-logical-date", "warning")
-def logical_date(subject: Subject) -> Iterator[Said]:
+def logical_date(subject: CheckContext) -> Iterator[RuleFinding]:
     """A macro that needs a logical date, which runs that were triggered by hand or by an asset need not have in Airflow 3.
 
     Source: apache/airflow#46194.
@@ -142,5 +142,7 @@ def logical_date(subject: Subject) -> Iterator[Said]:
                 if plain not in _DATED | _REMOVED:
                     continue
                 what = "Airflow 3 has no more" if plain in _REMOVED else "fails in a run without a logical date"
-                mend = "Use run_date, or an expression of dag_run: {{ dag_run.logical_date or dag_run.run_after }}."
-                yield subject.dag_where(plan, "macros", name), f"uses {word!r}, which {what}.", mend
+                help_text = (
+                    "Use run_date, or an expression of dag_run: {{ dag_run.logical_date or dag_run.run_after }}."
+                )
+                yield subject.dag_location(plan, "macros", name), f"uses {word!r}, which {what}.", help_text

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
-from kedro_k8s_airflow.checks.registry import gathered, rule, some
+from kedro_k8s_airflow.checks.registry import gather_from_tasks, quoted, rule
 from kedro_k8s_airflow.plan import parameters as params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 # What the restricted profile of Kubernetes allows to be added.
 _CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
@@ -22,7 +22,7 @@ _STORAGE = frozenset({"fs_args", "storage_options", "backend_options"})
 
 
 @rule("credentials", "warning")
-def unmounted(subject: Subject) -> Iterator[Said]:
+def unmounted(subject: CheckContext) -> Iterator[RuleFinding]:
     """Credentials that the catalog refers to and no pod has.
 
     Source: a pod of ours, which Kedro did not start: it resolves all credentials of the catalog first.
@@ -30,12 +30,12 @@ def unmounted(subject: Subject) -> Iterator[Said]:
     project = subject.project
     if project.catalog.credentials and subject.settings.credentials_secret is None and not project.credentials_here:
         names = ", ".join(project.catalog.credentials[:3])
-        why = f"refers to credentials ({names}) that no pod has; Kedro then starts none."
-        yield "catalog", why, "Give credentials_secret: {name, key} of a Secret that holds them all as YAML."
+        message = f"refers to credentials ({names}) that no pod has; Kedro then starts none."
+        yield "catalog", message, "Give credentials_secret: {name, key} of a Secret that holds them all as YAML."
 
 
 @rule("secret-catalog", "warning")
-def catalog(subject: Subject) -> Iterator[Said]:
+def catalog(subject: CheckContext) -> Iterator[RuleFinding]:
     """A credential in the catalog itself, which every image would hold.
 
     Source: kedro#1712, where one reached the logs.
@@ -44,16 +44,16 @@ def catalog(subject: Subject) -> Iterator[Said]:
     for name in sorted({*entries, *subject.project.catalog.literal}):
         entry = entries.get(name, {})
         storage = _storage(entry)
-        found = credential_detection.find(storage, frozenset(storage)) if storage else []
-        found = found or credential_detection.find(
+        found = credential_detection.find_credentials(storage, frozenset(storage)) if storage else []
+        found = found or credential_detection.find_credentials(
             {key: value for key, value in entry.items() if _may_hold(key, value)}
         )
         if found or name in subject.project.catalog.literal:
             key = ".".join(found[0]) if found else "credentials"
-            why = f"holds what looks like a credential ({key}), and every image would have it."
+            message = f"holds what looks like a credential ({key}), and every image would have it."
             yield (
                 f"dataset {name!r}",
-                why,
+                message,
                 "Move it to credentials and refer to it by name; pods get those by credentials_secret.",
             )
 
@@ -80,40 +80,40 @@ def _named(value: Any) -> Any:
 
 
 @rule("secret-parameters", "warning")
-def parameters(subject: Subject) -> Iterator[Said]:
+def parameters(subject: CheckContext) -> Iterator[RuleFinding]:
     """A credential among the parameters, which every image would hold.
 
     Source: kedro#1712.
     """
-    values = params.flat(subject.project.parameters)
+    values = params.flatten(subject.project.parameters)
     names = [name for name, value in values.items() if params.is_credential(name, value)]
     if names:
-        why = f"{some(names)}: what looks like a credential, and every image would have it."
-        yield "parameters", why, "Keep it in credentials, or give it to the pods by envFrom."
+        message = f"{quoted(names)}: what looks like a credential, and every image would have it."
+        yield "parameters", message, "Keep it in credentials, or give it to the pods by envFrom."
 
 
 @rule("pod-privileged", "warning")
-def privileged(subject: Subject) -> Iterator[Said]:
+def privileged(subject: CheckContext) -> Iterator[RuleFinding]:
     """A pod with more rights than the restricted profile of Kubernetes allows.
 
     Source: Kubernetes' pod security standards; namespaces that enforce them refuse the pod.
     """
 
-    def look(told: Mapping[str, Any]) -> Iterator[Said]:
-        reasons = list(_rights(told))
+    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+        reasons = list(_rights(settings))
         if reasons:
-            why = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
+            message = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
             yield (
                 "securityContext podSecurityContext",
-                why,
+                message,
                 "Leave it to our defaults, unless the node cannot do without.",
             )
 
-    yield from gathered(subject, look)
+    yield from gather_from_tasks(subject, look)
 
 
-def _rights(told: Mapping[str, Any]) -> Iterator[str]:
-    container, pod = told.get("securityContext") or {}, told.get("podSecurityContext") or {}
+def _rights(settings: Mapping[str, Any]) -> Iterator[str]:
+    container, pod = settings.get("securityContext") or {}, settings.get("podSecurityContext") or {}
     if container.get("privileged"):
         yield "privileged"
     if container.get("allowPrivilegeEscalation", True):
@@ -133,36 +133,36 @@ def _rights(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 @rule("pod-host", "warning")
-def host(subject: Subject) -> Iterator[Said]:
+def host(subject: CheckContext) -> Iterator[RuleFinding]:
     """A pod that sees its cluster node: its network, or its files.
 
     Source: Kubernetes' pod security standards, whose baseline profile forbids both.
     """
 
-    def look(told: Mapping[str, Any]) -> Iterator[Said]:
-        paths = [volume["hostPath"].get("path") for volume in told.get("volumes") or () if volume.get("hostPath")]
+    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+        paths = [volume["hostPath"].get("path") for volume in settings.get("volumes") or () if volume.get("hostPath")]
         seen = [f"its folder {path}" for path in paths]
-        if (told.get("operator") or {}).get("hostnetwork"):
+        if (settings.get("operator") or {}).get("hostnetwork"):
             seen.append("its network")
         if seen:
-            why = f"sees the cluster node: {', '.join(seen)}."
-            yield "volumes operator.hostnetwork", why, "Use a claim or an object store, and the pod's own network."
+            message = f"sees the cluster node: {', '.join(seen)}."
+            yield "volumes operator.hostnetwork", message, "Use a claim or an object store, and the pod's own network."
 
-    yield from gathered(subject, look)
+    yield from gather_from_tasks(subject, look)
 
 
 @rule("pod-token", "warning")
-def token(subject: Subject) -> Iterator[Said]:
+def token(subject: CheckContext) -> Iterator[RuleFinding]:
     """A pod that holds a token of Kubernetes' API, which no node of Kedro needs unless it starts pods itself.
 
     Source: Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.
     """
 
-    def look(told: Mapping[str, Any]) -> Iterator[Said]:
-        if told.get("automountServiceAccountToken"):
-            account = told.get("serviceAccountName") or "default"
-            why = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
-            mend = "Leave automountServiceAccountToken off, but where Spark starts executors."
-            yield "automountServiceAccountToken", why, mend
+    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+        if settings.get("automountServiceAccountToken"):
+            account = settings.get("serviceAccountName") or "default"
+            message = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
+            help_text = "Leave automountServiceAccountToken off, but where Spark starts executors."
+            yield "automountServiceAccountToken", message, help_text
 
-    yield from gathered(subject, look)
+    yield from gather_from_tasks(subject, look)

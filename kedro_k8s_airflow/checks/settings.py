@@ -5,37 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.registry import rule
-from kedro_k8s_airflow.plan.provenance import TAG
+from kedro_k8s_airflow.plan.provenance import PROFILE_TAG_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.registry import Said, Subject
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 
 @rule("rule-shadowed", "warning")
-def shadowed(subject: Subject) -> Iterator[Said]:
+def shadowed(subject: CheckContext) -> Iterator[RuleFinding]:
     """A rule that has no effect: for every node that it matches, later rules say all that it says.
 
     Source: kedro-databricks#110, an override that was ignored in silence.
     """
-    ruled = subject.ruled
+    task_rules = subject.task_rules
     nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
     effective = {
-        layer for matching in {ruled.matching(node) for node in nodes} for layer in ruled.origins(matching).values()
+        layer
+        for matching in {task_rules.matching_rules(node) for node in nodes}
+        for layer in task_rules.origin_names(matching).values()
     }
     for name, told in subject.settings.tasks.items():
         if told is not None and name not in effective and told.model_fields_set - {"match"}:
-            why = "has no effect: whatever it says, rules further down say of the same nodes."
+            message = "has no effect: whatever it says, rules further down say of the same nodes."
             yield (
-                subject.where("tasks", name),
-                why,
+                subject.location_of("tasks", name),
+                message,
                 "Move it below them, narrow what they match, or remove it.",
             )
 
 
 @rule("profile-unused", "info")
-def unused(subject: Subject) -> Iterator[Said]:
+def unused(subject: CheckContext) -> Iterator[RuleFinding]:
     """A profile that no rule names and no node's tag picks.
 
     Source: kedro-databricks#110, from the other side.
@@ -43,13 +45,13 @@ def unused(subject: Subject) -> Iterator[Said]:
     tags = {tag for nodes in subject.project.pipelines.values() for node in nodes for tag in node.tags}
     named = {told.profile for told in subject.settings.tasks.values() if told is not None}
     for name, profile in subject.settings.profiles.items():
-        if profile is not None and name not in named and f"{TAG}{name}" not in tags:
-            why = f"is used by no rule, and no node has the tag {TAG + name!r}."
-            yield subject.where("profiles", name), why, ""
+        if profile is not None and name not in named and f"{PROFILE_TAG_PREFIX}{name}" not in tags:
+            message = f"is used by no rule, and no node has the tag {PROFILE_TAG_PREFIX + name!r}."
+            yield subject.location_of("profiles", name), message, ""
 
 
 @rule("settings-dropped", "warning")
-def dropped(subject: Subject) -> Iterator[Said]:
+def dropped(subject: CheckContext) -> Iterator[RuleFinding]:
     """A key of the base settings that an overlay drops, because the project merges this file destructively.
 
     Source: kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229).
@@ -70,11 +72,11 @@ def dropped(subject: Subject) -> Iterator[Said]:
         if lost:
             name = file.relative_to(subject.project.path).as_posix()
             key = ".".join(lost[0])
-            why = "is dropped by the overlay, which replaces everything under its top key" + (
+            message = "is dropped by the overlay, which replaces everything under its top key" + (
                 f"; so are {len(lost) - 1} more." if len(lost) > 1 else "."
             )
-            mend = 'Merge softly: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
-            yield f"{name}: {key}", why, mend
+            help_text = 'Merge softly: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
+            yield f"{name}: {key}", message, help_text
 
 
 def _paths(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

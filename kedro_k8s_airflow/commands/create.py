@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kedro_k8s_airflow.config.models import Settings
-    from kedro_k8s_airflow.files import Change
+    from kedro_k8s_airflow.files import FileChange
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.plan.model import LocalInput, Plan
     from kedro_k8s_airflow.project import Project
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
 MANIFESTS = "manifests"
 
 
 @dataclass(frozen=True)
-class Created:
+class CreateResult:
     """What a command came to.
 
     Attributes:
@@ -43,51 +43,55 @@ class Created:
 
     root: Path
     plans: tuple[Plan, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     findings: tuple[Finding, ...]
     inputs: tuple[tuple[LocalInput, int | None], ...] = ()
     filling: tuple[str, ...] = ()
 
 
-def create(asked: Asked, *, folder: Path, force: bool) -> Created:
+def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> CreateResult:
     """Everything `create` does short of writing.
 
     Args:
-        asked: the project, and how it is to be read.
+        request: the project, and how it is to be read.
         folder: where the DAG files go, relative to the project or absolute.
         force: overwrite DAG files of somebody else's.
 
     Raises:
         Refused: with every error found.
     """
-    examined = compiler.examined(asked)
-    read = examined.subject.project
-    plans = pipeline_narrowing.narrowed(read, examined.plans())
+    compilation = compiler.compile_request(request)
+    read = compilation.context.project
+    plans = pipeline_narrowing.narrow_pipelines(read, compilation.plans())
     root = read.path / folder
-    command = f"kedro k8s-airflow create{asked.options}"
-    outputs = [files.Output(root / f"{plan.dag_id}.py", render.render(plan, command=command)) for plan in plans]
-    changes, errors = files.compare([*outputs, *examined.subject.spec, *schema.refreshed(read.path)], force=force)
+    command = f"kedro k8s-airflow create{request.options}"
+    outputs = [files.OutputFile(root / f"{plan.dag_id}.py", render.render_dag(plan, command=command)) for plan in plans]
+    changes, errors = files.compare_files(
+        [*outputs, *compilation.context.image_spec, *schema.refresh_schema(read.path)], force=force
+    )
     if errors:
         raise Refused(errors)
-    stale = () if asked.pipelines or asked.everything else _stale(root, plans)
-    findings = (*examined.findings, *checks.without(stale, examined.ignored))
-    inputs = _inputs(read, plans)
-    sizes = tuple((one, _size(read.path, one.here)) for one in inputs)
-    how = manifests.filling(plans[0], inputs, _here(read.path, inputs), MANIFESTS) if inputs else ()
-    filling = (f"kedro k8s-airflow manifests{asked.options}", *how) if inputs else ()
-    return Created(read.path, tuple(plans), tuple(changes), findings, sizes, filling)
+    stale = () if request.pipelines or request.all_pipelines else _find_stale_files(root, plans)
+    findings = (*compilation.findings, *checks.without_ignored(stale, compilation.ignored))
+    inputs = _inputs_to_bring(read, plans)
+    sizes = tuple((one, _size_of(read.path, one.local_path)) for one in inputs)
+    how = manifests.fill_commands(plans[0], inputs, _local_paths(read.path, inputs), MANIFESTS) if inputs else ()
+    filling = (f"kedro k8s-airflow manifests{request.options}", *how) if inputs else ()
+    return CreateResult(read.path, tuple(plans), tuple(changes), findings, sizes, filling)
 
 
-def _of_the_image(finding: Finding) -> bool:
+def _matters_to_build(finding: Finding) -> bool:
     """Whether a finding matters to who builds an image; that it is stale or not built is why they build."""
     return checks.RULES[finding.code].family == "image" and finding.code not in ("image-stale", "image-unbuilt")
 
 
-def write_manifests(asked: Asked, *, subjects: Sequence[tuple[str, str]], folder: Path, force: bool) -> Created:
+def prepare_manifests(
+    request: CompileRequest, *, subjects: Sequence[tuple[str, str]], folder: Path, force: bool
+) -> CreateResult:
     """Everything `manifests` does short of writing.
 
     Args:
-        asked: the project, and how it is to be read.
+        request: the project, and how it is to be read.
         subjects: namespace and name of Airflow's ServiceAccounts.
         folder: where the files go, relative to the project or absolute.
         force: overwrite files of somebody else's.
@@ -95,27 +99,27 @@ def write_manifests(asked: Asked, *, subjects: Sequence[tuple[str, str]], folder
     Raises:
         Refused: with every error found.
     """
-    examined = compiler.examined(asked)
-    read, plans = examined.subject.project, examined.plans()
+    compilation = compiler.compile_request(request)
+    read, plans = compilation.context.project, compilation.plans()
     root = read.path / folder
     texts = {
-        manifests.ROLE_FILE: manifests.role(plans[0], subjects),
-        manifests.DATA_FILE: manifests.data_pod(plans[0]),
+        manifests.ROLE_FILE: manifests.build_role(plans[0], subjects),
+        manifests.DATA_FILE: manifests.build_data_pod(plans[0]),
     }
-    outputs = [files.Output(root / name, text) for name, text in texts.items() if text is not None]
-    listed = manifests.file_list(_here(read.path, _inputs(read, plans)))
-    changes, errors = files.compare(outputs, force=force)
+    outputs = [files.OutputFile(root / name, text) for name, text in texts.items() if text is not None]
+    listed = manifests.list_files(_local_paths(read.path, _inputs_to_bring(read, plans)))
+    changes, errors = files.compare_files(outputs, force=force)
     if listed is not None:
         # No place for our first line: tar would look for a file of that name.
-        found, _ = files.compare([files.Output(root / manifests.LIST_FILE, listed)], force=True)
+        found, _ = files.compare_files([files.OutputFile(root / manifests.LIST_FILE, listed)], force=True)
         changes += found
     if errors:
         raise Refused(errors)
-    return Created(read.path, tuple(plans), tuple(changes), ())
+    return CreateResult(read.path, tuple(plans), tuple(changes), ())
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageProject:
     """What `build-image` works on, with its spec written.
 
     Attributes:
@@ -135,39 +139,39 @@ class Image:
     findings: tuple[Finding, ...]
 
 
-def write_image_spec(asked: Asked) -> Image:
+def write_image_spec(request: CompileRequest) -> ImageProject:
     """Write the image spec, as `create` does, and hand on what building needs.
 
     Args:
-        asked: the project, and how it is to be read.
+        request: the project, and how it is to be read.
 
     Raises:
         Refused: with every error found.
     """
-    examined = compiler.examined(asked, new_lock=True)
-    read, plans = examined.subject.project, examined.plans()
-    changes, errors = files.compare(examined.subject.spec)
+    compilation = compiler.compile_request(request, new_lock=True)
+    read, plans = compilation.context.project, compilation.plans()
+    changes, errors = files.compare_files(compilation.context.image_spec)
     if errors:
         raise Refused(errors)
-    files.write(changes)
-    return Image(
+    files.write_files(changes)
+    return ImageProject(
         root=read.path,
-        settings=examined.subject.settings,
-        plans=tuple(pipeline_narrowing.narrowed(read, plans)),
+        settings=compilation.context.settings,
+        plans=tuple(pipeline_narrowing.narrow_pipelines(read, plans)),
         conf=read.conf_folder,
-        lock=examined.subject.lock,
-        findings=tuple(one for one in examined.findings if _of_the_image(one)),
+        lock=compilation.context.lock_path,
+        findings=tuple(one for one in compilation.findings if _matters_to_build(one)),
     )
 
 
-def _inputs(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
+def _inputs_to_bring(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
     """What nodes load from the volumes and no node of these DAGs makes."""
     made = {base_name(name) for plan in plans for node in read.pipelines[plan.pipeline] for name in node.outputs}
     brought = {one for plan in plans for one in plan.local_inputs if one.dataset not in made}
-    return sorted(brought, key=lambda one: (one.here, one.dataset))
+    return sorted(brought, key=lambda one: (one.local_path, one.dataset))
 
 
-def _found(root: Path, here: str) -> list[str]:
+def _expand_path(root: Path, here: str) -> list[str]:
     """The files and folders that a path names; it may be a glob, as some datasets take."""
     if (root / here).exists():
         return [here]
@@ -175,13 +179,13 @@ def _found(root: Path, here: str) -> list[str]:
     return sorted(path.replace("\\", "/") for path in matched)
 
 
-def _here(root: Path, inputs: Sequence[LocalInput]) -> list[str]:
-    return sorted({path for one in inputs for path in _found(root, one.here)})
+def _local_paths(root: Path, inputs: Sequence[LocalInput]) -> list[str]:
+    return sorted({path for one in inputs for path in _expand_path(root, one.local_path)})
 
 
-def _size(root: Path, here: str) -> int | None:
+def _size_of(root: Path, here: str) -> int | None:
     """Bytes of what a path names, folders with all in them; None when there is nothing."""
-    found = [root / path for path in _found(root, here)]
+    found = [root / path for path in _expand_path(root, here)]
     files = [one for path in found for one in (path.rglob("*") if path.is_dir() else [path])]
     try:
         return sum(one.stat().st_size for one in files if one.is_file()) if found else None
@@ -189,10 +193,10 @@ def _size(root: Path, here: str) -> int | None:
         return None
 
 
-def _stale(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
+def _find_stale_files(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
     """Warnings for DAG files of this project and environment that the settings no longer make."""
     made = {f"{plan.dag_id}.py" for plan in plans}
-    origin = render.origin(plans[0]).partition(" of Kedro project ")[2]
+    origin = render.describe_origin(plans[0]).partition(" of Kedro project ")[2]
     for path in sorted(folder.glob("*.py")):
         if path.name in made or not path.is_file():
             continue

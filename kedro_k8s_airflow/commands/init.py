@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import compiler, project, templates
 from kedro_k8s_airflow.config import loader, models, schema
-from kedro_k8s_airflow.files import Output
+from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
 from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.plan import dag_selection, graph, reach
-from kedro_k8s_airflow.plan.reach import Places
-from kedro_k8s_airflow.plan.volumes import OWN_NAMES, hides
+from kedro_k8s_airflow.plan.reach import PodPaths
+from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ _POD_PROJECT = "/app"
 _SAME = ("catchup", "owner", "retries", "max_active_runs")
 
 
-def settings_file(read: Project) -> tuple[list[Output], list[Finding]]:
+def draft_settings_file(read: Project) -> tuple[list[OutputFile], list[Finding]]:
     """The file to write, with the schema that editors read it by, and what still has to be decided before `create` works.
 
     Raises:
@@ -46,12 +46,12 @@ def settings_file(read: Project) -> tuple[list[Output], list[Finding]]:
             "is not on this machine, so nothing can be written there.",
             f"Add {loader.NAME} there yourself.",
         )
-    dag, dags, left = _carried_over(read.kedro_airflow or {}, read)
-    volumes, in_image = _places(read)
+    dag, dags, left = _from_kedro_airflow(read.kedro_airflow or {}, read)
+    volumes, in_image = _volumes_and_inputs(read)
     slug = _slug(read.package)
     folder = read.path / read.conf_source / read.base_env
-    place = schema.seen_from(folder, read.path)
-    text = templates.fill(
+    place = schema.relative_schema_path(folder, read.path)
+    text = templates.fill_template(
         "k8s_airflow.yml.j2",
         schema=place,
         image=f"registry.example.com/{slug}",
@@ -62,16 +62,19 @@ def settings_file(read: Project) -> tuple[list[Output], list[Finding]]:
         dags=dags,
         left=left,
     )
-    outputs = [Output(folder / loader.NAME, text, yields=True), *([schema.output(read.path)] if place else [])]
-    return outputs, _still_open(text, read)
+    outputs = [
+        OutputFile(folder / loader.NAME, text, yields=True),
+        *([schema.schema_output(read.path)] if place else []),
+    ]
+    return outputs, _remaining_findings(text, read)
 
 
-def _still_open(text: str, read: Project) -> list[Finding]:
+def _remaining_findings(text: str, read: Project) -> list[Finding]:
     """What `create` would refuse with the new file, as warnings."""
     import yaml
 
     try:
-        compiler.of(read, loader.check(yaml.safe_load(text), [], read.path)).plans()
+        compiler.compile_project(read, loader.load_settings(yaml.safe_load(text), [], read.path)).plans()
     except Refused as refused:
         return [
             Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)
@@ -84,9 +87,9 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-") or "kedro"
 
 
-def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _volumes_and_inputs(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
-    places = Places(_POD_PROJECT)
+    places = PodPaths(_POD_PROJECT)
     carried = (read.code, read.conf_source)
     mounts: set[str] = set()
     in_image: set[str] = set()
@@ -101,48 +104,48 @@ def _places(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     volumes: dict[str, dict[str, str]] = {}
     for mount in sorted(mounts):
         place = places.in_pod(mount)
-        if any(mount.startswith(f"{other}/") for other in mounts) or hides(place, read, _POD_PROJECT):
+        if any(mount.startswith(f"{other}/") for other in mounts) or find_hidden(place, read, _POD_PROJECT):
             continue
         slug = _slug(mount)
-        name = f"data-{slug}" if slug in OWN_NAMES or slug.startswith("scratch-") else slug
+        name = f"data-{slug}" if slug in RESERVED_NAMES or slug.startswith("scratch-") else slug
         if name in volumes:
             name = f"{name}-{short_hash([mount])}"
         volumes[name] = {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount}
     return volumes, sorted(in_image)
 
 
-def _local_paths(read: Project, places: Places) -> dict[str, bool]:
+def _local_paths(read: Project, places: PodPaths) -> dict[str, bool]:
     """Local paths of all pipelines' datasets, and whether a node saves there."""
     loaded = {name for nodes in read.pipelines.values() for node in nodes for name in node.inputs}
     saved = {name for nodes in read.pipelines.values() for node in nodes for name in node.outputs}
     names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
     paths: dict[str, bool] = {}
     for name, entry in read.catalog.entries(names).items():
-        found = reach.of_entry(entry, places)
+        found = reach.reach_of_entry(entry, places)
         if found.kind == "pod" and found.path:
             paths[found.path] = paths.get(found.path, False) or name in saved
     return paths
 
 
-def _carried_over(airflow: Mapping[str, Any], read: Project) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def _from_kedro_airflow(airflow: Mapping[str, Any], read: Project) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """kedro-airflow's settings in our words: defaults, DAGs by pipeline, and lines about what has no place here."""
     defaults: dict[str, Any] = {"schedule": None, "start_date": "2025-01-01", "retries": 1}
     left: list[str] = []
-    defaults.update(_translated(airflow.get("default") or {}, "default", left))
+    defaults.update(_translate(airflow.get("default") or {}, "default", left))
     dags: dict[str, Any] = {}
     for name, block in airflow.items():
         if name == "default" or not isinstance(block, dict):
             continue
         if name in read.pipelines:
-            dags[name] = _translated(block, name, left)
+            dags[name] = _translate(block, name, left)
         else:
             left.append(f"{name}: the project has no such pipeline")
-    if dags and dag_selection.DEFAULT in read.pipelines and dag_selection.DEFAULT not in dags:
-        dags = {dag_selection.DEFAULT: {}, **dags}
+    if dags and dag_selection.DEFAULT_PIPELINE in read.pipelines and dag_selection.DEFAULT_PIPELINE not in dags:
+        dags = {dag_selection.DEFAULT_PIPELINE: {}, **dags}
     return defaults, dags, left
 
 
-def _translated(block: Mapping[str, Any], name: str, left: list[str]) -> dict[str, Any]:
+def _translate(block: Mapping[str, Any], name: str, left: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in block.items():
         known = {"schedule_interval": "schedule"}.get(key, key)

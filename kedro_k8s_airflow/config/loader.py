@@ -26,7 +26,7 @@ _FREE_MAPS = frozenset(
 )
 
 
-class Sources:
+class SettingsSources:
     """The settings files, overlays first: which of them says a key."""
 
     def __init__(self, files: Sequence[Path], root: Path) -> None:
@@ -50,7 +50,7 @@ class Sources:
             return NAME
         return best.relative_to(self._root).as_posix()
 
-    def where(self, path: Sequence[str]) -> str:
+    def location_of(self, path: Sequence[str]) -> str:
         """`file: key`."""
         key = ".".join(path)
         return f"{self.file(path)}: {key}" if key else self.file()
@@ -80,7 +80,7 @@ def _depth(content: Any, path: Sequence[str]) -> int:
     return len(path)
 
 
-def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:
+def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:
     """The checked settings.
 
     Args:
@@ -93,39 +93,39 @@ def check(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> S
     """
     from pydantic import ValidationError
 
-    sources = Sources(files, root)
+    sources = SettingsSources(files, root)
     if raw is None and not files:
         raise refuse(
             "settings",
             NAME,
-            f"the project has no such file in the configuration that is read{_similar(root)}.",
+            f"the project has no such file in the configuration that is read{_similar_files(root)}.",
             "Write one with `kedro k8s-airflow init`.",
         )
-    leaked = credential_detection.find(raw or {}, _FREE_MAPS)
+    leaked = credential_detection.find_credentials(raw or {}, _FREE_MAPS)
     if leaked:
         raise Refused(
             error(
                 "secret",
-                sources.where(path),
+                sources.location_of(path),
                 "holds what looks like a credential, and the DAG file would show it to everyone.",
                 "Refer to a Secret: env with valueFrom.secretKeyRef, envFrom, or credentials_secret.",
             )
             for path in leaked
         )
-    _dropped(raw or {}, sources)
+    _refuse_unknown_drops(raw or {}, sources)
     try:
-        return models.parse(dict(raw or {}))
+        return models.parse_settings(dict(raw or {}))
     except ValidationError as exc:
-        raise Refused(dict.fromkeys(_finding(detail, sources) for detail in exc.errors())) from None
+        raise Refused(dict.fromkeys(_describe_error(detail, sources) for detail in exc.errors())) from None
 
 
-def _similar(root: Path) -> str:
+def _similar_files(root: Path) -> str:
     """Files whose name or place is nearly right, in words."""
     found = sorted(file.relative_to(root).as_posix() for file in root.glob("conf*/**/k8s[-_]airflow*.y*ml"))
     return f"; {', '.join(found)} is not" if found else ""
 
 
-def _dropped(raw: Mapping[str, Any], sources: Sources) -> None:
+def _refuse_unknown_drops(raw: Mapping[str, Any], sources: SettingsSources) -> None:
     """Nothing, when every rule, group and profile that is dropped by null is one that another file defines.
 
     Raises:
@@ -148,48 +148,52 @@ def _dropped(raw: Mapping[str, Any], sources: Sources) -> None:
                     }
                 )
                 close = difflib.get_close_matches(str(name), known, 1)
-                mend = f"Did you mean {close[0]!r}?" if close else "Write what it should hold, or remove it."
+                help_text = f"Did you mean {close[0]!r}?" if close else "Write what it should hold, or remove it."
                 raise refuse(
                     "settings-value",
-                    sources.where((key, str(name))),
+                    sources.location_of((key, str(name))),
                     "is empty, and there is nothing of that name to drop.",
-                    mend,
+                    help_text,
                 )
 
 
-def _finding(detail: ErrorDetails, sources: Sources) -> Finding:
+def _describe_error(detail: ErrorDetails, sources: SettingsSources) -> Finding:
     path = tuple(str(part) for part in detail["loc"] if part != "[key]")
-    where = sources.where(path)
+    where = sources.location_of(path)
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        return error("settings-unknown", where, "is not a setting.", _known(path))
+        return error("settings-unknown", where, "is not a setting.", _suggest_key(path))
     if kind == "missing":
         return error("settings-missing", where, "is required.", f"Add `{path[-1]}:` to the file.")
     said = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error":
         return error(
-            "settings-value", where, f"{_shown(given, path)} cannot be used: {said}{'' if said.endswith('?') else '.'}"
+            "settings-value",
+            where,
+            f"{_show_value(given, path)} cannot be used: {said}{'' if said.endswith('?') else '.'}",
         )
     return error(
-        "settings-type", where, f"{_shown(given, path)} cannot be used; it should be {_type(kind, said, given)}."
+        "settings-type",
+        where,
+        f"{_show_value(given, path)} cannot be used; it should be {_expected_type(kind, said, given)}.",
     )
 
 
-def _known(path: Sequence[str]) -> str:
+def _suggest_key(path: Sequence[str]) -> str:
     """What the unknown key at the end of a path may have been meant to be."""
     known = _known_keys(path[:-1])
     close = difflib.get_close_matches(path[-1], known, 1)
     if close:
         return f"Did you mean {close[0]!r}?"
     if len(path) == 1:
-        homes = (("dag", models.DagSettings), ("data", models.Data), ("tasks.<rule>", models.TaskRule))
+        homes = (("dag", models.DagSettings), ("data", models.DataSettings), ("tasks.<rule>", models.TaskRule))
         for home, model in homes:
             if path[0] in model.model_fields:
                 return f"It belongs under `{home}:`."
     return f"Known are {', '.join(known)}."
 
 
-def _type(kind: str, said: str, given: Any) -> str:
+def _expected_type(kind: str, said: str, given: Any) -> str:
     """What a value should be, in the words of YAML."""
     if kind == "string_type":
         return "a text; put it in quotes" if isinstance(given, bool | int | float) else "a text"
@@ -205,9 +209,9 @@ def _type(kind: str, said: str, given: Any) -> str:
     return words.get(kind, said)
 
 
-def _shown(value: Any, path: Sequence[str]) -> str:
+def _show_value(value: Any, path: Sequence[str]) -> str:
     """A value for a message, unless it may be a credential."""
-    if any(credential_detection.is_secret_name(part) for part in path) or credential_detection.suspicious(value):
+    if any(credential_detection.is_secret_name(part) for part in path) or credential_detection.may_be_credential(value):
         return "its value (not shown)"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -58,12 +58,12 @@ from kedro_k8s_airflow.config.types import (
     Timezone,
     Variable,
     VolumeName,
-    Without,
+    WithoutKey,
     never_null,
 )
 
 
-class Volume(Model):
+class VolumeSettings(Model):
     """A claim mounted in every pod; local paths of the catalog under its mount are shared."""
 
     claim: DnsName = Field(description="Name of the PersistentVolumeClaim.")
@@ -78,7 +78,7 @@ class Volume(Model):
     )
 
 
-class Scratch(Model):
+class ScratchSettings(Model):
     """The pod's own writable folders."""
 
     sizeLimit: Quantity = Field(
@@ -87,7 +87,7 @@ class Scratch(Model):
     )
 
 
-class Store(Model):
+class StoreSettings(Model):
     """Where datasets in memory are kept while they go from task to task."""
 
     path: Text | None = Field(
@@ -97,10 +97,10 @@ class Store(Model):
     keep: Duration = Field(default=timedelta(days=7), description="How long failed runs leave theirs there.")
 
 
-class Data(Model):
+class DataSettings(Model):
     """How data gets from task to task."""
 
-    volumes: dict[VolumeName, Volume] = Field(
+    volumes: dict[VolumeName, VolumeSettings] = Field(
         default_factory=dict, description="Claims that every pod mounts, by a name for each."
     )
     reach: dict[Text, Literal["memory", "pod", "shared"]] = Field(
@@ -116,17 +116,17 @@ class Data(Model):
         description="Data in memory: `fuse` keeps it in one pod; with `store`, and `group_by` other than `memory`, it goes from pod "
         "to pod as a pickle in the store.",
     )
-    store: Store = Field(default=Store(), description="The store of `memory: store`.")
+    store: StoreSettings = Field(default=StoreSettings(), description="The store of `memory: store`.")
     discard: tuple[Text, ...] = Field(
         default=(), strict=False, description="Datasets (globs) that may be lost with the pod."
     )
     in_image: tuple[Text, ...] = Field(
         default=(), strict=False, description="Local paths (globs) that the image carries; the image spec copies them."
     )
-    scratch: Scratch = Field(default=Scratch(), description="Writable folders of the pod's own.")
+    scratch: ScratchSettings = Field(default=ScratchSettings(), description="Writable folders of the pod's own.")
 
     @model_validator(mode="after")
-    def _store_said(self) -> Data:
+    def _store_said(self) -> DataSettings:
         if self.memory == "store" and self.store.path is None:
             raise ValueError(
                 "`memory: store` needs store.path: a folder on a volume, or a URL such as s3://bucket/folder"
@@ -364,7 +364,7 @@ class TaskSettings(Model):
     )
     operator: Mapping | None = Field(
         default=None,
-        json_schema_extra=operator_arguments.describe,
+        json_schema_extra=operator_arguments.describe_schema,
         description="Any further argument of KubernetesPodOperator or BaseOperator, checked by name and type; those that have a "
         "key of their own here are refused with that key.",
     )
@@ -372,12 +372,12 @@ class TaskSettings(Model):
     @field_validator("labels")
     @classmethod
     def _legal_labels(cls, value: dict[str, str | None] | None) -> dict[str, str | None] | None:
-        return None if value is None else types.legal_labels(value)
+        return None if value is None else types.check_labels(value)
 
     @field_validator("annotations")
     @classmethod
     def _legal_annotations(cls, value: dict[str, str | None] | None) -> dict[str, str | None] | None:
-        return None if value is None else types.legal_annotations(value)
+        return None if value is None else types.check_annotations(value)
 
     @field_validator("env")
     @classmethod
@@ -391,7 +391,7 @@ class TaskSettings(Model):
     @field_validator("operator")
     @classmethod
     def _legal_arguments(cls, value: Mapping | None) -> Mapping | None:
-        found = {name: operator_arguments.problem(name, argument) for name, argument in (value or {}).items()}
+        found = {name: operator_arguments.find_problem(name, argument) for name, argument in (value or {}).items()}
         types.refuse_each(value or {}, {name: problem for name, problem in found.items() if problem})
         return value
 
@@ -424,10 +424,10 @@ class CredentialsSecret(Model):
 
 # What helps to develop a Kedro project, and stands in the requirements that Kedro's own starters write. Plugins of Kedro make
 # every pod start up to 2.8 times slower.
-DEVELOPMENT = ("jupyterlab", "kedro-airflow", "kedro-docker", "kedro-k8s-airflow", "kedro-viz", "notebook")
+DEVELOPMENT_PACKAGES = ("jupyterlab", "kedro-airflow", "kedro-docker", "kedro-k8s-airflow", "kedro-viz", "notebook")
 
 
-class Build(Model):
+class BuildSettings(Model):
     """What an image is built from; under `build:` for all images, under `images.<name>:` for one."""
 
     base: BaseImage | None = Field(
@@ -443,7 +443,7 @@ class Build(Model):
         default=(), strict=False, description="Extras of `pyproject.toml` that are installed."
     )
     exclude: tuple[Distribution, ...] = Field(
-        default=DEVELOPMENT, strict=False, description="Packages that stay out of the image."
+        default=DEVELOPMENT_PACKAGES, strict=False, description="Packages that stay out of the image."
     )
     packages: tuple[Package, ...] = Field(default=(), strict=False, description="Debian packages in the image.")
     build_packages: tuple[Package, ...] = Field(
@@ -478,14 +478,14 @@ class Build(Model):
         """Whether pods are started by uv, so that the image holds it."""
         return bool(self.prefix) and self.prefix[0].rpartition("/")[2] == "uv"
 
-    def overlaid_by(self, other: Build) -> Build:
+    def overlaid_by(self, other: BuildSettings) -> BuildSettings:
         """These settings, with every key that `other` states taken from it; maps are merged."""
         said = {name: getattr(other, name) for name in other.model_fields_set}
         maps = {name: {**getattr(self, name), **value} for name, value in said.items() if isinstance(value, dict)}
         return self.model_copy(update={**said, **maps})
 
 
-class Checks(Model):
+class CheckSettings(Model):
     """What `check` and `create` leave unsaid."""
 
     ignore: tuple[Text, ...] = Field(
@@ -498,7 +498,7 @@ class Checks(Model):
 DEFAULT_IMAGE = "default"
 
 
-class Publish(Model):
+class PublishSettings(Model):
     """Where the DAGs are published; the options of `publish` win over it."""
 
     to: Text | None = Field(
@@ -533,13 +533,15 @@ class Settings(Model):
         "configuration of the run environment. It has to hold all credentials the catalog refers to: Kedro resolves them all "
         "when a session starts.",
     )
-    build: Build = Field(default_factory=Build, description="What the image is built from.")
-    images: dict[ImageName, Annotated[Build, Without("prefix")]] = Field(
+    build: BuildSettings = Field(default_factory=BuildSettings, description="What the image is built from.")
+    images: dict[ImageName, Annotated[BuildSettings, WithoutKey("prefix")]] = Field(
         default_factory=dict,
         description="Further images of the project by name; what one does not say is as under `build`.",
     )
-    data: Data = Field(default_factory=Data, description="How data gets from task to task; see docs/data.md.")
-    dag: Annotated[DagSettings, Without("pipeline")] = Field(
+    data: DataSettings = Field(
+        default_factory=DataSettings, description="How data gets from task to task; see docs/data.md."
+    )
+    dag: Annotated[DagSettings, WithoutKey("pipeline")] = Field(
         default_factory=DagSettings, description="Defaults of every DAG."
     )
     dags: dict[Text, DagSettings] = Field(
@@ -558,12 +560,16 @@ class Settings(Model):
         default_factory=dict,
         description="Rules by name, a later one wins; `null` drops that of another environment.",
     )
-    checks: Checks = Field(default_factory=Checks, description="What `check` and `create` leave unsaid, by code.")
-    publish: Publish = Field(default=Publish(), description="Where `publish` puts the DAGs; see docs/publish.md.")
+    checks: CheckSettings = Field(
+        default_factory=CheckSettings, description="What `check` and `create` leave unsaid, by code."
+    )
+    publish: PublishSettings = Field(
+        default=PublishSettings(), description="Where `publish` puts the DAGs; see docs/publish.md."
+    )
 
     @field_validator("images")
     @classmethod
-    def _one_prefix(cls, value: dict[str, Build]) -> dict[str, Build]:
+    def _one_prefix(cls, value: dict[str, BuildSettings]) -> dict[str, BuildSettings]:
         if any("prefix" in build.model_fields_set for build in value.values()):
             raise ValueError("`prefix` is for the pods of all images; say it under `build:`")
         return value
@@ -573,7 +579,7 @@ class Settings(Model):
         """The images of this project, the default one first."""
         return tuple(dict.fromkeys((DEFAULT_IMAGE, *self.images)))
 
-    def build_of(self, name: str) -> Build:
+    def build_of(self, name: str) -> BuildSettings:
         """What the image of that name is built from."""
         return self.build.overlaid_by(self.images[name]) if name in self.images else self.build
 
@@ -585,7 +591,7 @@ class Settings(Model):
         return value
 
 
-def parse(raw: dict[str, Any]) -> Settings:
+def parse_settings(raw: dict[str, Any]) -> Settings:
     """The settings a mapping spells.
 
     Raises:

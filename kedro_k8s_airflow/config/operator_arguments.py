@@ -22,7 +22,7 @@ _MAJORS = 2
 # Successors that a DAG file for every Airflow cannot use yet.
 _NOT_ON_ALL = frozenset({"durable"})
 # Arguments that the compiler sets itself, and the setting that reaches each.
-OWNED = {
+OWNED_ARGUMENTS = {
     "affinity": "affinity",
     "annotations": "annotations",
     "active_deadline_seconds": "activeDeadlineSeconds",
@@ -73,7 +73,7 @@ OWNED = {
 
 
 @cache
-def table() -> dict[str, dict[str, Any]]:
+def argument_table() -> dict[str, dict[str, Any]]:
     """Argument name -> row (`type`, `airflow`, `since`, `successor`)."""
     rows = json.loads((Path(__file__).parent / "operator_arguments.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
@@ -104,9 +104,9 @@ _SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def describe(schema: dict[str, Any]) -> None:
+def describe_schema(schema: dict[str, Any]) -> None:
     """Tell editors the arguments that are not refused, and their types."""
-    usable = [row for name, row in sorted(table().items()) if row["type"] and not _unusable(name)]
+    usable = [row for name, row in sorted(argument_table().items()) if row["type"] and not _unusable(name)]
     schema["additionalProperties"] = False
     schema["properties"] = {
         row["name"]: {"description": f"Argument of {row['owner']}.", **_shape(row["type"])} for row in usable
@@ -118,35 +118,35 @@ def _shape(kinds: Sequence[str]) -> dict[str, Any]:
     return shapes[0] if len(shapes) == 1 else {"type": [shape["type"] for shape in shapes]}
 
 
-def problem(name: str, given: object) -> str | None:
+def find_problem(name: str, given: object) -> str | None:
     """Why an argument cannot be passed on, in words that say what would be right; None when it can."""
     unusable = _unusable(name)
     if unusable:
         return unusable
-    row = table()[name]
+    row = argument_table()[name]
     if not row["type"]:
         return f"`{name}` takes a Python object, which YAML cannot spell"
     if given is None:
         return f"`{name}` cannot be taken away by null; give it the value it should have"
     if not any(_fits(given, kind) for kind in row["type"]):
-        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_shown(given)}"
+        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_show_value(given)}"
     return None
 
 
 def _unusable(name: str) -> str | None:
     """Why an argument cannot be passed on, whatever its value."""
-    if name in OWNED:
-        instead = OWNED[name]
+    if name in OWNED_ARGUMENTS:
+        instead = OWNED_ARGUMENTS[name]
         return (
             f"`{name}` is set by the compiler; use {instead if ' ' in instead else f'the key `{instead}` of the rule'}"
         )
-    row = table().get(name)
+    row = argument_table().get(name)
     if row is None:
-        close = difflib.get_close_matches(name, table(), 1)
+        close = difflib.get_close_matches(name, argument_table(), 1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         return f"neither KubernetesPodOperator nor BaseOperator has an argument `{name}`{hint}"
-    if row["successor"] in OWNED:
-        return f"`{name}` is no longer to be used ({row['deprecated']}); use {OWNED[row['successor']]}"
+    if row["successor"] in OWNED_ARGUMENTS:
+        return f"`{name}` is no longer to be used ({row['deprecated']}); use {OWNED_ARGUMENTS[row['successor']]}"
     if row["successor"] and row["successor"] not in _NOT_ON_ALL:
         return f"`{name}` is no longer to be used ({row['deprecated']}); use `{row['successor']}`"
     if row["deprecated"]:
@@ -156,15 +156,15 @@ def _unusable(name: str) -> str | None:
     return None
 
 
-def _shown(given: object) -> str:
-    return "its value (not shown)" if credential_detection.suspicious(given) else repr(given)
+def _show_value(given: object) -> str:
+    return "its value (not shown)" if credential_detection.may_be_credential(given) else repr(given)
 
 
-def value(name: str, given: object) -> object:
+def parse_value(name: str, given: object) -> object:
     """The Python value of an argument that YAML spells; durations and dates are parsed."""
-    kinds = table()[name]["type"]
+    kinds = argument_table()[name]["type"]
     if isinstance(given, str) and kinds == ["duration"]:
-        return durations.parse(given)
+        return durations.parse_duration(given)
     if isinstance(given, str) and kinds == ["datetime"]:
         return datetime.fromisoformat(given).replace(tzinfo=timezone.utc)
     return given
@@ -172,7 +172,7 @@ def value(name: str, given: object) -> object:
 
 def _fits(given: object, kind: str) -> bool:
     if kind == "duration":
-        return isinstance(given, str) and _parses(durations.parse, given)
+        return isinstance(given, str) and _parses(durations.parse_duration, given)
     if kind == "datetime":
         return isinstance(given, str) and _parses(datetime.fromisoformat, given)
     if kind == "float":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Beside the program in the pod: a folder of ours that is committed, and that no configuration loader reads.
-PLACE = ".k8s-airflow/settings.schema.json"
+SCHEMA_PATH = ".k8s-airflow/settings.schema.json"
 _FILE = Path(__file__).parent / "settings.schema.json"
 # The loader puts in what `${...}` refers to before anything is checked, so an editor has to accept it everywhere.
 _REFERENCE = r"\$\{"
@@ -32,29 +32,29 @@ _WORDS = {
 }
 
 
-def text() -> str:
+def read_schema() -> str:
     """The schema as the package carries it."""
     return _FILE.read_text(encoding="utf-8")
 
 
-def output(root: Path) -> files.Output:
+def schema_output(root: Path) -> files.OutputFile:
     """The schema as a file of a project, which editors read."""
-    return files.Output(root / PLACE, text(), yields=True)
+    return files.OutputFile(root / SCHEMA_PATH, read_schema(), yields=True)
 
 
-def refreshed(root: Path) -> list[files.Output]:
+def refresh_schema(root: Path) -> list[files.OutputFile]:
     """The same, where the project has one that is ours; one that was deleted is not wanted."""
-    return [output(root)] if (root / PLACE).is_file() and files.is_ours(root / PLACE) else []
+    return [schema_output(root)] if (root / SCHEMA_PATH).is_file() and files.is_generated(root / SCHEMA_PATH) else []
 
 
-def seen_from(folder: Path, root: Path) -> str | None:
+def relative_schema_path(folder: Path, root: Path) -> str | None:
     """The schema's path relative to a folder of the project; None where links make that doubtful."""
     if folder.resolve() != folder or not folder.is_relative_to(root.resolve()):
         return None
-    return Path(os.path.relpath(root / PLACE, folder)).as_posix()
+    return Path(os.path.relpath(root / SCHEMA_PATH, folder)).as_posix()
 
 
-def made(*, whole: bool = False) -> dict[str, Any]:
+def build_schema(*, whole: bool = False) -> dict[str, Any]:
     """The schema, from the models.
 
     Args:
@@ -124,7 +124,7 @@ def made(*, whole: bool = False) -> dict[str, Any]:
     return {**head, **{key: said for key, said in body.items() if key not in head}, "$defs": definitions}
 
 
-def as_text(schema: dict[str, Any]) -> str:
+def write_schema(schema: dict[str, Any]) -> str:
     """A schema as it is written to a file."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
@@ -132,7 +132,7 @@ def as_text(schema: dict[str, Any]) -> str:
 def _spelled(value: Any) -> Any:
     """A default as users would write it."""
     if isinstance(value, timedelta):
-        return durations.text(value)
+        return durations.format_duration(value)
     if isinstance(value, date):
         return value.isoformat().removesuffix("T00:00:00")
     return list(value) if isinstance(value, tuple) else value

@@ -71,14 +71,14 @@ def _mount(value: str) -> str:
 def _quantity(value: object) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError("Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G")  # noqa: TRY004  pydantic reports ValueError
-    quantities.amount(value)
+    quantities.parse_quantity(value)
     return str(value)
 
 
 def _seconds(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    return int(durations.parse(value).total_seconds())
+    return int(durations.parse_duration(value).total_seconds())
 
 
 def _moment(value: object) -> datetime:
@@ -100,7 +100,7 @@ def _schedule(value: object) -> str | timedelta | None:
     if value is None or isinstance(value, timedelta):
         return value
     if isinstance(value, dict) and set(value) == {"every"}:
-        return durations.parse(value["every"])
+        return durations.parse_duration(value["every"])
     if not isinstance(value, str):
         raise ValueError("a schedule is a cron line, a preset such as @daily, {every: 30m}, or null for runs by hand")  # noqa: TRY004
     if value in PRESETS:
@@ -139,7 +139,7 @@ def _matches(value: object) -> tuple[str, ...]:
     raise ValueError("write one name or a list of names")
 
 
-def legal_labels(value: dict[str, str | None]) -> dict[str, str | None]:
+def check_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     """The labels, when Kubernetes takes them all."""
     problems = {}
     for key, text in value.items():
@@ -153,7 +153,7 @@ def legal_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     return value
 
 
-def legal_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
+def check_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
     """The annotations, when Kubernetes takes all their keys."""
     wrong = [key for key in value if not _LABEL_KEY.match(key)]
     refuse_each(value, dict.fromkeys(wrong, "Kubernetes wants an annotation key like [prefix.example.com/]name"))
@@ -212,7 +212,7 @@ def _sub_path(value: object) -> object:
     return value
 
 
-def subfolder(value: str) -> str:
+def check_subfolder(value: str) -> str:
     """A folder of a git repository as git writes it; "" for its top."""
     parts = PurePosixPath(value).parts
     if not value or value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
@@ -303,7 +303,7 @@ def never_null(schema: dict[str, Any]) -> None:
         schema["type"] = [kind for kind in schema["type"] if kind != "null"]
 
 
-class Without:
+class WithoutKey:
     """A model without one of its keys, for editors; the refusal itself is the model's around it."""
 
     def __init__(self, key: str) -> None:
@@ -333,7 +333,9 @@ Resource = Annotated[
 ]
 VolumeName = Annotated[str, BeforeValidator(_volume_name), _written(_DNS_LABEL, **_LOWER_CASE)]
 Pool = Annotated[str, BeforeValidator(_pool), _written(r"\S{1,250}")]
-Duration = Annotated[timedelta, BeforeValidator(durations.parse), WithJsonSchema({"type": "string", **_DURATION})]
+Duration = Annotated[
+    timedelta, BeforeValidator(durations.parse_duration), WithJsonSchema({"type": "string", **_DURATION})
+]
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity),
@@ -386,7 +388,9 @@ DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DN
 DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
 Mount = Annotated[str, _of_text(_mount), _written(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
-Subfolder = Annotated[str, _of_text(subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")]
+Subfolder = Annotated[
+    str, _of_text(check_subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
+]
 Mapping = dict[str, Any]
 _LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
 Labels = Annotated[

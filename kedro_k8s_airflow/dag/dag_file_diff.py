@@ -14,7 +14,7 @@ _SETTINGS = "SETTINGS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Emitted:
+class DagFile:
     """What an emitted file says.
 
     Attributes:
@@ -29,7 +29,7 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class DagFileDiff:
     """What differs between two emitted files: ids of tasks, names of shared settings and of the DAG's arguments, all sorted."""
 
     added: tuple[str, ...]
@@ -42,7 +42,7 @@ class Difference:
         return any((self.added, self.removed, self.changed, self.shared, self.dag))
 
 
-def read(text: str) -> Emitted | None:
+def read_dag_file(text: str) -> DagFile | None:
     """What an emitted file says but for its images, or None when it is no such file (any more)."""
     try:
         tree = ast.parse(text)
@@ -79,7 +79,7 @@ def read(text: str) -> Emitted | None:
     said = {name for node in [settings, *tasks.values(), dag] for name in _names(node, constants)}
     shared |= {name: ast.unparse(value) for name, value in constants.items() if name not in said | {_SETTINGS}}
     functions = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
-    return Emitted(
+    return DagFile(
         tasks={task: _source(call, constants) for task, call in tasks.items()},
         shared={**shared, **{f"{one.name}()": ast.unparse(one) for one in functions}},
         dag={str(one.arg): _source(one.value, constants) for one in dag.keywords},
@@ -97,20 +97,20 @@ def _without_images(tree: ast.AST) -> None:
                     node.values[place] = ast.Constant("an image")
 
 
-def difference(before: Emitted, now: Emitted) -> Difference:
+def compare_dag_files(before: DagFile, now: DagFile) -> DagFileDiff:
     """What is to be told of a file that has changed."""
-    return Difference(
+    return DagFileDiff(
         added=tuple(sorted(now.tasks.keys() - before.tasks.keys())),
         removed=tuple(sorted(before.tasks.keys() - now.tasks.keys())),
         changed=tuple(
             sorted(one for one in before.tasks.keys() & now.tasks.keys() if before.tasks[one] != now.tasks[one])
         ),
-        shared=_differ(before.shared, now.shared),
-        dag=_differ(before.dag, now.dag),
+        shared=_changed_names(before.shared, now.shared),
+        dag=_changed_names(before.dag, now.dag),
     )
 
 
-def _differ(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+def _changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
 
 

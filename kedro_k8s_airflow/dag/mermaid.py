@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.plan.sections import namespaces, steps
-from kedro_k8s_airflow.plan.statistics import facts
-from kedro_k8s_airflow.text import count, one_line, printable
+from kedro_k8s_airflow.plan.sections import namespace_sections, step_sections
+from kedro_k8s_airflow.plan.statistics import plan_statistics
+from kedro_k8s_airflow.text import count_of, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kedro_k8s_airflow.plan.model import Plan, Task
-    from kedro_k8s_airflow.plan.sections import Part
-    from kedro_k8s_airflow.plan.statistics import Facts
+    from kedro_k8s_airflow.plan.sections import PlanSection
+    from kedro_k8s_airflow.plan.statistics import PlanStatistics
 
 MOST_CHARACTERS = 50_000
 MOST_ARROWS = 500
@@ -36,9 +36,9 @@ _SIGN = re.compile(
 _READ = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 
 
-def picture(plans: Sequence[Plan]) -> str:
+def draw_plans(plans: Sequence[Plan]) -> str:
     """One flowchart of all plans, each in a frame of its own when there are several."""
-    known = [(plan, facts(plan)) for plan in plans]
+    known = [(plan, plan_statistics(plan)) for plan in plans]
     for draw in (_tasks, _namespaces, _steps):
         canvas = _Canvas()
         for plan, of in known:
@@ -49,11 +49,11 @@ def picture(plans: Sequence[Plan]) -> str:
     return _frames(known)
 
 
-def _frames(known: Sequence[tuple[Plan, Facts]]) -> str:
+def _frames(known: Sequence[tuple[Plan, PlanStatistics]]) -> str:
     """Each plan as one box, when even its steps would be too much."""
     canvas = _Canvas()
     for plan, of in known[:_MOST_PLANS]:
-        canvas.box([plan.dag_id, f"{count(len(plan.tasks), 'task')} in {count(len(of.steps), 'step')}"])
+        canvas.box([plan.dag_id, f"{count_of(len(plan.tasks), 'task')} in {count_of(len(of.steps), 'step')}"])
     if len(known) > _MOST_PLANS:
         canvas.note(f"and {len(known) - _MOST_PLANS} more; --pipeline draws one of them")
     else:
@@ -118,7 +118,7 @@ def _legal(name: str) -> str:
     return _READ.sub(lambda found: f"{found[0]}#65279;", numbered)
 
 
-def _tasks(canvas: _Canvas, plan: Plan, _known: Facts) -> None:
+def _tasks(canvas: _Canvas, plan: Plan, _known: PlanStatistics) -> None:
     members: dict[str | None, list[Task]] = {}
     for task in plan.tasks:
         members.setdefault(task.group, []).append(task)
@@ -128,7 +128,7 @@ def _tasks(canvas: _Canvas, plan: Plan, _known: Facts) -> None:
             for task in tasks:
                 names[task.id] = canvas.box(_label(task))
     for task in plan.tasks:
-        for other in task.after:
+        for other in task.upstream:
             canvas.arrow(names[other], names[task.id])
 
 
@@ -143,34 +143,34 @@ def _label(task: Task) -> Iterable[str]:
         yield f"and {len(task.nodes) - len(shown):,} more"
 
 
-def _namespaces(canvas: _Canvas, plan: Plan, known: Facts) -> None:
-    found = namespaces(plan, known)
+def _namespaces(canvas: _Canvas, plan: Plan, known: PlanStatistics) -> None:
+    found = namespace_sections(plan, known)
     if not found:
         _steps(canvas, plan, known)
         return
     names = _boxes(canvas, found)
     part_of = {task.id: place for place, part in enumerate(found) for task in part.tasks}
-    waits = {(part_of[other], part_of[task.id]) for task in plan.tasks for other in task.after}
+    waits = {(part_of[other], part_of[task.id]) for task in plan.tasks for other in task.upstream}
     for first, second in sorted(waits):
         if first != second:
             canvas.arrow(names[first], names[second])
     canvas.note(_too_many(plan))
 
 
-def _steps(canvas: _Canvas, plan: Plan, known: Facts) -> None:
+def _steps(canvas: _Canvas, plan: Plan, known: PlanStatistics) -> None:
     """Each part after the one before it: nothing in it could start earlier, and more arrows would only hide that."""
-    names = _boxes(canvas, steps(known))
+    names = _boxes(canvas, step_sections(known))
     for first, second in pairwise(names):
         canvas.arrow(first, second)
     canvas.note(_too_many(plan))
 
 
-def _boxes(canvas: _Canvas, found: Sequence[Part]) -> list[str]:
-    def size(part: Part) -> str:
-        return f"{count(len(part.tasks), 'task')}, {count(sum(len(task.nodes) for task in part.tasks), 'node')}"
+def _boxes(canvas: _Canvas, found: Sequence[PlanSection]) -> list[str]:
+    def size(part: PlanSection) -> str:
+        return f"{count_of(len(part.tasks), 'task')}, {count_of(sum(len(task.nodes) for task in part.tasks), 'node')}"
 
     return [canvas.box((part.name, size(part))) for part in found]
 
 
 def _too_many(plan: Plan) -> str:
-    return f"{count(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"
+    return f"{count_of(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan.model import Plan, Task
 
-PROGRAM = ".k8s-airflow/pod.py"
+POD_PROGRAM = ".k8s-airflow/pod.py"
 PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
 RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
-PREFIX = "kedro-k8s-airflow/"
+LABEL_PREFIX = "kedro-k8s-airflow/"
 _VOLUME_SOURCES = {
     "configMap": "config_map",
     "csi": "csi",
@@ -33,12 +33,12 @@ _VOLUME_SOURCES = {
 }
 
 
-def command(plan: Plan, name: str) -> list[str]:
+def pod_command(plan: Plan, name: str) -> list[str]:
     """A program of the image with what is to stand before it."""
-    return [*(verbatim(word.replace("$", "$$")) for word in plan.prefix), name]
+    return [*(escape_template(word.replace("$", "$$")) for word in plan.prefix), name]
 
 
-def program(plan: Plan) -> list[str]:
+def program_arguments(plan: Plan) -> list[str]:
     """The pod's program and the arguments that all tasks share."""
     given = [
         f"--contract={CONTRACT_VERSION}",
@@ -46,22 +46,25 @@ def program(plan: Plan) -> list[str]:
         *([f"--env={plan.env}"] if plan.env else []),
         *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
         *([f"--store={plan.store.url}", f"--keep={plan.store.keep}"] if plan.store else []),
-        *([f"--runner={plan.base['runner']}"] if _runs_ours(plan.base) else []),
+        *([f"--runner={plan.base['runner']}"] if _needs_runner_option(plan.base) else []),
     ]
-    return [posixpath.join(plan.project_path, PROGRAM), *(verbatim(text.replace("$", "$$")) for text in given)]
+    return [
+        posixpath.join(plan.project_path, POD_PROGRAM),
+        *(escape_template(text.replace("$", "$$")) for text in given),
+    ]
 
 
-def _runs_ours(settings: Mapping[str, Any]) -> bool:
+def _needs_runner_option(settings: Mapping[str, Any]) -> bool:
     return settings.get("runner") not in (None, "kedro", "SequentialRunner")
 
 
-def runner(plan: Plan, settings: Mapping[str, Any]) -> str | None:
+def runner_option(plan: Plan, settings: Mapping[str, Any]) -> str | None:
     """The runner of a task, when it is another than the one all tasks are told."""
     own, base = (one.get("runner") or "SequentialRunner" for one in (settings, plan.base))
     return None if own in (base, "kedro") else own
 
 
-def plain_run(plan: Plan, task: Task) -> list[str]:
+def kedro_run_arguments(plan: Plan, task: Task) -> list[str]:
     """Arguments of `kedro` for a task with `runner: kedro`."""
     given = [
         "run",
@@ -70,10 +73,10 @@ def plain_run(plan: Plan, task: Task) -> list[str]:
         *([f"--env={plan.env}"] if plan.env else []),
         *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
     ]
-    return [verbatim(text.replace("$", "$$")) for text in given]
+    return [escape_template(text.replace("$", "$$")) for text in given]
 
 
-def verbatim(text: str) -> str:
+def escape_template(text: str) -> str:
     """Text that Airflow's templates leave as it is; the emitted file has the same function.
 
     Rendering drops a trailing newline and rewrites carriage returns even where there is no brace.
@@ -83,23 +86,23 @@ def verbatim(text: str) -> str:
     return text
 
 
-def rendered(text: str) -> str:
+def unescape_template(text: str) -> str:
     """What Airflow's templates make of a text that `verbatim` returned."""
     if text.startswith("{{ ") and text.endswith(" }}"):
         return str(json.loads(text[3:-3]))
     return text
 
 
-def labels(plan: Plan) -> dict[str, str]:
+def standard_labels(plan: Plan) -> dict[str, str]:
     """What every pod of the DAG is labelled with, besides what the settings say."""
     return {
         "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
-        "app.kubernetes.io/part-of": names.label(plan.package),
-        f"{PREFIX}pipeline": names.label(plan.pipeline),
+        "app.kubernetes.io/part-of": names.label_value(plan.package),
+        f"{LABEL_PREFIX}pipeline": names.label_value(plan.pipeline),
     }
 
 
-def environment(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Environment variables: ours, the run's parameters, the user's."""
     fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
     own = {variable["name"] for variable in settings.get("env") or []}
@@ -161,7 +164,7 @@ def _jinja(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+def pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
     """The pod's volumes: those of the DAG, writable folders, the user's."""
     volumes = []
     for mount in plan.mounts:
@@ -185,7 +188,7 @@ def volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -
     return volumes
 
 
-def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+def pod_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
     """Where the pod's volumes appear in its container."""
     mounts = []
     for mount in plan.mounts:
@@ -205,14 +208,14 @@ def mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) ->
     return mounts
 
 
-def spelled(value: Any) -> Any:
+def to_api(value: Any) -> Any:
     """A value as Kubernetes' API spells it: a call of one of the client's models as a map in camelCase, null left out."""
     if isinstance(value, Call):
-        return {_camel(name): spelled(item) for name, item in value.keywords.items() if item is not None}
+        return {_camel(name): to_api(item) for name, item in value.keywords.items() if item is not None}
     if isinstance(value, dict):
-        return {name: spelled(item) for name, item in value.items() if item is not None}
+        return {name: to_api(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [spelled(item) for item in value]
+        return [to_api(item) for item in value]
     return value
 
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
-from kedro_k8s_airflow.plan.model import deadline
+from kedro_k8s_airflow.plan.model import pod_deadline
 from kedro_k8s_airflow.python_source import Raw
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ _POD_ARGUMENTS = {
     "init_containers": "initContainers",
 }
 # Arguments that lay the pod over another one, which is not done here.
-TEMPLATES = ("pod_template_file", "pod_template_dict")
+POD_TEMPLATE_ARGUMENTS = ("pod_template_file", "pod_template_dict")
 _NODES_SHOWN = 30000
 
 
-def pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[str, Any]:
     """The pod of a task.
 
     Args:
@@ -42,39 +42,43 @@ def pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[st
         values: of the variables that the run decides, by the constant that stands for them in the DAG file.
     """
     told, operator = task.settings, task.settings.get("operator") or {}
-    command, arguments = task_calls.command(plan, task)
+    command, arguments = task_calls.task_command(plan, task)
     container = {
         "name": "base",
         "image": task.image,
-        "command": [pod_arguments.rendered(word) for word in command],
-        "args": [pod_arguments.rendered(text) for text in arguments],
-        "env": [_valued(variable, values) for variable in pod_arguments.environment(plan, told)],
-        **{key: told[key] for key in task_calls.POD if key in task_calls.IN_CONTAINER and key in told},
-        "volumeMounts": pod_arguments.mounts(plan, told, task.scratch),
+        "command": [pod_arguments.unescape_template(word) for word in command],
+        "args": [pod_arguments.unescape_template(text) for text in arguments],
+        "env": [_valued(variable, values) for variable in pod_arguments.environment_variables(plan, told)],
+        **{key: told[key] for key in task_calls.POD_ARGUMENTS if key in task_calls.CONTAINER_KEYS and key in told},
+        "volumeMounts": pod_arguments.pod_mounts(plan, told, task.scratch),
         **{field: operator[key] for key, field in _CONTAINER_ARGUMENTS.items() if key in operator},
     }
     spec = {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": deadline(told),
-        **{_in_spec(key): told[key] for key in task_calls.POD if key not in task_calls.IN_CONTAINER and key in told},
+        "activeDeadlineSeconds": pod_deadline(told),
+        **{
+            _in_spec(key): told[key]
+            for key in task_calls.POD_ARGUMENTS
+            if key not in task_calls.CONTAINER_KEYS and key in told
+        },
         **{field: operator[key] for key, field in _POD_ARGUMENTS.items() if key in operator},
         "containers": [container],
-        "volumes": pod_arguments.volumes(plan, told, task.scratch),
+        "volumes": pod_arguments.pod_volumes(plan, told, task.scratch),
     }
     metadata = {
         "name": name,
         "namespace": plan.namespace,
         "labels": {
-            **pod_arguments.labels(plan),
-            f"{pod_arguments.PREFIX}task": task.label,
+            **pod_arguments.standard_labels(plan),
+            f"{pod_arguments.LABEL_PREFIX}task": task.label,
             **(told.get("labels") or {}),
         },
         "annotations": {
-            f"{pod_arguments.PREFIX}nodes": "\n".join(task.nodes)[:_NODES_SHOWN],
+            f"{pod_arguments.LABEL_PREFIX}nodes": "\n".join(task.nodes)[:_NODES_SHOWN],
             **(told.get("annotations") or {}),
         },
     }
-    made = pod_arguments.spelled({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    made = pod_arguments.to_api({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     # Parts that several fields share become equal ones, for writers that would point from one to the other.
     return json.loads(json.dumps(made))  # type: ignore[no-any-return]
 

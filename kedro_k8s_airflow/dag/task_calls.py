@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.config import operator_arguments
 from kedro_k8s_airflow.dag import pod_arguments
-from kedro_k8s_airflow.plan.model import deadline
-from kedro_k8s_airflow.python_source import Call, Splice, source
+from kedro_k8s_airflow.plan.model import pod_deadline
+from kedro_k8s_airflow.python_source import Call, Splice, to_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
 
 # What the settings file (and Kubernetes) calls it -> what KubernetesPodOperator calls it.
-POD = {
+POD_ARGUMENTS = {
     "imagePullPolicy": "image_pull_policy",
     "imagePullSecrets": "image_pull_secrets",
     "resources": "container_resources",
@@ -36,9 +36,9 @@ POD = {
     "securityContext": "container_security_context",
 }
 # Those of them that are fields of the container, not of the pod.
-IN_CONTAINER = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
+CONTAINER_KEYS = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
 _ARGUMENTS = {
-    **POD,
+    **POD_ARGUMENTS,
     "retries": "retries",
     "retry_delay": "retry_delay",
     "execution_timeout": "execution_timeout",
@@ -86,12 +86,12 @@ _RESERVED = frozenset(
 _Block = str | dict[str, Any]
 
 
-def shared(plan: Plan) -> dict[str, Any]:
+def shared_arguments(plan: Plan) -> dict[str, Any]:
     """Operator arguments of a node that no rule speaks of, in the order a reader expects."""
     return {
         "image": plan.base_image,
         "namespace": plan.namespace,
-        "cmds": pod_arguments.command(plan, "python"),
+        "cmds": pod_arguments.pod_command(plan, "python"),
         **_arguments(plan.base),
         "do_xcom_push": False,
         **_operator(plan.base),
@@ -102,21 +102,21 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {argument: _plain(settings[key]) for key, argument in _ARGUMENTS.items() if key in settings}
     if arguments.get("deferrable"):
         arguments["logging_interval"] = 60
-    seconds = deadline(settings)
+    seconds = pod_deadline(settings)
     if seconds is not None:
         arguments["active_deadline_seconds"] = seconds
     return arguments
 
 
 def _operator(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: operator_arguments.value(name, value) for name, value in settings.get("operator", {}).items()}
+    return {name: operator_arguments.parse_value(name, value) for name, value in settings.get("operator", {}).items()}
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[str, dict[str, Any]]]:
+def settings_blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[str, dict[str, Any]]]:
     """What differs from the shared settings, for each task: the name of a constant when other tasks differ in the same way.
 
     Returns:
@@ -128,7 +128,7 @@ def blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[st
         if id(task.settings) not in cache:
             cache[id(task.settings)] = _differences(plan, task, shared)
         found.append(cache[id(task.settings)])
-    sources = {id(block): source(block) for block in cache.values()}
+    sources = {id(block): to_source(block) for block in cache.values()}
     users: dict[str, list[int]] = {}
     for place, block in enumerate(found):
         if block:
@@ -152,22 +152,24 @@ def _constant(rules: tuple[str, ...], text: str, taken: Mapping[str, Any]) -> st
     return name
 
 
-def common(plan: Plan, key: str) -> dict[str, str]:
+def common_metadata(plan: Plan, key: str) -> dict[str, str]:
     """Labels or annotations that every task has; a rule may have taken one away from some."""
     distinct = {id(task.settings): task.settings.get(key) or {} for task in plan.tasks}
     base = plan.base.get(key) or {}
     return {name: value for name, value in base.items() if all(name in own for own in distinct.values())}
 
 
-def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str, str]]) -> Call:
+def task_call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str, str]]) -> Call:
     """One call of the factory: only what differs from the shared settings, labels and annotations."""
     keywords: dict[str, Any] = {"nodes": list(task.nodes)}
-    if task.after:
-        keywords["after"] = list(task.after)
+    if task.upstream:
+        keywords["after"] = list(task.upstream)
     if task.group:
         keywords["group"] = task.group
     if task.settings.get("runner") == "kedro" and not task.flags:
-        keywords.update(cmds=pod_arguments.command(plan, "kedro"), arguments=pod_arguments.plain_run(plan, task))
+        keywords.update(
+            cmds=pod_arguments.pod_command(plan, "kedro"), arguments=pod_arguments.kedro_run_arguments(plan, task)
+        )
     else:
         keywords.update({name: value for name, value in _program(plan, task).items() if value})
     if isinstance(block, dict):
@@ -175,7 +177,7 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     keywords.update(_extra_volumes(plan, task))
     labels = _beyond(task, "labels", shared)
     if task.label != task.id:
-        labels[f"{pod_arguments.PREFIX}task"] = task.label
+        labels[f"{pod_arguments.LABEL_PREFIX}task"] = task.label
     if labels:
         keywords["labels"] = labels
     annotations = _beyond(task, "annotations", shared)
@@ -184,18 +186,18 @@ def call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
 
 
-def command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
+def task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
     """Command and arguments of a task's pod, as the factory puts them together for Airflow's templates to render."""
     if task.settings.get("runner") == "kedro" and not task.flags:
-        return pod_arguments.command(plan, "kedro"), pod_arguments.plain_run(plan, task)
+        return pod_arguments.pod_command(plan, "kedro"), pod_arguments.kedro_run_arguments(plan, task)
     told = _program(plan, task)
     given = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
-    for name, (option, many) in options(plan).items():
+    for name, (option, many) in program_options(plan).items():
         values = told[name] if many else [told[name]] if told[name] else []
         given += [f"{option}={value}" for value in values]
     given += task.flags
-    own = [pod_arguments.verbatim(text.replace("$", "$$")) for text in given]
-    return pod_arguments.command(plan, "python"), [*pod_arguments.program(plan), *own]
+    own = [pod_arguments.escape_template(text.replace("$", "$$")) for text in given]
+    return pod_arguments.pod_command(plan, "python"), [*pod_arguments.program_arguments(plan), *own]
 
 
 PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})
@@ -205,7 +207,7 @@ def _program(plan: Plan, task: Task) -> dict[str, Any]:
     """What the pod's program is told of one task, as keywords of the factory."""
     return {
         "pipeline": task.pipeline if task.pipeline != plan.pipeline else None,
-        "runner": pod_arguments.runner(plan, task.settings),
+        "runner": pod_arguments.runner_option(plan, task.settings),
         "memory": list(task.memory),
         "stored": list(task.stored),
         "versions": list(task.versions),
@@ -214,7 +216,7 @@ def _program(plan: Plan, task: Task) -> dict[str, Any]:
     }
 
 
-def options(plan: Plan) -> dict[str, tuple[str, bool]]:
+def program_options(plan: Plan) -> dict[str, tuple[str, bool]]:
     """Keywords of the factory that this DAG uses: the program's option, and whether it is given once for each value."""
     known = {
         "runner": ("--runner", False),
@@ -240,7 +242,10 @@ def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str,
         if name not in own and name not in fixed:
             different[name] = without.get(name)
     if (plan.base.get("env") or []) != (task.settings.get("env") or []):
-        base, whole = pod_arguments.environment(plan, plan.base), pod_arguments.environment(plan, task.settings)
+        base, whole = (
+            pod_arguments.environment_variables(plan, plan.base),
+            pod_arguments.environment_variables(plan, task.settings),
+        )
         shares = whole[: len(base)] == base
         different["env_vars"] = Splice("ENV_VARS", tuple(whole[len(base) :])) if shares else whole
     return different
@@ -251,8 +256,8 @@ def _extra_volumes(plan: Plan, task: Task) -> dict[str, Any]:
     if not task.scratch and all(plan.base.get(key) == task.settings.get(key) for key in ("volumes", "volumeMounts")):
         return result
     for argument, constant, make in (
-        ("volumes", "VOLUMES", pod_arguments.volumes),
-        ("volume_mounts", "VOLUME_MOUNTS", pod_arguments.mounts),
+        ("volumes", "VOLUMES", pod_arguments.pod_volumes),
+        ("volume_mounts", "VOLUME_MOUNTS", pod_arguments.pod_mounts),
     ):
         base, own = make(plan, plan.base, ()), make(plan, task.settings, task.scratch)
         if own != base:

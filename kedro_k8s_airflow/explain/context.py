@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.config.loader import Sources
+    from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings
-    from kedro_k8s_airflow.kubernetes.debug_commands import Lines
+    from kedro_k8s_airflow.kubernetes.debug_commands import DebugCommands
     from kedro_k8s_airflow.plan.model import Plan
-    from kedro_k8s_airflow.plan.task_rules import Rules
+    from kedro_k8s_airflow.plan.task_rules import TaskRules
     from kedro_k8s_airflow.project import Project
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainContext:
     """What is asked about: the plans, and what they were made of."""
 
     project: Project
     settings: Settings
-    sources: Sources
-    rules: Rules
+    sources: SettingsSources
+    rules: TaskRules
     plans: Sequence[Plan]
 
     @cached_property
@@ -43,7 +43,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingExplanation:
     """One value, and who said it.
 
     Attributes:
@@ -64,7 +64,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Flow:
+class DatasetFlow:
     """A dataset that a task or node loads or saves: where it is, and who is on the other side."""
 
     dataset: str
@@ -73,7 +73,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class NodeFacts:
+class NodeExplanation:
     """One node.
 
     Attributes:
@@ -92,11 +92,11 @@ class NodeFacts:
     outputs: tuple[str, ...]
     pipelines: tuple[str, ...]
     rules: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[SettingExplanation, ...]
 
 
 @dataclass(frozen=True)
-class TaskFacts:
+class TaskExplanation:
     """One task.
 
     Attributes:
@@ -112,23 +112,23 @@ class TaskFacts:
     pipeline: str
     whole: str | None
     group: str | None
-    nodes: tuple[NodeFacts, ...]
+    nodes: tuple[NodeExplanation, ...]
     together: tuple[str, ...]
     after: tuple[str, ...]
     before: tuple[str, ...]
-    reads: tuple[Flow, ...]
-    writes: tuple[Flow, ...]
+    reads: tuple[DatasetFlow, ...]
+    writes: tuple[DatasetFlow, ...]
     rules: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[SettingExplanation, ...]
     deadline: int | None
     deadline_said: str
     image: str
     image_said: str
-    by_hand: Lines
+    by_hand: DebugCommands
 
 
 @dataclass(frozen=True)
-class Use:
+class NodeUse:
     """A node that loads or saves a dataset, the name it uses, and its task."""
 
     node: str
@@ -137,7 +137,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class DatasetFacts:
+class DatasetExplanation:
     """One dataset, its transcoded forms taken together.
 
     Attributes:
@@ -153,12 +153,12 @@ class DatasetFacts:
     reach: str
     why: str
     path: str | None
-    writer: Use | None
-    readers: tuple[Use, ...]
+    writer: NodeUse | None
+    readers: tuple[NodeUse, ...]
     crosses: bool
     travels: str
     versioned: bool
     versions: str
 
 
-Facts = TaskFacts | NodeFacts | DatasetFacts
+Explanation = TaskExplanation | NodeExplanation | DatasetExplanation

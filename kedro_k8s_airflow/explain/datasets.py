@@ -5,19 +5,19 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.explain.context import DatasetFacts, Flow, Use
+from kedro_k8s_airflow.explain.context import DatasetExplanation, DatasetFlow, NodeUse
 from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.plan.model import claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kedro_k8s_airflow.explain.context import Subject
-    from kedro_k8s_airflow.plan.graph import Dataset
+    from kedro_k8s_airflow.explain.context import ExplainContext
+    from kedro_k8s_airflow.plan.graph import GraphDataset
     from kedro_k8s_airflow.plan.model import Crossing, Plan, Task
 
 
-def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:
+def dataset_forms(plan: Plan, dataset: GraphDataset) -> tuple[str, ...]:
     """The names by which nodes know the dataset."""
     users = [plan.graph.nodes[index] for index in dataset.consumers]
     if dataset.producer is not None:
@@ -27,14 +27,14 @@ def forms(plan: Plan, dataset: Dataset) -> tuple[str, ...]:
     )
 
 
-def dataset_facts(subject: Subject, plan: Plan, dataset: Dataset) -> DatasetFacts:
+def explain_dataset(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> DatasetExplanation:
     """All about one dataset of a plan."""
     writer, readers = _users(subject, plan, dataset)
     crossing = _crossing(plan, dataset)
-    return DatasetFacts(
+    return DatasetExplanation(
         dag=plan.dag_id,
         name=dataset.name,
-        forms=forms(plan, dataset),
+        forms=dataset_forms(plan, dataset),
         reach=dataset.reach.kind,
         why=_reach(subject, plan, dataset),
         path=dataset.reach.path,
@@ -47,39 +47,39 @@ def dataset_facts(subject: Subject, plan: Plan, dataset: Dataset) -> DatasetFact
     )
 
 
-def flow(subject: Subject, plan: Plan, task: Task, name: str) -> Flow:
+def dataset_flow(subject: ExplainContext, plan: Plan, task: Task, name: str) -> DatasetFlow:
     """A dataset as one task sees it: where it is, and which other tasks save or load it."""
     dataset = plan.graph.datasets[name]
     writer, readers = _users(subject, plan, dataset)
     if writer is not None and writer.task != task.id:
-        return Flow(name, _kept(plan, dataset), (writer.task,))
+        return DatasetFlow(name, _kept(plan, dataset), (writer.task,))
     loading = {reader.task for reader in readers} - {task.id} if writer is not None else set()
-    return Flow(name, _kept(plan, dataset), tuple(sorted(loading)))
+    return DatasetFlow(name, _kept(plan, dataset), tuple(sorted(loading)))
 
 
-def _users(subject: Subject, plan: Plan, dataset: Dataset) -> tuple[Use | None, tuple[Use, ...]]:
-    def uses(index: int, *, loads: bool) -> Iterator[Use]:
+def _users(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> tuple[NodeUse | None, tuple[NodeUse, ...]]:
+    def uses(index: int, *, loads: bool) -> Iterator[NodeUse]:
         node = plan.graph.nodes[index]
         for form in node.inputs if loads else node.outputs:
             if base_name(form) == dataset.name:
-                yield Use(node.name, subject.tasks[plan.dag_id, node.name], form)
+                yield NodeUse(node.name, subject.tasks[plan.dag_id, node.name], form)
 
     readers = tuple(one for index in dataset.consumers for one in uses(index, loads=True))
     return None if dataset.producer is None else next(uses(dataset.producer, loads=False)), readers
 
 
-def _crossing(plan: Plan, dataset: Dataset) -> Crossing | None:
+def _crossing(plan: Plan, dataset: GraphDataset) -> Crossing | None:
     return next((one for one in plan.crossings if one.dataset == dataset.name), None)
 
 
-def _reach(subject: Subject, plan: Plan, dataset: Dataset) -> str:
+def _reach(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> str:
     declared = subject.settings.data.reach
     key = dataset.name if dataset.name in declared else None
     globs = (name for name in declared if any(sign in name for sign in "*?[") and fnmatchcase(dataset.name, name))
     key = key or next(globs, None)
     if key is not None:
         return f"{subject.sources.file(('data', 'reach', key))} says so: data.reach.{key}"
-    entries = subject.project.catalog.entries(forms(plan, dataset))
+    entries = subject.project.catalog.entries(dataset_forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
     path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
@@ -96,7 +96,7 @@ def _reach(subject: Subject, plan: Plan, dataset: Dataset) -> str:
     return f"its catalog entry does not tell{kind}"
 
 
-def _kept(plan: Plan, dataset: Dataset) -> str:
+def _kept(plan: Plan, dataset: GraphDataset) -> str:
     """Where a dataset is kept."""
     path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
     if dataset.reach.kind == "memory":
@@ -111,12 +111,12 @@ def _kept(plan: Plan, dataset: Dataset) -> str:
     return "a server or an object store" if dataset.reach.kind == "shared" else "a place that the catalog does not tell"
 
 
-def _travels(plan: Plan, dataset: Dataset, writer: Use | None, crossing: Crossing | None) -> str:
+def _travels(plan: Plan, dataset: GraphDataset, writer: NodeUse | None, crossing: Crossing | None) -> str:
     kept = _kept(plan, dataset)
     if writer is None:
         brought = next((one for one in plan.local_inputs if one.dataset == dataset.name), None)
         if brought is not None:
-            return f"no task saves it: {brought.here} has to be on volume {brought.mount!r} before the first run"
+            return f"no task saves it: {brought.local_path} has to be on volume {brought.mount!r} before the first run"
         return f"no task saves it; it is loaded from {kept}"
     if crossing is not None:
         return f"from task to task by way of {kept}"
@@ -127,7 +127,7 @@ def _travels(plan: Plan, dataset: Dataset, writer: Use | None, crossing: Crossin
     return f"no other task loads it; it is saved to {kept}"
 
 
-def _versions(dataset: Dataset) -> str:
+def _versions(dataset: GraphDataset) -> str:
     if not dataset.reach.versioned:
         return ""
     if dataset.producer is None:

@@ -11,60 +11,62 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.explain import datasets, tasks, values
-from kedro_k8s_airflow.explain.context import DatasetFacts, NodeFacts, Subject, TaskFacts
+from kedro_k8s_airflow.explain.context import DatasetExplanation, ExplainContext, NodeExplanation, TaskExplanation
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.plan.graph import base_name, is_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kedro_k8s_airflow.compiler import Examined
-    from kedro_k8s_airflow.explain.context import Facts
+    from kedro_k8s_airflow.compiler import Compilation
+    from kedro_k8s_airflow.explain.context import Explanation
 
 
-def subject(examined: Examined) -> Subject:
+def build_context(compilation: Compilation) -> ExplainContext:
     """What can be asked about: a project whose plans could be made.
 
     Raises:
         Refused: with every error found, when one of them kept a plan from being made.
     """
-    told = examined.subject
-    return Subject(told.project, told.settings, told.sources, told.ruled, examined.doubtful_plans())
+    told = compilation.context
+    return ExplainContext(
+        told.project, told.settings, told.sources, told.task_rules, compilation.plans_despite_errors()
+    )
 
 
-def find(subject: Subject, name: str) -> list[Facts]:
+def explain_name(subject: ExplainContext, name: str) -> list[Explanation]:
     """The facts of every task, node and dataset of that name. A task and the only node in it are one.
 
     Raises:
         Refused: when there is nothing of that name.
     """
-    found: list[Facts] = []
+    found: list[Explanation] = []
     for plan in subject.plans:
         nodes = [node for node in plan.graph.nodes if node.name == name]
         for task in plan.tasks:
             if task.id == name:
-                found.append(tasks.task_facts(subject, plan, task))
+                found.append(tasks.explain_task(subject, plan, task))
             if task.nodes != (task.id,):
-                found += [tasks.node_facts(subject, plan, task, node) for node in nodes if node.name in task.nodes]
+                found += [tasks.explain_node(subject, plan, task, node) for node in nodes if node.name in task.nodes]
         dataset = plan.graph.datasets.get(base_name(name))
-        if dataset is not None and name in (dataset.name, *datasets.forms(plan, dataset)):
-            found.append(datasets.dataset_facts(subject, plan, dataset))
+        if dataset is not None and name in (dataset.name, *datasets.dataset_forms(plan, dataset)):
+            found.append(datasets.explain_dataset(subject, plan, dataset))
     if not found:
         raise refuse(
             "explain-unknown",
             f"explain {name!r}",
-            f"{_asked(subject)} no such task, node or dataset.",
-            _like(subject, name),
+            f"{_describe_dags(subject)} no such task, node or dataset.",
+            _suggest(subject, name),
         )
     return found
 
 
-def _asked(subject: Subject) -> str:
+def _describe_dags(subject: ExplainContext) -> str:
     ids = [plan.dag_id for plan in subject.plans]
     return f"DAG {ids[0]} has" if len(ids) == 1 else f"of the DAGs {', '.join(ids)}, none has"
 
 
-def _like(subject: Subject, name: str) -> str:
+def _suggest(subject: ExplainContext, name: str) -> str:
     if name in subject.pipelines:
         return f"Pipeline {subject.pipelines[name][0]!r} holds it: explain --pipeline."
     known: set[str] = set()
@@ -78,9 +80,9 @@ def _like(subject: Subject, name: str) -> str:
     return "`kedro k8s-airflow plan` shows the tasks."
 
 
-def as_json(facts: Sequence[Facts]) -> str:
+def explanations_to_json(facts: Sequence[Explanation]) -> str:
     """The facts as a JSON list; each says by `kind` what it is about."""
-    kinds = {TaskFacts: "task", NodeFacts: "node", DatasetFacts: "dataset"}
+    kinds = {TaskExplanation: "task", NodeExplanation: "node", DatasetExplanation: "dataset"}
     listed = [{"kind": kinds[type(one)], **_plain(one)} for one in facts]
     return json.dumps(listed, indent=2)
 
@@ -90,4 +92,4 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return values.spelled(value)
+    return values.to_yaml_value(value)

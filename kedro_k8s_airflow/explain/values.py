@@ -6,14 +6,14 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.explain.context import Setting
+from kedro_k8s_airflow.explain.context import SettingExplanation
 from kedro_k8s_airflow.plan import provenance
-from kedro_k8s_airflow.plan.settings_merge import SIZES
+from kedro_k8s_airflow.plan.settings_merge import SIZE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.explain.context import Subject
+    from kedro_k8s_airflow.explain.context import ExplainContext
     from kedro_k8s_airflow.plan.model import Plan
 
     Matching = tuple[str, ...]
@@ -29,25 +29,25 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def settings(
-    subject: Subject, plan: Plan, members: Sequence[tuple[str, Matching]], told: Mapping[str, Any]
-) -> list[Setting]:
+def explain_settings(
+    subject: ExplainContext, plan: Plan, members: Sequence[tuple[str, Matching]], settings: Mapping[str, Any]
+) -> list[SettingExplanation]:
     """Every leaf of what a pod is told, and every key that was taken away from it, sorted.
 
     Args:
         subject: what is asked about.
         plan: the DAG.
         members: the pod's nodes, with the names of the rules that match each.
-        told: the pod's settings.
+        settings: the pod's settings.
     """
     nodes_of: dict[Matching, list[str]] = defaultdict(list)
     for name, matching in members or [("", ())]:
         nodes_of[matching].append(name)
-    said = {path for matching in nodes_of for path in subject.rules.said(matching)}
-    paths = [path for path, value in provenance.leaves(told) if value != {} or path in said]
+    said = {path for matching in nodes_of for path in subject.rules.origins_of(matching)}
+    paths = [path for path, value in provenance.iterate_leaves(settings) if value != {} or path in said]
     paths += sorted(path for path in said if not any(_touch(path, other) for other in paths))
-    listed = [one for path in paths for one in _setting(subject, nodes_of, path, told)]
-    return sorted([*listed, *_of_the_dag(subject, plan, told)], key=lambda one: one.key)
+    listed = [one for path in paths for one in _setting(subject, nodes_of, path, settings)]
+    return sorted([*listed, *_of_the_dag(subject, plan, settings)], key=lambda one: one.key)
 
 
 def _touch(one: provenance.Path, other: provenance.Path) -> bool:
@@ -56,21 +56,24 @@ def _touch(one: provenance.Path, other: provenance.Path) -> bool:
 
 
 def _setting(
-    subject: Subject, nodes_of: Mapping[Matching, Sequence[str]], path: provenance.Path, told: Mapping[str, Any]
-) -> Iterator[Setting]:
-    value = _at(told, path)
-    same = [matching for matching in nodes_of if _at(subject.rules.settings(matching), path) == value]
+    subject: ExplainContext,
+    nodes_of: Mapping[Matching, Sequence[str]],
+    path: provenance.Path,
+    settings: Mapping[str, Any],
+) -> Iterator[SettingExplanation]:
+    value = _at(settings, path)
+    same = [matching for matching in nodes_of if _at(subject.rules.settings_of(matching), path) == value]
     if value is _ABSENT and not same:
         return  # the task that clears the store is not told everything
     behind: dict[provenance.Origin, None] = {}
     for matching in same or nodes_of:
-        origin = subject.rules.said(matching).get(path)
+        origin = subject.rules.origins_of(matching).get(path)
         if origin is not None:
             behind[origin] = None
-    where = (subject.sources.where(origin.spelled(path)) for origin in behind if origin.layer)
-    yield Setting(
+    where = (subject.sources.location_of(origin.settings_key(path)) for origin in behind if origin.layer)
+    yield SettingExplanation(
         key=".".join(path),
-        value=None if value is _ABSENT else spelled(value),
+        value=None if value is _ABSENT else to_yaml_value(value),
         said_by=tuple(map(str, behind)),
         where=tuple(dict.fromkeys(where)),
         taken=value is _ABSENT,
@@ -82,7 +85,7 @@ def _setting(
 
 def _joined(path: provenance.Path, same: Sequence[str], *, absent: bool) -> str:
     """How the nodes of a pod, which are told different things, came to what these of them are told."""
-    largest = path[0] in SIZES
+    largest = path[0] in SIZE_KEYS
     if not same:
         return "the largest, counting what Airflow takes by itself" if largest else "of its nodes together"
     names = ", ".join(map(repr, same[:_NAMES_SHOWN]))
@@ -100,27 +103,29 @@ def _at(values: Any, path: provenance.Path) -> Any:
     return values
 
 
-def _of_the_dag(subject: Subject, plan: Plan, told: Mapping[str, Any]) -> Iterator[Setting]:
+def _of_the_dag(subject: ExplainContext, plan: Plan, settings: Mapping[str, Any]) -> Iterator[SettingExplanation]:
     """What the DAG says of every task that has no word of its own on it."""
     own = subject.settings.dags.get(plan.name)
     for key in ("retries", "retry_delay"):
-        if key in told:
+        if key in settings:
             continue
         place: tuple[str, ...] = ()
         if own is not None and key in own.model_fields_set:
             place = ("dags", plan.name, key)
         elif key in subject.settings.dag.model_fields_set:
             place = ("dag", key)
-        by = ".".join(place[:-1]) or str(provenance.NOBODY)
-        yield Setting(key, spelled(getattr(plan.dag, key)), (by,), (subject.sources.where(place),) if place else ())
+        by = ".".join(place[:-1]) or str(provenance.BUILT_IN_ORIGIN)
+        yield SettingExplanation(
+            key, to_yaml_value(getattr(plan.dag, key)), (by,), (subject.sources.location_of(place),) if place else ()
+        )
 
 
-def spelled(value: Any) -> Any:
+def to_yaml_value(value: Any) -> Any:
     """A value as the settings file and JSON spell it."""
     if isinstance(value, dict):
-        return {str(key): spelled(item) for key, item in value.items()}
+        return {str(key): to_yaml_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [spelled(item) for item in value]
+        return [to_yaml_value(item) for item in value]
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
         unit, size = next(((unit, size) for unit, size in _UNITS if seconds and seconds % size == 0), ("s", 1))

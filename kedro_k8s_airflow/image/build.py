@@ -12,23 +12,23 @@ from kedro_k8s_airflow import files
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image import content_hash, engines, lock, verification
-from kedro_k8s_airflow.image.engines import Failed
-from kedro_k8s_airflow.image.spec import IGNORE, dockerfile, text
+from kedro_k8s_airflow.image.engines import EngineError
+from kedro_k8s_airflow.image.spec import IGNORE_FILE, dockerfile_name, read_text
 from kedro_k8s_airflow.image_reference import split_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.commands.create import Image
-    from kedro_k8s_airflow.config.models import Build
-    from kedro_k8s_airflow.image.build_options import Wish
+    from kedro_k8s_airflow.commands.create import ImageProject
+    from kedro_k8s_airflow.config.models import BuildSettings
+    from kedro_k8s_airflow.image.build_options import BuildOptions
     from kedro_k8s_airflow.image.engines import Engine
-    from kedro_k8s_airflow.image.lock import Built
+    from kedro_k8s_airflow.image.lock import LockedImage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class BuildResult:
     """An image that was built: its lock entry, and what there is to tell.
 
     Attributes:
@@ -42,7 +42,7 @@ class Report:
     """
 
     name: str
-    built: Built
+    built: LockedImage
     engine: str
     seconds: float
     size: int | None
@@ -50,14 +50,16 @@ class Report:
     proven_by: Engine | None
 
 
-def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[str], None]) -> Report:
+def build_image(
+    made: ImageProject, name: str, engine: Engine, options: BuildOptions, report: Callable[[str], None]
+) -> BuildResult:
     """Build, prove and push one image, and write it into the image lock.
 
     Args:
         made: the project with its image spec written.
         name: of the image.
         engine: that builds.
-        wish: what the command line asks for.
+        options: what the command line asks for.
         report: gets every line of the engine.
 
     Raises:
@@ -72,43 +74,48 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
             f"{settings.image} names one image by its digest; there is nothing to build.",
             "Leave the digest away; the image lock will hold the new one.",
         )
-    if said and wish.tag and wish.tag != said:
+    if said and options.tag and options.tag != said:
         raise refuse(
             "image-tag",
-            f"--tag {wish.tag}",
+            f"--tag {options.tag}",
             f"is not the tag that `image` names, {said}: the DAG would go on naming that one.",
             "Leave the tag away in the settings; the image lock then says which.",
         )
-    file = dockerfile(name)
-    recipe = text(root / file)
-    if files.is_ours(root / file):
-        _checked(root, made.conf, recipe, settings.build_of(name), wish)
+    file = dockerfile_name(name)
+    recipe = read_text(root / file)
+    if files.is_generated(root / file):
+        _check_context(root, made.conf, recipe, settings.build_of(name), options)
     # Images of several platforms are several images.
-    arguments = {**wish.arguments, **({"platform": wish.platform} if wish.platform else {})}
+    arguments = {**options.arguments, **({"platform": options.platform} if options.platform else {})}
 
     def now() -> dict[str, str]:
-        return content_hash.parts(
-            content_hash.context(root, text(root / IGNORE), lock=made.lock), text(root / file), arguments
+        return content_hash.hash_parts(
+            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=made.lock),
+            read_text(root / file),
+            arguments,
         )
 
     found = now()
-    whole = content_hash.content(found)
-    tag = lock.tag_of(name, wish.tag or said or whole[:12])
+    whole = content_hash.combine_hashes(found)
+    tag = lock.tag_for(name, options.tag or said or whole[:12])
     reference = f"{repository}:{tag}"
     started = time.monotonic()
-    command = engine.build(
+    command = engine.build_command(
         root,
         file,
         reference,
-        platform=wish.platform,
-        arguments=wish.arguments,
-        secrets=[*wish.secrets.values(), *_given(settings.build_of(name).secrets, wish.secrets, engine)],
+        platform=options.platform,
+        arguments=options.arguments,
+        secrets=[
+            *options.secrets.values(),
+            *_secrets_from_environment(settings.build_of(name).secrets, options.secrets, engine),
+        ],
         labels={"kedro-k8s-airflow.content": whole},
-        epoch=wish.epoch,
+        epoch=options.epoch,
     )
     try:
         engine.call(command, report)
-        meanwhile = content_hash.changed(found, now())
+        meanwhile = content_hash.changed_parts(found, now())
         if meanwhile:
             raise refuse(
                 "image-changed",
@@ -117,37 +124,37 @@ def build(made: Image, name: str, engine: Engine, wish: Wish, report: Callable[[
                 "Build it again.",
             )
         seconds = time.monotonic() - started
-        runner = engines.runner(engine, reference)
-        size = runner.size(reference)
-        prover = runner if wish.verify else None
-        proven = verification.prove(reference, made, name, prover, engine, report) if prover else None
-        pushed = engine.push(reference, report) if wish.push else None
-    except Failed as failed:
+        runner = engines.find_runner(engine, reference)
+        size = runner.size_of(reference)
+        prover = runner if options.verify else None
+        proven = verification.verify_image(reference, made, name, prover, engine, report) if prover else None
+        pushed = engine.push(reference, report) if options.push else None
+    except EngineError as failed:
         raise refuse("image-build", file, f"{failed}.", failed.hint, failed.lines) from None
-    built = lock.Built(
-        repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=wish.platform
+    built = lock.LockedImage(
+        repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=options.platform
     )
     # Others of this project may have been built meanwhile.
-    entries = lock.text({**lock.read(made.lock), name: built})
-    files.write(files.compare([files.Output(made.lock, entries)], force=True)[0])
-    return Report(
+    entries = lock.write_lock({**lock.read_lock(made.lock), name: built})
+    files.write_files(files.compare_files([files.OutputFile(made.lock, entries)], force=True)[0])
+    return BuildResult(
         name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proven, proven_by=prover
     )
 
 
-def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> None:
+def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, options: BuildOptions) -> None:
     """Nothing, when our Dockerfile finds what it copies, copies no secret, and mounts all that it is given.
 
     Raises:
         Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
     """
     below = f"{conf}/" if conf else "\0"
-    admitted = list(content_hash.files(root, text(root / IGNORE)))
-    for needed in () if files.is_ours(root / IGNORE) else _copied(recipe):
+    admitted = list(content_hash.admitted_files(root, read_text(root / IGNORE_FILE)))
+    for needed in () if files.is_generated(root / IGNORE_FILE) else _copied_paths(recipe):
         if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
             raise refuse(
                 "image-ignore",
-                IGNORE,
+                IGNORE_FILE,
                 f"is your own and leaves out {needed}, which the image needs.",
                 "Let it admit that, or move it away and create again.",
             )
@@ -161,11 +168,11 @@ def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> No
         ):
             raise refuse(
                 "image-ignore",
-                IGNORE,
+                IGNORE_FILE,
                 f"is your own and admits {path}, which the image would hold.",
                 f"Let it leave out {conf or 'conf'}/local, credentials and .env files, or move it away and create again.",
             )
-    for name in wish.secrets:
+    for name in options.secrets:
         if name not in build.secrets:
             raise refuse(
                 "image-secret",
@@ -175,7 +182,7 @@ def _checked(root: Path, conf: str, recipe: str, build: Build, wish: Wish) -> No
             )
 
 
-def _copied(recipe: str) -> Iterator[str]:
+def _copied_paths(recipe: str) -> Iterator[str]:
     """What our Dockerfile copies from the project."""
     for line in recipe.splitlines():
         words = line.split()
@@ -183,6 +190,6 @@ def _copied(recipe: str) -> Iterator[str]:
             yield from (word.rstrip("/") for word in words[1:-1])
 
 
-def _given(names: Sequence[str], told: Container[str], engine: Engine) -> list[str]:
+def _secrets_from_environment(names: Sequence[str], told: Container[str], engine: Engine) -> list[str]:
     """Build secrets whose variables are set here and that the command line does not give another way."""
-    return [engine.secret(name) for name in names if name not in told and name in os.environ]
+    return [engine.secret_option(name) for name in names if name not in told and name in os.environ]

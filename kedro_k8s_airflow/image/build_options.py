@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class BuildOptions:
     """What the command line asks for.
 
     Attributes:
@@ -39,7 +39,7 @@ class Wish:
     epoch: int | None = None
 
 
-def wish(
+def parse_options(
     *,
     tag: str | None,
     push: bool,
@@ -47,7 +47,7 @@ def wish(
     arguments: Mapping[str, str],
     secrets: Sequence[str],
     verify: bool,
-) -> Wish:
+) -> BuildOptions:
     """The wish of a command line and of SOURCE_DATE_EPOCH.
 
     Raises:
@@ -91,7 +91,7 @@ def wish(
         raise refuse(
             "image-epoch", f"SOURCE_DATE_EPOCH={said}", "is not a number of seconds.", "Unset it, or give one."
         )
-    return Wish(
+    return BuildOptions(
         tag=tag,
         push=push,
         platform=platform,
@@ -102,7 +102,7 @@ def wish(
     )
 
 
-def chosen(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
+def select_images(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
     """The images to build: those of the command line, else all.
 
     Raises:

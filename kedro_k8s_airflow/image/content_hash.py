@@ -23,7 +23,7 @@ _USUAL = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
 _LOCK = "k8s-airflow.lock"
 
 
-def context(
+def hash_context(
     root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None, lock: Path | None = None
 ) -> dict[str, str]:
     """Hashes of the files that the builds of a project see.
@@ -40,8 +40,8 @@ def context(
     inside: dict[str, list[tuple[str, str, str]]] = {}
     given = (texts or {}).items()
     written = {path.relative_to(root).as_posix(): text for path, text in given if path.is_relative_to(root)}
-    ignores = _ignores(ignored)
-    admitted = dict.fromkeys([*files(root, ignored), *(path for path in written if not ignores(path))])
+    ignores = _IgnoreFile(ignored)
+    admitted = dict.fromkeys([*admitted_files(root, ignored), *(path for path in written if not ignores(path))])
     for path in sorted(admitted):
         if root / path == lock:
             continue
@@ -49,7 +49,7 @@ def context(
     return {name: _digest(entries) for name, entries in inside.items()}
 
 
-def parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
+def hash_parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
     """Hashes of everything that goes into one image: of the context, its Dockerfile, and build arguments when there are any.
 
     Args:
@@ -65,23 +65,23 @@ def parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]
     return dict(sorted(found.items()))
 
 
-def content(found: Mapping[str, str]) -> str:
+def combine_hashes(found: Mapping[str, str]) -> str:
     """One hash of all parts, in hex."""
     return _digest(sorted(found.items()))
 
 
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The parts that differ, sorted."""
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
-def files(root: Path, ignored: str) -> Iterator[str]:
+def admitted_files(root: Path, ignored: str) -> Iterator[str]:
     """Paths of all files and links that a .dockerignore admits, relative to `root`, with forward slashes.
 
     Raises:
         Refused: when a pattern of the .dockerignore is none.
     """
-    ignores = _ignores(ignored)
+    ignores = _IgnoreFile(ignored)
     for folder, names, entries in os.walk(root):
         inside = "".join(f"{part}/" for part in Path(folder).relative_to(root).parts)
         linked = [name for name in names if Path(folder, name).is_symlink()]
@@ -92,12 +92,12 @@ def files(root: Path, ignored: str) -> Iterator[str]:
                 yield inside + name
 
 
-def leaves_out(ignored: str, path: str) -> bool:
+def is_ignored(ignored: str, path: str) -> bool:
     """Whether a .dockerignore leaves a path out."""
-    return _ignores(ignored)(path)
+    return _IgnoreFile(ignored)(path)
 
 
-class _ignores:  # noqa: N801  used as a function
+class _IgnoreFile:
     """Whether a .dockerignore leaves a path out: of the patterns that match it or a folder above it, the last one says."""
 
     def __init__(self, text: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.config.models import Build
+    from kedro_k8s_airflow.config.models import BuildSettings
 
 # The newest Python that every dependency of Kedro has wheels for comes first.
 _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
@@ -23,7 +23,7 @@ _PYTHONS = ("3.12", "3.13", "3.11", "3.10")
 _USER = re.compile(r"https?://(?!\$\{|git@)[^/\s@'\"]+@")
 
 
-def lock(path: Path) -> tuple[str, list[str], list[Finding]]:
+def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     """The file that names the dependencies, the requirement files it takes, and findings."""
     if (path / "uv.lock").is_file():
         return "uv.lock", [], []
@@ -93,7 +93,7 @@ def _other_locks(path: Path) -> str:
     return ""
 
 
-def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> tuple[str, ...]:
+def excluded_names(path: Path, file: str, requirements: Sequence[str], build: BuildSettings) -> tuple[str, ...]:
     """Those of a build's `exclude` that production dependencies name, sorted; PyPI takes '-', '_' and '.' for one.
 
     Args:
@@ -107,22 +107,22 @@ def named(path: Path, file: str, requirements: Sequence[str], build: Build) -> t
         text = str([_project_table(path), *(chosen.get(name) for name in build.groups)])
     else:
         files = requirements or [file]
-        text = "\n".join(map(_said, (path / one for one in files)))
-    words = {same(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
-    return tuple(sorted({one for one in build.exclude if same(one) in words}))
+        text = "\n".join(map(_without_comments, (path / one for one in files)))
+    words = {normalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
+    return tuple(sorted({one for one in build.exclude if normalize_name(one) in words}))
 
 
-def _said(file: Path) -> str:
+def _without_comments(file: Path) -> str:
     """A requirement or lock file without comments."""
     return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8", errors="replace"))
 
 
-def same(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
+def find_credentials_in(path: Path, files: Iterable[str]) -> Iterable[Finding]:
     """Errors for credentials in files that the image holds, such as an index URL with a password."""
     for file in files:
         lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -136,20 +136,20 @@ def leaked(path: Path, files: Iterable[str]) -> Iterable[Finding]:
                 )
 
 
-def hashed(path: Path, files: Sequence[str]) -> bool:
+def has_hashes(path: Path, files: Sequence[str]) -> bool:
     """Whether requirement files come with hashes."""
-    return any("--hash=" in _said(path / file) for file in files)
+    return any("--hash=" in _without_comments(path / file) for file in files)
 
 
-def groups(path: Path) -> frozenset[str]:
+def group_names(path: Path) -> frozenset[str]:
     """Names of the dependency groups of pyproject.toml, as PyPI compares them."""
-    return frozenset(same(str(name)) for name in _tables(path).get("dependency-groups", {}))
+    return frozenset(normalize_name(str(name)) for name in _tables(path).get("dependency-groups", {}))
 
 
-def extras(path: Path) -> frozenset[str]:
+def extra_names(path: Path) -> frozenset[str]:
     """Names of the extras of pyproject.toml, as PyPI compares them."""
     found = _project_table(path).get("optional-dependencies", {})
-    return frozenset(same(str(name)) for name in found)
+    return frozenset(normalize_name(str(name)) for name in found)
 
 
 def _requirement_files(path: Path) -> list[str]:
@@ -179,7 +179,7 @@ def _requirement_files(path: Path) -> list[str]:
     return sorted(found)
 
 
-def python(path: Path) -> tuple[str, list[Finding]]:
+def choose_python(path: Path) -> tuple[str, list[Finding]]:
     """The Python of the base image: the first of ours that the project's `requires-python` allows; and findings."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -207,10 +207,10 @@ def _project_table(path: Path) -> dict[str, Any]:
 
 def _tables(path: Path) -> dict[str, Any]:
     """pyproject.toml; Kedro has parsed the file before."""
-    return tables(path / "pyproject.toml")
+    return read_toml(path / "pyproject.toml")
 
 
-def tables(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
     """A TOML file."""
     import sys
 

@@ -68,7 +68,7 @@ _HINTS = (
 )
 
 
-class Failed(Exception):
+class EngineError(Exception):
     """An engine's command failed.
 
     Attributes:
@@ -89,7 +89,7 @@ class Engine:
     name: str
     path: str
 
-    def build(
+    def build_command(
         self,
         context: Path,
         dockerfile: str,
@@ -132,7 +132,7 @@ class Engine:
             return [f"--build-arg=SOURCE_DATE_EPOCH={epoch}"]
         return [f"--timestamp={epoch}"]
 
-    def secret(self, name: str) -> str:
+    def secret_option(self, name: str) -> str:
         """The option's value for a build secret that is a variable of this process."""
         return f"id={name},env={name}" if self.name == "docker" else f"id={name},type=env,src={name}"
 
@@ -152,10 +152,10 @@ class Engine:
                 self.call([self.path, "push", f"--digestfile={file}", tag], report)
                 digest = file.read_text(encoding="utf-8").strip()
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-            raise Failed(f"{self.name} told no digest of {tag}")
+            raise EngineError(f"{self.name} told no digest of {tag}")
         return digest
 
-    def size(self, tag: str) -> int | None:
+    def size_of(self, tag: str) -> int | None:
         """Bytes of an image on this machine, as far as the engine tells."""
         if self.name == "buildah":
             return None
@@ -164,15 +164,15 @@ class Engine:
         ).stdout.strip()
         return int(said) if said.isdigit() else None
 
-    def user(self, tag: str) -> str:
+    def user_of(self, tag: str) -> str:
         """The user that an image's containers have when nothing else is asked for."""
         if self.name == "buildah":
             command = [self.path, "inspect", "--type=image", "--format={{.OCIv1.Config.User}}", tag]
         else:
             command = [self.path, "image", "inspect", "--format={{.Config.User}}", tag]
-        return self.call(command, _unheard).strip()
+        return self.call(command, _ignore_line).strip()
 
-    def run(
+    def run_program(
         self, tag: str, program: str, *, user: str, home: str, variables: Mapping[str, str]
     ) -> tuple[int, str, str]:
         """Start an image once, without network, with a read-only root, and let its Python run a program.
@@ -199,10 +199,10 @@ class Engine:
             ),
             *("--entrypoint=python", tag, "-"),
         ]
-        return _answer(command, program)
+        return _run_with_input(command, program)
 
     def _run_buildah(self, tag: str, program: str, user: str, variables: Mapping[str, str]) -> tuple[int, str, str]:
-        container = self.call([self.path, "from", "--pull-never", tag], _unheard).split()[-1]
+        container = self.call([self.path, "from", "--pull-never", tag], _ignore_line).split()[-1]
         try:
             command = [
                 self.path,
@@ -216,12 +216,12 @@ class Engine:
                 "python",
                 "-",
             ]
-            return _answer(command, program)
+            return _run_with_input(command, program)
         finally:
             subprocess.run([self.path, "rm", container], capture_output=True, check=False)
 
     @property
-    def read_only(self) -> bool:
+    def has_read_only_root(self) -> bool:
         """Whether it can start an image with a read-only root."""
         return self.name != "buildah"
 
@@ -244,7 +244,7 @@ class Engine:
                 env=environment,
             )
         except OSError as exc:
-            raise Failed(f"{command[0]}: {exc.strerror}") from exc
+            raise EngineError(f"{command[0]}: {exc.strerror}") from exc
         last: deque[str] = deque(maxlen=_TAIL)
         said: list[str] = []
 
@@ -268,11 +268,11 @@ class Engine:
         if code != 0:
             text = "\n".join(last)
             hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), "")
-            raise Failed(f"{self.name} {command[1]} ended with {code}", text, hint.format(engine=self.name))
+            raise EngineError(f"{self.name} {command[1]} ended with {code}", text, hint.format(engine=self.name))
         return "".join(said)
 
 
-def find(name: str | None) -> Engine:
+def find_engine(name: str | None) -> Engine:
     """The engine of that name, or the first of buildah, podman and docker that is there.
 
     Raises:
@@ -290,7 +290,7 @@ def find(name: str | None) -> Engine:
     )
 
 
-def runner(engine: Engine, tag: str) -> Engine:
+def find_runner(engine: Engine, tag: str) -> Engine:
     """What starts an image of an engine: podman, where it sees that of buildah, because it knows a read-only root."""
     if engine.name == "buildah":
         path = shutil.which("podman")
@@ -299,11 +299,11 @@ def runner(engine: Engine, tag: str) -> Engine:
     return engine
 
 
-def _unheard(_: str) -> None:
+def _ignore_line(_: str) -> None:
     """For commands whose lines nobody needs."""
 
 
-def _answer(command: Sequence[str], program: str) -> tuple[int, str, str]:
+def _run_with_input(command: Sequence[str], program: str) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
             command,

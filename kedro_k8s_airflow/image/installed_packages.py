@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from kedro_k8s_airflow.config.models import Build
+    from kedro_k8s_airflow.config.models import BuildSettings
 
 _DATASETS = "kedro-datasets"
 # What an extra of kedro-datasets brings for some uses of its class only.
@@ -28,7 +28,9 @@ _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 _PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
 
 
-def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -> frozenset[str] | None:
+def installed_packages(
+    path: Path, lock: str, requirements: Sequence[str], build: BuildSettings
+) -> frozenset[str] | None:
     """Names of the packages that an image will hold, as PyPI compares them; None when it cannot be known.
 
     Args:
@@ -39,7 +41,7 @@ def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -
     """
     if lock == "uv.lock":
         try:
-            return _of_uv_lock(dependencies.tables(path / lock), build)
+            return _of_uv_lock(dependencies.read_toml(path / lock), build)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # no lock of uv's; the build says so
     if lock == "requirements.txt":
@@ -51,29 +53,34 @@ def packages(path: Path, lock: str, requirements: Sequence[str], build: Build) -
         wanted = _parsed(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
         if wanted is None:
             return None
-        if dependencies.hashed(path, requirements):
-            return frozenset(dependencies.same(one.name) for one in wanted)
-        return _with_what_they_need(_installed(wanted, build))
-    table = dependencies.tables(path / lock)
+        if dependencies.has_hashes(path, requirements):
+            return frozenset(dependencies.normalize_name(one.name) for one in wanted)
+        return _with_dependencies(_installed(wanted, build))
+    table = dependencies.read_toml(path / lock)
     own = table.get("project", {})
     lines = [*own.get("dependencies", [])]
-    for groups, asked in (
+    for groups, request in (
         (own.get("optional-dependencies", {}), build.extras),
         (table.get("dependency-groups", {}), build.groups),
     ):
-        named = {dependencies.same(name): content for name, content in groups.items()}
-        lines += [line for name in asked for line in named.get(dependencies.same(name), []) if isinstance(line, str)]
+        named = {dependencies.normalize_name(name): content for name, content in groups.items()}
+        lines += [
+            line
+            for name in request
+            for line in named.get(dependencies.normalize_name(name), [])
+            if isinstance(line, str)
+        ]
     wanted = _parsed(lines)
-    return _with_what_they_need(_installed(wanted, build)) if wanted else None
+    return _with_dependencies(_installed(wanted, build)) if wanted else None
 
 
-def _installed(wanted: Iterable[Requirement], build: Build) -> list[Requirement]:
+def _installed(wanted: Iterable[Requirement], build: BuildSettings) -> list[Requirement]:
     """Requirements without those that stay out of the image."""
-    excluded = {dependencies.same(name) for name in build.exclude}
-    return [one for one in wanted if dependencies.same(one.name) not in excluded]
+    excluded = {dependencies.normalize_name(name) for name in build.exclude}
+    return [one for one in wanted if dependencies.normalize_name(one.name) not in excluded]
 
 
-def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
+def missing_packages(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
     """Datasets whose packages are not held, and what is lacking, as one would write it into a requirement file.
 
     Args:
@@ -85,7 +92,7 @@ def lacking(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> I
     def extra(kind: str) -> str | None:
         """The extra of kedro-datasets that brings a class, when something of it is not held."""
         parts = kind.removeprefix("kedro_datasets.").split(".")
-        name = dependencies.same(f"{parts[0]}-{parts[-1]}")
+        name = dependencies.normalize_name(f"{parts[0]}-{parts[-1]}")
         needs = None if kind.startswith("kedro.") else _needs(name)
         return name if needs is not None and not held.issuperset({_DATASETS, *needs}) else None
 
@@ -111,7 +118,7 @@ def _takes_fsspec(kind: str) -> bool:
     return name.count(".") == 1 and not name.startswith("kedro.") and not engine
 
 
-def _of_uv_lock(lock: Mapping[str, Any], build: Build) -> frozenset[str] | None:
+def _of_uv_lock(lock: Mapping[str, Any], build: BuildSettings) -> frozenset[str] | None:
     """What the project itself needs of all that a uv.lock holds; it also holds groups for development."""
     by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for package in lock.get("package", []):
@@ -119,8 +126,8 @@ def _of_uv_lock(lock: Mapping[str, Any], build: Build) -> frozenset[str] | None:
     root = [one for one in lock.get("package", []) if {"virtual", "editable"} & set(one.get("source", {}))]
     if len(root) != 1:
         return None
-    todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.same, build.extras))]
-    for group in map(dependencies.same, build.groups):
+    todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.normalize_name, build.extras))]
+    for group in map(dependencies.normalize_name, build.groups):
         todo += [
             (one["name"], None) for one in root[0].get("dev-dependencies", {}).get(group, []) if isinstance(one, dict)
         ]
@@ -155,13 +162,17 @@ def _parsed(lines: Iterable[str]) -> list[Requirement] | None:
     return found
 
 
-def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None:
+def _with_dependencies(wanted: Iterable[Requirement]) -> frozenset[str] | None:
     """Names of requirements and of all they need, as what is installed here says; None when something is not installed."""
     from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import InvalidRequirement, Requirement
 
-    todo = [(dependencies.same(one.name), dependencies.same(extra)) for one in wanted for extra in ("", *one.extras)]
+    todo = [
+        (dependencies.normalize_name(one.name), dependencies.normalize_name(extra))
+        for one in wanted
+        for extra in ("", *one.extras)
+    ]
     seen: set[tuple[str, str]] = set()
     while todo:
         name, extra = todo.pop()
@@ -174,14 +185,17 @@ def _with_what_they_need(wanted: Iterable[Requirement]) -> frozenset[str] | None
             return None
         for line in lines:
             named = _EXTRA.search(line)
-            if (dependencies.same(named[1]) if named else "") != extra:
+            if (dependencies.normalize_name(named[1]) if named else "") != extra:
                 continue  # what has no extra was gone through with the package itself
             try:
                 one = Requirement(line)
             except InvalidRequirement:
                 return None
             if one.marker is None or one.marker.evaluate({"extra": named[1] if named else ""}):
-                todo += [(dependencies.same(one.name), dependencies.same(wanted)) for wanted in ("", *one.extras)]
+                todo += [
+                    (dependencies.normalize_name(one.name), dependencies.normalize_name(wanted))
+                    for wanted in ("", *one.extras)
+                ]
     return frozenset(name for name, _ in seen)
 
 
@@ -195,7 +209,7 @@ def _needs(extra: str) -> set[str] | None:
         lines = requires(_DATASETS) or []
     except PackageNotFoundError:
         return None
-    if not any((named := _EXTRA.search(line)) and dependencies.same(named[1]) == extra for line in lines):
+    if not any((named := _EXTRA.search(line)) and dependencies.normalize_name(named[1]) == extra for line in lines):
         return None
     found: set[str] = set()
     todo, seen = [extra], set()
@@ -204,7 +218,7 @@ def _needs(extra: str) -> set[str] | None:
         seen.add(name)
         for line in lines:
             named = _EXTRA.search(line)
-            if named is None or dependencies.same(named[1]) != name:
+            if named is None or dependencies.normalize_name(named[1]) != name:
                 continue
             try:
                 one = Requirement(line)
@@ -212,8 +226,8 @@ def _needs(extra: str) -> set[str] | None:
                 continue
             if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
                 continue
-            if dependencies.same(one.name) == _DATASETS:
-                todo += {dependencies.same(other) for other in one.extras} - seen
+            if dependencies.normalize_name(one.name) == _DATASETS:
+                todo += {dependencies.normalize_name(other) for other in one.extras} - seen
             else:
-                found.add(dependencies.same(one.name))
+                found.add(dependencies.normalize_name(one.name))
     return found - _FOR_SOME

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Settings
 
-NAME = "k8s-airflow.lock"
+LOCK_NAME = "k8s-airflow.lock"
 UNBUILT = "unbuilt"
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class LockedImage:
     """An image that was built.
 
     Attributes:
@@ -48,7 +48,7 @@ class Built:
         return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
 
 
-def read(path: Path) -> dict[str, Built]:
+def read_lock(path: Path) -> dict[str, LockedImage]:
     """The images of a lock file by name; none when there is no such file.
 
     Raises:
@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Built]:
                 f"has version {raw['version']}; this one reads version {_VERSION}.",
                 "Delete it and build the image again.",
             )
-        return {str(name): _built(entry) for name, entry in raw["images"].items()}
+        return {str(name): _parse_image(entry) for name, entry in raw["images"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
@@ -75,8 +75,8 @@ def read(path: Path) -> dict[str, Built]:
         ) from None
 
 
-def _built(entry: Mapping[str, Any]) -> Built:
-    made = Built(**entry)
+def _parse_image(entry: Mapping[str, Any]) -> LockedImage:
+    made = LockedImage(**entry)
     for text in (made.content, made.platform or "", *made.parts.values()):
         if not isinstance(text, str):
             raise TypeError("a text is expected")
@@ -87,13 +87,13 @@ def _built(entry: Mapping[str, Any]) -> Built:
     return made
 
 
-def text(images: Mapping[str, Built]) -> str:
+def write_lock(images: Mapping[str, LockedImage]) -> str:
     """The file: sorted, so that it changes only where an image did."""
     entries = {name: asdict(built) for name, built in images.items()}
     return json.dumps({"version": _VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
 
 
-def tag_of(name: str, tag: str) -> str:
+def tag_for(name: str, tag: str) -> str:
     """The tag of an image: those that are not the default one have their name in it."""
     return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
 
@@ -104,12 +104,12 @@ def is_unbuilt(image: str) -> bool:
     return digest is None and tag is not None and (tag == UNBUILT or tag.endswith(f"-{UNBUILT}"))
 
 
-def references(settings: Settings, built: Mapping[str, Built]) -> dict[str, str]:
+def image_references(settings: Settings, built: Mapping[str, LockedImage]) -> dict[str, str]:
     """How pods name each image of the project: as the lock says, else as the settings do."""
     repository, tag, digest = split_reference(settings.image)
     found = {}
     for name in settings.image_names:
-        wanted = tag_of(name, tag or UNBUILT)
+        wanted = tag_for(name, tag or UNBUILT)
         one = built.get(name)
         if name == DEFAULT_IMAGE and digest:
             found[name] = settings.image

@@ -21,33 +21,33 @@ ANSWER = "kedro-k8s-airflow answers: "
 TOOLS = ("gcc", "cc", "g++", "git", "uv")
 
 
-def main(asked: dict[str, Any]) -> None:
+def main(request: dict[str, Any]) -> None:
     """Print what was found as one line of JSON."""
-    project = Path(asked["project"])
+    project = Path(request["project"])
     found: dict[str, Any] = {"errors": [], "python": sys.version.split()[0], "uid": os.getuid()}
     errors: list[str] = found["errors"]
-    _entry(project, asked, errors)
-    errors += _forbidden(project, asked)
+    _entry(project, request, errors)
+    errors += _forbidden(project, request)
     _path(found, errors)
     if not errors:
         started = time.monotonic()
         noise = io.StringIO()
         with contextlib.redirect_stdout(noise):
-            _load(project, asked, found, errors)
+            _load(project, request, found, errors)
         found["seconds"] = round(time.monotonic() - started, 2)
     sys.stdout.write(f"\n{ANSWER}{json.dumps(found)}\n")
 
 
-def _entry(project: Path, asked: dict[str, Any], errors: list[str]) -> None:
+def _entry(project: Path, request: dict[str, Any], errors: list[str]) -> None:
     """The program of the pods is there, runs, and has the DAG's contract."""
     program = project / ".k8s-airflow" / "pod.py"
-    command = [*asked["prefix"], "python", str(program), "--answer"]
+    command = [*request["prefix"], "python", str(program), "--answer"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as exc:
         errors.append(f"{command[0]} cannot be started: {exc.strerror}")
         return
-    expected = f"contract {asked['contract']}"
+    expected = f"contract {request['contract']}"
     if done.returncode != 0 or done.stdout.strip() != expected:
         said = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["nothing"]
         errors.append(f"`{' '.join(command)}` should answer {expected!r} and said: {said[0]}")
@@ -63,15 +63,15 @@ def _path(found: dict[str, Any], errors: list[str]) -> None:
         errors.append(f"the `python` on PATH ({sys.executable}) has no Kedro")
 
 
-def _forbidden(project: Path, asked: dict[str, Any]) -> list[str]:
+def _forbidden(project: Path, request: dict[str, Any]) -> list[str]:
     """What is in the image and should not be."""
-    places = [(tool, shutil.which(tool)) for tool in asked["tools"]]
-    found = [f"{place} is in the image" for _, place in places if place and not place.startswith(asked["venv"])]
+    places = [(tool, shutil.which(tool)) for tool in request["tools"]]
+    found = [f"{place} is in the image" for _, place in places if place and not place.startswith(request["venv"])]
     for folder, names, files in os.walk(project):
         inside = Path(folder).relative_to(project).parts
         found += [f"{folder}/{name} is in the image" for name in names if name == ".git"]
         names[:] = [name for name in names if name not in (".git", ".venv", "node_modules")]
-        conf = tuple(Path(asked["conf"]).parts)
+        conf = tuple(Path(request["conf"]).parts)
         in_conf = bool(conf) and inside[: len(conf)] == conf
         below = inside[len(conf) :]
         local = in_conf and (below[:1] == ("local",) or any(part.startswith("credentials") for part in below))
@@ -86,7 +86,7 @@ def _forbidden(project: Path, asked: dict[str, Any]) -> list[str]:
     return found[:20]
 
 
-def _load(project: Path, asked: dict[str, Any], found: dict[str, Any], errors: list[str]) -> None:
+def _load(project: Path, request: dict[str, Any], found: dict[str, Any], errors: list[str]) -> None:
     """The project imports, and its pipelines hold the nodes of the DAGs."""
     os.chdir(project)
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -107,7 +107,7 @@ def _load(project: Path, asked: dict[str, Any], found: dict[str, Any], errors: l
         except Exception as exc:  # noqa: BLE001  whatever a project raises is the answer
             errors.append(f"pipeline {name!r} cannot be loaded: {type(exc).__name__}: {exc}")
     found["nodes"] = len(names)
-    for pipeline, wanted in asked["nodes"].items():
+    for pipeline, wanted in request["nodes"].items():
         if pipeline not in registered:
             errors.append(f"the DAG runs pipeline {pipeline!r}, which the image has not")
             continue

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, files, templates
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
-from kedro_k8s_airflow.dag.pod_arguments import PROGRAM
-from kedro_k8s_airflow.files import Output
+from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
+from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
 from kedro_k8s_airflow.image import content_hash, dependencies
 from kedro_k8s_airflow.image_reference import split_reference
@@ -20,36 +20,41 @@ from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config.loader import Sources
-    from kedro_k8s_airflow.config.models import Build, Settings
+    from kedro_k8s_airflow.config.loader import SettingsSources
+    from kedro_k8s_airflow.config.models import BuildSettings, Settings
     from kedro_k8s_airflow.project import Project
 
-IGNORE = ".dockerignore"
+IGNORE_FILE = ".dockerignore"
 VENV = "/opt/venv"
 _SAFE = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
 _JAVA = "default-jre-headless"
 
 
-def dockerfile(name: str) -> str:
+def dockerfile_name(name: str) -> str:
     """The file that an image is built from, relative to the project."""
     return "Dockerfile" if name == DEFAULT_IMAGE else f"Dockerfile.{name}"
 
 
-def spec(project: Project, settings: Settings, sources: Sources) -> tuple[list[Output], list[Finding]]:
+def build_image_spec(
+    project: Project, settings: Settings, sources: SettingsSources
+) -> tuple[list[OutputFile], list[Finding]]:
     """The files that images are built from, and what there is to say about them.
 
     Raises:
         Refused: when a Dockerfile cannot name what it has to copy, or a group of dependencies is not there.
     """
-    lock, requirements, findings = dependencies.lock(project.path)
-    python, found = dependencies.python(project.path)
+    lock, requirements, findings = dependencies.find_lock(project.path)
+    python, found = dependencies.choose_python(project.path)
     if any(settings.build_of(name).base is None for name in settings.image_names):
         findings += found
     held = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
-    errors = [*_unknown_groups(settings, sources, project.path, lock), *dependencies.leaked(project.path, held)]
+    errors = [
+        *_unknown_groups(settings, sources, project.path, lock),
+        *dependencies.find_credentials_in(project.path, held),
+    ]
     source = project.code
     conf = project.conf_folder
-    carried = dict(sorted(_carried(path, project, sources) for path in settings.data.in_image))
+    carried = dict(sorted(_copy_paths(path, project, sources) for path in settings.data.in_image))
     errors += [
         error(
             "image-path",
@@ -77,11 +82,13 @@ def spec(project: Project, settings: Settings, sources: Sources) -> tuple[list[O
     outputs = []
     for name in settings.image_names:
         build = settings.build_of(name)
-        excluded = dependencies.named(project.path, lock, requirements, build)
-        asked = dependencies.named(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
-        if asked and files.is_ours(project.path / dockerfile(name)):
-            findings.append(_excluded(asked, lock))
-        recipe = templates.fill(
+        excluded = dependencies.excluded_names(project.path, lock, requirements, build)
+        request = (
+            dependencies.excluded_names(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
+        )
+        if request and files.is_generated(project.path / dockerfile_name(name)):
+            findings.append(_excluded_finding(request, lock))
+        recipe = templates.fill_template(
             "Dockerfile.j2",
             **values,
             name=name,
@@ -89,19 +96,21 @@ def spec(project: Project, settings: Settings, sources: Sources) -> tuple[list[O
             base_image=build.base or f"python:{python}-slim",
             packages=[*build.packages, *([_JAVA] if build.java else [])],
             mounts=_mounts(build),
-            install=_install(lock, build, excluded, hashed=dependencies.hashed(project.path, requirements)),
+            install=_install(lock, build, excluded, hashed=dependencies.has_hashes(project.path, requirements)),
         )
-        outputs.append(Output(project.path / dockerfile(name), recipe, yields=True))
-    if files.is_ours(outputs[0].path) or (project.path / IGNORE).exists():
+        outputs.append(OutputFile(project.path / dockerfile_name(name), recipe, yields=True))
+    if files.is_generated(outputs[0].path) or (project.path / IGNORE_FILE).exists():
         # A Dockerfile of the user's own may copy what ours would not admit.
-        outputs.append(Output(project.path / IGNORE, templates.fill("dockerignore.j2", **values), yields=True))
+        outputs.append(
+            OutputFile(project.path / IGNORE_FILE, templates.fill_template("dockerignore.j2", **values), yields=True)
+        )
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
-    outputs.append(Output(project.path / PROGRAM, program))
+    outputs.append(OutputFile(project.path / POD_PROGRAM, program))
     return outputs, list(dict.fromkeys(findings))
 
 
-def contents(
-    root: Path, settings: Settings, outputs: Sequence[Output], lock: Path | None = None
+def hash_images(
+    root: Path, settings: Settings, outputs: Sequence[OutputFile], lock: Path | None = None
 ) -> dict[str, dict[str, str]]:
     """What each image of the project is made of by now; see `content.parts`.
 
@@ -111,14 +120,17 @@ def contents(
         outputs: the image spec, written or not.
         lock: path of the image lock, see `content.context`.
     """
-    texts = {output.path: output.text for output in outputs if not output.yields or files.is_ours(output.path)}
+    texts = {output.path: output.text for output in outputs if not output.yields or files.is_generated(output.path)}
     # Dockerfiles are no part of their own context.
-    written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE))}
-    seen = content_hash.context(root, text(root / IGNORE, texts), texts=written, lock=lock)
-    return {name: content_hash.parts(seen, text(root / dockerfile(name), texts), {}) for name in settings.image_names}
+    written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE_FILE))}
+    seen = content_hash.hash_context(root, read_text(root / IGNORE_FILE, texts), texts=written, lock=lock)
+    return {
+        name: content_hash.hash_parts(seen, read_text(root / dockerfile_name(name), texts), {})
+        for name in settings.image_names
+    }
 
 
-def text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
+def read_text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
     """Text of a file that is about to be written or is there; empty when there is none."""
     if texts and path in texts:
         return texts[path]
@@ -128,13 +140,13 @@ def text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
         return ""
 
 
-def _mounts(build: Build) -> list[str]:
+def _mounts(build: BuildSettings) -> list[str]:
     """What the installation of dependencies sees and the image does not hold: uv, and build secrets."""
     uv = "--mount=type=bind,from=uv,source=/uv,target=/usr/local/bin/uv"
     return [uv, *(f"--mount=type=secret,id={name}" for name in build.secrets)]
 
 
-def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) -> list[str]:
+def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool) -> list[str]:
     """The shell commands that put the dependencies into the environment."""
     commands = [
         f'if [ -f /run/secrets/{name} ]; then {name}="$(cat /run/secrets/{name})" && export {name}; fi'
@@ -183,7 +195,7 @@ def _install(lock: str, build: Build, excluded: Sequence[str], *, hashed: bool) 
     return commands
 
 
-def _excluded(names: Sequence[str], lock: str) -> Finding:
+def _excluded_finding(names: Sequence[str], lock: str) -> Finding:
     rest = ", but not without what that requires" if lock == "uv.lock" else ""
     return info(
         "image-excluded",
@@ -194,15 +206,15 @@ def _excluded(names: Sequence[str], lock: str) -> Finding:
     )
 
 
-def _unknown_groups(settings: Settings, sources: Sources, path: Path, lock: str) -> Iterable[Finding]:
+def _unknown_groups(settings: Settings, sources: SettingsSources, path: Path, lock: str) -> Iterable[Finding]:
     """Errors for dependency groups and extras that the project does not define."""
-    known = {"groups": dependencies.groups(path), "extras": dependencies.extras(path)}
+    known = {"groups": dependencies.group_names(path), "extras": dependencies.extra_names(path)}
     for name in settings.image_names:
         build = settings.build_of(name)
         own = settings.images.get(name)
         for key, defined in known.items():
             above = ("images", name) if own is not None and key in own.model_fields_set else ("build",)
-            where = sources.where((*above, key))
+            where = sources.location_of((*above, key))
             for one in getattr(build, key):
                 if lock == "requirements.txt":
                     yield error(
@@ -211,7 +223,7 @@ def _unknown_groups(settings: Settings, sources: Sources, path: Path, lock: str)
                         f"names {one!r}, and requirements.txt has no groups and no extras.",
                         "Let pyproject.toml name the dependencies, and make a lock with `uv lock`.",
                     )
-                elif dependencies.same(one) not in defined:
+                elif dependencies.normalize_name(one) not in defined:
                     yield error(
                         "image-groups",
                         where,
@@ -220,14 +232,14 @@ def _unknown_groups(settings: Settings, sources: Sources, path: Path, lock: str)
                     )
 
 
-def _carried(path: str, project: Project, sources: Sources) -> tuple[str, str]:
+def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[str, str]:
     """A path of `data.in_image` as COPY takes it: source and destination.
 
     Raises:
         Refused: when it is not in the project, or no COPY can name it.
     """
     clean = posixpath.normpath(path)
-    where = f"{sources.where(('data', 'in_image'))}, path {path!r}"
+    where = f"{sources.location_of(('data', 'in_image'))}, path {path!r}"
     folder, name = posixpath.split(clean)
     if clean.startswith(("/", "..")) or clean == ".":
         raise refuse(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image import probe
-from kedro_k8s_airflow.image.spec import VENV, dockerfile
+from kedro_k8s_airflow.image.spec import VENV, dockerfile_name
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kedro_k8s_airflow.commands.create import Image
+    from kedro_k8s_airflow.commands.create import ImageProject
     from kedro_k8s_airflow.image.engines import Engine
 
 # Nobody's: neither the image's own user nor one that its /etc/passwd knows.
@@ -25,8 +25,8 @@ _TAIL = 15
 _CONTRACT = "docs/image.md says what pods need from an image."
 
 
-def prove(
-    reference: str, made: Image, name: str, prover: Engine, engine: Engine, report: Callable[[str], None]
+def verify_image(
+    reference: str, made: ImageProject, name: str, prover: Engine, engine: Engine, report: Callable[[str], None]
 ) -> Mapping[str, Any]:
     """What the image answers when it is started once as a pod would start it.
 
@@ -34,7 +34,7 @@ def prove(
         Refused: naming everything in which it does not keep the contract.
     """
     report("starting the image to prove its contract")
-    user = engine.user(reference)
+    user = engine.user_of(reference)
     match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", user)
     errors: list[Finding] = []
     if match is None or int(match[1]) == 0:
@@ -50,7 +50,7 @@ def prove(
         for task in plan.tasks:
             if task.image_name == name:
                 nodes.setdefault(task.pipeline, []).extend(task.nodes)
-    asked = {
+    request = {
         "project": made.plans[0].project_path,
         "contract": CONTRACT_VERSION,
         "prefix": list(made.settings.build.prefix),
@@ -60,8 +60,8 @@ def prove(
         "nodes": nodes,
     }
     source = Path(probe.__file__).read_text(encoding="utf-8")
-    program = f"{source}\n\nmain(json.loads({json.dumps(asked)!r}))\n"
-    code, out, err = prover.run(
+    program = f"{source}\n\nmain(json.loads({json.dumps(request)!r}))\n"
+    code, out, err = prover.run_program(
         reference,
         program,
         user=f"{_SOMEBODY}:{match[2] or 0 if match else 0}",
@@ -71,8 +71,8 @@ def prove(
     line = next((line for line in out.splitlines() if line.startswith(probe.ANSWER)), None)
     if line is None:
         said = "\n".join((out + err).strip().splitlines()[-_TAIL:])
-        why = f"could not be started as a pod would start it (exit code {code})."
-        errors.append(error("image-contract", reference, why, _CONTRACT, said))
+        message = f"could not be started as a pod would start it (exit code {code})."
+        errors.append(error("image-contract", reference, message, _CONTRACT, said))
         raise Refused(errors)
     proof: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER))
     errors += [_broken(reference, f"{one}.", _CONTRACT) for one in proof["errors"]]
@@ -81,15 +81,15 @@ def prove(
     return proof
 
 
-def _tools(made: Image, name: str) -> list[str]:
+def _tools(made: ImageProject, name: str) -> list[str]:
     """Programs that the image must not hold: what the user's own base, packages or Dockerfile bring is theirs to say."""
     build = made.settings.build_of(name)
-    if build.base is not None or build.packages or not files.is_ours(made.root / dockerfile(name)):
+    if build.base is not None or build.packages or not files.is_generated(made.root / dockerfile_name(name)):
         return []
     return [tool for tool in probe.TOOLS if not (tool == "uv" and build.keeps_uv)]
 
 
-def _variables(made: Image, name: str) -> dict[str, str]:
+def _variables(made: ImageProject, name: str) -> dict[str, str]:
     """Plain environment variables of the image's tasks: settings.py may want them."""
     found: dict[str, str] = {}
     for plan in made.plans:
@@ -101,5 +101,5 @@ def _variables(made: Image, name: str) -> dict[str, str]:
     return found
 
 
-def _broken(reference: str, why: str, mend: str) -> Finding:
-    return error("image-contract", reference, why, mend)
+def _broken(reference: str, message: str, help_text: str) -> Finding:
+    return error("image-contract", reference, message, help_text)

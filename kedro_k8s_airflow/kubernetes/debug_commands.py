@@ -29,7 +29,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
-class Lines:
+class DebugCommands:
     """How to run one task by hand.
 
     Attributes:
@@ -45,11 +45,11 @@ class Lines:
     notes: tuple[str, ...]
 
 
-def lines(plan: Plan, task: Task) -> Lines:
+def debug_commands(plan: Plan, task: Task) -> DebugCommands:
     """The lines for a task of a plan."""
-    made = pod_manifest.pod(plan, task, _name(task), {"RUN": _run(plan, task), "RUN_PARAMS": _params(plan)})
+    made = pod_manifest.build_pod(plan, task, _name(task), {"RUN": _run(plan, task), "RUN_PARAMS": _params(plan)})
     podman, missing = _podman(plan, made)
-    return Lines(podman, tuple(_kubectl(plan.namespace, made)), made, (*_notes(plan, task, made), *missing))
+    return DebugCommands(podman, tuple(_kubectl(plan.namespace, made)), made, (*_notes(plan, task, made), *missing))
 
 
 def _name(task: Task) -> str:
@@ -86,7 +86,7 @@ def _notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
     templates = sorted({variable["name"] for variable in container["env"] if "{{" in (variable.get("value") or "")})
     if templates:
         yield f"Templates that Airflow would render stand as they are in {', '.join(templates)}."
-    for name in pod_manifest.TEMPLATES:
+    for name in pod_manifest.POD_TEMPLATE_ARGUMENTS:
         if name in (task.settings.get("operator") or {}):
             yield f"Airflow lays this pod over that of operator.{name}, which is not done here."
 
@@ -173,14 +173,14 @@ def _expanded(text: str, variables: Mapping[str, str]) -> str:
 def _kubectl(namespace: str, pod: Mapping[str, Any]) -> Iterable[str]:
     name, kubectl = pod["metadata"]["name"], f"kubectl --namespace {namespace}"
     # No line of the object is just EOF: each begins with a key or a dash, and texts of several lines are quoted on one.
-    yield f"{kubectl} apply --filename - <<'EOF'\n{written(pod)}EOF"
+    yield f"{kubectl} apply --filename - <<'EOF'\n{to_yaml(pod)}EOF"
     # There is no log before the container has been started.
     yield f"until {kubectl} logs --follow {name}; do sleep 2; done"
     yield f"{kubectl} get pod {name}"
     yield f"{kubectl} delete pod {name}"
 
 
-def written(value: Mapping[str, Any]) -> str:
+def to_yaml(value: Mapping[str, Any]) -> str:
     """A Kubernetes object as YAML, with every text in quotes that some reader of YAML may take for something else."""
     import yaml
 

@@ -16,7 +16,7 @@ ROLE_FILE = "airflow-role.yml"
 DATA_FILE = "data-pod.yml"
 LIST_FILE = "data-files.txt"
 # Calls of the provider's operator, its trigger and its hook (cncf.kubernetes 10.25.0), proven by the audit log of a cluster.
-RULES: tuple[dict[str, list[str]], ...] = (
+ROLE_RULES: tuple[dict[str, list[str]], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
@@ -24,7 +24,7 @@ RULES: tuple[dict[str, list[str]], ...] = (
 _LISTED = 20
 
 
-def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
+def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
     """A Role with what Airflow needs in the namespace of the pods, and who gets it.
 
     Args:
@@ -35,7 +35,7 @@ def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
     metadata = {"name": name, "namespace": plan.namespace, "labels": _labels(plan)}
     api = "rbac.authorization.k8s.io"
     objects: list[dict[str, Any]] = [
-        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in RULES]}
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in ROLE_RULES]}
     ]
     if subjects:
         objects.append(
@@ -60,7 +60,7 @@ def role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
     return _text(about, objects)
 
 
-def data_pod(plan: Plan) -> str | None:
+def build_data_pod(plan: Plan) -> str | None:
     """A pod that sleeps for an hour with the volumes mounted, for `kubectl exec`; None when the project has no volumes."""
     claims = [mount for mount in plan.mounts if mount.claim]
     if not claims:
@@ -97,7 +97,7 @@ def data_pod(plan: Plan) -> str | None:
         "terminationGracePeriodSeconds": 0,
         "securityContext": told.get("podSecurityContext"),
         **{key: told.get(key) for key in (*same, "serviceAccountName")},
-        "containers": [_said(container)],
+        "containers": [_without_none(container)],
         "volumes": [
             *({"name": mount.name, "persistentVolumeClaim": {"claimName": mount.claim}} for mount in claims),
             *({"name": mount.name, "secret": {"secretName": mount.secret}} for mount in secrets),
@@ -106,7 +106,7 @@ def data_pod(plan: Plan) -> str | None:
     }
     metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": _labels(plan)}
     about = ["A pod that holds the volumes for an hour, to copy data to them or to look at what is there."]
-    return _text(about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _said(spec)}])
+    return _text(about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _without_none(spec)}])
 
 
 def data_pod_name(plan: Plan) -> str:
@@ -115,10 +115,10 @@ def data_pod_name(plan: Plan) -> str:
 
 
 def _slug(plan: Plan) -> str:
-    return names.label(plan.package).lower().replace("_", "-").replace(".", "-")
+    return names.label_value(plan.package).lower().replace("_", "-").replace(".", "-")
 
 
-def filling(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folder: str) -> list[str]:
+def fill_commands(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folder: str) -> list[str]:
     """The commands that copy local inputs to the volumes, to be run in the project's folder.
 
     Args:
@@ -129,7 +129,7 @@ def filling(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folde
     """
     pod = data_pod_name(plan)
     kubectl = f"kubectl --namespace {plan.namespace}"
-    there = {root for one in inputs for root in [_root(one.here)]}
+    there = {root for one in inputs for root in [_root(one.local_path)]}
     lines = [
         f"kubectl apply --filename {shlex.quote(f'{folder}/{DATA_FILE}')}",
         f"{kubectl} wait --for=condition=Ready --timeout=15m pod/{pod}",
@@ -150,7 +150,7 @@ def filling(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folde
     return [*lines, f"{kubectl} delete pod {pod}"]
 
 
-def file_list(here: Sequence[str]) -> str | None:
+def list_files(here: Sequence[str]) -> str | None:
     """What `tar --files-from` reads when a command line would be too long: the inputs of the project, one on each line."""
     inside = [path for path in here if not _root(path)]
     return "".join(f"{path}\n" for path in inside) if len(inside) > _LISTED else None
@@ -162,12 +162,15 @@ def _root(path: str) -> str:
 
 
 def _labels(plan: Plan) -> dict[str, str]:
-    return {"app.kubernetes.io/managed-by": "kedro-k8s-airflow", "app.kubernetes.io/part-of": names.label(plan.package)}
+    return {
+        "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
+        "app.kubernetes.io/part-of": names.label_value(plan.package),
+    }
 
 
-def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
 def _text(about: Sequence[str], objects: Sequence[Mapping[str, Any]]) -> str:
-    return templates.fill("manifest.yml.j2", version=__version__, about=about, objects=objects)
+    return templates.fill_template("manifest.yml.j2", version=__version__, about=about, objects=objects)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
-from kedro_k8s_airflow.text import count, one_line, printable
+from kedro_k8s_airflow.text import count_of, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kedro_k8s_airflow.files import Change
+    from kedro_k8s_airflow.files import FileChange
     from kedro_k8s_airflow.findings import Finding
-    from kedro_k8s_airflow.image.build import Report
+    from kedro_k8s_airflow.image.build import BuildResult
     from kedro_k8s_airflow.locations import Locator
     from kedro_k8s_airflow.plan.model import LocalInput
-    from kedro_k8s_airflow.publish.publisher import Report as Published
+    from kedro_k8s_airflow.publish.publisher import PublishResult as Published
 
 _INPUTS_SHOWN = 40
 # A step of buildah and podman, one of BuildKit, a line of ours.
 _STEP = re.compile(r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$")
 
 
-def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
+def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     """A console for people in a terminal, for plain lines elsewhere and in `file`."""
     from rich.console import Console
 
@@ -49,7 +49,7 @@ def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     return made if made.is_terminal else plain(stderr=stderr)
 
 
-def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
+def print_inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
     """What has to be on the volumes before the first run, and the commands that bring it there."""
     from rich.markup import escape
 
@@ -59,7 +59,7 @@ def inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], command
     out.print(f"{many} to be on the volumes before the first run:")
     for one, size in found[:_INPUTS_SHOWN]:
         out.print(
-            f"  {_bytes(size):>10}  {escape(printable(one.here))}  ({escape(printable(one.dataset))}, volume {one.mount})"
+            f"  {_bytes(size):>10}  {escape(printable(one.local_path))}  ({escape(printable(one.dataset))}, volume {one.mount})"
         )
     if len(found) > _INPUTS_SHOWN:
         out.print(f"  and {len(found) - _INPUTS_SHOWN} more")
@@ -80,7 +80,7 @@ def _bytes(size: int | None) -> str:
 
 
 @contextlib.contextmanager
-def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+def show_progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Shows what an engine does: its step and the time in a terminal, its steps as plain lines elsewhere.
 
     Yields:
@@ -111,7 +111,7 @@ def progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str]
         yield turn
 
 
-def built(out: Console, made: Report, lock: Path, root: Path) -> None:
+def print_built(out: Console, made: BuildResult, lock: Path, root: Path) -> None:
     """What there is to tell about a new image."""
     from rich.markup import escape
 
@@ -121,21 +121,25 @@ def built(out: Console, made: Report, lock: Path, root: Path) -> None:
     if made.proof is not None and made.proven_by is not None:
         told = made.proof
         root_said = (
-            "a read-only root" if made.proven_by.read_only else f"{made.proven_by.name}, which has no read-only root"
+            "a read-only root"
+            if made.proven_by.has_read_only_root
+            else f"{made.proven_by.name}, which has no read-only root"
         )
         out.print(
             f"  proven  contract {CONTRACT_VERSION}, Python {escape(told['python'])}, Kedro {escape(told['kedro'])}, "
-            f"{count(told['pipelines'], 'pipeline')} with {count(told['nodes'], 'node')} loaded in {told['seconds']} s "
+            f"{count_of(told['pipelines'], 'pipeline')} with {count_of(told['nodes'], 'node')} loaded in {told['seconds']} s "
             f"by user {told['uid']} with {root_said}"
         )
     else:
         out.print("  proven  not at all (--no-verify)")
     if made.built.digest:
         out.print(f"  pushed  {made.built.digest}")
-    out.print(f"  wrote   {escape(files.shown(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image")
+    out.print(
+        f"  wrote   {escape(files.display_path(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image"
+    )
 
 
-def published(out: Console, made: Published, *, dry: bool) -> None:
+def print_published(out: Console, made: Published, *, dry: bool) -> None:
     """What publishing has done, or would do: each DAG that changes and how, the commit, the branch."""
     from rich.markup import escape
 
@@ -157,7 +161,7 @@ def published(out: Console, made: Published, *, dry: bool) -> None:
         out.print(f"pushed     {escape(branch)} to {escape(made.pushed)}")
 
 
-def findings(out: Console, found: Iterable[Finding]) -> None:
+def print_findings(out: Console, found: Iterable[Finding]) -> None:
     """One line for each finding, errors last so that they are seen."""
     from rich.markup import escape
 
@@ -178,7 +182,7 @@ def findings(out: Console, found: Iterable[Finding]) -> None:
         )
 
 
-def report(
+def write_report(
     found: Sequence[Finding], locate: Locator, form: str, output: Path | None, *, nothing: str = "no findings"
 ) -> None:
     """All findings in one of the formats of `check`, on stdout or in a file; `nothing` is said when there are none."""
@@ -187,35 +191,35 @@ def report(
     from kedro_k8s_airflow.output import finding_formats
 
     if form == "text" and output is None:
-        _counted(console(), found, nothing)
+        _print_counted(open_console(), found, nothing)
         return
     if form == "text":
         stream = io.StringIO()
-        _counted(console(file=stream), found, nothing)
+        _print_counted(open_console(file=stream), found, nothing)
         text = stream.getvalue()
     else:
         make = {
-            "json": finding_formats.as_json,
-            "github": finding_formats.as_github,
-            "sarif": finding_formats.as_sarif,
+            "json": finding_formats.findings_to_json,
+            "github": finding_formats.findings_to_github,
+            "sarif": finding_formats.findings_to_sarif,
         }[form]
         text = make(found, locate)
     if output is None:
-        console()  # or a letter that the terminal lacks would be an error
+        open_console()  # or a letter that the terminal lacks would be an error
         click.echo(text, nl=False)
         return
-    files.put(output, text, force=True)
+    files.write_file(output, text, force=True)
 
 
-def _counted(out: Console, found: Sequence[Finding], nothing: str) -> None:
+def _print_counted(out: Console, found: Sequence[Finding], nothing: str) -> None:
     """Findings, and how many there are."""
-    findings(out, found)
+    print_findings(out, found)
     counts = Counter(finding.severity for finding in found)
-    said = [count(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
+    said = [count_of(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
     out.print(", ".join(said) if said else nothing)
 
 
-def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -> None:
+def print_written(out: Console, changes: Sequence[FileChange], root: Path, *, dry: bool) -> None:
     """One line for each file: new, changed, unchanged, or kept because it is the user's own."""
     from rich.markup import escape
 
@@ -227,4 +231,4 @@ def written(out: Console, changes: Sequence[Change], root: Path, *, dry: bool) -
     }
     for change in changes:
         path = change.output.path
-        out.print(f"{words[change.status]:<16} {escape(files.shown(path, root))}")
+        out.print(f"{words[change.status]:<16} {escape(files.display_path(path, root))}")

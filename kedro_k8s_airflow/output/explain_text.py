@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.explain.context import DatasetFacts, NodeFacts, TaskFacts
+from kedro_k8s_airflow.explain.context import DatasetExplanation, NodeExplanation, TaskExplanation
 from kedro_k8s_airflow.text import printable
 
 if TYPE_CHECKING:
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kedro_k8s_airflow.explain.context import Facts, Flow, Setting, Use
+    from kedro_k8s_airflow.explain.context import DatasetFlow, Explanation, NodeUse, SettingExplanation
 
 _SHOWN = 40
 _Rows = list[tuple[str, list[str]]]
 
 
-def facts(out: Console, found: Sequence[Facts]) -> None:
+def print_explanations(out: Console, found: Sequence[Explanation]) -> None:
     """All that was found of one name, block after block."""
     for place, one in enumerate(found):
         if place:
             out.print()
-        if isinstance(one, TaskFacts):
+        if isinstance(one, TaskExplanation):
             _task(out, one)
-        elif isinstance(one, NodeFacts):
+        elif isinstance(one, NodeExplanation):
             _node(out, one)
         else:
             _dataset(out, one)
 
 
-def _task(out: Console, one: TaskFacts) -> None:
+def _task(out: Console, one: TaskExplanation) -> None:
     pipeline = one.pipeline if one.whole is None else f"{one.pipeline}, all of it: {one.whole}"
     rows: _Rows = [
         ("pipeline", [pipeline]),
@@ -56,7 +56,7 @@ def _task(out: Console, one: TaskFacts) -> None:
     _lines(out, "in the cluster", one.by_hand.kubectl)
 
 
-def _node(out: Console, one: NodeFacts) -> None:
+def _node(out: Console, one: NodeExplanation) -> None:
     beside = "" if not one.companions else f", with {one.companions} other{'s' if one.companions > 1 else ''}"
     rows: _Rows = [
         ("task", [f"{one.task}{beside}"]),
@@ -71,7 +71,7 @@ def _node(out: Console, one: NodeFacts) -> None:
     _settings(out, one.settings)
 
 
-def _dataset(out: Console, one: DatasetFacts) -> None:
+def _dataset(out: Console, one: DatasetExplanation) -> None:
     rows: _Rows = [
         ("known as", [", ".join(one.forms)] if one.forms != (one.name,) else []),
         ("reach", [f"{one.reach}: {one.why}"]),
@@ -83,17 +83,17 @@ def _dataset(out: Console, one: DatasetFacts) -> None:
     _block(out, f"{one.dag}: dataset {one.name}", rows)
 
 
-def _use(use: Use, dataset: DatasetFacts) -> str:
+def _use(use: NodeUse, dataset: DatasetExplanation) -> str:
     form = f" as {use.form}" if use.form != dataset.name else ""
     return f"node {use.node}{form}" + (f", in task {use.task}" if use.task != use.node else "")
 
 
-def _flow(flow: Flow, preposition: str) -> str:
+def _flow(flow: DatasetFlow, preposition: str) -> str:
     others = f" ({preposition} {', '.join(flow.others)})" if flow.others else ""
     return f"{flow.dataset}{others}: {flow.where}"
 
 
-def _of_task(node: NodeFacts) -> str:
+def _of_task(node: NodeExplanation) -> str:
     about = [f"namespace {node.namespace}"] if node.namespace else []
     about += [f"tags {', '.join(node.tags)}"] if node.tags else []
     return node.name + (f" ({'; '.join(about)})" if about else "")
@@ -117,7 +117,7 @@ def _block(out: Console, title: str, rows: _Rows) -> None:
     out.print(table, emoji=False)
 
 
-def _settings(out: Console, settings: Iterable[Setting]) -> None:
+def _settings(out: Console, settings: Iterable[SettingExplanation]) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -130,7 +130,7 @@ def _settings(out: Console, settings: Iterable[Setting]) -> None:
     out.print(table, emoji=False)
 
 
-def _value(one: Setting) -> str:
+def _value(one: SettingExplanation) -> str:
     if one.taken:
         return "none" if one.note else "taken away"
     if one.value is None:
@@ -138,7 +138,7 @@ def _value(one: Setting) -> str:
     return one.value if isinstance(one.value, str) else json.dumps(one.value, ensure_ascii=False)
 
 
-def _from(one: Setting) -> str:
+def _from(one: SettingExplanation) -> str:
     files = ", ".join(dict.fromkeys(where.partition(": ")[0] for where in one.where))
     said = ", ".join(one.said_by) + (f" ({files})" if files else "")
     return "; ".join(text for text in (said, one.note) if text)

@@ -23,7 +23,7 @@ _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 _PROJECT = "pyproject.toml"
 
 
-def as_json(found: Sequence[Finding], locate: Locator) -> str:
+def findings_to_json(found: Sequence[Finding], locate: Locator) -> str:
     """One object: `schema`, `summary` (how many of each severity) and `findings`; see docs/checks.md."""
     counts = Counter(finding.severity for finding in found)
     report = {
@@ -47,7 +47,7 @@ def _object(finding: Finding, place: Place) -> dict[str, Any]:
     return {**said, **{name: value for name, value in more.items() if value is not None}}
 
 
-def as_github(found: Sequence[Finding], locate: Locator) -> str:
+def findings_to_github(found: Sequence[Finding], locate: Locator) -> str:
     """Workflow commands, one line each: the log of a step shows them, and a pull request at their lines.
 
     Source: docs.github.com, "Workflow commands for GitHub Actions"; what has to be escaped is in actions/toolkit.
@@ -69,7 +69,7 @@ def _escaped(text: str, more: str = "") -> str:
     return text
 
 
-def as_sarif(found: Sequence[Finding], locate: Locator) -> str:
+def findings_to_sarif(found: Sequence[Finding], locate: Locator) -> str:
     """SARIF 2.1.0 (OASIS), for code scanning and editors."""
     codes = sorted({finding.code for finding in found})
     rules = [

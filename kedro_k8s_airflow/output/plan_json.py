@@ -9,28 +9,28 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.plan.statistics import facts, stored
+from kedro_k8s_airflow.plan.statistics import plan_statistics, store_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kedro_k8s_airflow.plan.model import Plan, Task
-    from kedro_k8s_airflow.plan.statistics import Facts, Place
+    from kedro_k8s_airflow.plan.statistics import PlanStatistics, StorageLocation
 
 SCHEMA = 1
 
 
-def text(plans: Sequence[Plan]) -> str:
+def plans_to_json(plans: Sequence[Plan]) -> str:
     """The document, as it is written: in ASCII, which no terminal or pipe spoils."""
-    return json.dumps(document(plans), indent=2) + "\n"
+    return json.dumps(plans_document(plans), indent=2) + "\n"
 
 
-def document(plans: Sequence[Plan]) -> dict[str, Any]:
+def plans_document(plans: Sequence[Plan]) -> dict[str, Any]:
     """The document, of what JSON knows."""
-    return {"schema": SCHEMA, "dags": [_dag(plan, facts(plan)) for plan in plans]}
+    return {"schema": SCHEMA, "dags": [_dag(plan, plan_statistics(plan)) for plan in plans]}
 
 
-def _dag(plan: Plan, known: Facts) -> dict[str, Any]:
+def _dag(plan: Plan, known: PlanStatistics) -> dict[str, Any]:
     return {
         "dag_id": plan.dag_id,
         "pipeline": plan.pipeline,
@@ -51,7 +51,7 @@ def _dag(plan: Plan, known: Facts) -> dict[str, Any]:
             for mount in plan.mounts
             if mount.claim
         ],
-        "store": None if plan.store is None else _place(stored(plan.store, plan.mounts)),
+        "store": None if plan.store is None else _place(store_location(plan.store, plan.mounts)),
         "inputs": [
             {"dataset": one.dataset, "volume": one.mount, "path": one.path}
             for one in sorted(plan.local_inputs, key=lambda one: one.dataset)
@@ -60,8 +60,8 @@ def _dag(plan: Plan, known: Facts) -> dict[str, Any]:
         "crossings": [
             {
                 "dataset": crossing.dataset,
-                "producer": crossing.producer,
-                "consumers": list(crossing.consumers),
+                "producer": crossing.saved_by,
+                "consumers": list(crossing.loaded_by),
                 "versioned": crossing.reach.versioned,
                 "lives": _place(known.places[crossing.dataset]),
             }
@@ -70,39 +70,39 @@ def _dag(plan: Plan, known: Facts) -> dict[str, Any]:
     }
 
 
-def _place(found: Place) -> dict[str, Any]:
+def _place(found: StorageLocation) -> dict[str, Any]:
     return {"kind": found.kind, "volume": found.volume, "path": found.path, "protocol": found.protocol}
 
 
-def _task(task: Task, plan: Plan, known: Facts) -> dict[str, Any]:
-    told = task.settings
-    timeout = told.get("execution_timeout")
+def _task(task: Task, plan: Plan, known: PlanStatistics) -> dict[str, Any]:
+    settings = task.settings
+    timeout = settings.get("execution_timeout")
     return {
         "id": task.id,
         "step": known.step_of[task.id],
         "nodes": list(task.nodes),
-        "after": list(task.after),
+        "after": list(task.upstream),
         "group": task.group,
         "reasons": [
-            {"rule": reason.rule, "what": reason.what, "first": reason.first, "second": reason.second}
-            for reason in task.reasons
+            {"rule": reason.reason, "what": reason.name, "first": reason.first, "second": reason.second}
+            for reason in task.merge_causes
         ],
         "pipeline": task.pipeline,
-        "whole_pipeline_because": task.whole,
+        "whole_pipeline_because": task.narrowing_declined,
         "image": task.image,
         "rules": list(task.rules),
-        "resources": _resources(told),
-        "env": sorted(variable["name"] for variable in told.get("env") or []),
-        "retries": told.get("retries", plan.dag.retries),
+        "resources": _resources(settings),
+        "env": sorted(variable["name"] for variable in settings.get("env") or []),
+        "retries": settings.get("retries", plan.dag.retries),
         "execution_timeout_seconds": None if timeout is None else int(timeout.total_seconds()),
-        "pool": told.get("pool"),
+        "pool": settings.get("pool"),
         "memory": list(task.memory),
         "stored": list(task.stored),
     }
 
 
-def _resources(told: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    resources = told.get("resources") or {}
+def _resources(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    resources = settings.get("resources") or {}
     return {
         part: {name: str(amount) for name, amount in sorted((resources.get(part) or {}).items())}
         for part in ("requests", "limits")

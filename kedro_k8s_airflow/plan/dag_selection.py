@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan
     from kedro_k8s_airflow.project import Project
 
-DEFAULT = "__default__"
+DEFAULT_PIPELINE = "__default__"
 
 
 @dataclass(frozen=True, slots=True)
-class Dag:
+class SelectedDag:
     """A DAG that is to be: its name, its pipeline and its settings."""
 
     name: str
@@ -27,36 +27,38 @@ class Dag:
     settings: DagSettings
 
 
-def dags(
-    project: Project, settings: Settings, file: str, pipelines: Sequence[str], *, everything: bool
-) -> tuple[list[Dag], list[Finding]]:
+def select_dags(
+    project: Project, settings: Settings, file: str, pipelines: Sequence[str], *, all_pipelines: bool
+) -> tuple[list[SelectedDag], list[Finding]]:
     """The DAGs that are asked for, and what there is to say about them.
 
     Raises:
         Refused: when a pipeline is not registered, or has no nodes.
     """
-    configured = [Dag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()]
+    configured = [
+        SelectedDag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()
+    ]
     for dag in configured:
         if dag.pipeline not in project.pipelines:
             raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
     for name in pipelines:
         if name not in project.pipelines:
             raise _no_pipeline("--pipeline", name, project)
-    if everything:
+    if all_pipelines:
         wanted = list(project.pipelines)
     elif pipelines:
         wanted = list(dict.fromkeys(pipelines))
     elif configured:
-        return _sound(configured, project, file), []
+        return _checked(configured, project, file), []
     else:
-        wanted = [DEFAULT]
-    if wanted == [DEFAULT] and DEFAULT not in project.pipelines:
-        raise _no_pipeline("pipeline registry", DEFAULT, project)
-    chosen = [dag for dag in configured if everything or dag.pipeline in wanted]
+        wanted = [DEFAULT_PIPELINE]
+    if wanted == [DEFAULT_PIPELINE] and DEFAULT_PIPELINE not in project.pipelines:
+        raise _no_pipeline("pipeline registry", DEFAULT_PIPELINE, project)
+    chosen = [dag for dag in configured if all_pipelines or dag.pipeline in wanted]
     covered = {dag.pipeline for dag in chosen}
-    chosen += [Dag(name, name, settings.dag) for name in wanted if name not in covered]
+    chosen += [SelectedDag(name, name, settings.dag) for name in wanted if name not in covered]
     notes: list[Finding] = []
-    if everything:
+    if all_pipelines:
         empty = [dag for dag in chosen if not project.pipelines[dag.pipeline]]
         notes = [
             warning("pipeline-skipped", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
@@ -64,10 +66,10 @@ def dags(
         ]
         if len(empty) < len(chosen):
             chosen = [dag for dag in chosen if dag not in empty]
-    return _sound(chosen, project, file), notes
+    return _checked(chosen, project, file), notes
 
 
-def _sound(dags: list[Dag], project: Project, file: str) -> list[Dag]:
+def _checked(dags: list[SelectedDag], project: Project, file: str) -> list[SelectedDag]:
     if not dags:
         raise refuse(
             "registry",
@@ -107,11 +109,11 @@ def _no_pipeline(where: str, name: str, project: Project) -> Refused:
             "Create one with `kedro pipeline create`.",
         )
     close = difflib.get_close_matches(name, known, 1)
-    mend = f"Did you mean {close[0]!r}?" if close else f"Registered are {', '.join(map(repr, known[:20]))}."
-    return refuse("pipeline", where, f"there is no pipeline {name!r}.", mend)
+    help_text = f"Did you mean {close[0]!r}?" if close else f"Registered are {', '.join(map(repr, known[:20]))}."
+    return refuse("pipeline", where, f"there is no pipeline {name!r}.", help_text)
 
 
-def same_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
+def find_duplicate_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
     """Errors for plans that have the dag_id of another."""
     seen: dict[str, Plan] = {}
     for plan in made:

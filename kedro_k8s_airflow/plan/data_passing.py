@@ -10,7 +10,7 @@ from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan import volumes
-from kedro_k8s_airflow.plan.model import LocalInput, Store, Task, claim_over
+from kedro_k8s_airflow.plan.model import LocalInput, MemoryStore, Task, claim_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Crossing, Mount
-    from kedro_k8s_airflow.project import Node
+    from kedro_k8s_airflow.project import ProjectNode
 
-CLEARING = "remove_stored_data"
+CLEARING_TASK_ID = "remove_stored_data"
 POD_LIMIT = 1_000_000
 
 
-class Handed(NamedTuple):
+class PassedDatasets(NamedTuple):
     """What a pod is told of its datasets; see the attributes of `plan.Task` with these names."""
 
     memory: tuple[str, ...]
@@ -33,7 +33,9 @@ class Handed(NamedTuple):
     latest: tuple[str, ...]
 
 
-def told(task_id: str, nodes: Iterable[Node], graph: Graph, crossings: Mapping[str, Crossing]) -> Handed:
+def passed_datasets(
+    task_id: str, nodes: Iterable[ProjectNode], graph: Graph, crossings: Mapping[str, Crossing]
+) -> PassedDatasets:
     """The datasets that a task keeps in memory, those it stores, and those whose version it has to choose.
 
     Args:
@@ -53,54 +55,60 @@ def told(task_id: str, nodes: Iterable[Node], graph: Graph, crossings: Mapping[s
         if reach.kind != "memory":
             continue
         goes = crossings.get(dataset.name)
-        if goes is not None and task_id in (goes.producer, *goes.consumers):
+        if goes is not None and task_id in (goes.saved_by, *goes.loaded_by):
             stored.add(name)
         elif reach.plain:
             memory.add(dataset.name)
-    return Handed(*(tuple(sorted(names)) for names in found))
+    return PassedDatasets(*(tuple(sorted(names)) for names in found))
 
 
-def store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> Store:
+def memory_store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> MemoryStore:
     """The store of the settings; a folder that no pod could share is an error."""
     path = settings.data.store.path or ""
     keep = int(settings.data.store.keep.total_seconds())
     protocol, url, rest = path.partition("://")
     if url and protocol.lower() == "memory":
-        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
-        errors.append(error("store", f"{file}: data.store.path", f"{path!r} is the memory of one process.", mend))
+        help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(error("store", f"{file}: data.store.path", f"{path!r} is the memory of one process.", help_text))
     if url and protocol.lower() not in ("file", "local"):
-        return Store(path, keep)
+        return MemoryStore(path, keep)
     path = rest if url else path
-    place = volumes.in_pod(path, settings)
+    place = volumes.path_in_pod(path, settings)
     innermost = claim_over(place, mounts)
     if innermost is None or innermost.read_only:
-        why = "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
-        mend = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
-        errors.append(
-            error("store", f"{file}: data.store.path", f"{path!r} {why}, so no other pod would see it.", mend)
+        message = (
+            "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
         )
-    return Store(place, keep)
+        help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
+        errors.append(
+            error("store", f"{file}: data.store.path", f"{path!r} {message}, so no other pod would see it.", help_text)
+        )
+    return MemoryStore(place, keep)
 
 
-def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
+def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
     """The task that removes what the others have stored, when all of them have succeeded.
 
     It waits for the last tasks; for every task when some start although one before them has failed.
     """
-    ruled = any(task.settings.get("trigger_rule") for task in tasks)
-    followed = set() if ruled else {other for task in tasks for other in task.after}
-    task_id = CLEARING if CLEARING not in set(taken) else f"{CLEARING}-{names.short_hash([CLEARING])}"
+    task_rules = any(task.settings.get("trigger_rule") for task in tasks)
+    followed = set() if task_rules else {other for task in tasks for other in task.upstream}
+    task_id = (
+        CLEARING_TASK_ID
+        if CLEARING_TASK_ID not in set(taken)
+        else f"{CLEARING_TASK_ID}-{names.short_hash([CLEARING_TASK_ID])}"
+    )
     return replace(
         like,
         id=task_id,
         nodes=(),
         settings={key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")},
-        after=tuple(sorted(task.id for task in tasks if task.id not in followed)),
+        upstream=tuple(sorted(task.id for task in tasks if task.id not in followed)),
         group=None,
-        label=names.label(task_id),
+        label=names.label_value(task_id),
         rules=(),
         scratch=(),
-        reasons=(),
+        merge_causes=(),
         memory=(),
         stored=(),
         versions=(),
@@ -109,7 +117,7 @@ def clearing(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
     )
 
 
-def impossible(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
+def kedro_run_limits(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
     """What plain `kedro run` cannot do for a task, with the mend of each.
 
     Args:
@@ -118,24 +126,24 @@ def impossible(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     comma = next((name for name in task.nodes if "," in name), None)
     if comma is not None:
-        why = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
-        yield why, "Rename the node, or leave the runner to us."
+        message = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
+        yield message, "Rename the node, or leave the runner to us."
     parameters = sorted(given)
     if parameters:
-        why = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
-        yield why, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
+        message = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
+        yield message, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
     if task.stored:
-        why = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
-        yield why, "Leave the runner to us, or give the dataset a catalog entry."
+        message = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
+        yield message, "Leave the runner to us, or give the dataset a catalog entry."
 
 
-def told_bytes(task: Task) -> int:
+def arguments_size(task: Task) -> int:
     """How much a pod is told, in bytes; more than `POD_LIMIT` does not fit."""
     told = (*task.nodes, *task.memory, *task.stored, *task.versions, *task.latest)
     return sum(len(name.encode()) + 20 for name in told)
 
 
-def local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:
+def find_local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:
     """What has to be on the volumes before the first run: files that nodes load and no node makes."""
     found = []
     for name, dataset in graph.datasets.items():

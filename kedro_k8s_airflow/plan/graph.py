@@ -14,8 +14,8 @@ from kedro_k8s_airflow.plan import reach as reaches
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.plan.reach import Places, Reach
-    from kedro_k8s_airflow.project import Node
+    from kedro_k8s_airflow.plan.reach import PodPaths, Reach
+    from kedro_k8s_airflow.project import ProjectNode
 
 
 # What a catalog entry in memory can have data from, without any node: data itself, or a query that an engine reads it by.
@@ -33,28 +33,28 @@ def base_name(dataset: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class GraphDataset:
     """One dataset of the pipeline, its transcoded forms taken together.
 
     Attributes:
         producer: index of the node that saves it, or None for an input of the pipeline.
         consumers: indices of the nodes that load it, ascending.
-        held: whether the catalog (or its `data:`) provides it without any node saving it.
+        provided: whether the catalog (or its `data:`) provides it without any node saving it.
     """
 
     name: str
     reach: Reach
     producer: int | None
     consumers: tuple[int, ...]
-    held: bool = False
+    provided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Nodes of one pipeline and what flows between them; nodes are known by their index."""
 
-    nodes: tuple[Node, ...]
-    datasets: Mapping[str, Dataset]
+    nodes: tuple[ProjectNode, ...]
+    datasets: Mapping[str, GraphDataset]
     parents: tuple[tuple[int, ...], ...]
     confirmed: tuple[tuple[str, int, int], ...]
 
@@ -68,8 +68,11 @@ class Graph:
         return children
 
 
-def build(
-    nodes: Sequence[Node], entries: Mapping[str, Mapping[str, Any]], places: Places, declared: Mapping[str, str]
+def build_graph(
+    nodes: Sequence[ProjectNode],
+    entries: Mapping[str, Mapping[str, Any]],
+    places: PodPaths,
+    declared: Mapping[str, str],
 ) -> Graph:
     """The graph of a pipeline.
 
@@ -93,13 +96,13 @@ def build(
                 consumers.setdefault(name, set()).add(index)
                 forms.setdefault(name, {})[given] = None
     patterns = [name for name in declared if any(sign in name for sign in "*?[")]
-    datasets: dict[str, Dataset] = {}
+    datasets: dict[str, GraphDataset] = {}
     parents: list[set[int]] = [set() for _ in nodes]
     for name in sorted(forms):
         reach, held = _reach(name, tuple(forms[name]), entries, places, declared, patterns)
         readers = tuple(sorted(consumers.get(name, ())))
         producer = producers.get(name)
-        datasets[name] = Dataset(name, reach, producer, readers, held)
+        datasets[name] = GraphDataset(name, reach, producer, readers, held)
         if producer is not None:
             for reader in readers:
                 parents[reader].add(producer)
@@ -115,14 +118,14 @@ def _reach(
     name: str,
     forms: tuple[str, ...],
     entries: Mapping[str, Mapping[str, Any]],
-    places: Places,
+    places: PodPaths,
     declared: Mapping[str, str],
     patterns: Sequence[str],
 ) -> tuple[Reach, bool]:
-    found = [reaches.of_entry(entries.get(form), places) for form in forms]
+    found = [reaches.reach_of_entry(entries.get(form), places) for form in forms]
     nearest = found[0]
     for other in found[1:]:
-        nearest = reaches.nearer(nearest, other)
+        nearest = reaches.nearer_reach(nearest, other)
     held = all(
         form in entries and (reach.kind != "memory" or not _HELD.isdisjoint(entries[form]))
         for form, reach in zip(forms, found, strict=True)
@@ -135,7 +138,7 @@ def _reach(
     return nearest, held
 
 
-def _confirmed(nodes: Sequence[Node], datasets: Mapping[str, Dataset]) -> list[tuple[str, int, int]]:
+def _confirmed(nodes: Sequence[ProjectNode], datasets: Mapping[str, GraphDataset]) -> list[tuple[str, int, int]]:
     """Dataset, the node that confirms it and each node that loads it: a confirmation is kept in the loading process."""
     found: list[tuple[str, int, int]] = []
     for index, node in enumerate(nodes):

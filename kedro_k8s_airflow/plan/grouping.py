@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan.graph import Graph
 
-Rule = Literal["memory", "pod", "confirms", "group", "namespace", "chain", "between"]
-FORCED: tuple[Rule, ...] = ("memory", "pod", "confirms")
+MergeReason = Literal["memory", "pod", "confirms", "group", "namespace", "chain", "between"]
+FORCED: tuple[MergeReason, ...] = ("memory", "pod", "confirms")
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class NodeMerge:
     """Why two nodes share a pod.
 
     Attributes:
-        rule: the rule that joined them; `between` for what lies on a path between two joined nodes.
-        what: the dataset, group or namespace; for `between` the merge that closed the circle, in words.
+        reason: the rule that joined them; `between` for what lies on a path between two joined nodes.
+        name: the dataset, group or namespace; for `between` the merge that closed the circle, in words.
         first, second: indices of the two nodes.
     """
 
-    rule: Rule
-    what: str
+    reason: MergeReason
+    name: str
     first: int
     second: int
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class NodeGroup:
     """The nodes of one pod, in an order they can run in.
 
     Attributes:
@@ -49,7 +49,7 @@ class Group:
     """
 
     members: tuple[int, ...]
-    merges: tuple[Merge, ...] = ()
+    merges: tuple[NodeMerge, ...] = ()
     name: str | None = None
 
 
@@ -61,8 +61,8 @@ class Grouping:
         ValueError: when a node is in no group or in two, or a group waits for a later one. An invalid grouping cannot exist.
     """
 
-    groups: tuple[Group, ...]
-    after: tuple[tuple[int, ...], ...]
+    groups: tuple[NodeGroup, ...]
+    upstream: tuple[tuple[int, ...], ...]
     declined: tuple[str, ...] = ()
     _size: int = field(default=0, repr=False)
 
@@ -70,14 +70,14 @@ class Grouping:
         members = [member for group in self.groups for member in group.members]
         if sorted(members) != list(range(self._size)):
             raise ValueError("a grouping holds every node exactly once")
-        if len(self.after) != len(self.groups) or any(
-            index >= position for position, waits in enumerate(self.after) for index in waits
+        if len(self.upstream) != len(self.groups) or any(
+            index >= position for position, waits in enumerate(self.upstream) for index in waits
         ):
             raise ValueError("the groups of a grouping are in topological order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class GroupingOptions:
     """What the user asks for beyond what has to be.
 
     Attributes:
@@ -101,7 +101,7 @@ class _Sets:
     def __init__(self, size: int) -> None:
         self.parent = list(range(size))
         self.size = [1] * size
-        self.merges: list[Merge] = []
+        self.merges: list[NodeMerge] = []
 
     def find(self, index: int) -> int:
         parent = self.parent
@@ -110,7 +110,7 @@ class _Sets:
             index = parent[index]
         return index
 
-    def join(self, merge: Merge) -> None:
+    def join(self, merge: NodeMerge) -> None:
         self.merges.append(merge)  # also when the two are joined already: mending one reason then shows the next
         first, second = self.find(merge.first), self.find(merge.second)
         if first == second:
@@ -121,76 +121,76 @@ class _Sets:
         self.size[first] += self.size[second]
 
 
-def group(graph: Graph, wishes: Wishes) -> tuple[Grouping | None, list[Finding]]:
+def group_nodes(graph: Graph, options: GroupingOptions) -> tuple[Grouping | None, list[Finding]]:
     """Group the nodes of a graph.
 
     Returns:
         The grouping, or None when a finding is an error; and the findings.
     """
-    forced = list(_forced(graph, store=wishes.store))
-    findings = list(_forbidden(graph, forced, wishes))
+    forced = list(_forced_merges(graph, store=options.store))
+    findings = list(_forbidden_merges(graph, forced, options))
     if findings:
         return None, findings
-    kinds = wishes.kinds or [None] * len(graph.nodes)
-    asks = bool(wishes.named) or wishes.group_by == "namespace"
-    chosen, declined = _chosen(graph, wishes, _pod_kinds(graph, forced, kinds)) if asks else ([], [])
+    kinds = options.kinds or [None] * len(graph.nodes)
+    asks = bool(options.named) or options.group_by == "namespace"
+    chosen, declined = _chosen_merges(graph, options, _pod_kinds(graph, forced, kinds)) if asks else ([], [])
     while True:
         sets = _Sets(len(graph.nodes))
         for merge in (*forced, *chosen):
             sets.join(merge)
-        _close(graph, sets)
-        clashing = dict.fromkeys(_clashing(sets, chosen, kinds))
+        _join_cycles(graph, sets)
+        clashing = dict.fromkeys(_clashing_merges(sets, chosen, kinds))
         if not clashing:
             break
         declined += [
-            f"{merge.rule} {merge.what!r}: what lies between its nodes cannot share their pod" for merge in clashing
+            f"{merge.reason} {merge.name!r}: what lies between its nodes cannot share their pod" for merge in clashing
         ]
         chosen = [merge for merge in chosen if merge not in clashing]
-    if wishes.group_by == "chain":
-        _chain(graph, sets, kinds)
-    return _result(graph, sets, wishes, tuple(sorted(set(declined)))), []
+    if options.group_by == "chain":
+        _join_chains(graph, sets, kinds)
+    return _build_grouping(graph, sets, options, tuple(sorted(set(declined)))), []
 
 
-def _forced(graph: Graph, *, store: bool) -> Iterable[Merge]:
+def _forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
     for name, dataset in graph.datasets.items():
         if dataset.reach.kind == "memory" and store:
             continue
         if dataset.producer is not None and dataset.reach.kind in ("memory", "pod"):
             for reader in dataset.consumers:
                 if reader != dataset.producer:
-                    yield Merge(dataset.reach.kind, name, dataset.producer, reader)
+                    yield NodeMerge(dataset.reach.kind, name, dataset.producer, reader)
     for name, confirmer, reader in graph.confirmed:
-        yield Merge("confirms", name, confirmer, reader)
+        yield NodeMerge("confirms", name, confirmer, reader)
 
 
-def _forbidden(graph: Graph, forced: Sequence[Merge], wishes: Wishes) -> Iterable[Finding]:
+def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: GroupingOptions) -> Iterable[Finding]:
     """Errors for the merges that have to be and that the settings do not allow."""
-    seen: dict[tuple[str, str], list[Merge]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[NodeMerge]] = defaultdict(list)
     for merge in forced:
-        if wishes.group_by == "none" or (merge.rule == "pod" and wishes.pod_local == "refuse"):
-            seen[merge.rule, merge.what].append(merge)
+        if wishes.group_by == "none" or (merge.reason == "pod" and wishes.pod_local == "refuse"):
+            seen[merge.reason, merge.name].append(merge)
     for (rule, dataset), merges in seen.items():
         first, second = (graph.nodes[index].name for index in (merges[0].first, merges[0].second))
         more = f" and {len(merges) - 1} more" if len(merges) > 1 else ""
         path = graph.datasets[dataset].reach.path
         if rule == "memory":
-            why = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
-            mend = "Give it a catalog entry on a volume or in an object store, allow fusion (group_by: memory), or store it (data.memory: store)."
+            message = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
+            help_text = "Give it a catalog entry on a volume or in an object store, allow fusion (group_by: memory), or store it (data.memory: store)."
         elif rule == "pod":
-            why = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
-            mend = "Cover the path by a volume (data.volumes) or use a remote path."
+            message = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
+            help_text = "Cover the path by a volume (data.volumes) or use a remote path."
         else:
-            why = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
-            mend = "Allow fusion (group_by: memory)."
-        yield error(f"data-{rule}", f"dataset {dataset!r}", why, mend)
+            message = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
+            help_text = "Allow fusion (group_by: memory)."
+        yield error(f"data-{rule}", f"dataset {dataset!r}", message, help_text)
 
 
-def _pod_kinds(graph: Graph, forced: Sequence[Merge], kinds: Sequence[Hashable]) -> list[Hashable]:
+def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[Hashable]:
     """For each node the kind of the pod that forced merges put it in; a pod of several kinds is a kind of its own."""
     sets = _Sets(len(graph.nodes))
     for merge in forced:
         sets.join(merge)
-    _close(graph, sets)
+    _join_cycles(graph, sets)
     found: dict[int, set[Hashable]] = defaultdict(set)
     for index, kind in enumerate(kinds):
         found[sets.find(index)].add(kind)
@@ -198,16 +198,20 @@ def _pod_kinds(graph: Graph, forced: Sequence[Merge], kinds: Sequence[Hashable])
     return [kinds[index] if len(found[root]) == 1 else ("mixed", root) for index, root in enumerate(roots)]
 
 
-def _chosen(graph: Graph, wishes: Wishes, kinds: Sequence[Hashable]) -> tuple[list[Merge], list[str]]:
+def _chosen_merges(
+    graph: Graph, wishes: GroupingOptions, kinds: Sequence[Hashable]
+) -> tuple[list[NodeMerge], list[str]]:
     """The merges the user asks for, between nodes of one kind; and in words what was declined."""
-    wanted: list[tuple[Rule, str, Sequence[int]]] = [("group", name, members) for name, members in wishes.named.items()]
+    wanted: list[tuple[MergeReason, str, Sequence[int]]] = [
+        ("group", name, members) for name, members in wishes.named.items()
+    ]
     if wishes.group_by == "namespace":
         spaces: dict[str, list[int]] = defaultdict(list)
         for index, node in enumerate(graph.nodes):
             if node.namespace:
                 spaces[node.namespace.split(".")[0]].append(index)
         wanted += [("namespace", name, members) for name, members in sorted(spaces.items())]
-    merges: list[Merge] = []
+    merges: list[NodeMerge] = []
     declined: list[str] = []
     for rule, name, members in wanted:
         by_kind: dict[Hashable, list[int]] = defaultdict(list)
@@ -218,7 +222,7 @@ def _chosen(graph: Graph, wishes: Wishes, kinds: Sequence[Hashable]) -> tuple[li
                 f"{rule} {name!r}: its nodes have settings that cannot live in one pod, so it is {len(by_kind)} pods"
             )
         for same in by_kind.values():
-            merges += [Merge(rule, name, same[0], other) for other in same[1:]]
+            merges += [NodeMerge(rule, name, same[0], other) for other in same[1:]]
     return merges, declined
 
 
@@ -234,7 +238,7 @@ def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
     return edges
 
 
-def _close(graph: Graph, sets: _Sets) -> None:
+def _join_cycles(graph: Graph, sets: _Sets) -> None:
     """Join what lies on circles between sets: contract the strongly connected components."""
     edges = _quotient(graph, sets.find)
     waiting = dict.fromkeys(edges, 0)
@@ -251,21 +255,21 @@ def _close(graph: Graph, sets: _Sets) -> None:
         return
     import networkx  # heavy, and most pipelines have no circle to contract
 
-    reasons: dict[int, list[Merge]] = defaultdict(list)
+    reasons: dict[int, list[NodeMerge]] = defaultdict(list)
     for merge in sets.merges:
         reasons[sets.find(merge.first)].append(merge)
     digraph = networkx.DiGraph((root, other) for root, others in edges.items() for other in others)
     for component in sorted(map(sorted, networkx.strongly_connected_components(digraph))):
         if len(component) > 1:
-            causes = sorted({f"{merge.rule} {merge.what!r}" for root in component for merge in reasons[root]})
+            causes = sorted({f"{merge.reason} {merge.name!r}" for root in component for merge in reasons[root]})
             what = ", ".join(causes[:3]) + (f" and {len(causes) - 3} more" if len(causes) > 3 else "")
             for root in component[1:]:
-                sets.join(Merge("between", what, component[0], root))
+                sets.join(NodeMerge("between", what, component[0], root))
 
 
-def _clashing(sets: _Sets, chosen: Sequence[Merge], kinds: Sequence[Hashable]) -> list[Merge]:
+def _clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[NodeMerge]:
     """The chosen merges inside sets where closing circles brought nodes of several kinds together."""
-    between = {sets.find(merge.first) for merge in sets.merges if merge.rule == "between"}
+    between = {sets.find(merge.first) for merge in sets.merges if merge.reason == "between"}
     if not between or not chosen:
         return []
     found: dict[int, set[Hashable]] = defaultdict(set)
@@ -276,7 +280,7 @@ def _clashing(sets: _Sets, chosen: Sequence[Merge], kinds: Sequence[Hashable]) -
     return [merge for merge in chosen if len(found.get(sets.find(merge.first), ())) > 1]
 
 
-def _chain(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
+def _join_chains(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
     """Join each set with its only successor when that has no other predecessor; no parallelism is lost."""
     edges = _quotient(graph, sets.find)
     before: dict[int, int] = defaultdict(int)
@@ -294,22 +298,22 @@ def _chain(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
         and members[root] == members[successor]
     ]
     for root, successor in links:
-        sets.join(Merge("chain", graph.nodes[successor].name, root, successor))
+        sets.join(NodeMerge("chain", graph.nodes[successor].name, root, successor))
 
 
-def _result(graph: Graph, sets: _Sets, wishes: Wishes, declined: tuple[str, ...]) -> Grouping:
+def _build_grouping(graph: Graph, sets: _Sets, wishes: GroupingOptions, declined: tuple[str, ...]) -> Grouping:
     members: dict[int, list[int]] = defaultdict(list)
     for index in range(len(graph.nodes)):
         members[sets.find(index)].append(index)
-    merges: dict[int, list[Merge]] = defaultdict(list)
+    merges: dict[int, list[NodeMerge]] = defaultdict(list)
     for merge in sets.merges:
         merges[sets.find(merge.first)].append(merge)
-    asked = {frozenset(nodes): name for name, nodes in wishes.named.items()}
+    request = {frozenset(nodes): name for name, nodes in wishes.named.items()}
     groups = {
-        root: Group(
+        root: NodeGroup(
             _inner_order(graph, found),
             tuple(merges[root]),
-            asked.get(frozenset(found)) if asked and len(found) > 1 else None,
+            request.get(frozenset(found)) if request and len(found) > 1 else None,
         )
         for root, found in members.items()
     }

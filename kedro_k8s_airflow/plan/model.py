@@ -17,11 +17,11 @@ CONTRACT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class MergeCause:
     """Why two nodes of a task share its pod: the rule, the dataset or name behind it, and the two nodes."""
 
-    rule: str
-    what: str
+    reason: str
+    name: str
     first: str
     second: str
 
@@ -32,8 +32,8 @@ class Crossing:
 
     dataset: str
     reach: Reach
-    producer: str
-    consumers: tuple[str, ...]
+    saved_by: str
+    loaded_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,11 @@ class Task:
     Attributes:
         id: legal in Airflow and unique in the DAG.
         nodes: names of the Kedro nodes, in an order they can run in; none for the task that clears the store.
-        after: ids of the tasks it waits for, sorted.
+        upstream: ids of the tasks it waits for, sorted.
         group: id of the task group it is shown in, or None.
         label: the task as a Kubernetes label value.
         pipeline: registered pipeline the pod loads.
-        whole: why the pod loads the DAG's whole pipeline, when no smaller one is proven to do.
+        narrowing_declined: why the pod loads the DAG's whole pipeline, when no smaller one is proven to do.
         memory: datasets that its pod keeps in memory, sorted.
         stored: datasets in memory that it hands to other tasks or gets from them, sorted.
         versions: versioned datasets that it saves, or that it loads and other tasks save, sorted, as its nodes name them.
@@ -58,12 +58,12 @@ class Task:
         settings: resolved keys of the settings file that are set for it.
         rules: names of the rules with a `match` behind them, in file order.
         scratch: absolute folders in the pod, beyond the common ones, that its nodes write to and that die with the pod.
-        reasons: why its nodes are together.
+        merge_causes: why its nodes are together.
     """
 
     id: str
     nodes: tuple[str, ...]
-    after: tuple[str, ...]
+    upstream: tuple[str, ...]
     group: str | None
     label: str
     pipeline: str
@@ -71,8 +71,8 @@ class Task:
     settings: Mapping[str, Any]
     rules: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
-    reasons: tuple[Reason, ...] = ()
-    whole: str | None = None
+    merge_causes: tuple[MergeCause, ...] = ()
+    narrowing_declined: str | None = None
     memory: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Task:
     image_name: str | None = "default"
 
 
-def deadline(settings: Mapping[str, Any]) -> int | None:
+def pod_deadline(settings: Mapping[str, Any]) -> int | None:
     """Seconds after which Kubernetes ends the pod whatever Airflow thinks; None when the user switched it off.
 
     Execution timeout, waiting for a node and an image, and ten minutes; a day when there is no timeout.
@@ -118,7 +118,7 @@ def claim_over(path: str | None, mounts: Iterable[Mount]) -> Mount | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class MemoryStore:
     """Where datasets in memory are kept while they go from task to task: a path in the pod or a URL; seconds that leftovers stay."""
 
     url: str
@@ -132,7 +132,7 @@ class LocalInput:
     dataset: str
     path: str
     mount: str
-    here: str
+    local_path: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ class Plan:
     declined: tuple[str, ...] = ()
     in_image: tuple[str, ...] = field(default=())
     macros: Mapping[str, str] = field(default_factory=dict)
-    store: Store | None = None
+    store: MemoryStore | None = None
     local_inputs: tuple[LocalInput, ...] = ()
     registered: int = 1
 
@@ -201,7 +201,7 @@ class Plan:
         for task in self.tasks:
             if task.id in seen:
                 raise ValueError(f"two tasks of {self.dag_id} have the id {task.id!r}")
-            missing = [other for other in task.after if other not in seen]
+            missing = [other for other in task.upstream if other not in seen]
             if missing:
                 raise ValueError(
                     f"task {task.id!r} of {self.dag_id} waits for {missing[0]!r}, which does not come before it"

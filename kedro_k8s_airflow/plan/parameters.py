@@ -22,7 +22,7 @@ _EXPRESSION = re.compile(r"\s*\{\{[-+]?(.+?)[-+]?\}\}\s*\Z", re.DOTALL)
 _MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
 
 
-def names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def parameter_names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every name that `params:` can load, with its value, as Kedro makes them: keys as they are spelled, joined by dots.
 
     Source: `KedroContext._get_parameters`.
@@ -31,37 +31,37 @@ def names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in parameters.items():
         found[f"{prefix}{key}"] = value
         if isinstance(value, dict):
-            found.update(names(value, f"{prefix}{key}."))
+            found.update(parameter_names(value, f"{prefix}{key}."))
     return found
 
 
-def offered(
+def offered_params(
     known: Mapping[str, Any], project: Project, dag: DagSettings, file: str, errors: list[Finding]
 ) -> dict[str, Any]:
     """Defaults of the parameters that the trigger form offers, by dotted name; what is wrong goes to `errors`."""
     found: dict[str, Any] = {}
     for name in dag.params:
         if name not in known:
-            mend = "Name it as in `params:` inputs, with dots for what is nested."
+            help_text = "Name it as in `params:` inputs, with dots for what is nested."
             errors.append(
-                error("param-unknown", f"{file}: dag.params", f"the project has no parameter {name!r}.", mend)
+                error("param-unknown", f"{file}: dag.params", f"the project has no parameter {name!r}.", help_text)
             )
         elif not _reachable(name, project.parameters):
-            mend = "Spell it as nested keys in the parameters file."
-            why = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", f"{file}: dag.params", why, mend))
+            help_text = "Spell it as nested keys in the parameters file."
+            message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+            errors.append(error("param-dotted", f"{file}: dag.params", message, help_text))
         elif is_credential(name, known[name]):
             errors.append(_credential(f"{file}: dag.params", name))
         else:
             found[name] = known[name]
     overlap = next(((one, other) for one in found for other in found if other.startswith(f"{one}.")), None)
     if overlap:
-        why = f"{overlap[1]!r} is part of {overlap[0]!r}."
-        errors.append(error("param-twice", f"{file}: dag.params", why, "Offer one of them."))
+        message = f"{overlap[1]!r} is part of {overlap[0]!r}."
+        errors.append(error("param-twice", f"{file}: dag.params", message, "Offer one of them."))
     return found
 
 
-def macros(
+def parse_macros(
     known: Mapping[str, Any],
     project: Project,
     dag: DagSettings,
@@ -84,18 +84,18 @@ def macros(
     found: dict[str, str] = {}
     for name, text in dag.macros.items():
         where = f"{file}: dag.macros.{name}"
-        if name not in known and not project.hooked:
-            mend = "Add it to parameters.yml; its value there is what `kedro run` uses."
-            errors.append(error("param-unknown", where, f"the project has no parameter {name!r}.", mend))
+        if name not in known and not project.has_catalog_hooks:
+            help_text = "Add it to parameters.yml; its value there is what `kedro run` uses."
+            errors.append(error("param-unknown", where, f"the project has no parameter {name!r}.", help_text))
         elif name in known and not _reachable(name, project.parameters):
-            why = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", where, why, "Spell it as nested keys in the parameters file."))
+            message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+            errors.append(error("param-dotted", where, message, "Spell it as nested keys in the parameters file."))
         elif overlap := next(
             (other for other in others if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")),
             None,
         ):
-            why = f"{name!r} and {overlap!r}, which is given by dag.params or --params, are one."
-            errors.append(error("param-twice", where, why, "Give it in one way."))
+            message = f"{name!r} and {overlap!r}, which is given by dag.params or --params, are one."
+            errors.append(error("param-twice", where, message, "Give it in one way."))
         elif text in _MACROS:
             found[name] = _MACROS[text]
         else:
@@ -105,32 +105,32 @@ def macros(
                     raise jinja2.TemplateSyntaxError("it is no single expression", 1)
                 jinja2.Environment(autoescape=False).parse(f"{{{{ ({expression[1]}) }}}}")  # noqa: S701  Python is not HTML
             except jinja2.TemplateSyntaxError as exc:
-                mend = (
+                help_text = (
                     f"Write {', '.join(_MACROS)} or one expression of Airflow's templates, such as '{{{{ run_id }}}}'."
                 )
-                errors.append(error("macro", where, f"{text!r} cannot be used: {exc.message}.", mend))
+                errors.append(error("macro", where, f"{text!r} cannot be used: {exc.message}.", help_text))
             else:
                 found[name] = f"({expression[1].strip()})"
     return found
 
 
-def unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
+def find_unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
     """Errors for parameters that cannot reach a pod as JSON in one environment variable of at most 100 KB."""
     size = 0
     for name, value in params.items():
         try:
             size += len(json.dumps({name: value}, allow_nan=False).replace("$", "\\u0024"))
         except ValueError:
-            why = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
-            yield error("param-number", where, why, "Write it as a text, and read it as a number in the node.")
+            message = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
+            yield error("param-number", where, message, "Write it as a text, and read it as a number in the node.")
         except TypeError:
             yield error(
                 "param-type", where, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
             )
     if size > _LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
-        why = f"parameters take {size} bytes, and a pod gets 100,000 at most; the largest is {largest!r}."
-        yield error("param-size", where, why, "Keep large values in the project's parameters, or in a dataset.")
+        message = f"parameters take {size} bytes, and a pod gets 100,000 at most; the largest is {largest!r}."
+        yield error("param-size", where, message, "Keep large values in the project's parameters, or in a dataset.")
 
 
 def is_credential(name: str, value: Any) -> bool:
@@ -141,17 +141,17 @@ def is_credential(name: str, value: Any) -> bool:
         return True
     if isinstance(value, dict):
         return any(is_credential(str(key), item) for key, item in value.items())
-    return bool(credential_detection.find(value))
+    return bool(credential_detection.find_credentials(value))
 
 
 def _credential(where: str, name: str) -> Finding:
-    why = f"{name!r} looks like a credential, and the DAG file would show it to everyone."
+    message = f"{name!r} looks like a credential, and the DAG file would show it to everyone."
     return error(
-        "secret", where, why, "Keep it in Kedro's credentials and mount them by credentials_secret, or use envFrom."
+        "secret", where, message, "Keep it in Kedro's credentials and mount them by credentials_secret, or use envFrom."
     )
 
 
-def leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
+def find_leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
     """Runtime parameters, by dotted name, that look like credentials."""
     for name, value in runtime_params.items():
         if is_credential(name, value):
@@ -167,12 +167,12 @@ def _reachable(name: str, parameters: Mapping[str, Any]) -> bool:
     return True
 
 
-def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested parameters by dotted name."""
     dotted: dict[str, Any] = {}
     for name, value in params.items():
         if isinstance(value, dict) and value:
-            dotted.update(flat(value, f"{prefix}{name}."))
+            dotted.update(flatten(value, f"{prefix}{name}."))
         else:
             dotted[f"{prefix}{name}"] = value
     return dotted

@@ -18,45 +18,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kedro_k8s_airflow.plan.model import Plan, Task
-    from kedro_k8s_airflow.project import Node, Project
-    from kedro_k8s_airflow.project.registry import Alone
+    from kedro_k8s_airflow.project import Project, ProjectNode
+    from kedro_k8s_airflow.project.registry import LoneEvaluation
 
-    Alones = Callable[[str], Alone]
+    Alones = Callable[[str], LoneEvaluation]
 
 
-def narrowed(project: Project, plans: Sequence[Plan]) -> list[Plan]:
+def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
     """The plans, with the smallest pipeline for each task.
 
     Raises:
         Refused: naming the DAGs' own pipelines that Kedro finds only when it loads all.
     """
-    alone: Alones = cache(registry.alone)
-    errors = unloadable(project, plans, alone)
+    alone: Alones = cache(registry.evaluate_alone)
+    errors = find_unloadable(project, plans, alone)
     if errors:
         raise Refused(errors)
     smaller = sorted(
         (len(nodes), name, {node.name for node in nodes})
         for name, nodes in project.pipelines.items()
-        if name != dag_selection.DEFAULT and nodes
+        if name != dag_selection.DEFAULT_PIPELINE and nodes
     )
     return [_narrowed(plan, project, smaller, alone) for plan in plans]
 
 
-def unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.alone) -> list[Finding]:
+def find_unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.evaluate_alone) -> list[Finding]:
     """Errors for the DAGs' own pipelines that Kedro finds only when it loads all."""
     errors = []
-    for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT}):
+    for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT_PIPELINE}):
         found = alone(name)
         nodes = project.pipelines[name]
-        why = found.why
+        message = found.why
         if found.nodes is not None and (
             len(found.nodes) != len(nodes) or any(node.live != found.nodes.get(node.name) for node in nodes)
         ):
-            why = "it has other nodes then"
-        if why is not None:
-            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {why}."
-            mend = "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
-            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, mend))
+            message = "it has other nodes then"
+        if message is not None:
+            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {message}."
+            help_text = (
+                "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
+            )
+            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, help_text))
     return errors
 
 
@@ -66,7 +68,7 @@ def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, se
     tasks = []
     for task in plan.tasks:
         if not plan.dag.narrow_pipeline:
-            tasks.append(replace(task, whole="dag.narrow_pipeline is false"))
+            tasks.append(replace(task, narrowing_declined="dag.narrow_pipeline is false"))
         elif not task.nodes:
             tasks.append(task)
         else:
@@ -75,19 +77,21 @@ def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, se
 
 
 def _smallest(
-    task: Task, nodes: Mapping[str, Node], fewer: Sequence[tuple[str, set[str]]], alone: Alones, registered: int
+    task: Task, nodes: Mapping[str, ProjectNode], fewer: Sequence[tuple[str, set[str]]], alone: Alones, registered: int
 ) -> Task:
-    why = "no smaller registered pipeline holds its nodes"
+    message = "no smaller registered pipeline holds its nodes"
     for name, names in fewer:
         if not names.issuperset(task.nodes):
             continue
         found = alone(name)
         if found.nodes is None:
-            why = f"pipeline {name!r} cannot be loaded by itself: {found.why}"
+            message = f"pipeline {name!r} cannot be loaded by itself: {found.why}"
         elif found.registered >= registered:
-            why = "the registry makes every pipeline, whichever Kedro asks for"
-        elif other := next((one for one in task.nodes if not registry.equal(nodes[one], found.nodes.get(one))), None):
-            why = f"node {other!r} is another one in pipeline {name!r}"
+            message = "the registry makes every pipeline, whichever Kedro asks for"
+        elif other := next(
+            (one for one in task.nodes if not registry.nodes_equal(nodes[one], found.nodes.get(one))), None
+        ):
+            message = f"node {other!r} is another one in pipeline {name!r}"
         else:
             return replace(task, pipeline=name)
-    return replace(task, whole=why)
+    return replace(task, narrowing_declined=message)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 # Tags of nodes that pick a profile, and the layers that such tags make, begin with it.
-TAG = "k8s."
+PROFILE_TAG_PREFIX = "k8s."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Origin:
             return "built in"
         if self.profile is None:
             words = f"rule {self.layer!r}"
-        elif self.layer == f"{TAG}{self.profile}":
+        elif self.layer == f"{PROFILE_TAG_PREFIX}{self.profile}":
             words = f"profile {self.profile!r} by tag"
         else:
             words = f"profile {self.profile!r} by rule {self.layer!r}"
         return f"the limit of {words}" if self.limit else words
 
-    def spelled(self, path: Path) -> Path:
+    def settings_key(self, path: Path) -> Path:
         """Where the settings file has what this layer says of a task's key; nothing for what is built in."""
         if self.limit:
             path = (path[0], "limits", *path[2:])
@@ -50,10 +50,10 @@ class Origin:
         return ("tasks", self.layer, *path) if self.profile is None else ("profiles", self.profile, *path)
 
 
-NOBODY = Origin("")
+BUILT_IN_ORIGIN = Origin("")
 
 
-def trace(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:
+def trace_origins(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:
     """The layer that had the last word on each leaf; also on keys that it took away by null."""
     found: dict[Path, Origin] = {}
     for origin, values in layers:
@@ -75,11 +75,11 @@ def _lay(found: dict[Path, Origin], values: Mapping[str, Any], origin: Origin, a
             found[path] = origin
 
 
-def leaves(values: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+def iterate_leaves(values: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every leaf with its path, in the order of the keys."""
     for key, value in values.items():
         path = (*above, str(key))
         if isinstance(value, dict) and value:
-            yield from leaves(value, path)
+            yield from iterate_leaves(value, path)
         else:
             yield path, value

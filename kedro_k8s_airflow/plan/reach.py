@@ -65,7 +65,7 @@ PLAIN = Reach("memory", plain=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class PodPaths:
     """Where local paths lie in a pod.
 
     Attributes:
@@ -87,7 +87,7 @@ class Places:
         return Reach("shared" if covered else "pod", place, versioned)
 
 
-def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
+def reach_of_entry(entry: Mapping[str, Any] | None, places: PodPaths) -> Reach:
     """The reach that a resolved catalog entry has; None is a dataset the catalog does not know."""
     if entry is None:
         return PLAIN
@@ -110,13 +110,13 @@ def of_entry(entry: Mapping[str, Any] | None, places: Places) -> Reach:
         return _ibis(entry, places)
     if "dataset" in entry:
         wrapped = entry["dataset"]
-        reach = of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
+        reach = reach_of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
         plain = reach.plain and name == "CachedDataset"
         return Reach(reach.kind, reach.path, versioned or reach.versioned, plain, reach.protocol)
     return Reach("unknown")
 
 
-def _path(path: str, places: Places, *, versioned: bool) -> Reach:
+def _path(path: str, places: PodPaths, *, versioned: bool) -> Reach:
     if "::" in path:
         return Reach("unknown", None, versioned)  # fsspec's chained addresses are no paths to Kedro
     match = _PROTOCOL.match(path)
@@ -128,7 +128,7 @@ def _path(path: str, places: Places, *, versioned: bool) -> Reach:
     return places.local(path[match.end() :] if match else path, versioned=versioned)
 
 
-def _database_url(url: object, places: Places) -> Reach:
+def _database_url(url: object, places: PodPaths) -> Reach:
     if not isinstance(url, str) or not (match := _PROTOCOL.match(url)):
         return Reach("unknown")
     kind = match["name"].lower().split("+")[0]
@@ -139,7 +139,7 @@ def _database_url(url: object, places: Places) -> Reach:
     return places.local(path) if path and path != ":memory:" else MEMORY
 
 
-def _ibis(connection: Mapping[str, Any], places: Places) -> Reach:
+def _ibis(connection: Mapping[str, Any], places: PodPaths) -> Reach:
     backend = str(connection.get("backend", "")).lower()
     path = connection.get("database") or connection.get("path")
     if backend in _ENGINES:
@@ -149,6 +149,6 @@ def _ibis(connection: Mapping[str, Any], places: Places) -> Reach:
     return places.local(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY
 
 
-def nearer(first: Reach, second: Reach) -> Reach:
+def nearer_reach(first: Reach, second: Reach) -> Reach:
     """Of two reaches the one that goes less far."""
     return first if ORDER.index(first.kind) <= ORDER.index(second.kind) else second

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.findings import Refused, refuse
-from kedro_k8s_airflow.plan.model import deadline
+from kedro_k8s_airflow.plan.model import pod_deadline
 from kedro_k8s_airflow.plan.task_rules import BUILT_IN
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
 _LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
-SIZES = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
+SIZE_KEYS = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
 # Maps and lists that a pod can hold together, as long as no entry contradicts another.
 _UNITED = frozenset(
     {
@@ -38,12 +38,14 @@ _STRICT = frozenset({"image", "runner"})
 Where = Callable[[str, tuple[str, ...]], str]
 
 
-def kind(settings: Mapping[str, Any]) -> Hashable:
+def compatibility_key(settings: Mapping[str, Any]) -> Hashable:
     """What nodes must have in common to be fused by choice."""
-    return json.dumps({key: value for key, value in settings.items() if key not in SIZES}, sort_keys=True, default=str)
+    return json.dumps(
+        {key: value for key, value in settings.items() if key not in SIZE_KEYS}, sort_keys=True, default=str
+    )
 
 
-def combined(
+def merge_settings(
     members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, where: Where
 ) -> Mapping[str, Any]:
     """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
@@ -81,7 +83,7 @@ def _pair(
         if one == other and key != "activeDeadlineSeconds":
             continue
         if key == "activeDeadlineSeconds":
-            ends = (deadline(ours), deadline(theirs))
+            ends = (pod_deadline(ours), pod_deadline(theirs))
             result[key] = None if None in ends else max(end for end in ends if end is not None)
         elif key == "execution_timeout" and (one is None or other is None):
             result.pop(key, None)  # a node that may run for ever still may
@@ -106,7 +108,7 @@ def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[
     for part in ("requests", "limits"):
         mine, theirs = one.get(part) or {}, other.get(part) or {}
         both = {
-            resource: quantities.greater(mine.get(resource, "0"), theirs.get(resource, "0"))
+            resource: quantities.greater_quantity(mine.get(resource, "0"), theirs.get(resource, "0"))
             for resource in (*mine, *(name for name in theirs if name not in mine))
             if part == "requests" or "/" in resource or (resource in mine and resource in theirs)
         }

@@ -15,7 +15,7 @@ from kedro_k8s_airflow.plan.model import claim_over
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.plan.model import Crossing, Mount, Plan, Store, Task
+    from kedro_k8s_airflow.plan.model import Crossing, MemoryStore, Mount, Plan, Task
 
 Kind = Literal["volume", "object-store", "server", "store", "declared", "unknown"]
 _OBJECT_STORES = frozenset(
@@ -24,7 +24,7 @@ _OBJECT_STORES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StorageLocation:
     """Where a dataset is while it goes from task to task.
 
     Attributes:
@@ -43,7 +43,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class PlanStatistics:
     """What a plan comes to.
 
     Attributes:
@@ -66,23 +66,23 @@ class Facts:
     critical_path: tuple[str, ...]
     at_once: Mapping[str, str]
     tops: Mapping[str, str]
-    places: Mapping[str, Place]
+    places: Mapping[str, StorageLocation]
 
 
-def facts(plan: Plan) -> Facts:
+def plan_statistics(plan: Plan) -> PlanStatistics:
     """The facts of a plan."""
     step_of: dict[str, int] = {}
     before: dict[str, str] = {}
     place_of = {task.id: place for place, task in enumerate(plan.tasks)}
     for task in plan.tasks:
-        last = min(task.after, key=lambda other: (-step_of[other], place_of[other]), default=None)
+        last = min(task.upstream, key=lambda other: (-step_of[other], place_of[other]), default=None)
         step_of[task.id] = 1 if last is None else step_of[last] + 1
         if last is not None:
             before[task.id] = last
     steps: list[list[Task]] = [[] for _ in range(max(step_of.values(), default=0))]
     for task in plan.tasks:
         steps[step_of[task.id] - 1].append(task)
-    return Facts(
+    return PlanStatistics(
         steps=tuple(map(tuple, steps)),
         step_of=step_of,
         widest=max(range(len(steps)), key=lambda step: len(steps[step]), default=-1) + 1,
@@ -100,7 +100,7 @@ def _chain(last: str, before: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(reversed(chain))
 
 
-def requests(settings: Mapping[str, Any]) -> dict[str, str | float]:
+def pod_requests(settings: Mapping[str, Any]) -> dict[str, str | float]:
     """What the scheduler keeps free for a pod: its requests, and its limits where it requests nothing."""
     resources = settings.get("resources") or {}
     return {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
@@ -112,12 +112,14 @@ def _at_once(steps: Iterable[Sequence[Task]]) -> dict[str, str]:
         alike: dict[int, list[Task]] = defaultdict(list)
         for task in step:
             alike[id(task.settings)].append(task)
-        asked: dict[str, list[str | float]] = defaultdict(list)
+        request: dict[str, list[str | float]] = defaultdict(list)
         for tasks in alike.values():
-            for resource, amount in requests(tasks[0].settings).items():
-                asked[resource] += [amount] * len(tasks)
-        for resource, amounts in asked.items():
-            most[resource] = str(quantities.greater(most.get(resource, "0"), quantities.total(amounts)))
+            for resource, amount in pod_requests(tasks[0].settings).items():
+                request[resource] += [amount] * len(tasks)
+        for resource, amounts in request.items():
+            most[resource] = str(
+                quantities.greater_quantity(most.get(resource, "0"), quantities.sum_quantities(amounts))
+            )
     return dict(sorted(most.items()))
 
 
@@ -132,21 +134,23 @@ def _tops(plan: Plan) -> dict[str, str]:
     return tops
 
 
-def stored(store: Store, mounts: Iterable[Mount]) -> Place:
+def store_location(store: MemoryStore, mounts: Iterable[Mount]) -> StorageLocation:
     """Where the store of data in memory is."""
     protocol, url, _ = store.url.partition("://")
     if url:
-        return Place("store", protocol=protocol)
+        return StorageLocation("store", protocol=protocol)
     mount = claim_over(store.url, mounts)
-    return Place("store", mount.name if mount else None, store.url)
+    return StorageLocation("store", mount.name if mount else None, store.url)
 
 
-def _place(crossing: Crossing, plan: Plan) -> Place:
+def _place(crossing: Crossing, plan: Plan) -> StorageLocation:
     reach = crossing.reach
     if reach.kind == "memory" and plan.store is not None:
-        return stored(plan.store, plan.mounts)
+        return store_location(plan.store, plan.mounts)
     if reach.path is not None and (mount := claim_over(reach.path, plan.mounts)) is not None:
-        return Place("volume", mount.name, reach.path)
+        return StorageLocation("volume", mount.name, reach.path)
     if reach.protocol is not None:
-        return Place("object-store" if reach.protocol in _OBJECT_STORES else "server", protocol=reach.protocol)
-    return Place("unknown" if reach.kind == "unknown" else "declared", path=reach.path)
+        return StorageLocation(
+            "object-store" if reach.protocol in _OBJECT_STORES else "server", protocol=reach.protocol
+        )
+    return StorageLocation("unknown" if reach.kind == "unknown" else "declared", path=reach.path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.grouping import Grouping
 
 
-def task_ids(graph: Graph, grouped: Grouping) -> list[str]:
+def assign_task_ids(graph: Graph, grouped: Grouping) -> list[str]:
     """Task ids: the node's name, else the group's, else the namespace that the group is all of, else first-to-last."""
     sizes: dict[str, int] = defaultdict(int)
     for node in graph.nodes:
@@ -26,19 +26,19 @@ def task_ids(graph: Graph, grouped: Grouping) -> list[str]:
         if len(members) == 1:
             wanted.append((members[0].name, [members[0].name]))
             continue
-        asked = {merge.what for merge in group.merges if merge.rule == "group"}
+        request = {merge.name for merge in group.merges if merge.reason == "group"}
         space = _common_space([node.namespace for node in members])
-        if len(asked) == 1:
-            name = asked.pop()
+        if len(request) == 1:
+            name = request.pop()
         elif space and (
             sizes[space] == len(members)
-            or any(merge.rule == "namespace" and merge.what == space for merge in group.merges)
+            or any(merge.reason == "namespace" and merge.name == space for merge in group.merges)
         ):
             name = space
         else:
             name = f"{members[0].name}-to-{members[-1].name}"
         wanted.append((name, sorted(node.name for node in members)))
-    ids = [names.key(name, of) for name, of in wanted]
+    ids = [names.airflow_key(name, of) for name, of in wanted]
     taken: dict[str, list[int]] = defaultdict(list)
     for place, task_id in enumerate(ids):
         taken[task_id].append(place)
@@ -68,7 +68,7 @@ def _common_space(namespaces: Sequence[str | None]) -> str:
     return ".".join(common)
 
 
-def task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[int, str], dict[str, str]]:
+def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[int, str], dict[str, str]]:
     """Task groups by position of the task, and the namespace each shows.
 
     One for each top namespace, when there are two or more. A namespace whose tasks wait for tasks outside that wait for it
@@ -87,7 +87,7 @@ def task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[
     # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
     reserved = taken | {task.partition(".upstream_join")[0] for task in taken}
     for space in shown:
-        group_id = names.group_id(space)
+        group_id = names.task_group_id(space)
         while group_id in reserved:
             group_id = f"{group_id[: names.GROUP_LIMIT - 9]}-{names.short_hash([space, group_id])}"
         reserved.add(group_id)
@@ -100,7 +100,7 @@ def task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[
 def _circular(grouped: Grouping, tops: Mapping[int, str]) -> set[str]:
     """Namespaces that lie on a circle when each is taken as one thing."""
     edges: dict[object, set[object]] = defaultdict(set)
-    for place, waits in enumerate(grouped.after):
+    for place, waits in enumerate(grouped.upstream):
         here: object = tops.get(place, place)
         for other in waits:
             there: object = tops.get(other, other)

@@ -16,14 +16,21 @@ from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.config.models import Match
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.plan.graph import base_name
-from kedro_k8s_airflow.plan.provenance import NOBODY, TAG, Origin, Path, leaves, trace
+from kedro_k8s_airflow.plan.provenance import (
+    BUILT_IN_ORIGIN,
+    PROFILE_TAG_PREFIX,
+    Origin,
+    Path,
+    iterate_leaves,
+    trace_origins,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.config.loader import Sources
+    from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings, TaskSettings
-    from kedro_k8s_airflow.project import Node
+    from kedro_k8s_airflow.project import ProjectNode
 
 BUILT_IN: dict[str, Any] = {
     "imagePullPolicy": "IfNotPresent",
@@ -58,13 +65,13 @@ BUILT_IN: dict[str, Any] = {
 }
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `below`: maps merged, everything else replaced, null inside a map takes the key away."""
     result = dict(below)
     for key, value in above.items():
         if isinstance(value, dict):
             old = result.get(key)
-            result[key] = merge(old if isinstance(old, dict) else {}, value)
+            result[key] = overlay(old if isinstance(old, dict) else {}, value)
         elif value is None:
             result.pop(key, None)
         else:
@@ -84,7 +91,7 @@ class _Matcher:
         self.pipelines = frozenset(match.pipeline) if match.pipeline is not None else None
         self.pipelines_of = pipelines_of
 
-    def __call__(self, node: Node) -> bool:
+    def __call__(self, node: ProjectNode) -> bool:
         return (
             (self.node is None or bool(self.node.match(node.name)))
             and (self.tags is None or not self.tags.isdisjoint(node.tags))
@@ -108,7 +115,7 @@ def _inside(namespace: str | None, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Layer:
+class SettingsLayer:
     """What one rule says, or one profile.
 
     Attributes:
@@ -123,28 +130,28 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Rules:
+class TaskRules:
     """The user's rules and groups, ready to be asked about nodes."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[SettingsLayer, ...]
     groups: tuple[tuple[str, _Matcher], ...]
     base: Mapping[str, Any]
-    sources: Sources
+    sources: SettingsSources
     findings: tuple[Finding, ...] = ()
     _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
     _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
-    def matching(self, node: Node) -> tuple[str, ...]:
+    def matching_rules(self, node: ProjectNode) -> tuple[str, ...]:
         """Names of the rules with a `match` that a node fits, in file order; a profile that its tag picks is `k8s.<profile>`."""
         fits = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
         return tuple(dict.fromkeys(fits))
 
-    def together(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    def union_of(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
         """The names of several `matching`, each once, in file order."""
         all_names = {name for matching in several for name in matching}
         return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
 
-    def settings(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
+    def settings_of(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
         """What nodes of these rules are told; the same object for the same rules."""
         if not matching:
             return self.base
@@ -152,32 +159,32 @@ class Rules:
             self._resolved[matching] = _fold(layer.values for layer in self._of(matching))
         return self._resolved[matching]
 
-    def _of(self, matching: tuple[str, ...]) -> Iterable[Layer]:
+    def _of(self, matching: tuple[str, ...]) -> Iterable[SettingsLayer]:
         return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
 
-    def said(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
+    def origins_of(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
         """The layer that had the last word on each leaf of what nodes of these rules are told, or that took it away."""
         if matching not in self._traced:
             laid = ((layer.origin, layer.values) for layer in self._of(matching))
-            found = trace([(NOBODY, BUILT_IN), *laid])
-            for path, value in leaves({"resources": self.settings(matching).get("resources") or {}}):
-                if path[1:2] == ("requests",) and found.get(path) == NOBODY and value != _built_in(path):
+            found = trace_origins([(BUILT_IN_ORIGIN, BUILT_IN), *laid])
+            for path, value in iterate_leaves({"resources": self.settings_of(matching).get("resources") or {}}):
+                if path[1:2] == ("requests",) and found.get(path) == BUILT_IN_ORIGIN and value != _built_in(path):
                     found[path] = replace(found[path[0], "limits", path[2]], limit=True)
             self._traced[matching] = found
         return self._traced[matching]
 
-    def origins(self, matching: tuple[str, ...]) -> Mapping[str, str]:
+    def origin_names(self, matching: tuple[str, ...]) -> Mapping[str, str]:
         """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
-        return {".".join(path): origin.layer for path, origin in self.said(matching).items()}
+        return {".".join(path): origin.layer for path, origin in self.origins_of(matching).items()}
 
-    def where(self, matching: tuple[str, ...], key: Path) -> str:
+    def location_of(self, matching: tuple[str, ...], key: Path) -> str:
         """`file: key` of what decides a key, or something below it, of nodes of these rules; nothing when no rule has it."""
-        for path, origin in self.said(matching).items():
+        for path, origin in self.origins_of(matching).items():
             if origin.layer and path[: len(key)] == key[: len(path)]:
-                return self.sources.where(origin.spelled(path))
+                return self.sources.location_of(origin.settings_key(path))
         return ""
 
-    def named(self, nodes: Sequence[Node]) -> dict[str, list[int]]:
+    def nodes_by_group(self, nodes: Sequence[ProjectNode]) -> dict[str, list[int]]:
         """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
         found: dict[str, list[int]] = {}
         for index, node in enumerate(nodes):
@@ -195,59 +202,75 @@ def _built_in(path: Path) -> Any:
     return value
 
 
-def rules(settings: Settings, pipelines: Mapping[str, tuple[Node, ...]], sources: Sources) -> Rules:
+def build_task_rules(
+    settings: Settings, pipelines: Mapping[str, tuple[ProjectNode, ...]], sources: SettingsSources
+) -> TaskRules:
     """The rules of the settings file; errors for those that match no node of any registered pipeline or name no profile."""
     pipelines_of: dict[str, set[str]] = {}
     for pipeline, nodes in pipelines.items():
         for node in nodes:
             pipelines_of.setdefault(node.name, set()).add(pipeline)
     frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
-    everything = [node for nodes in pipelines.values() for node in nodes]
-    profiles = {name: _said(profile) for name, profile in settings.profiles.items() if profile is not None}
-    layers: list[Layer] = []
-    findings: list[Finding] = list(_unknown_tags(everything, profiles, sources))
+    all_pipelines = [node for nodes in pipelines.values() for node in nodes]
+    profiles = {name: _stated_settings(profile) for name, profile in settings.profiles.items() if profile is not None}
+    layers: list[SettingsLayer] = []
+    findings: list[Finding] = list(_unknown_tags(all_pipelines, profiles, sources))
     for name, rule in settings.tasks.items():
         if rule is not None:
             matcher = None if rule.match is None else _Matcher(rule.match, frozen)
             if rule.profile in profiles:
-                layers.append(Layer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
+                layers.append(SettingsLayer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
             elif rule.profile is not None:
                 findings.append(
-                    _unknown(sources.where(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
+                    _unknown(sources.location_of(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
                 )
-            layers.append(Layer(Origin(name), matcher, _said(rule)))
-            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, everything)
+            layers.append(SettingsLayer(Origin(name), matcher, _stated_settings(rule)))
+            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, all_pipelines)
     first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
     layers[first:first] = [
-        Layer(Origin(f"{TAG}{name}", name), _Matcher(Match(tag=(f"{TAG}{name}",)), frozen), values)
+        SettingsLayer(
+            Origin(f"{PROFILE_TAG_PREFIX}{name}", name),
+            _Matcher(Match(tag=(f"{PROFILE_TAG_PREFIX}{name}",)), frozen),
+            values,
+        )
         for name, values in profiles.items()
     ]
     groups = []
     for name, match in settings.groups.items():
         if match is not None:
             groups.append((name, _Matcher(match, frozen)))
-            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], everything)
+            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], all_pipelines)
     base = _fold(layer.values for layer in layers if layer.matcher is None)
-    return Rules(tuple(layers), tuple(groups), base, sources, tuple(findings))
+    return TaskRules(tuple(layers), tuple(groups), base, sources, tuple(findings))
 
 
-def _said(settings: TaskSettings) -> dict[str, Any]:
+def _stated_settings(settings: TaskSettings) -> dict[str, Any]:
     return settings.model_dump(exclude_unset=True, exclude={"match", "profile"})
 
 
-def _unknown_tags(nodes: Iterable[Node], profiles: Mapping[str, Any], sources: Sources) -> Iterable[Finding]:
+def _unknown_tags(
+    nodes: Iterable[ProjectNode], profiles: Mapping[str, Any], sources: SettingsSources
+) -> Iterable[Finding]:
     """An error for each tag that picks a profile which is not there, with the first node that has it."""
     told: set[str] = set()
     for node in nodes:
         for tag in sorted(node.tags):
-            if tag.startswith(TAG) and tag.removeprefix(TAG) not in profiles and tag not in told:
+            if (
+                tag.startswith(PROFILE_TAG_PREFIX)
+                and tag.removeprefix(PROFILE_TAG_PREFIX) not in profiles
+                and tag not in told
+            ):
                 told.add(tag)
                 yield _unknown(
-                    f"node {node.name!r}", f"has the tag {tag!r} for", tag.removeprefix(TAG), profiles, sources
+                    f"node {node.name!r}",
+                    f"has the tag {tag!r} for",
+                    tag.removeprefix(PROFILE_TAG_PREFIX),
+                    profiles,
+                    sources,
                 )
 
 
-def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: Sources) -> Finding:
+def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources) -> Finding:
     close = difflib.get_close_matches(profile, profiles, 1)
     known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
     return error(
@@ -259,7 +282,11 @@ def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], s
 
 
 def _unmatched(
-    sources: Sources, key: Sequence[str], match: Match | None, matcher: _Matcher | None, nodes: Sequence[Node]
+    sources: SettingsSources,
+    key: Sequence[str],
+    match: Match | None,
+    matcher: _Matcher | None,
+    nodes: Sequence[ProjectNode],
 ) -> list[Finding]:
     if matcher is None or match is None or any(matcher(node) for node in nodes):
         return []
@@ -270,7 +297,7 @@ def _unmatched(
     return [
         error(
             "rule-unmatched",
-            sources.where(key),
+            sources.location_of(key),
             f"{said} matches no node of any registered pipeline.",
             "Mend the match or remove it.",
         )
@@ -280,19 +307,21 @@ def _unmatched(
 def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = BUILT_IN
     never_ends = False
-    asked: set[str] = set()
+    request: set[str] = set()
     for layer in layers:
-        asked.update((layer.get("resources") or {}).get("requests") or {})
+        request.update((layer.get("resources") or {}).get("requests") or {})
         if "activeDeadlineSeconds" in layer:
             never_ends = layer["activeDeadlineSeconds"] is None
-        result = merge(result, layer)
+        result = overlay(result, layer)
     if never_ends:
         result = {**result, "activeDeadlineSeconds": None}
     limits = (result.get("resources") or {}).get("limits") or {}
     lower = {
         name: limits[name]
         for name, amount in (result.get("resources", {}).get("requests") or {}).items()
-        if name not in asked and name in limits and quantities.amount(amount) > quantities.amount(limits[name])
+        if name not in request
+        and name in limits
+        and quantities.parse_quantity(amount) > quantities.parse_quantity(limits[name])
     }
     # A request that nobody wrote gives way to a limit that somebody did.
-    return merge(result, {"resources": {"requests": lower}}) if lower else result
+    return overlay(result, {"resources": {"requests": lower}}) if lower else result

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 # Volumes every pod has; their names are ours.
-OWN_NAMES = ("tmp", "home", "credentials")
+RESERVED_NAMES = ("tmp", "home", "credentials")
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
 
 
-def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
+def build_mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
     """The volumes of every pod: the claims of the settings and the credentials' Secret.
 
     Raises:
@@ -29,7 +29,7 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     found: list[Mount] = []
     for name, volume in settings.data.volumes.items():
         path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
-        hidden = hides(path, project, settings.project_path)
+        hidden = find_hidden(path, project, settings.project_path)
         if hidden:
             raise refuse(
                 "volume",
@@ -60,12 +60,12 @@ def mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]
     return tuple(found)
 
 
-def in_pod(path: str, settings: Settings) -> str:
+def path_in_pod(path: str, settings: Settings) -> str:
     """The absolute path in the pod of one that is relative to the project."""
     return posixpath.normpath(posixpath.join(settings.project_path, path))
 
 
-def hides(path: str, project: Project, project_path: str) -> str | None:
+def find_hidden(path: str, project: Project, project_path: str) -> str | None:
     """What of the image a volume at `path` would hide: the project's own files, or the system's."""
     if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
         return "the system's own files"
@@ -88,7 +88,7 @@ def conf_in_pod(project: Project, settings: Settings) -> str:
     return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
 
 
-def scratch(paths: Sequence[str], project: Project, settings: Settings) -> tuple[str, ...]:
+def scratch_folders(paths: Sequence[str], project: Project, settings: Settings) -> tuple[str, ...]:
     """Folders that have to be writable in the pod for local files that die with it."""
     if not paths:
         return ()

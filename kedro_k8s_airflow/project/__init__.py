@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.exceptions import said
+from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Finding, info, refuse
 from kedro_k8s_airflow.project import catalog as catalogs
 from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
-from kedro_k8s_airflow.project.environment_reads import watched
+from kedro_k8s_airflow.project.environment_reads import watch_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node as KedroNode
 
     from kedro_k8s_airflow.project.catalog import Catalog
-    from kedro_k8s_airflow.project.environment_reads import Variable
+    from kedro_k8s_airflow.project.environment_reads import VariableRead
 
 # Kedro's own hook specs through which a project can change what the catalog holds.
 _CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class ProjectNode:
     """A Kedro node, as far as deployment cares. Dataset names are as written, transcoding included.
 
     Attributes:
@@ -65,7 +65,7 @@ class Project:
         settings: the raw content of the settings file, or None when there is none.
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, when it was asked for and there is one.
         findings: what was noticed while reading.
-        hooked: whether hooks of the project's own may add to catalog and parameters.
+        has_catalog_hooks: whether hooks of the project's own may add to catalog and parameters.
         credentials_here: whether the configuration that images carry has a credentials file.
         variables: environment variables set here that the project's code reads while it is loaded.
         session_class: full name of the session class that the project has chosen.
@@ -79,16 +79,16 @@ class Project:
     run_env: str
     conf_source: str
     conf_source_given: bool
-    pipelines: Mapping[str, tuple[Node, ...]]
+    pipelines: Mapping[str, tuple[ProjectNode, ...]]
     parameters: Mapping[str, Any]
     runtime_params: Mapping[str, Any]
     settings: Mapping[str, Any] | None
     catalog: Catalog
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
-    hooked: bool = False
+    has_catalog_hooks: bool = False
     credentials_here: bool = True
-    variables: tuple[Variable, ...] = ()
+    variables: tuple[VariableRead, ...] = ()
     session_class: str = "kedro.framework.session.session.KedroSession"
 
     @property
@@ -102,7 +102,7 @@ class Project:
         return self.package if self.source == "." else self.source
 
 
-def read(
+def read_project(
     metadata: ProjectMetadata,
     *,
     env: str | None = None,
@@ -125,16 +125,18 @@ def read(
         hooks = tuple(settings.HOOKS)
         session_class = settings.SESSION_CLASS
     except Exception as exc:
-        raise refuse("project", f"{metadata.package_name}.settings", f"cannot be used: {said(exc)}.") from exc
+        raise refuse(
+            "project", f"{metadata.package_name}.settings", f"cannot be used: {describe_exception(exc)}."
+        ) from exc
     hook_findings = tuple(_hook_findings(hooks))
-    with watched(path) as variables:
-        pipelines, findings = registry.load(metadata.package_name, path)
-    source, conf_path, given = configuration.source(path, conf_default, conf_source)
+    with watch_environment(path) as variables:
+        pipelines, findings = registry.load_pipelines(metadata.package_name, path)
+    source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
     base_env = loader_args.get("base_env") or "base"
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
-    run_env = configuration.run_env(env, default_env, base_env, conf_path)
+    run_env = configuration.choose_run_env(env, default_env, base_env, conf_path)
     read_env = run_env if run_env != LOCAL_ENV else base_env
-    loader = configuration.loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
+    loader = configuration.make_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
     files = configuration.settings_files(Path(conf_path), (read_env, base_env))
     return Project(
         path=path,
@@ -146,13 +148,13 @@ def read(
         conf_source=source,
         conf_source_given=given,
         pipelines={name: tuple(_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
-        parameters=configuration.read(loader, "parameters") or {},
+        parameters=configuration.read_config(loader, "parameters") or {},
         runtime_params=dict(runtime_params or {}),
-        settings=configuration.read(loader, SETTINGS_NAME, files, path) or None,
-        catalog=catalogs.read(loader),
-        kedro_airflow=configuration.read(loader, "airflow") if kedro_airflow else None,
+        settings=configuration.read_config(loader, SETTINGS_NAME, files, path) or None,
+        catalog=catalogs.read_catalog(loader),
+        kedro_airflow=configuration.read_config(loader, "airflow") if kedro_airflow else None,
         findings=(*hook_findings, *findings),
-        hooked=bool(hook_findings),
+        has_catalog_hooks=bool(hook_findings),
         credentials_here=configuration.has_credentials(conf_path, (read_env, base_env)),
         variables=tuple(variables),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
@@ -165,8 +167,8 @@ def settings_files(project: Project) -> list[Path]:
     return configuration.settings_files(project.path / project.conf_source, tuple(envs))
 
 
-def _node(node: KedroNode) -> Node:
-    return Node(
+def _node(node: KedroNode) -> ProjectNode:
+    return ProjectNode(
         node.name,
         node.namespace,
         frozenset(node.tags),

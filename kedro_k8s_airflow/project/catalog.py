@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.exceptions import said
+from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.project import configuration
 
@@ -64,7 +64,7 @@ class Catalog:
         return str(found) if found else None
 
 
-def read(loader: AbstractConfigLoader) -> Catalog:
+def read_catalog(loader: AbstractConfigLoader) -> Catalog:
     """The catalog that a loader finds.
 
     Raises:
@@ -72,7 +72,7 @@ def read(loader: AbstractConfigLoader) -> Catalog:
     """
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-    config = configuration.read(loader, "catalog") or {}
+    config = configuration.read_config(loader, "catalog") or {}
     wrong = [name for name, entry in config.items() if not isinstance(entry, dict)]
     if wrong:
         raise refuse(
@@ -86,7 +86,7 @@ def read(loader: AbstractConfigLoader) -> Catalog:
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
-        raise refuse("catalog", "catalog", f"cannot be resolved: {said(exc)}.") from exc
+        raise refuse("catalog", "catalog", f"cannot be resolved: {describe_exception(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
     return Catalog(explicit, tuple(sorted(named)), literal, resolver)
 

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.exceptions import said
+from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Refused, refuse
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SETTINGS_PATTERNS = [f"{SETTINGS_NAME}*", f"{SETTINGS_NAME}*/**", f"**/{SETTINGS
 LOCAL_ENV = "local"
 
 
-def source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]:
+def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]:
     """The configuration folder: as pods name it, as this machine finds it, and whether pods have to be told."""
     chosen = given if given is not None else default
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", chosen):
@@ -47,7 +47,7 @@ def source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]
     return inside, str(folder), given is not None and inside != relative_to_project((path / default).resolve(), path)
 
 
-def run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
+def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
     """The environment pods run with; one that is asked for has to exist."""
     chosen = env or default_env
     where = "KEDRO_ENV" if env and env == os.environ.get("KEDRO_ENV") else "--env"
@@ -80,7 +80,7 @@ def run_env(env: str | None, default_env: str, base_env: str, conf_path: str) ->
     )
 
 
-def loader(
+def make_loader(
     conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any]
 ) -> AbstractConfigLoader:
     """The project's own loader, which also knows where our settings and kedro-airflow's lie.
@@ -96,7 +96,7 @@ def loader(
                 conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
             )
     except Exception as exc:
-        raise refuse("conf", conf_path, f"the configuration loader cannot be made: {said(exc)}.") from exc
+        raise refuse("conf", conf_path, f"the configuration loader cannot be made: {describe_exception(exc)}.") from exc
     patterns = getattr(made, "config_patterns", None)
     if isinstance(patterns, dict):
         patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
@@ -129,7 +129,7 @@ def has_credentials(conf: str, envs: Sequence[str]) -> bool:
     )
 
 
-def read(
+def read_config(
     loader: AbstractConfigLoader, name: str, files: Sequence[Path] = (), root: Path | None = None
 ) -> dict[str, Any] | None:
     """One kind of configuration, or None when no file holds it.
@@ -161,18 +161,18 @@ def read(
 
 
 def _unreadable(where: str, exc: Exception) -> Refused:
-    text = said(exc)
-    mend = ""
+    text = describe_exception(exc)
+    help_text = ""
     if "runtime_params" in text or "Runtime parameter" in text:
-        mend = "Give it a default in the configuration, or a value by --params."
-        return refuse("param-runtime", where, f"cannot be read: {text}.", mend)
+        help_text = "Give it a default in the configuration, or a value by --params."
+        return refuse("param-runtime", where, f"cannot be read: {text}.", help_text)
     if "expanded nodes" in text or "expansion" in text:
-        mend = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
+        help_text = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
-        mend = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."
+        help_text = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."
     elif "ListConfig" in text:
-        text, mend = "it is a list", "Its top level has to be a map of keys."
-    return refuse("conf", where, f"cannot be read: {text}.", mend)
+        text, help_text = "it is a list", "Its top level has to be a map of keys."
+    return refuse("conf", where, f"cannot be read: {text}.", help_text)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Variable:
+class VariableRead:
     """An environment variable and the line of the project that reads it; the file is relative to the project."""
 
     name: str
@@ -25,9 +25,9 @@ class Variable:
 
 
 @contextlib.contextmanager
-def watched(root: Path) -> Iterator[list[Variable]]:
+def watch_environment(root: Path) -> Iterator[list[VariableRead]]:
     """Record, meanwhile, which variables that are set here code below `root` reads; its virtual environments are not its code."""
-    found: dict[str, Variable] = {}
+    found: dict[str, VariableRead] = {}
     kind: Any = type(os.environ)
     here = str(root) + os.sep
 
@@ -35,11 +35,11 @@ def watched(root: Path) -> Iterator[list[Variable]]:
         def __getitem__(self, name: str) -> str:
             value: str = super().__getitem__(name)
             if name not in found and (place := _caller(here)) is not None:
-                found[name] = Variable(name, *place)
+                found[name] = VariableRead(name, *place)
             return value
 
     os.environ.__class__ = Watched
-    result: list[Variable] = []
+    result: list[VariableRead] = []
     try:
         yield result
     finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.exceptions import said
+from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node as KedroNode
 
-    from kedro_k8s_airflow.project import Node
+    from kedro_k8s_airflow.project import ProjectNode
 
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _SWALLOWED = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
 
 
-def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
+def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
     """All registered pipelines, and findings; whatever the project prints meanwhile goes to stderr.
 
     Raises:
@@ -44,7 +44,7 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
         with _overheard() as heard, stdout.logged_apart(), contextlib.redirect_stdout(stdout):
             registry = dict(pipelines)
     except (Exception, SystemExit) as exc:
-        what = "ends the process" if isinstance(exc, SystemExit) else f"fails: {said(exc)}"
+        what = "ends the process" if isinstance(exc, SystemExit) else f"fails: {describe_exception(exc)}"
         what += _place(_frames(exc), path)
         raise refuse(
             "registry",
@@ -78,7 +78,7 @@ def load(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
 
 
 @dataclass(frozen=True)
-class Alone:
+class LoneEvaluation:
     """A pipeline as Kedro finds it when it is to load no other.
 
     Attributes:
@@ -92,7 +92,7 @@ class Alone:
     registered: int = 0
 
 
-def alone(name: str) -> Alone:
+def evaluate_alone(name: str) -> LoneEvaluation:
     """A pipeline from a fresh evaluation of the registry, of which nothing else is requested.
 
     `find_pipelines()` leaves out what was not requested, so a pipeline put together from its result comes out different
@@ -105,15 +105,15 @@ def alone(name: str) -> Alone:
         with _overheard(), contextlib.redirect_stdout(sys.stderr):
             found = dict(pipelines)
     except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's own code may raise anything
-        return Alone(None, said(exc))
+        return LoneEvaluation(None, describe_exception(exc))
     finally:
         pipelines.set_requested(None)
     if name not in found:
-        return Alone(None, "it is not registered then")
-    return Alone({node.name: node for node in found[name].nodes}, None, len(found))
+        return LoneEvaluation(None, "it is not registered then")
+    return LoneEvaluation({node.name: node for node in found[name].nodes}, None, len(found))
 
 
-def equal(node: Node, other: KedroNode | None) -> bool:
+def nodes_equal(node: ProjectNode, other: KedroNode | None) -> bool:
     """Whether two nodes of one name do the same: inputs, outputs, function, namespace and what they confirm."""
     mine = node.live
     return (

@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import RULES
-from kedro_k8s_airflow.checks.registry import findings as found_by
+from kedro_k8s_airflow.checks.registry import findings_of as found_by
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import ownership_manifest
-from kedro_k8s_airflow.publish.git import Failed, Git
-from kedro_k8s_airflow.publish.ownership_manifest import Manifest, Published
+from kedro_k8s_airflow.publish.git import Git, GitError
+from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest, PublishedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kedro_k8s_airflow.checks import Subject
-    from kedro_k8s_airflow.compiler import Examined
+    from kedro_k8s_airflow.checks import CheckContext
+    from kedro_k8s_airflow.compiler import Compilation
     from kedro_k8s_airflow.plan.model import Plan
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DesiredState:
     """What a project publishes.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wanted:
         texts: of the DAG files, by path relative to the target folder.
     """
 
-    manifest: Manifest
+    manifest: OwnershipManifest
     texts: Mapping[str, str]
 
     @property
@@ -44,7 +44,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ProjectCommit:
     """Where the published files come from.
 
     Attributes:
@@ -58,25 +58,25 @@ class Source:
     unreadable: str | None = None
 
 
-def rendered(asked: Asked, examined: Examined, *, allow_tag: bool) -> Wanted:
+def render_desired(request: CompileRequest, compilation: Compilation, *, allow_tag: bool) -> DesiredState:
     """The DAG files of a project, the same as `create` writes, with the manifest that says so.
 
     Raises:
         Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
     """
-    plans = pipeline_narrowing.narrowed(examined.subject.project, examined.plans())
-    errors = [*stale(examined.subject), *_tags(plans, allow_tag=allow_tag)]
+    plans = pipeline_narrowing.narrow_pipelines(compilation.context.project, compilation.plans())
+    errors = [*find_stale_images(compilation.context), *_tags(plans, allow_tag=allow_tag)]
     if errors:
         raise Refused(errors)
-    return texts(asked, examined, plans)
+    return texts(request, compilation, plans)
 
 
-def texts(asked: Asked, examined: Examined, plans: Sequence[Plan]) -> Wanted:
+def texts(request: CompileRequest, compilation: Compilation, plans: Sequence[Plan]) -> DesiredState:
     """The files of some plans."""
-    command = f"kedro k8s-airflow create{asked.options}"
-    written = {f"{plan.dag_id}.py": render.render(plan, command=command) for plan in plans}
+    command = f"kedro k8s-airflow create{request.options}"
+    written = {f"{plan.dag_id}.py": render.render_dag(plan, command=command) for plan in plans}
     files = {
-        path: Published(
+        path: PublishedFile(
             sha256=ownership_manifest.sha256(text.encode()),
             dag_id=plan.dag_id,
             pipeline=plan.pipeline,
@@ -84,16 +84,16 @@ def texts(asked: Asked, examined: Examined, plans: Sequence[Plan]) -> Wanted:
         )
         for (path, text), plan in zip(written.items(), plans, strict=True)
     }
-    manifest = Manifest(
-        project=examined.subject.project.package,
-        name=str(asked.metadata.project_name),
-        environment=asked.env,
+    manifest = OwnershipManifest(
+        project=compilation.context.project.package,
+        name=str(request.metadata.project_name),
+        environment=request.env,
         files=files,
     )
-    return Wanted(manifest=manifest, texts=written)
+    return DesiredState(manifest=manifest, texts=written)
 
 
-def stale(subject: Subject) -> Iterable[Finding]:
+def find_stale_images(subject: CheckContext) -> Iterable[Finding]:
     """Errors for images that were built from something else, whatever the settings leave unsaid."""
     for found in found_by(RULES["image-stale"], subject):
         yield error(
@@ -112,18 +112,18 @@ def _tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
         if "@" in image or (allow_tag and not unbuilt):
             continue
         if name is None:
-            why = f"names the image {image} by a tag, which may be another image tomorrow."
-            yield error("publish-tag", where, why, "Name it by its digest, or allow it with --allow-tag.")
+            message = f"names the image {image} by a tag, which may be another image tomorrow."
+            yield error("publish-tag", where, message, "Name it by its digest, or allow it with --allow-tag.")
         elif unbuilt:
-            why = f"names the image {image}, and no image was built."
-            yield error("publish-tag", where, why, "Build and push it: kedro k8s-airflow build-image --push.")
+            message = f"names the image {image}, and no image was built."
+            yield error("publish-tag", where, message, "Build and push it: kedro k8s-airflow build-image --push.")
         else:
-            why = f"names the image {image} by a tag, which may be another image tomorrow."
-            mend = "Push it, so that the lock has its digest: kedro k8s-airflow build-image --push; or allow it with --allow-tag."
-            yield error("publish-tag", where, why, mend)
+            message = f"names the image {image} by a tag, which may be another image tomorrow."
+            help_text = "Push it, so that the lock has its digest: kedro k8s-airflow build-image --push; or allow it with --allow-tag."
+            yield error("publish-tag", where, message, help_text)
 
 
-def source(project: Path, lock: Path, sources: Sequence[str]) -> Source:
+def project_commit(project: Path, lock: Path, sources: Sequence[str]) -> ProjectCommit:
     """The commit that a project is at.
 
     Args:
@@ -134,17 +134,15 @@ def source(project: Path, lock: Path, sources: Sequence[str]) -> Source:
     git = Git(project)
     commit = git.commit("HEAD")
     if commit is None:
-        return Source(commit=None, unreadable=_unreadable(git))
+        return ProjectCommit(commit=None, unreadable=_unreadable(git))
     top = Path(git.text("rev-parse", "--show-toplevel"))
     changed = []
     # What was made beside code and configuration is no source: data, DAGs, the image spec.
     for untracked, folders in (("no", ["."]), ("normal", list(filter(None, sources)))):
-        told = git.asked(
-            "status", "--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}", "--", *folders
-        )
+        told = git.ask("status", "--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}", "--", *folders)
         changed += [line[3:] for line in (told or "").split("\0") if line and "__pycache__" not in line]
     # In CI the lock is what the step before has written.
-    return Source(commit=commit, dirty=any((top / path).resolve() != lock.resolve() for path in changed))
+    return ProjectCommit(commit=commit, dirty=any((top / path).resolve() != lock.resolve() for path in changed))
 
 
 def _unreadable(git: Git) -> str | None:
@@ -153,6 +151,6 @@ def _unreadable(git: Git) -> str | None:
         return None
     try:
         git.run("rev-parse", "--git-dir")
-    except Failed as reason:
+    except GitError as reason:
         return str(reason).splitlines()[0].removeprefix("fatal: ").rstrip(".")
     return None

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.publish import ownership_manifest
 from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE, SUBMODULE
-from kedro_k8s_airflow.publish.ownership_manifest import Manifest, Published
+from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest, PublishedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.publish.desired_state import Wanted
-    from kedro_k8s_airflow.publish.git import Entry, Git
+    from kedro_k8s_airflow.publish.desired_state import DesiredState
+    from kedro_k8s_airflow.publish.git import Git, TreeEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dag:
+class DagDiff:
     """What becomes of one DAG.
 
     Attributes:
@@ -29,19 +29,19 @@ class Dag:
 
     path: str
     status: Literal["new", "changed", "removed", "unchanged"]
-    before: Published | None
-    now: Published | None
+    before: PublishedFile | None
+    now: PublishedFile | None
     was: str
     text: str
 
     @property
     def dag_id(self) -> str:
         """Its id in Airflow."""
-        return (self.now or self.before or Published(sha256="", dag_id="", pipeline="", images={})).dag_id
+        return (self.now or self.before or PublishedFile(sha256="", dag_id="", pipeline="", images={})).dag_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class PublishDiff:
     """What publishing does.
 
     Attributes:
@@ -51,13 +51,13 @@ class Changes:
         before: manifest of the last time.
     """
 
-    dags: Sequence[Dag]
+    dags: Sequence[DagDiff]
     files: Mapping[str, bytes | None]
     modes: Mapping[str, str]
-    before: Manifest | None
+    before: OwnershipManifest | None
 
 
-def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force: bool) -> Changes:
+def compare_published(git: Git, commit: str | None, folder: str, wanted: DesiredState, *, force: bool) -> PublishDiff:
     """What publishing changes.
 
     Args:
@@ -72,14 +72,14 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
     """
     entries = git.entries(commit)
     mine, ignore = (
-        ownership_manifest.inside(folder, path)
-        for path in (ownership_manifest.file(*wanted.whose), ownership_manifest.IGNORE)
+        ownership_manifest.published_path(folder, path)
+        for path in (ownership_manifest.manifest_path(*wanted.whose), ownership_manifest.IGNORE)
     )
     manifests = _manifests(git, entries, folder)
     before = manifests.pop(mine, None)
-    paths = {ownership_manifest.inside(folder, path): path for path in wanted.texts}
+    paths = {ownership_manifest.published_path(folder, path): path for path in wanted.texts}
     gone = {
-        ownership_manifest.inside(folder, path): path
+        ownership_manifest.published_path(folder, path): path
         for path in (before.files if before else {})
         if path not in wanted.texts
     }
@@ -112,7 +112,9 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
             status = "changed"
         text = (was or b"").decode("utf-8", "replace")
         dags.append(
-            Dag(path=path, status=status, before=said, now=wanted.manifest.files.get(name), was=text, text=now or "")
+            DagDiff(
+                path=path, status=status, before=said, now=wanted.manifest.files.get(name), was=text, text=now or ""
+            )
         )
     if mine in entries and entries[mine].mode not in (FILE, EXECUTABLE):
         errors.append(error("publish-folder", mine, "is a link or a submodule in the target.", "Move it away."))
@@ -125,19 +127,21 @@ def compare(git: Git, commit: str | None, folder: str, wanted: Wanted, *, force:
         # The same of every version and project, so nobody ever changes it.
         files[ignore] = ownership_manifest.IGNORED.encode()
     modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE}
-    return Changes(dags=dags, files=files, modes=modes, before=before)
+    return PublishDiff(dags=dags, files=files, modes=modes, before=before)
 
 
-def owned(git: Git, commit: str | None, folder: str, project: str, environment: str | None) -> dict[str, Entry]:
+def check_ownership(
+    git: Git, commit: str | None, folder: str, project: str, environment: str | None
+) -> dict[str, TreeEntry]:
     """The files that a project has in a commit: its manifest and what that names."""
     entries = git.entries(commit)
     manifest = _manifest(git, entries, folder, project, environment)
-    paths = [ownership_manifest.file(project, environment), *manifest.files] if manifest is not None else []
-    found = {ownership_manifest.inside(folder, path) for path in paths}
+    paths = [ownership_manifest.manifest_path(project, environment), *manifest.files] if manifest is not None else []
+    found = {ownership_manifest.published_path(folder, path) for path in paths}
     return {path: entries[path] for path in found if path in entries}
 
 
-def only_ours(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
+def without_others(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
     """Whether two commits differ in nothing but what a project has published, and nobody has edited that.
 
     Args:
@@ -149,8 +153,8 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
         environment: of it.
     """
     before, now = git.entries(since), git.entries(until)
-    known = {path for commit in (since, until) for path in owned(git, commit, folder, project, environment)}
-    ignore = ownership_manifest.inside(folder, ownership_manifest.IGNORE)
+    known = {path for commit in (since, until) for path in check_ownership(git, commit, folder, project, environment)}
+    ignore = ownership_manifest.published_path(folder, ownership_manifest.IGNORE)
     published = {*known, ignore}
     if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in published):
         return False
@@ -162,7 +166,7 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
             return False
     manifest = _manifest(git, now, folder, project, environment)
     sums = {
-        ownership_manifest.inside(folder, path): file.sha256
+        ownership_manifest.published_path(folder, path): file.sha256
         for path, file in (manifest.files if manifest else {}).items()
     }
     contents = git.contents(now[path].id for path in sums if path in now)
@@ -172,16 +176,16 @@ def only_ours(git: Git, since: str, until: str, folder: str, project: str, envir
 
 
 def _manifest(
-    git: Git, entries: Mapping[str, Entry], folder: str, project: str, environment: str | None
-) -> Manifest | None:
+    git: Git, entries: Mapping[str, TreeEntry], folder: str, project: str, environment: str | None
+) -> OwnershipManifest | None:
     """The manifest of a project, if there is one."""
-    path = ownership_manifest.inside(folder, ownership_manifest.file(project, environment))
+    path = ownership_manifest.published_path(folder, ownership_manifest.manifest_path(project, environment))
     if path not in entries or entries[path].mode not in (FILE, EXECUTABLE):
         return None
-    return ownership_manifest.read(git.contents([entries[path].id])[entries[path].id], path)
+    return ownership_manifest.read_manifest(git.contents([entries[path].id])[entries[path].id], path)
 
 
-def _manifests(git: Git, entries: Mapping[str, Entry], folder: str) -> dict[str, Manifest]:
+def _manifests(git: Git, entries: Mapping[str, TreeEntry], folder: str) -> dict[str, OwnershipManifest]:
     """The manifests that matter: of the target folder, of those above it and below it, which one Airflow would read together."""
     found = {}
     for path, entry in entries.items():
@@ -189,14 +193,14 @@ def _manifests(git: Git, entries: Mapping[str, Entry], folder: str) -> dict[str,
         if other is not None and entry.mode in (FILE, EXECUTABLE) and _together(folder, other):
             found[path] = entry.id
     contents = git.contents(found.values())
-    return {path: ownership_manifest.read(contents[name], path) for path, name in found.items()}
+    return {path: ownership_manifest.read_manifest(contents[name], path) for path, name in found.items()}
 
 
 def _together(one: str, other: str) -> bool:
     return not one or not other or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _blocked(paths: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Finding]:
+def _blocked(paths: Sequence[str], entries: Mapping[str, TreeEntry]) -> Iterator[Finding]:
     """Errors where a file would have to be a folder, or a folder a file."""
     told = set()
     for path in paths:
@@ -225,10 +229,10 @@ def _blocked(paths: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Fin
 
 
 def _others(
-    before: Manifest | None,
-    others: Mapping[str, Manifest],
+    before: OwnershipManifest | None,
+    others: Mapping[str, OwnershipManifest],
     folder: str,
-    mine: Manifest,
+    mine: OwnershipManifest,
     where: str,
     gone: Iterable[str],
 ) -> Iterator[Finding]:
@@ -249,7 +253,7 @@ def _others(
             "is the same project, renamed, delete that manifest and publish with --force.",
         )
     owners = {
-        ownership_manifest.inside(ownership_manifest.folder_of(name) or "", path): other.whose
+        ownership_manifest.published_path(ownership_manifest.folder_of(name) or "", path): other.whose
         for name, other in others.items()
         for path in other.files
     }
@@ -263,7 +267,7 @@ def _others(
             )
     ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
     for name, file in mine.files.items():
-        path = ownership_manifest.inside(folder, name)
+        path = ownership_manifest.published_path(folder, name)
         if path in owners:
             yield error(
                 "publish-owned",
@@ -282,7 +286,7 @@ def _others(
             )
 
 
-def _unlike(path: str, was: bytes | None, said: Published | None, mine: Manifest) -> Iterator[Finding]:
+def _unlike(path: str, was: bytes | None, said: PublishedFile | None, mine: OwnershipManifest) -> Iterator[Finding]:
     """An error for a file that would be overwritten or removed, and is not what was published."""
     if said is None:
         yield error(

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.publish import git_index
-from kedro_k8s_airflow.publish.git import LINK, Entry, Failed, failed
+from kedro_k8s_airflow.publish.git import LINK, GitError, TreeEntry, refuse_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from kedro_k8s_airflow.publish.git import Git
-    from kedro_k8s_airflow.publish.git_index import Step
+    from kedro_k8s_airflow.publish.git_index import BranchUpdate
 
 
-def refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
+def refuse_dirty(git: Git, told: str, step: BranchUpdate, *, begun: bool) -> None:
     """Refuse when anything would be lost: a file or an index entry that is neither as the old commit has it nor as the new one has it."""
     before, now = git.entries(step.old), git.entries(step.new)
     if git.text("ls-files", "--unmerged"):
         raise refuse("publish-dirty", told, "has conflicts that are not resolved.", "Resolve them, then publish again.")
-    there = listed(git)
+    there = list_uncommitted(git)
     dirty = [
         path
         for path in step.ours
@@ -32,10 +32,10 @@ def refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
             git, path, before.get(path), now.get(path), absent=there.get(path, (None, False))[1], begun=begun
         )
     ]
-    others = git_index.others(git, step)
+    others = git_index.other_entries(git, step)
     dirty += [path for path in others if path in now and _leads_out(git.folder, path)]
     if others and not begun:
-        dirty += changed(git, others)
+        dirty += changed_paths(git, others)
     dirty += [path for path in step.ours if path in now and _leads_out(git.folder, path)]
     if others and not dirty:
         _rehearse(git, told, step)
@@ -43,41 +43,47 @@ def refuse_dirty(git: Git, told: str, step: Step, *, begun: bool) -> None:
         found = list(dict.fromkeys(dirty))
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         if begun:
-            why = "was edited since a publish there was stopped: "
+            message = "was edited since a publish there was stopped: "
             tracked = [path for path in found if path in before]
             how = f"git -C {told} checkout HEAD -- {tracked[0]}" if tracked else f"delete {found[0]}"
-            mend = f"Undo it ({how}), then publish again."
+            help_text = f"Undo it ({how}), then publish again."
         else:
-            why = "has changes of yours that are not committed in what would be published: "
-            mend = "Commit, stash or undo them, then publish again."
-        raise refuse("publish-dirty", told, f"{why}{', '.join(found[:5])}{more}.", mend)
+            message = "has changes of yours that are not committed in what would be published: "
+            help_text = "Commit, stash or undo them, then publish again."
+        raise refuse("publish-dirty", told, f"{message}{', '.join(found[:5])}{more}.", help_text)
 
 
-def _rehearse(git: Git, told: str, step: Step) -> None:
+def _rehearse(git: Git, told: str, step: BranchUpdate) -> None:
     """Ask git whether it could bring what others have pushed, once our own files are there."""
     now = git.entries(step.new)
-    made = git_index.copied(git, {path: now[path] for path in step.ours if path in now}, step)
+    made = git_index.copy_index(git, {path: now[path] for path in step.ours if path in now}, step)
     try:
         git_index.refresh(git, made)
-        git.run("read-tree", "-m", "-u", "-n", git_index.tree(git, step), step.new, index=made)
-    except Failed as reason:
-        mend = "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
-        raise failed(told, "what others have pushed cannot be brought into the work tree", reason, mend) from None
+        git.run("read-tree", "-m", "-u", "-n", git_index.write_tree(git, step), step.new, index=made)
+    except GitError as reason:
+        help_text = (
+            "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
+        )
+        raise refuse_git(
+            told, "what others have pushed cannot be brought into the work tree", reason, help_text
+        ) from None
     finally:
         made.unlink(missing_ok=True)
 
 
-def listed(git: Git) -> dict[str, tuple[Entry, bool]]:
+def list_uncommitted(git: Git) -> dict[str, tuple[TreeEntry, bool]]:
     """The index: entry of each path, and whether its file may be absent (sparse checkouts)."""
     found = {}
     for line in os.fsdecode(git.run("ls-files", "--stage", "-t", "-z")).split("\0")[:-1]:
         head, _, path = line.partition("\t")
         tag, mode, name, _ = head.split(" ")
-        found[path] = (Entry(mode, name), tag == "S")
+        found[path] = (TreeEntry(mode, name), tag == "S")
     return found
 
 
-def _harmless(git: Git, path: str, before: Entry | None, now: Entry | None, *, absent: bool, begun: bool) -> bool:
+def _harmless(
+    git: Git, path: str, before: TreeEntry | None, now: TreeEntry | None, *, absent: bool, begun: bool
+) -> bool:
     """Whether what is on the disk at a path of ours is as one of two commits has it.
 
     Args:
@@ -104,7 +110,7 @@ def _harmless(git: Git, path: str, before: Entry | None, now: Entry | None, *, a
     return _name(git, content) in wanted or _name(git, content, path) in wanted
 
 
-def is_content(git: Git, path: str, entry: Entry) -> bool:
+def is_content(git: Git, path: str, entry: TreeEntry) -> bool:
     """Whether what is at a path is an object's content: a link, or a file as it is or through git's filters."""
     file = git.folder / path
     try:
@@ -123,11 +129,11 @@ def _name(git: Git, content: bytes, path: str | None = None) -> str | None:
     option = "--no-filters" if path is None else f"--path={path}"
     try:
         return git.run("hash-object", option, "--stdin", stdin=content).decode().strip()
-    except Failed:  # a filter that does not work here
+    except GitError:  # a filter that does not work here
         return None
 
 
-def changed(git: Git, paths: Sequence[str]) -> Iterable[str]:
+def changed_paths(git: Git, paths: Sequence[str]) -> Iterable[str]:
     """Those of some paths that differ from the head, in the index or on the disk, or that nobody tracks."""
     for begin in range(0, len(paths), 500):
         told = git.run(

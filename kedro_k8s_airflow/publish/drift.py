@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import __version__, compiler
-from kedro_k8s_airflow.compiler import Checked
+from kedro_k8s_airflow.compiler import CheckResult
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Locator
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
-from kedro_k8s_airflow.publish.diff import Dag
-from kedro_k8s_airflow.publish.git import SUBMODULE, Failed, Git, failed, plain
+from kedro_k8s_airflow.publish.diff import DagDiff
+from kedro_k8s_airflow.publish.git import SUBMODULE, Git, GitError, mask_credentials, refuse_git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.compiler import Examined
-    from kedro_k8s_airflow.publish.desired_state import Wanted
-    from kedro_k8s_airflow.publish.ownership_manifest import Manifest
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.compiler import Compilation
+    from kedro_k8s_airflow.publish.desired_state import DesiredState
+    from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest
+    from kedro_k8s_airflow.request import CompileRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Against:
+class DriftTarget:
     """What to compare with; what is None is as the settings say.
 
     Attributes:
@@ -45,7 +45,7 @@ class Against:
 
 
 @dataclass(frozen=True, kw_only=True)
-class There:
+class PublishedState:
     """What is published.
 
     Attributes:
@@ -55,56 +55,63 @@ class There:
     """
 
     at: Callable[[str], str]
-    manifest: Manifest | None
+    manifest: OwnershipManifest | None
     files: Mapping[str, bytes]
 
 
-def checked(asked: Asked, against: Against) -> Checked:
+def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
     """Everything in which the two differ, as errors.
 
     Raises:
         Refused: when it cannot be told: the project has errors, or what is published cannot be read.
     """
-    examined = compiler.examined(asked)
-    if examined.errors:
-        raise Refused(examined.errors)
-    project = examined.subject.project
-    settings = examined.subject.settings.publish
-    subfolder = settings.subfolder if against.subfolder is None else publisher.folder(against.subfolder)
+    compilation = compiler.compile_request(request)
+    if compilation.errors:
+        raise Refused(compilation.errors)
+    project = compilation.context.project
+    settings = compilation.context.settings.publish
+    subfolder = settings.subfolder if against.subfolder is None else publisher.resolve_subfolder(against.subfolder)
     told = against.told
     if told is None:
         if settings.to is None:
-            mend = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
-            raise refuse("publish-to", "--against", "nobody says where it was published.", mend)
-        told = publisher.resolved(settings.to, project.path)
-    mine = ownership_manifest.file(project.package, asked.env)
-    paths = [f"{plan.dag_id}.py" for plan in examined.subject.plans]
+            help_text = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
+            raise refuse("publish-to", "--against", "nobody says where it was published.", help_text)
+        told = publisher.resolve_target(settings.to, project.path)
+    mine = ownership_manifest.manifest_path(project.package, request.env)
+    paths = [f"{plan.dag_id}.py" for plan in compilation.context.plans]
     try:
         there = _there(told, against, settings.base, subfolder, mine, paths, project.path)
-    except Failed as reason:
-        raise failed(plain(told), "git cannot read it", reason) from None
+    except GitError as reason:
+        raise refuse_git(mask_credentials(told), "git cannot read it", reason) from None
     if there.manifest is not None and (there.manifest.project, there.manifest.name, there.manifest.environment) != (
         project.package,
-        str(asked.metadata.project_name),
-        asked.env,
+        str(request.metadata.project_name),
+        request.env,
     ):
-        why = f"is the manifest of {there.manifest.whose}, called {there.manifest.name!r}, not of this one."
-        raise refuse("publish-owned", there.at(mine), why, "Compare with the folder that this project is published to.")
-    examined = _with_published_images(asked, examined, there)
-    plans = pipeline_narrowing.narrowed(examined.subject.project, examined.plans())
-    publishing = f"kedro k8s-airflow publish{asked.options}"
-    found = list(_differences(desired_state.texts(asked, examined, plans), there, examined, publishing))
-    return Checked(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
+        message = f"is the manifest of {there.manifest.whose}, called {there.manifest.name!r}, not of this one."
+        raise refuse(
+            "publish-owned", there.at(mine), message, "Compare with the folder that this project is published to."
+        )
+    compilation = _with_published_images(request, compilation, there)
+    plans = pipeline_narrowing.narrow_pipelines(compilation.context.project, compilation.plans())
+    publishing = f"kedro k8s-airflow publish{request.options}"
+    found = list(_differences(desired_state.texts(request, compilation, plans), there, compilation, publishing))
+    return CheckResult(tuple(dict.fromkeys(found)), Locator(project.path, project, plans))
 
 
-def _with_published_images(asked: Asked, examined: Examined, there: There) -> Examined:
+def _with_published_images(request: CompileRequest, compilation: Compilation, there: PublishedState) -> Compilation:
     """The project once more, with the published names of images that no lock here names: in CI the lock may not be committed."""
     published = there.manifest.images if there.manifest else {}
     images = {}
-    for plan in examined.subject.plans:
+    for plan in compilation.context.plans:
         for task in plan.tasks:
             name, image = str(task.image_name), task.image
-            if task.image_name is None or "@" in image or name in examined.subject.built or name not in published:
+            if (
+                task.image_name is None
+                or "@" in image
+                or name in compilation.context.locked_images
+                or name not in published
+            ):
                 continue
             # Nobody here knows the digest of what the settings name by a tag, or not at all.
             if split_reference(image)[0] == split_reference(published[name])[0] and (
@@ -112,29 +119,31 @@ def _with_published_images(asked: Asked, examined: Examined, there: There) -> Ex
             ):
                 images[name] = published[name]
     if not images:
-        return examined
-    return compiler.of(examined.subject.project, lock_file=asked.lock_file, images=images)
+        return compilation
+    return compiler.compile_project(compilation.context.project, lock_file=request.lock_file, images=images)
 
 
-def _differences(made: Wanted, there: There, examined: Examined, command: str) -> Iterator[Finding]:
+def _differences(
+    made: DesiredState, there: PublishedState, compilation: Compilation, command: str
+) -> Iterator[Finding]:
     """All findings, DAG by DAG; `command` is the one that mends them."""
-    mend = f"Publish: {command}."
+    help_text = f"Publish: {command}."
     before = there.manifest
     known = before.files if before else {}
-    for found in desired_state.stale(examined.subject):
+    for found in desired_state.find_stale_images(compilation.context):
         yield error("drift-image", found.where, found.why, found.mend)
     for name, file in made.manifest.files.items():
         was, said = there.files.get(name), known.get(name)
         where = f"dag {file.dag_id!r}"
         if was is None:
-            yield error("drift-missing", where, f"is not published: there is no {there.at(name)}.", mend)
+            yield error("drift-missing", where, f"is not published: there is no {there.at(name)}.", help_text)
             continue
         if said is None:
             yield error(
                 "drift-edited",
                 where,
                 f"is in {there.at(name)}, and no manifest says it was published.",
-                mend,
+                help_text,
             )
         elif ownership_manifest.sha256(was) != said.sha256:
             why = f"was edited by hand since it was published: {there.at(name)}."
@@ -144,33 +153,33 @@ def _differences(made: Wanted, there: There, examined: Examined, command: str) -
         if was == text.encode() or (said is not None and said.sha256 == file.sha256):
             continue
         old = was.decode("utf-8", "replace")
-        dag = Dag(path=name, status="changed", before=said, now=file, was=old, text=text)
-        images = message.images(dag) if said else []
+        dag = DagDiff(path=name, status="changed", before=said, now=file, was=old, text=text)
+        images = message.describe_images(dag) if said else []
         if images:
-            yield error("drift-image", where, f"runs in another image than published: {'; '.join(images)}.", mend)
-        how = message.tasks(dag)
+            yield error("drift-image", where, f"runs in another image than published: {'; '.join(images)}.", help_text)
+        how = message.describe_tasks(dag)
         other_generator = before is not None and before.generator != __version__
         if how or not (images or other_generator):
             yield error(
                 "drift-changed",
                 where,
                 f"differs from {there.at(name)}: {'; '.join(how) or message.NOTHING}.",
-                mend,
+                help_text,
             )
     for name, file in known.items():
         if name not in made.manifest.files and name in there.files:
             why = f"is published in {there.at(name)}, and this project makes no such DAG."
-            yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{mend[:-1]}, which removes it.")
+            yield error("drift-extra", f"dag {file.dag_id!r}", why, f"{help_text[:-1]}, which removes it.")
     if before is not None and before.generator != __version__:
         why = f"were published by kedro-k8s-airflow {before.generator}; this is {__version__}."
-        yield error("drift-generator", f"the DAGs of {before.whose}", why, mend)
+        yield error("drift-generator", f"the DAGs of {before.whose}", why, help_text)
 
 
 def _there(
-    told: str, against: Against, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
-) -> There:
+    told: str, against: DriftTarget, base: str | None, folder: str, mine: str, paths: Sequence[str], project: Path
+) -> PublishedState:
     """What is published, from a folder, an address or a commit."""
-    open_target.check_words(told, against.branch, base)
+    open_target.check_arguments(told, against.branch, base)
     top = Path(told).expanduser()
     if open_target.is_address(told) or (top.is_dir() and open_target.is_bare(top.resolve())):
         return _of_address(told, against.branch or base, folder, mine, paths)
@@ -188,12 +197,12 @@ def _there(
     if commit is None and against.branch is not None:
         raise refuse("publish-branch", told, f"there is no branch {against.branch!r}.", "Mend --branch.")
     if commit is None:
-        why = f"{told!r} is no folder, no address and no commit of the project's repository."
-        raise refuse("publish-to", "--against", why, "Give the folder or the address that was published to.")
+        message = f"{told!r} is no folder, no address and no commit of the project's repository."
+        raise refuse("publish-to", "--against", message, "Give the folder or the address that was published to.")
     return _of_commit(git, commit, where, folder, mine, paths)
 
 
-def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
+def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str]) -> PublishedState:
     """Files as they are, as an Airflow reads them; the folder itself may be the one with the DAG files."""
     # The folder itself may be the one with the DAG files.
     itself = not (top / folder).is_dir() and any((top / path).exists() for path in (mine, *paths))
@@ -215,27 +224,29 @@ def _of_folder(top: Path, told: str, folder: str, mine: str, paths: Sequence[str
     return _read(content, lambda name: f"{above}/{name}", mine, paths)
 
 
-def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> There:
+def _of_address(told: str, branch: str | None, folder: str, mine: str, paths: Sequence[str]) -> PublishedState:
     """The files of a branch, by way of a clone that goes at once."""
-    with open_target.branch_of(told, branch) as (git, name, commit):
-        return _of_commit(git, commit, f"on branch {name} of {plain(told)}", folder, mine, paths)
+    with open_target.choose_branch(told, branch) as (git, name, commit):
+        return _of_commit(git, commit, f"on branch {name} of {mask_credentials(told)}", folder, mine, paths)
 
 
-def _of_commit(git: Git, commit: str | None, told: str, folder: str, mine: str, paths: Sequence[str]) -> There:
+def _of_commit(git: Git, commit: str | None, told: str, folder: str, mine: str, paths: Sequence[str]) -> PublishedState:
     """The files of a commit; none without one."""
     entries = git.entries(commit)
 
     def content(path: str) -> bytes | None:
-        entry = entries.get(ownership_manifest.inside(folder, path))
+        entry = entries.get(ownership_manifest.published_path(folder, path))
         return git.contents([entry.id])[entry.id] if entry is not None and entry.mode != SUBMODULE else None
 
-    return _read(content, lambda name: f"{ownership_manifest.inside(folder, name)} {told}", mine, paths)
+    return _read(content, lambda name: f"{ownership_manifest.published_path(folder, name)} {told}", mine, paths)
 
 
-def _read(content: Callable[[str], bytes | None], at: Callable[[str], str], mine: str, paths: Sequence[str]) -> There:
+def _read(
+    content: Callable[[str], bytes | None], at: Callable[[str], str], mine: str, paths: Sequence[str]
+) -> PublishedState:
     """The manifest and the files that it or this project names."""
     raw = content(mine)
-    manifest = ownership_manifest.read(raw, at(mine)) if raw is not None else None
+    manifest = ownership_manifest.read_manifest(raw, at(mine)) if raw is not None else None
     names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])
     found = {name: content(name) for name in names}
-    return There(at=at, manifest=manifest, files={name: one for name, one in found.items() if one is not None})
+    return PublishedState(at=at, manifest=manifest, files={name: one for name, one in found.items() if one is not None})

@@ -60,12 +60,12 @@ FILE, EXECUTABLE, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 _BRANCHES = "refs/heads/"
 
 
-class Failed(Exception):
+class GitError(Exception):
     """A git command that has failed; the message is its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TreeEntry:
     """A file in a tree: its mode as git writes it, and its object."""
 
     mode: str
@@ -107,25 +107,25 @@ class Git:
             raise refuse("publish-git", "git", "is not on PATH.", "Install it.") from None
         if done.returncode:
             said = b"\n".join(text.strip() for text in (done.stderr, done.stdout) if text.strip())
-            raise Failed(plain(said.decode("utf-8", "replace")))
+            raise GitError(mask_credentials(said.decode("utf-8", "replace")))
         return done.stdout
 
     def text(self, *arguments: str) -> str:
         """The stdout of a git command, without the last newline."""
         return os.fsdecode(self.run(*arguments)).rstrip("\n")
 
-    def asked(self, *arguments: str) -> str | None:
+    def ask(self, *arguments: str) -> str | None:
         """The same, or None when the command fails: for questions."""
         try:
             return self.text(*arguments)
-        except Failed:
+        except GitError:
             return None
 
     # --- what is there
 
     def commit(self, name: str) -> str | None:
         """The commit that a name means."""
-        return self.asked("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
     def path(self, name: str) -> Path:
         """A file of the repository's own, such as `index`; each work tree may have another."""
@@ -146,14 +146,14 @@ class Git:
 
     def head(self) -> str | None:
         """The branch that is checked out, born or not; None when the head is detached."""
-        found = self.asked("symbolic-ref", "--quiet", "HEAD")
+        found = self.ask("symbolic-ref", "--quiet", "HEAD")
         return found.removeprefix(_BRANCHES) if found else None
 
     def is_ancestor(self, one: str, other: str) -> bool:
         """Whether `other` has `one` in its history, as far as it is here."""
-        return self.asked("merge-base", "--is-ancestor", one, other) is not None
+        return self.ask("merge-base", "--is-ancestor", one, other) is not None
 
-    def entries(self, commit: str | None) -> Mapping[str, Entry]:
+    def entries(self, commit: str | None) -> Mapping[str, TreeEntry]:
         """The files of a commit's tree by path; none without a commit. A commit never changes, so each is read once."""
         return _entries(self, commit) if commit is not None else {}
 
@@ -168,7 +168,7 @@ class Git:
             head, _, answer = answer.partition(b"\n")
             said, kind, size = head.split(b" ") if head.count(b" ") == 2 else (head, b"missing", b"0")
             if kind != b"blob":
-                raise Failed(f"object {said.decode()} is no file, or is not here")
+                raise GitError(f"object {said.decode()} is no file, or is not here")
             found[name], answer = answer[: int(size)], answer[int(size) + 1 :]
         return found
 
@@ -213,7 +213,7 @@ class Git:
         Raises:
             Refused: when nobody has told git who commits.
         """
-        signed = ["-S"] if self.asked("config", "--type=bool", "commit.gpgSign") == "true" else []
+        signed = ["-S"] if self.ask("config", "--type=bool", "commit.gpgSign") == "true" else []
         above = [word for parent in parents for word in ("-p", parent)]
         try:
             return (
@@ -233,7 +233,7 @@ class Git:
                 .decode()
                 .strip()
             )
-        except Failed as failed:
+        except GitError as failed:
             if not re.search(
                 r"(?i)empty ident|ident name|tell me who you are|auto-detect|no (name|email) was given", str(failed)
             ):
@@ -246,14 +246,14 @@ class Git:
                 "GIT_COMMITTER_EMAIL.",
             ) from None
 
-    def move(self, branch: str | None, new: str, old: str | None, why: str) -> None:
+    def move(self, branch: str | None, new: str, old: str | None, message: str) -> None:
         """Let a branch, or a detached head, name another commit: at once, and only when it still names the old one.
 
         Raises:
             Failed: when it does not.
         """
         reference = "HEAD" if branch is None else f"{_BRANCHES}{branch}"
-        self.run("update-ref", "-m", f"k8s-airflow publish: {why}", reference, new, old or "0" * len(new))
+        self.run("update-ref", "-m", f"k8s-airflow publish: {message}", reference, new, old or "0" * len(new))
 
     # --- remotes
 
@@ -262,7 +262,7 @@ class Git:
         keys = [*([f"branch.{branch}.pushRemote"] if branch else []), "remote.pushDefault"]
         keys += [f"branch.{branch}.remote"] if branch else []
         for key in keys:
-            name = self.asked("config", key)
+            name = self.ask("config", key)
             if name and name != ".":
                 return name
         names = self.text("remote").split()
@@ -312,7 +312,7 @@ class Git:
         """
         try:
             self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCHES}{branch}")
-        except Failed:
+        except GitError:
             if self.remote_branches(remote)[1].get(branch) == known:
                 raise
             return "moved"
@@ -320,12 +320,12 @@ class Git:
 
 
 @functools.lru_cache(maxsize=8)
-def _entries(git: Git, commit: str) -> Mapping[str, Entry]:
+def _entries(git: Git, commit: str) -> Mapping[str, TreeEntry]:
     found = {}
     for line in os.fsdecode(git.run("ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")[:-1]:
         told, _, path = line.partition("\t")
         mode, _, name = told.split(" ")
-        found[path] = Entry(mode, name)
+        found[path] = TreeEntry(mode, name)
     return found
 
 
@@ -333,20 +333,20 @@ def _environment() -> dict[str, str]:
     """The caller's, without another repository in it, and with git's messages in the language that is read here."""
     env = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     # For messages alone: what hooks read and write stays in the caller's encoding.
-    everything = env.pop("LC_ALL", "")
-    return {**env, **({"LC_CTYPE": everything} if everything else {}), "LC_MESSAGES": "C", "LANGUAGE": "C"}
+    all_pipelines = env.pop("LC_ALL", "")
+    return {**env, **({"LC_CTYPE": all_pipelines} if all_pipelines else {}), "LC_MESSAGES": "C", "LANGUAGE": "C"}
 
 
-def plain(text: str) -> str:
+def mask_credentials(text: str) -> str:
     """A text without what may be secret in the addresses in it."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
 
 
-def failed(where: str, what: str, reason: Failed, mend: str = "") -> Refused:
+def refuse_git(where: str, what: str, reason: GitError, help_text: str = "") -> Refused:
     """A refusal with git's own words."""
     lines = [line for line in str(reason).splitlines() if line.strip()]
     said = next((line for line in lines if re.match(r"(fatal|error): ", line)), lines[-1] if lines else "")
     said = re.sub(r"^(fatal|error): ", "", said).rstrip(".")
-    return refuse("publish-git", where, f"{what}: {said}." if said else f"{what}.", mend, str(reason))
+    return refuse("publish-git", where, f"{what}: {said}." if said else f"{what}.", help_text, str(reason))

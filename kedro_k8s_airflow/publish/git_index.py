@@ -12,13 +12,13 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.publish.git import Failed
+from kedro_k8s_airflow.publish.git import GitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.publish.git import Entry, Git
+    from kedro_k8s_airflow.publish.git import Git, TreeEntry
 
 _INDEX = "k8s-airflow-publish.index"
 _HELD = "k8s-airflow-publish.held"
@@ -26,7 +26,7 @@ _LOCKED = "{} exists: another git process is at work, or was killed; delete the 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class BranchUpdate:
     """What a work tree is being brought from and to.
 
     Attributes:
@@ -41,38 +41,38 @@ class Step:
     ours: Sequence[str]
 
 
-def tree(git: Git, step: Step) -> str:
+def write_tree(git: Git, step: BranchUpdate) -> str:
     """The old commit, or the empty tree."""
     return step.old or git.run("hash-object", "-t", "tree", "-w", "--stdin").decode().strip()
 
 
-def _differ(git: Git, step: Step) -> list[str]:
+def _differ(git: Git, step: BranchUpdate) -> list[str]:
     """Paths that differ between the two commits."""
     before, now = git.entries(step.old), git.entries(step.new)
     return [path for path in {**before, **now} if before.get(path) != now.get(path)]
 
 
-def others(git: Git, step: Step) -> list[str]:
+def other_entries(git: Git, step: BranchUpdate) -> list[str]:
     """Those of them that others have committed meanwhile, which git brings."""
     ours = set(step.ours)
     return [path for path in _differ(git, step) if path not in ours]
 
 
 @contextlib.contextmanager
-def replaced(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Iterator[Path]:
+def replace_index(git: Git, entries: Mapping[str, TreeEntry | None], step: BranchUpdate) -> Iterator[Path]:
     """A copy of the index with these entries, made before the block and put in place after it.
 
     Git's own lock is held meanwhile; it is known to be ours when this process is killed.
     """
     index = git.path("index")
-    with held(git):
-        made = copied(git, entries, step)
+    with hold_lock(git):
+        made = copy_index(git, entries, step)
         yield made
         made.replace(index)
     refresh(git)
 
 
-def copied(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Path:
+def copy_index(git: Git, entries: Mapping[str, TreeEntry | None], step: BranchUpdate) -> Path:
     """A copy of the index with these entries."""
     index, made = git.path("index"), git.path(_INDEX)
     if index.exists():
@@ -87,7 +87,7 @@ def copied(git: Git, entries: Mapping[str, Entry | None], step: Step) -> Path:
 
 
 @contextlib.contextmanager
-def held(git: Git) -> Iterator[None]:
+def hold_lock(git: Git) -> Iterator[None]:
     """Git's lock of its index, for the block.
 
     Raises:
@@ -99,7 +99,7 @@ def held(git: Git) -> Iterator[None]:
         os.link(mine, lock)
     except FileExistsError:
         mine.unlink()
-        raise Failed(_LOCKED.format(lock)) from None
+        raise GitError(_LOCKED.format(lock)) from None
     except OSError as exc:
         if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
@@ -122,7 +122,7 @@ def unlock(git: Git) -> None:
     clear(git)
 
 
-def blocked(git: Git) -> str | None:
+def is_blocked(git: Git) -> str | None:
     """What there is to say when git's index is locked, by another git or one that was killed."""
     return _LOCKED.format(_lock(git)) if _lock(git).exists() else None
 
@@ -139,7 +139,7 @@ def content(git: Git) -> bytes | None:
 
 def restore(git: Git, before: bytes | None) -> None:
     """The index as it was."""
-    with held(git):
+    with hold_lock(git):
         if before is None:
             git.path("index").unlink(missing_ok=True)
         elif content(git) != before:
@@ -150,7 +150,7 @@ def restore(git: Git, before: bytes | None) -> None:
 
 def refresh(git: Git, index: Path | None = None) -> None:
     """Let git see which files are as the index has them; that some are not is no failure."""
-    with contextlib.suppress(Failed):
+    with contextlib.suppress(GitError):
         git.run("update-index", "-q", "--refresh", index=index)
 
 

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import __version__
 from kedro_k8s_airflow.dag import dag_file_diff
-from kedro_k8s_airflow.text import count, one_line
+from kedro_k8s_airflow.text import count_of, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.publish.desired_state import Source
-    from kedro_k8s_airflow.publish.diff import Changes, Dag
-    from kedro_k8s_airflow.publish.ownership_manifest import Manifest
+    from kedro_k8s_airflow.publish.desired_state import ProjectCommit
+    from kedro_k8s_airflow.publish.diff import DagDiff, PublishDiff
+    from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest
 
 _SHOWN = 30
 NOTHING = "nothing that runs: comments, or the order of tasks"
 
 
-def lines(changes: Changes) -> list[str]:
+def describe_changes(changes: PublishDiff) -> list[str]:
     """What becomes of each DAG that changes: a line for it, and indented ones for how."""
     found = []
     for dag in changes.dags:
         if dag.status == "new" and dag.now is not None:
-            found.append(f"{dag.dag_id}: new in {dag.path}, {count(_count(dag), 'task')}")
+            found.append(f"{dag.dag_id}: new in {dag.path}, {count_of(_count(dag), 'task')}")
             found += [f"  image: {image}" for image in dict.fromkeys(dag.now.images.values())]
         elif dag.status == "removed":
             found.append(f"{dag.dag_id}: removed, {dag.path} goes; Airflow drops the DAG and keeps its runs")
@@ -34,23 +34,23 @@ def lines(changes: Changes) -> list[str]:
     return found
 
 
-def _count(dag: Dag) -> int:
-    emitted = dag_file_diff.read(dag.text)
+def _count(dag: DagDiff) -> int:
+    emitted = dag_file_diff.read_dag_file(dag.text)
     return len(emitted.tasks) if emitted else 0
 
 
-def how(dag: Dag) -> list[str]:
+def how(dag: DagDiff) -> list[str]:
     """In what a DAG has changed."""
-    return [*tasks(dag), *images(dag)] or [NOTHING]
+    return [*describe_tasks(dag), *describe_images(dag)] or [NOTHING]
 
 
-def tasks(dag: Dag) -> list[str]:
+def describe_tasks(dag: DagDiff) -> list[str]:
     """In what it has changed but for the images of its pods: tasks, what all share, the DAG's own arguments."""
-    was = dag_file_diff.read(dag.was)
-    now = dag_file_diff.read(dag.text)
+    was = dag_file_diff.read_dag_file(dag.was)
+    now = dag_file_diff.read_dag_file(dag.text)
     if was is None or now is None:
         return ["what was there is no file of this plugin"]
-    told = dag_file_diff.difference(was, now)
+    told = dag_file_diff.compare_dag_files(was, now)
     said = {
         "tasks added": told.added,
         "tasks removed": told.removed,
@@ -61,7 +61,7 @@ def tasks(dag: Dag) -> list[str]:
     return [f"{what}: {_some(names)}" for what, names in said.items() if names]
 
 
-def images(dag: Dag) -> list[str]:
+def describe_images(dag: DagDiff) -> list[str]:
     """The images of its pods that are others by now."""
     was: Mapping[str, str] = dag.before.images if dag.before else {}
     now: Mapping[str, str] = dag.now.images if dag.now else {}
@@ -78,7 +78,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def subject(changes: Changes, manifest: Manifest) -> str:
+def subject_line(changes: PublishDiff, manifest: OwnershipManifest) -> str:
     """The first line of the commit's message."""
     counts = {status: sum(dag.status == status for dag in changes.dags) for status in ("new", "changed", "removed")}
     told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
@@ -89,7 +89,9 @@ def subject(changes: Changes, manifest: Manifest) -> str:
     )
 
 
-def commit(changes: Changes, told: Sequence[str], manifest: Manifest, source: Source, own: str | None) -> str:
+def commit_message(
+    changes: PublishDiff, told: Sequence[str], manifest: OwnershipManifest, source: ProjectCommit, own: str | None
+) -> str:
     """The message of the commit: a subject, what has changed and how, and trailers.
 
     Args:
@@ -100,7 +102,7 @@ def commit(changes: Changes, told: Sequence[str], manifest: Manifest, source: So
         own: the user's words instead of the subject.
     """
     generator = changes.before.generator if changes.before else None
-    parts = [(own or "").strip() or subject(changes, manifest), "\n".join(told)]
+    parts = [(own or "").strip() or subject_line(changes, manifest), "\n".join(told)]
     if generator not in (None, manifest.generator):
         parts.append(f"Made by kedro-k8s-airflow {manifest.generator} instead of {generator}.")
     trailers = [f"Source-Commit: {source.commit}{'-dirty' if source.dirty else ''}"] if source.commit else []

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
-from kedro_k8s_airflow.publish.git import Failed, Git, failed, plain
-from kedro_k8s_airflow.publish.target import Target
+from kedro_k8s_airflow.publish.git import Git, GitError, mask_credentials, refuse_git
+from kedro_k8s_airflow.publish.target import PublishTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,9 @@ def is_address(told: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_run: bool) -> Iterator[Target]:
+def open_target(
+    told: str, *, branch: str | None, base: str | None, push: bool, dry_run: bool
+) -> Iterator[PublishTarget]:
     """The target that a user names.
 
     Args:
@@ -54,7 +56,7 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
     Raises:
         Refused: when it is no repository, or there is nothing to publish to.
     """
-    check_words(told, branch, base)
+    check_arguments(told, branch, base)
     if is_address(told):
         with _cloned(told, told, branch, base, push=push, dry_run=dry_run) as made:
             yield made
@@ -65,8 +67,8 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
     git = Git(folder.resolve())
     try:
         top = None if is_bare(git.folder) else Path(git.text("rev-parse", "--show-toplevel")).resolve()
-    except Failed as reason:
-        raise failed(
+    except GitError as reason:
+        raise refuse_git(
             told, "is no git repository that could be published to", reason, "Clone the repository of your DAGs."
         ) from None
     if top is None:
@@ -83,7 +85,7 @@ def opened(told: str, *, branch: str | None, base: str | None, push: bool, dry_r
     yield _checkout(git, told, branch, base, push=push, dry_run=dry_run)
 
 
-def check_words(told: str, branch: str | None, base: str | None) -> None:
+def check_arguments(told: str, branch: str | None, base: str | None) -> None:
     """Refuse what can be no repository or no branch, and addresses with a password.
 
     Raises:
@@ -109,25 +111,27 @@ def check_words(told: str, branch: str | None, base: str | None) -> None:
                 "publish-branch", option, f"{name!r} would be the branch refs/heads/{name}.", f"Write {short}."
             )
         odd = name.startswith("-") or name == "HEAD"  # which git's plumbing takes and `git branch` does not
-        if odd or Git(Path.cwd()).asked("check-ref-format", f"refs/heads/{name}") is None:
+        if odd or Git(Path.cwd()).ask("check-ref-format", f"refs/heads/{name}") is None:
             raise refuse("publish-branch", option, f"{name!r} can be no branch.", "See `git help check-ref-format`.")
 
 
 @contextlib.contextmanager
 def _cloned(
     told: str, address: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool
-) -> Iterator[Target]:
+) -> Iterator[PublishTarget]:
     """A clone without a work tree that goes when all is done; commits are fetched as they are needed."""
     if not (push or dry_run):
-        why = "has no work tree on this machine, so that a commit that is not pushed would be lost."
-        raise refuse("publish-to", told, why, "Add --push, or --dry-run to see what would be done.")
+        message = "has no work tree on this machine, so that a commit that is not pushed would be lost."
+        raise refuse("publish-to", told, message, "Add --push, or --dry-run to see what would be done.")
     with _asked(told, address) as (git, default, branches):
         name = base or default or (branch if branch in branches else None)
         if name is None:
-            raise refuse("publish-branch", plain(told), "has no default branch.", "Say which one with --base.")
-        yield Target(
+            raise refuse(
+                "publish-branch", mask_credentials(told), "has no default branch.", "Say which one with --base."
+            )
+        yield PublishTarget(
             git=git,
-            told=plain(told),
+            told=mask_credentials(told),
             branch=branch or name,
             base=name,
             leads=base is not None,
@@ -138,7 +142,7 @@ def _cloned(
 
 
 @contextlib.contextmanager
-def branch_of(told: str, branch: str | None) -> Iterator[tuple[Git, str, str | None]]:
+def choose_branch(told: str, branch: str | None) -> Iterator[tuple[Git, str, str | None]]:
     """A branch of an address or a bare repository, to be read: where it is, its name, and its commit, None in an empty repository.
 
     Args:
@@ -152,10 +156,12 @@ def branch_of(told: str, branch: str | None) -> Iterator[tuple[Git, str, str | N
     with _asked(told, address) as (git, default, branches):
         name = branch or default
         if name is None:
-            raise refuse("publish-branch", plain(told), "has no default branch.", "Say which one with --branch.")
+            raise refuse(
+                "publish-branch", mask_credentials(told), "has no default branch.", "Say which one with --branch."
+            )
         if branches and name not in branches:
-            mend = f"It has {', '.join(sorted(branches)[:10])}."
-            raise refuse("publish-branch", plain(told), f"there is no branch {name!r}.", mend)
+            help_text = f"It has {', '.join(sorted(branches)[:10])}."
+            raise refuse("publish-branch", mask_credentials(told), f"there is no branch {name!r}.", help_text)
         if branches:
             git.fetch(_ORIGIN, [name], shallow=True)
         yield git, name, branches.get(name)
@@ -164,7 +170,7 @@ def branch_of(told: str, branch: str | None) -> Iterator[tuple[Git, str, str | N
 @contextlib.contextmanager
 def _asked(told: str, address: str) -> Iterator[tuple[Git, str | None, dict[str, str]]]:
     """A repository for the moment that knows an address, the default branch there, and the commits of all branches."""
-    with _passing(plain(told)) as folder:
+    with _passing(mask_credentials(told)) as folder:
         git = Git(folder, bare=True)
         try:
             default, branches = Git(folder).remote_branches(address)
@@ -176,9 +182,9 @@ def _asked(told: str, address: str) -> Iterator[tuple[Git, str | None, dict[str,
             else:
                 Git(folder).run("clone", "--quiet", "--bare", "--template=", address, ".")
                 default = git.head()
-        except Failed as reason:
-            mend = "Mend the address, or let git have the rights (SSH key, credential helper)."
-            raise failed(plain(told), "git cannot read it", reason, mend) from None
+        except GitError as reason:
+            help_text = "Mend the address, or let git have the rights (SSH key, credential helper)."
+            raise refuse_git(mask_credentials(told), "git cannot read it", reason, help_text) from None
         yield git, default, branches
 
 
@@ -195,14 +201,14 @@ def _passing(told: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="k8s-airflow-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
     except OSError as reason:
-        why = f"cannot be cloned: {reason.strerror or reason} ({reason.filename or tempfile.gettempdir()})."
-        raise refuse("publish-git", told, why, "Make room, or let TMPDIR name another folder.") from None
+        message = f"cannot be cloned: {reason.strerror or reason} ({reason.filename or tempfile.gettempdir()})."
+        raise refuse("publish-git", told, message, "Make room, or let TMPDIR name another folder.") from None
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
 
 
-def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> Target:
+def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push: bool, dry_run: bool) -> PublishTarget:
     """A folder with a work tree."""
     head = git.head()
     said = branch or base
@@ -210,19 +216,19 @@ def _checkout(git: Git, told: str, branch: str | None, base: str | None, *, push
     remotes = git.text("remote").splitlines()
     if branch is not None and branch.partition("/")[0] in remotes and "/" in branch:
         short = branch.partition("/")[2]
-        why = f"{branch!r} would be a branch here beside that of the remote."
-        raise refuse("publish-branch", told, why, f"Write {short}.")
+        message = f"{branch!r} would be a branch here beside that of the remote."
+        raise refuse("publish-branch", told, message, f"Write {short}.")
     if push and branch is None:
-        why = "has a detached head, so there is no branch to push."
-        raise refuse("publish-branch", told, why, "Say which one with --branch.")
+        message = "has a detached head, so there is no branch to push."
+        raise refuse("publish-branch", told, message, "Say which one with --branch.")
     remote = git.remote(branch) if push else None
     if push and remote is None:
         raise refuse("publish-remote", told, "has no remote to push to.", "Add one: git remote add origin ADDRESS.")
-    follows = git.asked("config", f"branch.{branch}.merge") if push and not said else None
+    follows = git.ask("config", f"branch.{branch}.merge") if push and not said else None
     if follows is not None and follows != f"refs/heads/{branch}":
-        why = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {plain(str(remote))}, so it is not clear which one to push."
-        raise refuse("publish-branch", told, why, "Say it with --branch.")
-    made = Target(
+        message = f"branch {branch} follows {follows.removeprefix('refs/heads/')} of {mask_credentials(str(remote))}, so it is not clear which one to push."
+        raise refuse("publish-branch", told, message, "Say it with --branch.")
+    made = PublishTarget(
         git=git,
         told=told,
         branch=branch,

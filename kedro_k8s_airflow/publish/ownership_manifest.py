@@ -31,7 +31,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class PublishedFile:
     """One DAG file that was published.
 
     Attributes:
@@ -47,7 +47,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class OwnershipManifest:
     """What one project has published in one environment.
 
     Attributes:
@@ -61,7 +61,7 @@ class Manifest:
     project: str
     name: str
     environment: str | None
-    files: Mapping[str, Published]
+    files: Mapping[str, PublishedFile]
     generator: str = field(default=__version__)
 
     @property
@@ -107,15 +107,15 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def file(project: str, environment: str | None) -> str:
+def manifest_path(project: str, environment: str | None) -> str:
     """Path of a manifest, relative to the target folder."""
-    name = project if environment is None else f"{project}@{names.key(environment, [environment])}"
+    name = project if environment is None else f"{project}@{names.airflow_key(environment, [environment])}"
     if len(name) > 200:
         name = f"{name[:190]}-{names.short_hash([name])}"
     return f"{_MANIFESTS}/{name}.json"
 
 
-def inside(folder: str, path: str) -> str:
+def published_path(folder: str, path: str) -> str:
     """A path of the target folder, in the repository."""
     return f"{folder}/{path}" if folder else path
 
@@ -128,7 +128,7 @@ def folder_of(path: str) -> str | None:
     return None
 
 
-def read(content: bytes, where: str) -> Manifest:
+def read_manifest(content: bytes, where: str) -> OwnershipManifest:
     """The manifest that a file holds.
 
     Raises:
@@ -155,7 +155,7 @@ def read(content: bytes, where: str) -> Manifest:
             f"is no manifest ({type(exc).__name__}: {exc}), so nobody knows whose the files are.",
             "Take it back from git's history.",
         ) from None
-    return Manifest(project=told[0], name=told[1], generator=told[2], environment=environment, files=files)
+    return OwnershipManifest(project=told[0], name=told[1], generator=told[2], environment=environment, files=files)
 
 
 def _path(path: str) -> str:
@@ -165,8 +165,8 @@ def _path(path: str) -> str:
     return path
 
 
-def _published(raw: Mapping[str, Any]) -> Published:
-    made = Published(**raw)
+def _published(raw: Mapping[str, Any]) -> PublishedFile:
+    made = PublishedFile(**raw)
     for text in (made.sha256, made.dag_id, *made.images, *made.images.values()):
         _text(text)
     made.pipeline.encode()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
-from kedro_k8s_airflow.publish.git import plain
+from kedro_k8s_airflow.publish.git import mask_credentials
 from kedro_k8s_airflow.text import one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _BEGUN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tip:
+class BranchTip:
     """What to publish on.
 
     Attributes:
@@ -57,7 +57,7 @@ class Tip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class PublishTarget:
     """A repository, and a branch of it that is published to.
 
     Attributes:
@@ -89,7 +89,7 @@ class Target:
         """The branch, for people."""
         return "the detached head" if self.branch is None else f"branch {self.branch}"
 
-    def tip(self, whose: tuple[str, str | None], ours: Ours) -> Tip:
+    def tip(self, whose: tuple[str, str | None], ours: Ours) -> BranchTip:
         """What to publish on by now.
 
         Args:
@@ -111,17 +111,17 @@ class Target:
         # A branch that shows its files is never led anywhere.
         base = None if self.work is not None and latest is not None else named
         if latest is not None and base is not None and pushed is None and self.fetches:
-            since = git.asked("merge-base", latest, base)
+            since = git.ask("merge-base", latest, base)
             if since == latest or (since is not None and self._says(since, latest, whose) and ours(since, latest)):
                 latest = None  # the remote has it no more, as after a merge: it begins anew
         if latest is None:
             base = base or (self._base(there) if self.work is None else None)
-            return Tip(local=local, start=base, parents=(base,) if base else (), pushed=pushed)
+            return BranchTip(local=local, start=base, parents=(base,) if base else (), pushed=pushed)
         if base is None or base == latest or git.is_ancestor(base, latest):
-            return Tip(local=local, latest=latest, start=latest, parents=(latest,), pushed=pushed)
+            return BranchTip(local=local, latest=latest, start=latest, parents=(latest,), pushed=pushed)
         if git.is_ancestor(latest, base):
-            return Tip(local=local, latest=latest, start=base, parents=(base,), pushed=pushed)
-        return Tip(local=local, latest=latest, start=latest, parents=(latest,), base=base, pushed=pushed)
+            return BranchTip(local=local, latest=latest, start=base, parents=(base,), pushed=pushed)
+        return BranchTip(local=local, latest=latest, start=latest, parents=(latest,), base=base, pushed=pushed)
 
     def refuse_in_use(self) -> None:
         """Refuse a branch that would change under somebody: of another work tree, of a rebase, of work that has not ended.
@@ -134,15 +134,15 @@ class Target:
         if self.work is not None:
             found = [what for name, what in _BEGUN.items() if self.git.path(name).exists()]
             if found:
-                why = f"is in the middle of a {found[0]}."
-                raise refuse("publish-dirty", self.told, why, "End it, then publish again.")
+                message = f"is in the middle of a {found[0]}."
+                raise refuse("publish-dirty", self.told, message, "End it, then publish again.")
             return
         reference = f"refs/heads/{self.branch}"
         for block in self.git.text("worktree", "list", "--porcelain").split("\n\n"):
             lines = block.splitlines()
             if f"branch {reference}" in lines:
                 where = lines[0].removeprefix("worktree ")
-                why = f"branch {self.branch} is checked out in another work tree, {where}."
+                message = f"branch {self.branch} is checked out in another work tree, {where}."
                 if os.path.realpath(where) == os.path.realpath(self.git.folder):
                     raise refuse(
                         "publish-moved",
@@ -150,12 +150,14 @@ class Target:
                         f"branch {self.branch} was checked out there meanwhile.",
                         "Publish again.",
                     )
-                raise refuse("publish-branch", self.told, why, f"Publish there (--to {where}), or to another branch.")
+                raise refuse(
+                    "publish-branch", self.told, message, f"Publish there (--to {where}), or to another branch."
+                )
         for name in ("rebase-merge", "rebase-apply"):
             with contextlib.suppress(OSError):
                 if os.fsdecode((self.git.path(name) / "head-name").read_bytes()).strip() == reference:
-                    why = f"is in the middle of a rebase of {self.branch}."
-                    raise refuse("publish-dirty", self.told, why, "End it, then publish again.")
+                    message = f"is in the middle of a rebase of {self.branch}."
+                    raise refuse("publish-dirty", self.told, message, "End it, then publish again.")
 
     def _fetch(self, local: str | None, pushed: str | None, based: str | None) -> None:
         """Bring what is not here, with the history where two commits have to be compared."""
@@ -176,13 +178,13 @@ class Target:
             return pushed
         if self.git.is_ancestor(pushed, local):
             return local
-        since = self.git.asked("merge-base", pushed, local)
+        since = self.git.ask("merge-base", pushed, local)
         if since is not None and self._says(pushed, local, whose) and ours(since, local):
             return pushed
         raise refuse(
             "publish-diverged",
             self.told,
-            f"{self.shown} has commits that {plain(str(self.remote))} lacks, and the other way round.",
+            f"{self.shown} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
             f"Bring them together (in {self.told}: git pull --rebase, with {self.shown} checked out), or delete {self.shown} there if all "
             "that it has was published from here; then publish again.",
         )

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.publish import dirty_check, git_index
-from kedro_k8s_airflow.publish.git import EXECUTABLE, LINK, Failed, failed
-from kedro_k8s_airflow.publish.git_index import Step
+from kedro_k8s_airflow.publish.git import EXECUTABLE, LINK, GitError, refuse_git
+from kedro_k8s_airflow.publish.git_index import BranchUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ _SECONDS = 60
 
 
 @contextlib.contextmanager
-def locked(git: Git, told: str) -> Iterator[None]:
+def lock_worktree(git: Git, told: str) -> Iterator[None]:
     """One publisher at a time in a repository; the lock goes with the process that has it.
 
     Raises:
@@ -46,15 +46,15 @@ def locked(git: Git, told: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=_SECONDS)
         except Timeout:
-            why = f"is being published to by another process, for {_SECONDS} s by now."
-            raise refuse("publish-moved", told, why, "Publish again when it has ended.") from None
+            message = f"is being published to by another process, for {_SECONDS} s by now."
+            raise refuse("publish-moved", told, message, "Publish again when it has ended.") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def recover(git: Git, told: str) -> bool:
+def recover_worktree(git: Git, told: str) -> bool:
     """Finish what a killed process has begun; whether there was anything to finish.
 
     Raises:
@@ -63,17 +63,17 @@ def recover(git: Git, told: str) -> bool:
     git_index.unlock(git)
     journal = git.path(_JOURNAL)
     try:
-        step = Step(**json.loads(journal.read_text(encoding="utf-8")))
+        step = BranchUpdate(**json.loads(journal.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return False
     except (ValueError, TypeError):
         journal.unlink()  # killed before it was whole, so nothing had begun
         return False
     _clear(git, step)
-    here = git.asked("ls-tree", "-r", step.new) is not None
+    here = git.ask("ls-tree", "-r", step.new) is not None
     begun = here and git.head() == step.branch and git.commit("HEAD") == step.old
     if begun:
-        with contextlib.suppress(Failed, OSError):
+        with contextlib.suppress(GitError, OSError):
             _put_back(git, step)
         dirty_check.refuse_dirty(git, told, step, begun=True)
         with _told(
@@ -86,13 +86,13 @@ def recover(git: Git, told: str) -> bool:
     return begun
 
 
-def apply(git: Git, told: str, step: Step, why: str) -> None:
+def apply_update(git: Git, told: str, step: BranchUpdate, message: str) -> None:
     """Bring the work tree and its index to a commit, and let the branch have it.
 
     Raises:
         Refused: when that would take something that was not committed, or cannot be done; all is as it was then.
     """
-    if (why_not := git_index.blocked(git)) is not None:
+    if (why_not := git_index.is_blocked(git)) is not None:
         raise refuse("publish-git", told, f"{why_not}.", "Then publish again.")
     dirty_check.refuse_dirty(git, told, step, begun=False)
     if git.head() != step.branch or git.commit("HEAD") != step.old:
@@ -107,7 +107,7 @@ def apply(git: Git, told: str, step: Step, why: str) -> None:
     done: dict[str, bool] = {}
     try:
         _bring(git, step, done)
-        git.move(step.branch, step.new, step.old, why)
+        git.move(step.branch, step.new, step.old, message)
     except BaseException as exc:
         # Ctrl-C, too. A git that was killed may have moved the branch before.
         head = git.commit("HEAD")
@@ -116,30 +116,30 @@ def apply(git: Git, told: str, step: Step, why: str) -> None:
         undone = known and not moved and _undo(git, step, done, kept)
         if undone or moved:
             journal.unlink()
-        if moved and isinstance(exc, Failed):
+        if moved and isinstance(exc, GitError):
             return
-        mend = "Mend that, then publish again: "
-        mend += "nothing has changed." if undone else "it finishes what was begun; leave the files as they are."
-        if isinstance(exc, Failed | OSError):
-            with _told(told, "the commit could not be made", mend):
+        help_text = "Mend that, then publish again: "
+        help_text += "nothing has changed." if undone else "it finishes what was begun; leave the files as they are."
+        if isinstance(exc, GitError | OSError):
+            with _told(told, "the commit could not be made", help_text):
                 raise
         raise
     journal.unlink()
 
 
 @contextlib.contextmanager
-def _told(told: str, what: str, mend: str) -> Iterator[None]:
+def _told(told: str, what: str, help_text: str) -> Iterator[None]:
     """Turns what git or the disk refuses into words."""
     try:
         yield
-    except Failed as reason:
-        raise failed(told, what, reason, mend) from None
+    except GitError as reason:
+        raise refuse_git(told, what, reason, help_text) from None
     except OSError as reason:
         where = f" ({reason.filename})" if reason.filename else ""
-        raise refuse("publish-git", told, f"{what}: {reason.strerror or reason}{where}.", mend) from None
+        raise refuse("publish-git", told, f"{what}: {reason.strerror or reason}{where}.", help_text) from None
 
 
-def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
+def _bring(git: Git, step: BranchUpdate, done: dict[str, bool]) -> None:
     """Files and index to the new commit; what may want room or rights is done before the first file is replaced.
 
     Args:
@@ -152,7 +152,7 @@ def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
     replaced = [path for path in step.ours if path in now and not _has(git.folder / path, contents[now[path].id])]
     for path in replaced:
         _prepare(git.folder / path, contents[now[path].id], now[path].mode)
-    with git_index.replaced(git, {path: now.get(path) for path in step.ours}, step) as made:
+    with git_index.replace_index(git, {path: now.get(path) for path in step.ours}, step) as made:
         for path in replaced:
             done[path] = os.path.lexists(git.folder / path)
             _temporary(git.folder / path).replace(git.folder / path)
@@ -160,13 +160,13 @@ def _bring(git: Git, step: Step, done: dict[str, bool]) -> None:
             if path not in now:
                 done[path] = os.path.lexists(git.folder / path)
                 _remove(git.folder, path)
-        if git_index.others(git, step):
+        if git_index.other_entries(git, step):
             # On the copy, so that a git that is killed leaves no lock of its own in the way.
             git_index.refresh(git, made)
-            git.run("read-tree", "-m", "-u", git_index.tree(git, step), step.new, index=made)
+            git.run("read-tree", "-m", "-u", git_index.write_tree(git, step), step.new, index=made)
 
 
-def _undo(git: Git, step: Step, done: Mapping[str, bool], kept: bytes | None) -> bool:
+def _undo(git: Git, step: BranchUpdate, done: Mapping[str, bool], kept: bytes | None) -> bool:
     """Files and index as they were; whether that could be done.
 
     Args:
@@ -191,7 +191,7 @@ def _undo(git: Git, step: Step, done: Mapping[str, bool], kept: bytes | None) ->
                 _temporary(file).replace(file)
         git_index.restore(git, kept)
         undone = _put_back(git, step)
-    except (Failed, OSError):
+    except (GitError, OSError):
         undone = False
     _clear(git, step)
     for path in step.ours:
@@ -200,12 +200,12 @@ def _undo(git: Git, step: Step, done: Mapping[str, bool], kept: bytes | None) ->
     return undone
 
 
-def _put_back(git: Git, step: Step) -> bool:
+def _put_back(git: Git, step: BranchUpdate) -> bool:
     """Files of others that git has brought, as the index has them; whether all could be."""
     before, now = git.entries(step.old), git.entries(step.new)
     back = []
-    listed = dirty_check.listed(git)
-    for path in git_index.others(git, step):
+    listed = dirty_check.list_uncommitted(git)
+    for path in git_index.other_entries(git, step):
         stopped = listed.get(path, (None, False))[0] == before.get(path)
         if stopped and path in now and dirty_check.is_content(git, path, now[path]):
             if path in before:
@@ -216,7 +216,7 @@ def _put_back(git: Git, step: Step) -> bool:
         told = "".join(f"{path}\0" for path in back).encode("utf-8", "surrogateescape")
         git.run("checkout-index", "--force", "-q", "-z", "--stdin", stdin=told)
         git_index.refresh(git)
-    return not list(dirty_check.changed(git, back))
+    return not list(dirty_check.changed_paths(git, back))
 
 
 def _temporary(path: Path) -> Path:
@@ -263,7 +263,7 @@ def _prune(top: Path, path: str) -> None:
             break
 
 
-def _clear(git: Git, step: Step) -> None:
+def _clear(git: Git, step: BranchUpdate) -> None:
     """Files that were to be moved to their places."""
     for path in step.ours:
         with contextlib.suppress(OSError):

@@ -88,7 +88,7 @@ def test_it_is_told(code: str, different: Mapping[str, Any], says: str, forge: F
 
 def test_a_value_that_json_cannot_write_is_told() -> None:
     """Kedro's own loader gives none; a loader of the project's may."""
-    (found,) = parameters.unsendable({"day": date(2026, 1, 1)}, "dag.params")
+    (found,) = parameters.find_unsendable({"day": date(2026, 1, 1)}, "dag.params")
     assert found.code == "param-type"
 
 

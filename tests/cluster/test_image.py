@@ -249,7 +249,7 @@ def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
     run(["podman", "build", "--quiet", "--tag=localhost/all:1", "--file", made / "Dockerfile.all", made])
     seen = podman("run", "--rm", "localhost/all:1", "find", "/all", "-type", "f").split()
     ignored = (made / ".dockerignore").read_text()
-    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(content_hash.files(made, ignored))
+    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(content_hash.admitted_files(made, ignored))
 
 
 @pytest.mark.parametrize(
@@ -308,9 +308,9 @@ def test_the_same_content_at_the_same_date_has_the_same_digest(small_image: Path
 
     found = set()
     for turn in range(2):
-        engine = engines.find("podman")
+        engine = engines.find_engine("podman")
         tag = f"localhost/dated:{turn}"
-        command = engine.build(
+        command = engine.build_command(
             small_image, "Dockerfile", tag, platform=None, arguments={}, secrets=(), labels={}, epoch=1_700_000_000
         )
         engine.call([*command[:-1], "--no-cache", command[-1]], lambda _: None)

@@ -105,8 +105,8 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
     if not program.is_file():
         pytest.skip("yaml-language-server is not installed: `make test` installs it by npm, see what it printed")
     root = tmp_path_factory.mktemp("project")
-    (root / schema.PLACE).parent.mkdir()
-    (root / schema.PLACE).write_text(schema.text())
+    (root / schema.SCHEMA_PATH).parent.mkdir()
+    (root / schema.SCHEMA_PATH).write_text(schema.read_schema())
     server = subprocess.Popen([node, program, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield Editor(server, root)
     server.kill()
@@ -164,5 +164,5 @@ def test_a_key_is_explained(editor: Editor) -> None:
 def test_every_pattern_is_one_of_javascript_too(editor: Editor) -> None:
     del editor  # it needs node, as this does
     script = "JSON.parse(process.argv[1], (key, said) => key === 'pattern' ? new RegExp(said, 'u') && said : said)"
-    done = subprocess.run(["node", "-e", script, schema.text()], capture_output=True, text=True, check=False)
+    done = subprocess.run(["node", "-e", script, schema.read_schema()], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -124,7 +124,7 @@ def refused(raw: dict[str, Any], folder: Path) -> Refused:
     file.parent.mkdir(parents=True)
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
     with pytest.raises(Refused) as caught:
-        loader.check(raw, [file], folder)
+        loader.load_settings(raw, [file], folder)
     return caught.value
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 jsonschema = pytest.importorskip("jsonschema", reason="this environment has no jsonschema")
 
-SCHEMA: dict[str, Any] = json.loads(schema.text())
+SCHEMA: dict[str, Any] = json.loads(schema.read_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 DEMO = sorted((ROOT / "demo-project" / "conf").glob("*/k8s_airflow.yml"))
 COMMAND = ("k8s-airflow", "schema")
@@ -49,7 +49,7 @@ def read(text: str) -> Any:
 
 def parses(content: Any) -> bool:
     try:
-        models.parse(content)
+        models.parse_settings(content)
     except ValidationError:
         return False
     return True
@@ -235,7 +235,7 @@ def test_init_names_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf
     file = project / scenario.conf / "base" / "k8s_airflow.yml"
     assert json.loads(named_by(file).read_text()) == SCHEMA
     assert VALIDATOR.is_valid(read(file.read_text()))
-    assert named_by(file).resolve() == project / schema.PLACE
+    assert named_by(file).resolve() == project / schema.SCHEMA_PATH
 
 
 def test_init_names_no_schema_where_a_link_leads_elsewhere(forge: Forge, tmp_path: Path) -> None:
@@ -245,12 +245,12 @@ def test_init_names_no_schema_where_a_link_leads_elsewhere(forge: Forge, tmp_pat
     done = forge.kedro("k8s-airflow", "init", cwd=project)
     assert done.code == 0, done.said
     assert "yaml-language-server" not in (tmp_path / "base" / "k8s_airflow.yml").read_text()
-    assert not (project / schema.PLACE).exists()
+    assert not (project / schema.SCHEMA_PATH).exists()
 
 
 def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "p")
-    file = project / schema.PLACE
+    file = project / schema.SCHEMA_PATH
     assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
     assert not file.exists()
     old = json.dumps({"$comment": files.MARKER.decode(), "title": "of another version"})
@@ -264,7 +264,7 @@ def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, 
     file.write_text("{}")
     done = forge.kedro("k8s-airflow", "create", cwd=project)
     assert (done.code, file.read_text()) == (0, "{}")
-    assert {**snapshot(project), schema.PLACE: before[schema.PLACE]} == before
+    assert {**snapshot(project), schema.SCHEMA_PATH: before[schema.SCHEMA_PATH]} == before
 
 
 def test_no_image_holds_the_schema_and_no_content_depends_on_it(forge: Forge, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_no_image_holds_the_schema_and_no_content_depends_on_it(forge: Forge, tm
     project = make_project(BY_NAME["plain"], tmp_path / "p")
     assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
     ignored = (project / ".dockerignore").read_text()
-    before = content_hash.context(project, ignored)
-    (project / schema.PLACE).write_text(schema.text())
-    assert content_hash.context(project, ignored) == before
-    assert ".k8s-airflow/pod.py" in set(content_hash.files(project, ignored))
+    before = content_hash.hash_context(project, ignored)
+    (project / schema.SCHEMA_PATH).write_text(schema.read_schema())
+    assert content_hash.hash_context(project, ignored) == before
+    assert ".k8s-airflow/pod.py" in set(content_hash.admitted_files(project, ignored))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 jsonschema = pytest.importorskip("jsonschema", reason="this environment has no jsonschema")
 
 FILE = "conf/base/k8s_airflow.yml"
-SCHEMA: dict[str, Any] = json.loads(schema.text())
+SCHEMA: dict[str, Any] = json.loads(schema.read_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 Place = tuple[str, ...]
 
@@ -37,7 +37,7 @@ Place = tuple[str, ...]
 
 WORDS = st.text(string.ascii_lowercase, min_size=1, max_size=6)
 TEXTS = st.text(min_size=1, max_size=12).filter(
-    lambda text: not credential_detection.suspicious(text) and "${" not in text
+    lambda text: not credential_detection.may_be_credential(text) and "${" not in text
 )
 DURATIONS = st.builds("{}{}".format, st.integers(1, 3000), st.sampled_from("smhd"))
 QUANTITIES = st.sampled_from(["500m", "2", "1Gi", "1.5G", ".5", "1e3", 2, 0.5, "0"])
@@ -89,7 +89,7 @@ VALUES: dict[str, Any] = {
     "datetime": "2026-01-31",
 }
 OPERATOR = st.sets(st.sampled_from(sorted(ARGUMENTS)), max_size=3).map(
-    lambda names: {name: VALUES[operator_arguments.table()[name]["type"][0]] for name in sorted(names)}
+    lambda names: {name: VALUES[operator_arguments.argument_table()[name]["type"][0]] for name in sorted(names)}
 )
 
 
@@ -211,7 +211,7 @@ def _whole(said: dict[str, Any]) -> dict[str, Any]:
 
 MENDED: dict[type[BaseModel], Callable[[dict[str, Any]], dict[str, Any]]] = {
     models.Match: lambda said: said or {"node": "a"},
-    models.Data: _store,
+    models.DataSettings: _store,
     models.TaskRule: _once,
     models.TaskSettings: _once,
     models.Settings: _whole,
@@ -239,7 +239,7 @@ def refused(content: Any, folder: Path) -> tuple[Finding, ...]:
 def check(content: Any, folder: Path) -> models.Settings:
     """The settings of a file of that content."""
     (folder / FILE).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    return loader.check(content, [folder / FILE], folder)
+    return loader.load_settings(content, [folder / FILE], folder)
 
 
 @given(content=DOCUMENTS)

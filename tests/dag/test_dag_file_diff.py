@@ -8,7 +8,7 @@ import pytest
 
 from kedro_k8s_airflow.config.models import DagSettings
 from kedro_k8s_airflow.dag import render
-from kedro_k8s_airflow.dag.dag_file_diff import Difference, difference, read
+from kedro_k8s_airflow.dag.dag_file_diff import DagFileDiff, compare_dag_files, read_dag_file
 from tests.scenarios import WORKING
 from tests.support.plan_factory import BASE, planned, regions
 
@@ -21,11 +21,11 @@ AFTER = {"a": (), "b": ("a",), "c": ("b",)}
 HEAVY = {**BASE, "resources": {"requests": {"cpu": "8"}}}
 
 
-def told(before: Any, now: Any) -> Difference:
-    first, second = read(render.render(before)), read(render.render(now))
+def told(before: Any, now: Any) -> DagFileDiff:
+    first, second = read_dag_file(render.render_dag(before)), read_dag_file(render.render_dag(now))
     assert first is not None
     assert second is not None
-    return difference(first, second)
+    return compare_dag_files(first, second)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_constant_that_several_tasks_share_changes_them_all() -> None:
 
 @pytest.mark.parametrize("text", ["", "x = 1\n", "def", "\0", "with open('x'):\n    pass\n", "[" * 5000, "# nothing\n"])
 def test_what_is_no_emitted_file_is_none(text: str) -> None:
-    assert read(text) is None
+    assert read_dag_file(text) is None
 
 
 @pytest.mark.parametrize("scenario", WORKING, ids=str)
@@ -86,7 +86,7 @@ def test_every_emitted_file_can_be_read_back(scenario: Scenario, built: Callable
     for dag_id, path in report["dags"].items():
         from pathlib import Path
 
-        found = read(Path(path).read_text(encoding="utf-8"))
+        found = read_dag_file(Path(path).read_text(encoding="utf-8"))
         assert found is not None
         assert list(found.tasks) == [task["id"] for task in report["plans"][dag_id]["tasks"]]
         assert {"schedule", "start_date"} <= set(found.dag)

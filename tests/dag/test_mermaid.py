@@ -79,7 +79,7 @@ def test_every_name_is_shown_as_it_is_written(tmp_path: Path) -> None:
     fused = [
         replace(task, id=f"t{place}", nodes=("end", *task.nodes, "graph")) for place, task in enumerate(plan.tasks)
     ]
-    pictures = {"alone": mermaid.picture([plan]), "fused": mermaid.picture([replace(plan, tasks=tuple(fused))])}
+    pictures = {"alone": mermaid.draw_plans([plan]), "fused": mermaid.draw_plans([replace(plan, tasks=tuple(fused))])}
     drawn = browser.draw(pictures, tmp_path)
     wanted = [printable(name) for name in TITLES]
     assert [label.replace(NO_WIDTH, "") for label in drawn["alone"].labels] == wanted
@@ -136,7 +136,7 @@ LARGE = {
 
 def test_a_plan_that_mermaid_would_refuse_is_drawn_in_parts(tmp_path: Path) -> None:
     plans = {name: make() for name, make in LARGE.items()}
-    pictures = {name: mermaid.picture(made) for name, made in plans.items()}
+    pictures = {name: mermaid.draw_plans(made) for name, made in plans.items()}
     for name, drawn in browser.draw(pictures, tmp_path).items():
         assert drawn.error == "", name
         assert 1 < drawn.boxes < sum(len(plan.tasks) for plan in plans[name]), name
@@ -146,5 +146,5 @@ def test_a_plan_that_mermaid_would_refuse_is_drawn_in_parts(tmp_path: Path) -> N
 
 def test_as_many_arrows_as_mermaid_draws_are_drawn(tmp_path: Path) -> None:
     waits = {f"n{place:03}": (f"n{place - 1:03}",) if place else () for place in range(mermaid.MOST_ARROWS + 1)}
-    drawn = browser.draw({"most": mermaid.picture([planned(waits)])}, tmp_path)["most"]
+    drawn = browser.draw({"most": mermaid.draw_plans([planned(waits)])}, tmp_path)["most"]
     assert (drawn.error, drawn.arrows) == ("", mermaid.MOST_ARROWS)

@@ -39,14 +39,14 @@ def test_every_setting_has_its_words() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     described = (
         models.Settings,
-        models.Build,
-        models.Data,
-        models.Volume,
+        models.BuildSettings,
+        models.DataSettings,
+        models.VolumeSettings,
         models.DagSettings,
         models.TaskSettings,
         models.Match,
         models.Notifier,
-        models.Publish,
+        models.PublishSettings,
     )
     missing = {name for model in described for name in model.model_fields if not re.search(rf"\b{name}\b", text)}
     assert missing == set()
@@ -70,7 +70,7 @@ def test_every_settings_example_is_accepted() -> None:
         found = [content for content in map(settings_in, examples) if content]
         assert len(found) >= 4
         for content in found:
-            models.parse({"image": "registry.example.com/x:1", **content})
+            models.parse_settings({"image": "registry.example.com/x:1", **content})
 
 
 def test_every_finding_that_a_page_quotes_is_one() -> None:

@@ -21,7 +21,7 @@ import yaml
 
 from kedro_k8s_airflow.config import models
 from kedro_k8s_airflow.image import content_hash, lock
-from kedro_k8s_airflow.image.spec import contents
+from kedro_k8s_airflow.image.spec import hash_images
 from tests.support import workspace
 from tests.support.kedro_server import clean_env
 from tests.support.paths import ROOT
@@ -185,7 +185,7 @@ class GitLab:
         recipe = yaml.safe_load((RECIPES / "gitlab-ci.yml").read_text())
         folder = workspace.clone(forged.source, forged.job() / "project")
         if given is not None:
-            (folder / lock.NAME).write_text(given)
+            (folder / lock.LOCK_NAME).write_text(given)
         (temporary := folder.with_name("tmp")).mkdir()
         # One of GitLab's own, one that an administrator has set, and where `mktemp` goes.
         known = {"CI_SERVER_URL": f"file://{forged.folder}", "DAGS_TOKEN": TOKEN, "TMPDIR": str(temporary)}
@@ -238,11 +238,13 @@ def _lock(forge: Forge, project: Path) -> str:
     """The image lock that `build-image --push` would write in this project."""
     done = forge.kedro("k8s-airflow", "create", "--quiet", cwd=project)
     assert done.code == 0, done
-    settings = models.parse(yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text()))
-    parts = contents(project, settings, [])["default"]
-    made = content_hash.content(parts)
-    built = lock.Built(repository=settings.image, tag=made[:12], digest=f"sha256:{'7' * 64}", content=made, parts=parts)
-    return lock.text({"default": built})
+    settings = models.parse_settings(yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text()))
+    parts = hash_images(project, settings, [])["default"]
+    made = content_hash.combine_hashes(parts)
+    built = lock.LockedImage(
+        repository=settings.image, tag=made[:12], digest=f"sha256:{'7' * 64}", content=made, parts=parts
+    )
+    return lock.write_lock({"default": built})
 
 
 def options(arguments: list[str]) -> dict[str, str]:

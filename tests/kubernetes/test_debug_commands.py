@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kedro_k8s_airflow.kubernetes.debug_commands import written
+from kedro_k8s_airflow.kubernetes.debug_commands import to_yaml
 from tests.scenarios import BY_NAME, WORKING, names
 from tests.support.kubelet import environment, expand
 
@@ -152,5 +152,5 @@ def test_readers_of_other_versions_of_yaml_see_the_same_texts() -> None:
         "2026-01-01",
         ".inf",
     ]
-    lines = written({"odd": odd}).splitlines()[1:]
+    lines = to_yaml({"odd": odd}).splitlines()[1:]
     assert [json.loads(line.removeprefix("- ")) for line in lines] == odd

@@ -12,10 +12,10 @@ import pytest
 
 from kedro_k8s_airflow.dag import mermaid
 from kedro_k8s_airflow.output import plan_formats
-from kedro_k8s_airflow.plan.model import Crossing, Plan, Store
-from kedro_k8s_airflow.plan.reach import PLAIN, Places, Reach, of_entry
-from kedro_k8s_airflow.plan.statistics import facts
-from kedro_k8s_airflow.quantities import total
+from kedro_k8s_airflow.plan.model import Crossing, MemoryStore, Plan
+from kedro_k8s_airflow.plan.reach import PLAIN, PodPaths, Reach, reach_of_entry
+from kedro_k8s_airflow.plan.statistics import plan_statistics
+from kedro_k8s_airflow.quantities import sum_quantities
 from tests.scenarios import BY_NAME, WORKING, make_project
 from tests.scenarios.model import IMAGE
 from tests.support.kedro_server import clean_env
@@ -33,44 +33,44 @@ SCHEMA = json.loads((ROOT / "kedro_k8s_airflow" / "output" / "plan.schema.json")
 
 
 def shown(plan: Plan, form: str) -> str:
-    return plan_formats.text([plan], form)
+    return plan_formats.format_plans([plan], form)
 
 
 # --- facts
 
 
 def test_a_step_comes_after_the_last_of_what_its_tasks_wait_for() -> None:
-    known = facts(planned({"a": (), "b": ("a",), "c": (), "d": ("a", "b"), "e": ("c",)}))
+    known = plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("a", "b"), "e": ("c",)}))
     assert [[task.id for task in step] for step in known.steps] == [["a", "c"], ["b", "e"], ["d"]]
     assert known.step_of["d"] == 3
     assert known.widest == 1
 
 
 def test_the_critical_path_is_the_longest_chain_and_the_first_of_several() -> None:
-    assert facts(planned({"a": (), "b": ("a",), "c": (), "d": ("b", "c")})).critical_path == ("a", "b", "d")
-    assert facts(planned({"a": (), "b": (), "c": ("a", "b"), "d": ("b",)})).critical_path == ("a", "c")
+    assert plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("b", "c")})).critical_path == ("a", "b", "d")
+    assert plan_statistics(planned({"a": (), "b": (), "c": ("a", "b"), "d": ("b",)})).critical_path == ("a", "c")
 
 
 def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
     plan = chain(20_000)
-    known = facts(plan)
+    known = plan_statistics(plan)
     assert len(known.steps) == len(known.critical_path) == 20_000
     for form in ("table", "tree"):
         assert shown(plan, form).count("\n") < 100
-    assert len(mermaid.picture([plan])) < mermaid.MOST_CHARACTERS
+    assert len(mermaid.draw_plans([plan])) < mermaid.MOST_CHARACTERS
 
 
 def test_the_most_requested_at_once_is_that_of_the_step_that_asks_for_most() -> None:
     big = {"resources": {"requests": {"memory": "8Gi"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": 1}}}
     plan = planned({"a": (), "b": (), "c": (), "d": ("a",)}, settings={"d": big})
-    assert facts(plan).at_once == {"cpu": "1500m", "memory": "8Gi", "nvidia.com/gpu": "1"}
+    assert plan_statistics(plan).at_once == {"cpu": "1500m", "memory": "8Gi", "nvidia.com/gpu": "1"}
 
 
 def test_a_plan_whose_pods_request_nothing_requests_nothing_at_once() -> None:
-    assert facts(planned({"a": ()}, settings={"a": {}})).at_once == {}
+    assert plan_statistics(planned({"a": ()}, settings={"a": {}})).at_once == {}
 
 
-PLACES = Places("/app", ("/app/data", "/app/data/deep"))
+PLACES = PodPaths("/app", ("/app/data", "/app/data/deep"))
 
 
 @pytest.mark.parametrize(
@@ -78,19 +78,19 @@ PLACES = Places("/app", ("/app/data", "/app/data/deep"))
     [
         (PLACES.local("data/x.csv"), ("volume", "data", "/app/data/x.csv", None)),
         (PLACES.local("data/deep/x.csv"), ("volume", "deep", "/app/data/deep/x.csv", None)),
-        (of_entry({"type": "x.Y", "filepath": "s3://bucket/x"}, PLACES), ("object-store", None, None, "s3")),
-        (of_entry({"type": "x.Y", "filepath": "https://example.com/x"}, PLACES), ("server", None, None, "https")),
+        (reach_of_entry({"type": "x.Y", "filepath": "s3://bucket/x"}, PLACES), ("object-store", None, None, "s3")),
+        (reach_of_entry({"type": "x.Y", "filepath": "https://example.com/x"}, PLACES), ("server", None, None, "https")),
         (
-            of_entry({"type": "pandas.SQLTableDataset", "con": "postgresql+psycopg://me:pw@db/x"}, PLACES),
+            reach_of_entry({"type": "pandas.SQLTableDataset", "con": "postgresql+psycopg://me:pw@db/x"}, PLACES),
             ("server", None, None, "postgresql"),
         ),
-        (of_entry({"type": "snowflake.SnowparkTableDataset"}, PLACES), ("server", None, None, "snowflake")),
+        (reach_of_entry({"type": "snowflake.SnowparkTableDataset"}, PLACES), ("server", None, None, "snowflake")),
         (
-            of_entry({"type": "ibis.TableDataset", "connection": {"backend": "bigquery"}}, PLACES),
+            reach_of_entry({"type": "ibis.TableDataset", "connection": {"backend": "bigquery"}}, PLACES),
             ("server", None, None, "bigquery"),
         ),
         (
-            of_entry({"type": "CachedDataset", "dataset": {"type": "x.Y", "filepath": "gs://bucket/x"}}, PLACES),
+            reach_of_entry({"type": "CachedDataset", "dataset": {"type": "x.Y", "filepath": "gs://bucket/x"}}, PLACES),
             ("object-store", None, None, "gs"),
         ),
         (Reach("shared"), ("declared", None, None, None)),
@@ -100,16 +100,16 @@ PLACES = Places("/app", ("/app/data", "/app/data/deep"))
 )
 def test_what_crosses_is_told_with_the_place_where_it_lives(reach: Reach, place: tuple[str | None, ...]) -> None:
     crossing = Crossing("x", reach, "a", ("b",))
-    plan = planned({"a": (), "b": ("a",)}, crossings=(crossing,), store=Store("/app/data/store", 60))
-    found = facts(plan).places["x"]
+    plan = planned({"a": (), "b": ("a",)}, crossings=(crossing,), store=MemoryStore("/app/data/store", 60))
+    found = plan_statistics(plan).places["x"]
     assert (found.kind, found.volume, found.path, found.protocol) == place
 
 
 def test_a_store_elsewhere_is_told_by_its_protocol() -> None:
     plan = planned(
-        {"a": (), "b": ("a",)}, crossings=(Crossing("x", PLAIN, "a", ("b",)),), store=Store("s3://bucket/x", 60)
+        {"a": (), "b": ("a",)}, crossings=(Crossing("x", PLAIN, "a", ("b",)),), store=MemoryStore("s3://bucket/x", 60)
     )
-    found = facts(plan).places["x"]
+    found = plan_statistics(plan).places["x"]
     assert (found.kind, found.volume, found.protocol) == ("store", None, "s3")
 
 
@@ -354,4 +354,4 @@ def test_a_file_that_cannot_be_written_is_refused_by_name(forge: Forge, tmp_path
     ],
 )
 def test_quantities_are_added_up_exactly(quantities: tuple[str | int, ...], sum_: str) -> None:
-    assert total(quantities) == sum_
+    assert sum_quantities(quantities) == sum_

@@ -14,10 +14,10 @@ from kedro_k8s_airflow import compiler
 from kedro_k8s_airflow.config import models
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.plan import task_ids
-from kedro_k8s_airflow.plan.graph import Graph, build
-from kedro_k8s_airflow.plan.grouping import FORCED, Grouping, Wishes, group
-from kedro_k8s_airflow.plan.reach import Places
-from kedro_k8s_airflow.project import Node, Project
+from kedro_k8s_airflow.plan.graph import Graph, build_graph
+from kedro_k8s_airflow.plan.grouping import FORCED, Grouping, GroupingOptions, group_nodes
+from kedro_k8s_airflow.plan.reach import PodPaths
+from kedro_k8s_airflow.project import Project, ProjectNode
 from kedro_k8s_airflow.project.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Pair = tuple[int, int]
     Blocks = frozenset[frozenset[int]]
 
-PLACES = Places("/app", ("/app/data",))
+PLACES = PodPaths("/app", ("/app/data",))
 ENTRIES = {
     "memory": None,
     "pod": {"type": "pickle.PickleDataset", "filepath": "local/{}.pkl"},
@@ -39,9 +39,9 @@ ENTRIES = {
 class Case:
     """A pipeline and what its user asks for."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[ProjectNode, ...]
     reaches: dict[str, str]
-    wishes: Wishes
+    wishes: GroupingOptions
 
     @property
     def graph(self) -> Graph:
@@ -50,13 +50,13 @@ class Case:
             for name, reach in self.reaches.items()
             if (entry := ENTRIES[reach]) is not None
         }
-        return build(self.nodes, entries, PLACES, {})
+        return build_graph(self.nodes, entries, PLACES, {})
 
 
 def node(
     name: str, inputs: Iterable[str], outputs: Iterable[str], namespace: str | None = None, confirms: Iterable[str] = ()
-) -> Node:
-    return Node(name, namespace, frozenset(), tuple(inputs), tuple(outputs), tuple(confirms))
+) -> ProjectNode:
+    return ProjectNode(name, namespace, frozenset(), tuple(inputs), tuple(outputs), tuple(confirms))
 
 
 @st.composite
@@ -64,7 +64,7 @@ def cases(draw: st.DrawFn, *, wishes: bool = True) -> Case:
     """Layered graphs: each node loads what some earlier ones saved."""
     size = draw(st.integers(1, 11))
     reach = st.sampled_from(("memory", "pod", "shared", "shared", "shared"))
-    nodes: list[Node] = []
+    nodes: list[ProjectNode] = []
     made: dict[str, str] = {"raw": "shared"}
     for index in range(size):
         inputs = draw(st.lists(st.sampled_from(sorted(made)), min_size=1, max_size=3, unique=True))
@@ -76,18 +76,18 @@ def cases(draw: st.DrawFn, *, wishes: bool = True) -> Case:
     order = draw(st.permutations(range(size)))
     nodes = [nodes[index] for index in order]
     if not wishes:
-        return Case(tuple(nodes), made, Wishes())
+        return Case(tuple(nodes), made, GroupingOptions())
     owners = draw(st.lists(st.sampled_from((None, None, "g", "h")), min_size=size, max_size=size))
     named = {
         name: [place for place, owner in enumerate(owners) if owner == name] for name in ("g", "h") if name in owners
     }
     kinds = draw(st.one_of(st.just(()), st.lists(st.sampled_from(("cpu", "cpu", "gpu")), min_size=size, max_size=size)))
     how = draw(st.sampled_from(("memory", "namespace", "chain")))
-    return Case(tuple(nodes), made, Wishes(group_by=how, named=named, kinds=tuple(kinds)))
+    return Case(tuple(nodes), made, GroupingOptions(group_by=how, named=named, kinds=tuple(kinds)))
 
 
 def grouped(case: Case) -> Grouping:
-    found, findings = group(case.graph, case.wishes)
+    found, findings = group_nodes(case.graph, case.wishes)
     assert findings == []
     assert found is not None
     return found
@@ -153,7 +153,7 @@ def forced(graph: Graph) -> set[Pair]:
 def test_groups_hold_every_node_once_and_have_an_order(case: Case) -> None:
     grouping = grouped(case)
     assert sorted(index for one in grouping.groups for index in one.members) == list(range(len(case.nodes)))
-    for place, waits in enumerate(grouping.after):
+    for place, waits in enumerate(grouping.upstream):
         assert all(other < place for other in waits)
 
 
@@ -162,7 +162,7 @@ def test_every_node_comes_after_all_it_depends_on(case: Case) -> None:
     graph, grouping = case.graph, grouped(case)
     place = {index: number for number, one in enumerate(grouping.groups) for index in one.members}
     waits = reachable(
-        len(grouping.groups), {(other, at) for at, others in enumerate(grouping.after) for other in others}
+        len(grouping.groups), {(other, at) for at, others in enumerate(grouping.upstream) for other in others}
     )
     for first, second in reachable(len(case.nodes), edges(graph)):
         if place[first] == place[second]:
@@ -177,7 +177,7 @@ def test_groups_wait_for_those_alone_that_their_nodes_depend_on(case: Case) -> N
     grouping = grouped(case)
     place = {index: number for number, one in enumerate(grouping.groups) for index in one.members}
     needed = {(place[first], place[second]) for first, second in edges(case.graph) if place[first] != place[second]}
-    assert {(other, at) for at, others in enumerate(grouping.after) for other in others} == needed
+    assert {(other, at) for at, others in enumerate(grouping.upstream) for other in others} == needed
 
 
 @given(cases())
@@ -207,13 +207,13 @@ def test_every_group_is_held_together_by_recorded_reasons_that_are_true(case: Ca
         for merge in one.merges:
             assert {merge.first, merge.second} <= set(one.members)
             first, second = graph.nodes[merge.first], graph.nodes[merge.second]
-            if merge.rule in FORCED:
+            if merge.reason in FORCED:
                 assert (merge.first, merge.second) in everywhere
-                assert merge.what in {*second.inputs, *first.confirms}
-            elif merge.rule == "group":
-                assert {merge.first, merge.second} <= set(case.wishes.named[merge.what])
-            elif merge.rule == "namespace":
-                assert {str(first.namespace).split(".")[0], str(second.namespace).split(".")[0]} == {merge.what}
+                assert merge.name in {*second.inputs, *first.confirms}
+            elif merge.reason == "group":
+                assert {merge.first, merge.second} <= set(case.wishes.named[merge.name])
+            elif merge.reason == "namespace":
+                assert {str(first.namespace).split(".")[0], str(second.namespace).split(".")[0]} == {merge.name}
 
 
 @given(cases(wishes=False))
@@ -228,7 +228,7 @@ def test_what_lies_between_fused_nodes_comes_along_and_nothing_else(case: Case) 
         (merge.first, merge.second)
         for one in grouping.groups
         for merge in one.merges
-        if merge.rule not in ("between", "chain")
+        if merge.reason not in ("between", "chain")
     }
     assert blocks(grouping) == finest(case.graph, given_)
 
@@ -260,14 +260,16 @@ def test_chain_loses_no_parallelism_and_leaves_no_chain(case: Case) -> None:
     after = grouped(replace(case, wishes=wishes))
 
     place = {index: number for number, one in enumerate(before.groups) for index in one.members}
-    ordered = reachable(len(before.groups), {(other, at) for at, others in enumerate(before.after) for other in others})
+    ordered = reachable(
+        len(before.groups), {(other, at) for at, others in enumerate(before.upstream) for other in others}
+    )
     for block in blocks(after):
         for first, second in combinations({place[index] for index in block}, 2):
             assert {(first, second), (second, first)} & ordered, "two pods that could run at once became one"
 
     place = {index: number for number, one in enumerate(after.groups) for index in one.members}
     ordered_after = reachable(
-        len(after.groups), {(other, at) for at, others in enumerate(after.after) for other in others}
+        len(after.groups), {(other, at) for at, others in enumerate(after.upstream) for other in others}
     )
     for first, second in combinations(range(len(case.nodes)), 2):
         apart = {(place[first], place[second]), (place[second], place[first])} & ordered_after
@@ -278,9 +280,9 @@ def test_chain_loses_no_parallelism_and_leaves_no_chain(case: Case) -> None:
             assert {(ends[0], ends[1]), (ends[1], ends[0])} & ordered, "chain made one pod wait for another"
 
     followers = [
-        [at for at, others in enumerate(after.after) if place_ in others] for place_ in range(len(after.groups))
+        [at for at, others in enumerate(after.upstream) if place_ in others] for place_ in range(len(after.groups))
     ]
-    assert not [at for at, found in enumerate(followers) if len(found) == 1 and after.after[found[0]] == (at,)]
+    assert not [at for at, found in enumerate(followers) if len(found) == 1 and after.upstream[found[0]] == (at,)]
 
 
 @given(cases(), st.randoms(use_true_random=False))
@@ -303,10 +305,10 @@ def test_the_order_in_which_nodes_are_given_changes_nothing(case: Case, random: 
 def named(case: Case) -> list[tuple[str, tuple[str, ...], tuple[int, ...], str]]:
     """A grouping by names: what ends up in the plan."""
     graph, grouping = case.graph, grouped(case)
-    ids = task_ids.task_ids(graph, grouping)
+    ids = task_ids.assign_task_ids(graph, grouping)
     return [
         (task_id, tuple(graph.nodes[index].name for index in one.members), waits, str(one.name))
-        for task_id, one, waits in zip(ids, grouping.groups, grouping.after, strict=True)
+        for task_id, one, waits in zip(ids, grouping.groups, grouping.upstream, strict=True)
     ]
 
 
@@ -327,12 +329,12 @@ def test_task_ids_are_unique_and_an_edit_elsewhere_renames_nothing(case: Case) -
 LARGE = 20_000
 
 
-def line(size: int, reach: str, *more: Node) -> Case:
+def line(size: int, reach: str, *more: ProjectNode) -> Case:
     """A chain of nodes."""
     nodes = tuple(
         node(f"n{index:05}", ["raw" if not index else f"d{index - 1}"], [f"d{index}"]) for index in range(size)
     )
-    return Case((*nodes, *more), {"raw": "shared", **{f"d{index}": reach for index in range(size)}}, Wishes())
+    return Case((*nodes, *more), {"raw": "shared", **{f"d{index}": reach for index in range(size)}}, GroupingOptions())
 
 
 @pytest.mark.parametrize(
@@ -341,9 +343,9 @@ def line(size: int, reach: str, *more: Node) -> Case:
 )
 def test_a_chain_of_20000_nodes_is_grouped(reach: str, group_by: str, groups: int) -> None:
     case = line(LARGE, reach)
-    found = grouped(replace(case, wishes=Wishes(group_by=group_by)))  # type: ignore[arg-type]
+    found = grouped(replace(case, wishes=GroupingOptions(group_by=group_by)))  # type: ignore[arg-type]
     assert len(found.groups) == groups
-    assert len(task_ids.task_ids(case.graph, found)) == groups
+    assert len(task_ids.assign_task_ids(case.graph, found)) == groups
 
 
 def test_a_circle_around_20000_nodes_is_contracted() -> None:
@@ -358,9 +360,9 @@ def test_20000_nodes_side_by_side_and_all_in_one_are_grouped() -> None:
     wide = tuple(node(f"n{index:05}", ["raw"], [f"d{index}"]) for index in range(LARGE))
     last = node("last", [f"d{index}" for index in range(LARGE)], ["out"])
     reaches = {"raw": "shared", "out": "shared", **{f"d{index}": "shared" for index in range(LARGE)}}
-    found = grouped(Case((*wide, last), reaches, Wishes()))
+    found = grouped(Case((*wide, last), reaches, GroupingOptions()))
     assert len(found.groups) == LARGE + 1
-    assert len(found.after[-1]) == LARGE
+    assert len(found.upstream[-1]) == LARGE
 
 
 def test_two_layers_of_namespaces_with_many_edges_are_grouped() -> None:
@@ -373,7 +375,7 @@ def test_two_layers_of_namespaces_with_many_edges_are_grouped() -> None:
         for index in range(2000)
     ]
     reaches = {name: "shared" for one in (*first, *second) for name in (*one.inputs, *one.outputs)}
-    found = grouped(Case((*first, *second), reaches, Wishes(group_by="namespace")))
+    found = grouped(Case((*first, *second), reaches, GroupingOptions(group_by="namespace")))
     assert len(found.groups) == 1
 
 
@@ -399,8 +401,10 @@ def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
     )
     image = "registry.example.com/x:1"
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
-    (plan,) = compiler.of(read, models.parse({"image": image})).plans()  # every check has looked at it
-    text = render.render(plan)
+    (plan,) = compiler.compile_project(
+        read, models.parse_settings({"image": image})
+    ).plans()  # every check has looked at it
+    text = render.render_dag(plan)
     assert len(plan.tasks) == LARGE
-    assert [task.after for task in plan.tasks[:2]] == [(), ("n00000",)]
+    assert [task.upstream for task in plan.tasks[:2]] == [(), ("n00000",)]
     assert len(text.splitlines()) > LARGE

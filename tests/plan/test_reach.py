@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from kedro_k8s_airflow.plan.graph import build
-from kedro_k8s_airflow.plan.reach import Places, Reach, nearer, of_entry
-from kedro_k8s_airflow.project import Node
+from kedro_k8s_airflow.plan.graph import build_graph
+from kedro_k8s_airflow.plan.reach import PodPaths, Reach, nearer_reach, reach_of_entry
+from kedro_k8s_airflow.project import ProjectNode
 
-PLACES = Places(project_path="/app", mounts=("/app/data", "/mnt/big"))
+PLACES = PodPaths(project_path="/app", mounts=("/app/data", "/mnt/big"))
 MEMORY = Reach("memory")
 PLAIN = Reach("memory", plain=True)
 SHARED = Reach("shared")
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_reach_of(case: str) -> None:
     entry, expected = CASES[case]
-    assert of_entry(entry, PLACES) == expected
+    assert reach_of_entry(entry, PLACES) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,17 +159,17 @@ def test_of_two_reaches_the_nearer_one_counts(kinds: str, nearest: str) -> None:
     for order in permutations(kinds.split()):
         reach = Reach(order[0])  # type: ignore[arg-type]
         for kind in order[1:]:
-            reach = nearer(reach, Reach(kind))  # type: ignore[arg-type]
+            reach = nearer_reach(reach, Reach(kind))  # type: ignore[arg-type]
         assert reach.kind == nearest
 
 
 def reach_of(name: str, entries: dict[str, dict[str, Any]], declared: dict[str, str], *forms: str) -> str:
     first, last = forms[0], forms[-1]
     nodes = [
-        Node("a", None, frozenset(), ("params:x",), (first,), ()),
-        Node("b", None, frozenset(), (last, "parameters"), (), ()),
+        ProjectNode("a", None, frozenset(), ("params:x",), (first,), ()),
+        ProjectNode("b", None, frozenset(), (last, "parameters"), (), ()),
     ]
-    return build(nodes, entries, PLACES, declared).datasets[name].reach.kind
+    return build_graph(nodes, entries, PLACES, declared).datasets[name].reach.kind
 
 
 def test_a_transcoded_dataset_is_one_and_reaches_as_far_as_its_nearest_form() -> None:
@@ -188,5 +188,5 @@ def test_what_the_user_says_wins_over_the_catalog_and_a_name_over_a_glob() -> No
 
 
 def test_parameters_are_no_datasets() -> None:
-    node = Node("a", None, frozenset(), ("params:x", "parameters"), ("out",), ())
-    assert set(build([node], {}, PLACES, {}).datasets) == {"out"}
+    node = ProjectNode("a", None, frozenset(), ("params:x", "parameters"), ("out",), ())
+    assert set(build_graph([node], {}, PLACES, {}).datasets) == {"out"}

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kedro_k8s_airflow.config import models
-from kedro_k8s_airflow.config.loader import NAME, Sources
+from kedro_k8s_airflow.config.loader import NAME, SettingsSources
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.plan import provenance
-from kedro_k8s_airflow.plan.settings_merge import combined, kind
-from kedro_k8s_airflow.plan.task_rules import BUILT_IN, Rules, merge, rules
-from kedro_k8s_airflow.project import Node
+from kedro_k8s_airflow.plan.settings_merge import compatibility_key, merge_settings
+from kedro_k8s_airflow.plan.task_rules import BUILT_IN, TaskRules, build_task_rules, overlay
+from kedro_k8s_airflow.project import ProjectNode
 
 UNSET = {
     "image": "own",
@@ -27,10 +27,12 @@ UNSET = {
     "terminationGracePeriodSeconds": 30,
 }
 NODES = {
-    "load": Node("load", None, frozenset({"io"}), ("raw",), ("table@spark",), ()),
-    "fit": Node("EWR.fit", "EWR", frozenset({"heavy", "gpu"}), ("table@pandas", "params:size"), ("EWR.model",), ()),
-    "deep": Node("EWR.eval.score", "EWR.eval", frozenset(), ("EWR.model",), ("EWR.scores",), ()),
-    "other": Node("EWRX.fit", "EWRX", frozenset({"heavy"}), ("table@pandas",), ("EWRX.model",), ()),
+    "load": ProjectNode("load", None, frozenset({"io"}), ("raw",), ("table@spark",), ()),
+    "fit": ProjectNode(
+        "EWR.fit", "EWR", frozenset({"heavy", "gpu"}), ("table@pandas", "params:size"), ("EWR.model",), ()
+    ),
+    "deep": ProjectNode("EWR.eval.score", "EWR.eval", frozenset(), ("EWR.model",), ("EWR.scores",), ()),
+    "other": ProjectNode("EWRX.fit", "EWRX", frozenset({"heavy"}), ("table@pandas",), ("EWRX.model",), ()),
 }
 PIPELINES = {
     "__default__": tuple(NODES.values()),
@@ -41,15 +43,15 @@ PIPELINES = {
 
 def ruled(
     tasks: dict[str, Any] | None = None, groups: dict[str, Any] | None = None, profiles: dict[str, Any] | None = None
-) -> Rules:
+) -> TaskRules:
     raw = {"image": "registry.example.com/x", "tasks": tasks, "groups": groups, "profiles": profiles}
-    return rules(models.parse(raw), PIPELINES, Sources([], Path()))
+    return build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources([], Path()))
 
 
 def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a node is told beyond, or other than, what is built in."""
     found = ruled(tasks, profiles=profiles)
-    settings = found.settings(found.matching(NODES[node]))
+    settings = found.settings_of(found.matching_rules(NODES[node]))
     return {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
 
 
@@ -86,7 +88,7 @@ def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | No
 )
 def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
     found = ruled({"x": {"match": match, "retries": 9}})
-    assert {name for name, node in NODES.items() if found.matching(node)} == set(nodes.split())
+    assert {name for name, node in NODES.items() if found.matching_rules(node)} == set(nodes.split())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> 
 
 def test_a_node_is_in_the_first_group_that_it_matches() -> None:
     found = ruled(groups={"a": {"tag": "gpu"}, "b": {"tag": "heavy"}, "c": {"node": "*"}, "dropped": None})
-    assert found.named(list(NODES.values())) == {"a": [1], "b": [3], "c": [0, 2]}
+    assert found.nodes_by_group(list(NODES.values())) == {"a": [1], "b": [3], "c": [0, 2]}
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ def test_one_field_of_what_is_built_in_can_be_changed_or_taken_away() -> None:
 def test_the_base_is_what_no_match_speaks_of() -> None:
     found = ruled({"x": {"retries": 1}, "y": {"match": {"tag": "gpu"}, "retries": 2}})
     assert found.base["retries"] == 1
-    assert found.settings(found.matching(NODES["load"])) is found.base
+    assert found.settings_of(found.matching_rules(NODES["load"])) is found.base
 
 
 # -- profiles ---------------------------------------------------------------------------------------------------------
@@ -214,19 +216,21 @@ def test_a_rule_lies_over_the_profile_that_it_names(
     assert told(tasks, profiles=profiles) == expected
 
 
-def of_tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[Node, Rules]:
+def of_tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[ProjectNode, TaskRules]:
     """A node with tags, and the rules."""
-    node = Node("n", None, frozenset(tags), (), ("n_out",), ())
+    node = ProjectNode("n", None, frozenset(tags), (), ("n_out",), ())
     raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
-    return node, rules(models.parse(raw), {"__default__": (node, NODES["load"])}, Sources([], Path()))
+    return node, build_task_rules(
+        models.parse_settings(raw), {"__default__": (node, NODES["load"])}, SettingsSources([], Path())
+    )
 
 
 def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The rules behind a node with tags, and what they tell it beyond what is built in."""
     node, found = of_tagged(tasks, profiles, *tags)
     assert found.findings == ()
-    matching = found.matching(node)
-    settings = found.settings(matching)
+    matching = found.matching_rules(node)
+    settings = found.settings_of(matching)
     return matching, {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
 
 
@@ -234,7 +238,7 @@ def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple
     ("tasks", "tags", "behind", "expected"),
     [
         ({}, ["k8s.slow"], ("k8s.slow",), SLOW),
-        ({}, ["k8s.fast", "k8s.slow"], ("k8s.slow", "k8s.fast"), merge(SLOW, FAST)),
+        ({}, ["k8s.fast", "k8s.slow"], ("k8s.slow", "k8s.fast"), overlay(SLOW, FAST)),
         ({"default": {"retries": 1}}, ["k8s.slow"], ("k8s.slow",), SLOW),
         ({"m": {"match": {"node": "n"}, "retries": 2}}, ["k8s.slow"], ("k8s.slow", "m"), {**SLOW, "retries": 2}),
         (
@@ -243,7 +247,7 @@ def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple
             ("k8s.slow", "m"),
             {**SLOW, "retries": 3},
         ),
-        ({"default": {"profile": "fast"}}, ["k8s.slow"], ("k8s.slow",), merge(FAST, SLOW)),
+        ({"default": {"profile": "fast"}}, ["k8s.slow"], ("k8s.slow",), overlay(FAST, SLOW)),
         ({}, ["slow", "k8s"], (), {}),
     ],
     ids=str,
@@ -311,20 +315,20 @@ def test_every_value_is_the_one_that_the_named_layer_says(listed: list[Any], one
         "tasks": {f"r{place}": rule for place, rule in enumerate(listed)},
         "profiles": {"p": one, "q": other},
     }
-    node = Node("n", None, frozenset({"gpu", "k8s.q"}), (), ("n_out",), ())
-    found = rules(models.parse(raw), {"__default__": (node,)}, Sources([], Path()))
-    matching = found.matching(node)
-    settings, said = found.settings(matching), found.said(matching)
-    for path, value in provenance.leaves(settings):
+    node = ProjectNode("n", None, frozenset({"gpu", "k8s.q"}), (), ("n_out",), ())
+    found = build_task_rules(models.parse_settings(raw), {"__default__": (node,)}, SettingsSources([], Path()))
+    matching = found.matching_rules(node)
+    settings, said = found.settings_of(matching), found.origins_of(matching)
+    for path, value in provenance.iterate_leaves(settings):
         if path in said:
             origin = said[path]
-            assert value == (at(raw, origin.spelled(path)) if origin.layer else at(BUILT_IN, path))
+            assert value == (at(raw, origin.settings_key(path)) if origin.layer else at(BUILT_IN, path))
         else:  # an empty map of which everything was taken away
             assert value == {}
             assert any(other[: len(path)] == path for other in said)
     taken = [path for path in said if at(settings, path) in ("absent", None)]
-    assert all(at(raw, said[path].spelled(path)) is None for path in taken)
-    assert found.origins(matching) == {".".join(path): origin.layer for path, origin in said.items()}
+    assert all(at(raw, said[path].settings_key(path)) is None for path in taken)
+    assert found.origin_names(matching) == {".".join(path): origin.layer for path, origin in said.items()}
 
 
 @pytest.mark.parametrize(
@@ -351,15 +355,15 @@ def test_a_layer_is_named_in_words(path: str, layer: str, words: str) -> None:
             "resources": {"limits": {"memory": "512Mi"}},
         },
     }
-    node = Node("n", None, frozenset({"k8s.slow"}), (), ("n_out",), ())
+    node = ProjectNode("n", None, frozenset({"k8s.slow"}), (), ("n_out",), ())
     profiles = {"slow": {**SLOW, "retries": 3}, "fast": FAST}
     if path == "retries":
         profiles["slow"].pop("retries")
     raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
-    found = rules(models.parse(raw), {"__default__": (node,)}, Sources([], Path()))
-    matching = found.matching(node)
-    assert found.origins(matching)[path] == layer
-    assert str(found.said(matching)[tuple(path.split("."))]) == words
+    found = build_task_rules(models.parse_settings(raw), {"__default__": (node,)}, SettingsSources([], Path()))
+    matching = found.matching_rules(node)
+    assert found.origin_names(matching)[path] == layer
+    assert str(found.origins_of(matching)[tuple(path.split("."))]) == words
 
 
 def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> None:
@@ -368,12 +372,12 @@ def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> No
     files = [tmp_path / "prod.yml", tmp_path / "base.yml"]
     for file, content in zip(files, (prod, base), strict=True):
         file.write_text(yaml.safe_dump(content))
-    raw = {"image": "registry.example.com/x", **merge(base, prod)}
-    found = rules(models.parse(raw), PIPELINES, Sources(files, tmp_path))
-    assert found.where(("x",), ("retries",)) == "prod.yml: tasks.x.retries"
-    assert found.where(("x",), ("pool",)) == "base.yml: profiles.p.pool"
-    assert found.where(("x",), ("nodeSelector",)) == "prod.yml: profiles.p.nodeSelector.a"
-    assert found.where(("x",), ("deferrable",)) == ""
+    raw = {"image": "registry.example.com/x", **overlay(base, prod)}
+    found = build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources(files, tmp_path))
+    assert found.location_of(("x",), ("retries",)) == "prod.yml: tasks.x.retries"
+    assert found.location_of(("x",), ("pool",)) == "base.yml: profiles.p.pool"
+    assert found.location_of(("x",), ("nodeSelector",)) == "prod.yml: profiles.p.nodeSelector.a"
+    assert found.location_of(("x",), ("deferrable",)) == ""
 
 
 def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_path: Path) -> None:
@@ -381,7 +385,7 @@ def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_p
     files[0].write_text("tasks: {x: {match: {tag: nobody}}}\n")
     files[1].write_text("tasks: {x: {retries: 1}}\n")
     raw = {"image": "registry.example.com/x", "tasks": {"x": {"retries": 1, "match": {"tag": "nobody"}}}}
-    found = rules(models.parse(raw), PIPELINES, Sources(files, tmp_path))
+    found = build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources(files, tmp_path))
     assert [finding.where for finding in found.findings] == ["prod.yml: tasks.x.match"]
 
 
@@ -390,7 +394,7 @@ def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_p
 
 def together(*settings: dict[str, Any]) -> dict[str, Any]:
     members = [(f"n{index}", {**one}) for index, one in enumerate(settings)]
-    return dict(combined(members, UNSET, "dataset 'd' is in memory", lambda node, key: f"{node} {'.'.join(key)}"))
+    return dict(merge_settings(members, UNSET, "dataset 'd' is in memory", lambda node, key: f"{node} {'.'.join(key)}"))
 
 
 @pytest.mark.parametrize(
@@ -504,4 +508,4 @@ def test_a_node_without_end_makes_a_pod_without_end() -> None:
 def test_nodes_of_one_kind_are_those_that_may_be_fused_by_choice(
     one: dict[str, Any], other: dict[str, Any], same: bool
 ) -> None:
-    assert (kind(one) == kind(other)) is same
+    assert (compatibility_key(one) == compatibility_key(other)) is same

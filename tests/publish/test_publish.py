@@ -257,22 +257,22 @@ from kedro.framework.startup import bootstrap_project
 from kedro_k8s_airflow import compiler
 from kedro_k8s_airflow.commands import create
 from kedro_k8s_airflow.image import content_hash, lock, spec
-from kedro_k8s_airflow.request import Asked
+from kedro_k8s_airflow.request import CompileRequest
 
-asked = Asked(metadata=bootstrap_project(Path.cwd()))
-made = create.write_image_spec(asked)
-parts = spec.contents(Path.cwd(), made.settings, compiler.examined(asked).subject.spec)
+request = CompileRequest(metadata=bootstrap_project(Path.cwd()))
+made = create.write_image_spec(request)
+parts = spec.hash_images(Path.cwd(), made.settings, compiler.compile_request(request).context.image_spec)
 images = {{
-    name: lock.Built(
+    name: lock.LockedImage(
         repository=made.settings.image,
-        tag=lock.tag_of(name, "0123456789ab"),
+        tag=lock.tag_for(name, "0123456789ab"),
         digest="{DIGEST}" if name == "default" else "{OTHER_DIGEST}",
-        content=content_hash.content(one),
+        content=content_hash.combine_hashes(one),
         parts=one,
     )
     for name, one in parts.items()
 }}
-Path("k8s-airflow.lock").write_text(lock.text(images))
+Path("k8s-airflow.lock").write_text(lock.write_lock(images))
 """
 
 

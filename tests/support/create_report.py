@@ -27,22 +27,22 @@ def main(options: list[str]) -> None:
     from kedro_k8s_airflow.commands import create
     from kedro_k8s_airflow.dag import mermaid
     from kedro_k8s_airflow.output import plan_json
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
     metadata = bootstrap_project(Path.cwd())
     given = cli.create.make_context("create", options).params
     with cli.create.make_context("create", options):
         params = cli._split_params(given["params"])
-    shared = {name: given[name] for name in ("pipelines", "everything", "env", "conf_source")}
-    asked = Asked(metadata=metadata, params=params, **shared)
-    created = create.create(asked, folder=given["output"], force=given["force"])
+    shared = {name: given[name] for name in ("pipelines", "all_pipelines", "env", "conf_source")}
+    asked = CompileRequest(metadata=metadata, params=params, **shared)
+    created = create.prepare_create(asked, folder=given["output"], force=given["force"])
     if write:
-        files.write(created.changes)
+        files.write_files(created.changes)
     report = {
         "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
         "findings": [[finding.code, finding.severity] for finding in created.findings],
-        "document": plan_json.document(created.plans),
-        "picture": mermaid.picture(created.plans),
+        "document": plan_json.plans_document(created.plans),
+        "picture": mermaid.draw_plans(created.plans),
     }
     json.dump(report, sys.stdout)
 
@@ -55,11 +55,11 @@ def _plan(plan, pipeline) -> dict:
             {
                 "id": task.id,
                 "nodes": task.nodes,
-                "after": task.after,
+                "after": task.upstream,
                 "group": task.group,
                 "label": task.label,
                 "pipeline": task.pipeline,
-                "whole": task.whole,
+                "whole": task.narrowing_declined,
                 "trigger_rule": task.settings.get("trigger_rule"),
                 "runner": task.settings.get("runner"),
                 "memory": task.memory,
@@ -67,8 +67,8 @@ def _plan(plan, pipeline) -> dict:
                 "versions": task.versions,
                 "latest": task.latest,
                 "flags": task.flags,
-                "reasons": [[reason.rule, reason.what, reason.first, reason.second] for reason in task.reasons],
-                "by_hand": dataclasses.asdict(debug_commands.lines(plan, task)),
+                "reasons": [[cause.reason, cause.name, cause.first, cause.second] for cause in task.merge_causes],
+                "by_hand": dataclasses.asdict(debug_commands.debug_commands(plan, task)),
             }
             for task in plan.tasks
         ],
@@ -77,7 +77,7 @@ def _plan(plan, pipeline) -> dict:
         "pipeline": plan.pipeline,
         "params": dict(plan.params),
         "macros": dict(plan.macros),
-        "inputs": [one.here for one in plan.local_inputs],
+        "inputs": [one.local_path for one in plan.local_inputs],
         "runtime_params": dict(plan.runtime_params),
         "declined": plan.declined,
         "kedro": {

@@ -20,15 +20,15 @@ def main(env: str | None, conf_source: str | None) -> None:
 
     from kedro_k8s_airflow import project
     from kedro_k8s_airflow.plan import graph
-    from kedro_k8s_airflow.plan.reach import Places
+    from kedro_k8s_airflow.plan.reach import PodPaths
 
     metadata = bootstrap_project(Path.cwd())
-    read = project.read(metadata, env=env, conf_source=conf_source, runtime_params={"day": "monday"})
+    read = project.read_project(metadata, env=env, conf_source=conf_source, runtime_params={"day": "monday"})
     report = {}
     for name, pipeline in pipelines.items():
         nodes = read.pipelines[name]
         used = sorted({dataset for node in nodes for dataset in (*node.inputs, *node.outputs)})
-        made = graph.build(nodes, read.catalog.entries(used), Places("/app", ("/app/data",)), {})
+        made = graph.build_graph(nodes, read.catalog.entries(used), PodPaths("/app", ("/app/data",)), {})
         report[name] = {
             "nodes": {
                 node.name: sorted(parent.name for parent in parents)

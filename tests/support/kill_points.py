@@ -114,13 +114,13 @@ def main(told: dict) -> None:
 
     from kedro_k8s_airflow import compiler
     from kedro_k8s_airflow.publish import publisher
-    from kedro_k8s_airflow.request import Asked
+    from kedro_k8s_airflow.request import CompileRequest
 
     signal.alarm(900)  # all turns together take longer than one command of the tests may
-    asked = Asked(metadata=bootstrap_project(Path.cwd()))
-    examined = compiler.examined(asked)
-    publisher.compiler.examined = lambda _: examined  # the project is read once for all turns
-    wish = publisher.Wish(**told["wish"])
+    asked = CompileRequest(metadata=bootstrap_project(Path.cwd()))
+    examined = compiler.compile_request(asked)
+    publisher.compiler.compile_request = lambda _: examined  # the project is read once for all turns
+    wish = publisher.PublishOptions(**told["wish"])
     saved = [(folder, f"{folder}.saved") for folder in told["folders"]]
     for folder, copy in saved:
         shutil.copytree(folder, copy, symlinks=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.config.models import DagSettings
 from kedro_k8s_airflow.plan.graph import Graph
 from kedro_k8s_airflow.plan.model import Mount, Plan, Task
-from kedro_k8s_airflow.project import Node
+from kedro_k8s_airflow.project import ProjectNode
 from tests.scenarios.model import IMAGE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
     """
     told = more.pop("settings", {})
     spaces = {name: name.partition(".")[0] for name in after if "." in name and not flat}
-    nodes = [Node(name, spaces.get(name), frozenset(), (), (), ()) for name in after]
+    nodes = [ProjectNode(name, spaces.get(name), frozenset(), (), (), ()) for name in after]
     shown = {space: space for space in sorted(set(spaces.values()))} if len(set(spaces.values())) > 1 else {}
     given: dict[str, Any] = {
         "dag_id": "project",
@@ -51,7 +51,7 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
             Task(
                 id=name,
                 nodes=(name,),
-                after=waits,
+                upstream=waits,
                 group=spaces.get(name) if shown else None,
                 label=name,
                 pipeline="__default__",
