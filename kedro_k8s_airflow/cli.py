@@ -252,7 +252,7 @@ def check(
             from kedro_k8s_airflow.publish import drift as drifting
 
             found = drifting.check_drift(
-                request, drifting.DriftTarget(told=against, subfolder=subfolder, branch=branch)
+                request, drifting.DriftTarget(reference=against, subfolder=subfolder, branch=branch)
             )
         else:
             found = compiler.check_request(request)
@@ -481,7 +481,7 @@ def publish(
         from kedro_k8s_airflow.output import console
         from kedro_k8s_airflow.publish import publisher as publishing
 
-        made = publishing.publish(request, publishing.PublishOptions(**wish))
+        made = publishing.publish_dags(request, publishing.PublishOptions(**wish))
         if not quiet:
             console.print_findings(console.open_console(stderr=True), made.findings)
             console.print_published(console.open_console(), made, dry=wish["dry_run"])

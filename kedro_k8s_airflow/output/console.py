@@ -144,19 +144,19 @@ def print_published(out: Console, made: Published, *, dry: bool) -> None:
     from rich.markup import escape
 
     if made.repaired:
-        out.print(f"finished what a publish that was stopped had begun in {escape(made.where)}")
+        out.print(f"finished what a publish that was stopped had begun in {escape(made.display_name)}")
     branch = "the detached head" if made.branch is None else f"branch {made.branch}"
-    if not made.made:
-        out.print(f"nothing to commit: {escape(made.has)} of {escape(made.where)} has it already")
-    if made.made and dry:
-        and_push = " and push" if made.pushes else ""
-        out.print(f"would commit to {escape(branch)} of {escape(made.where)}{and_push}:")
+    if not made.has_changes:
+        out.print(f"nothing to commit: {escape(made.up_to_date_branch)} of {escape(made.display_name)} has it already")
+    if made.has_changes and dry:
+        and_push = " and push" if made.will_push else ""
+        out.print(f"would commit to {escape(branch)} of {escape(made.display_name)}{and_push}:")
         for line in made.message.splitlines():
             out.print(escape(f"  {one_line(line)}".rstrip()))
-    elif made.made:
+    elif made.has_changes:
         for line in made.lines:
             out.print(escape(line))
-        out.print(f"committed  {made.commit} to {escape(branch)} of {escape(made.where)}")
+        out.print(f"committed  {made.commit} to {escape(branch)} of {escape(made.display_name)}")
     if made.pushed:
         out.print(f"pushed     {escape(branch)} to {escape(made.pushed)}")
 

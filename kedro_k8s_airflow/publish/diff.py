@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.publish import ownership_manifest
-from kedro_k8s_airflow.publish.git import EXECUTABLE, FILE, SUBMODULE
+from kedro_k8s_airflow.publish.git import EXECUTABLE_MODE, FILE_MODE, SUBMODULE_MODE
 from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest, PublishedFile
 
 if TYPE_CHECKING:
@@ -23,21 +23,23 @@ class DagDiff:
 
     Attributes:
         path: of its file, in the repository.
-        before, now: what was published and what is to be.
-        was, text: content of the file before, and what it is to be.
+        old_record, new_record: what was published and what is to be.
+        old_text, new_text: content of the file before, and what it is to be.
     """
 
     path: str
     status: Literal["new", "changed", "removed", "unchanged"]
-    before: PublishedFile | None
-    now: PublishedFile | None
-    was: str
-    text: str
+    old_record: PublishedFile | None
+    new_record: PublishedFile | None
+    old_text: str
+    new_text: str
 
     @property
     def dag_id(self) -> str:
         """Its id in Airflow."""
-        return (self.now or self.before or PublishedFile(sha256="", dag_id="", pipeline="", images={})).dag_id
+        return (
+            self.new_record or self.old_record or PublishedFile(sha256="", dag_id="", pipeline="", images={})
+        ).dag_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,100 +50,115 @@ class PublishDiff:
         dags: every DAG, those that go among them.
         files: new content by path in the repository, None for a file that goes; only where bytes differ.
         modes: of those that are there already.
-        before: manifest of the last time.
+        old_record: manifest of the last time.
     """
 
     dags: Sequence[DagDiff]
     files: Mapping[str, bytes | None]
     modes: Mapping[str, str]
-    before: OwnershipManifest | None
+    old_manifest: OwnershipManifest | None
 
 
-def compare_published(git: Git, commit: str | None, folder: str, wanted: DesiredState, *, force: bool) -> PublishDiff:
+def compare_with_target(
+    git: Git, commit: str | None, folder: str, desired: DesiredState, *, force: bool
+) -> PublishDiff:
     """What publishing changes.
 
     Args:
         git: the repository.
         commit: whose files are there, or None for an empty repository.
         folder: the target folder, in the repository; "" for its top.
-        wanted: what is to be.
+        desired: what is to be.
         force: overwrite what was edited by hand, or is of unknown origin.
 
     Raises:
         Refused: with everything that is in the way.
     """
-    entries = git.entries(commit)
-    mine, ignore = (
-        ownership_manifest.published_path(folder, path)
-        for path in (ownership_manifest.manifest_path(*wanted.whose), ownership_manifest.IGNORE)
+    entries = git.read_entries(commit)
+    manifest_file, ignore_path = (
+        ownership_manifest.repository_path(folder, path)
+        for path in (ownership_manifest.manifest_path(*desired.owner), ownership_manifest.IGNORE_FILE)
     )
-    manifests = _manifests(git, entries, folder)
-    before = manifests.pop(mine, None)
-    paths = {ownership_manifest.published_path(folder, path): path for path in wanted.texts}
-    gone = {
-        ownership_manifest.published_path(folder, path): path
-        for path in (before.files if before else {})
-        if path not in wanted.texts
+    manifests = _read_related_manifests(git, entries, folder)
+    old_manifest = manifests.pop(manifest_file, None)
+    paths = {ownership_manifest.repository_path(folder, path): path for path in desired.texts}
+    removed = {
+        ownership_manifest.repository_path(folder, path): path
+        for path in (old_manifest.files if old_manifest else {})
+        if path not in desired.texts
     }
     errors = [
-        *_blocked([*paths, mine, ignore], entries),
-        *_others(before, manifests, folder, wanted.manifest, mine, gone),
+        *_check_paths_free([*paths, manifest_file, ignore_path], entries),
+        *_check_other_projects(old_manifest, manifests, folder, desired.manifest, manifest_file, removed),
     ]
-    held = [entries[path].id for path in [*paths, *gone, mine] if path in entries and entries[path].mode != SUBMODULE]
-    contents = git.contents(held)
-    there = {
-        path: contents[entries[path].id] for path in [*paths, *gone] if path in entries and entries[path].id in contents
+    blob_ids = [
+        entries[path].id
+        for path in [*paths, *removed, manifest_file]
+        if path in entries and entries[path].mode != SUBMODULE_MODE
+    ]
+    contents = git.read_contents(blob_ids)
+    current = {
+        path: contents[entries[path].id]
+        for path in [*paths, *removed]
+        if path in entries and entries[path].id in contents
     }
     dags, files = [], {}
-    for path, name in sorted({**paths, **gone}.items()):
-        was, now = there.get(path), wanted.texts.get(name)
-        content = now.encode() if now is not None else None
-        said = before.files.get(name) if before else None
-        if content is None and path not in entries:
+    for path, name in sorted({**paths, **removed}.items()):
+        old_content, new_text = current.get(path), desired.texts.get(name)
+        new_content = new_text.encode() if new_text is not None else None
+        record = old_manifest.files.get(name) if old_manifest else None
+        if new_content is None and path not in entries:
             continue  # somebody has removed it already
-        if was != content or (path in entries and entries[path].mode not in (FILE, EXECUTABLE)):
-            if not force and path in entries and not any(one.where == path for one in errors):
-                errors += _unlike(path, was, said, wanted.manifest)
-            files[path] = content
+        if old_content != new_content or (path in entries and entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE)):
+            if not force and path in entries and not any(finding.where == path for finding in errors):
+                errors += _check_overwrite(path, old_content, record, desired.manifest)
+            files[path] = new_content
         status: Literal["new", "changed", "removed", "unchanged"] = "unchanged"
-        if content is None:
+        if new_content is None:
             status = "removed"
-        elif was is None:
+        elif old_content is None:
             status = "new"
-        elif was != content:
+        elif old_content != new_content:
             status = "changed"
-        text = (was or b"").decode("utf-8", "replace")
+        old_text = (old_content or b"").decode("utf-8", "replace")
         dags.append(
             DagDiff(
-                path=path, status=status, before=said, now=wanted.manifest.files.get(name), was=text, text=now or ""
+                path=path,
+                status=status,
+                old_record=record,
+                new_record=desired.manifest.files.get(name),
+                old_text=old_text,
+                new_text=new_text or "",
             )
         )
-    if mine in entries and entries[mine].mode not in (FILE, EXECUTABLE):
-        errors.append(error("publish-folder", mine, "is a link or a submodule in the target.", "Move it away."))
+    if manifest_file in entries and entries[manifest_file].mode not in (FILE_MODE, EXECUTABLE_MODE):
+        errors.append(
+            error("publish-folder", manifest_file, "is a link or a submodule in the target.", "Move it away.")
+        )
     if errors:
         raise Refused(errors)
-    told = wanted.manifest.text().encode()
-    if mine not in entries or contents[entries[mine].id] != told:
-        files[mine] = told
-    if ignore not in entries:
+    manifest_content = desired.manifest.to_json().encode()
+    if manifest_file not in entries or contents[entries[manifest_file].id] != manifest_content:
+        files[manifest_file] = manifest_content
+    if ignore_path not in entries:
         # The same of every version and project, so nobody ever changes it.
-        files[ignore] = ownership_manifest.IGNORED.encode()
-    modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE}
-    return PublishDiff(dags=dags, files=files, modes=modes, before=before)
+        files[ignore_path] = ownership_manifest.IGNORE_FILE_TEXT.encode()
+    modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE_MODE}
+    return PublishDiff(dags=dags, files=files, modes=modes, old_manifest=old_manifest)
 
 
-def check_ownership(
+def read_owned_files(
     git: Git, commit: str | None, folder: str, project: str, environment: str | None
 ) -> dict[str, TreeEntry]:
     """The files that a project has in a commit: its manifest and what that names."""
-    entries = git.entries(commit)
-    manifest = _manifest(git, entries, folder, project, environment)
+    entries = git.read_entries(commit)
+    manifest = _read_manifest(git, entries, folder, project, environment)
     paths = [ownership_manifest.manifest_path(project, environment), *manifest.files] if manifest is not None else []
-    found = {ownership_manifest.published_path(folder, path) for path in paths}
-    return {path: entries[path] for path in found if path in entries}
+    owned_paths = {ownership_manifest.repository_path(folder, path) for path in paths}
+    return {path: entries[path] for path in owned_paths if path in entries}
 
 
-def without_others(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
+def has_only_own_changes(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
     """Whether two commits differ in nothing but what a project has published, and nobody has edited that.
 
     Args:
@@ -152,122 +169,136 @@ def without_others(git: Git, since: str, until: str, folder: str, project: str, 
         project: whose.
         environment: of it.
     """
-    before, now = git.entries(since), git.entries(until)
-    known = {path for commit in (since, until) for path in check_ownership(git, commit, folder, project, environment)}
-    ignore = ownership_manifest.published_path(folder, ownership_manifest.IGNORE)
-    published = {*known, ignore}
-    if any(before.get(path) != now.get(path) for path in {**before, **now} if path not in published):
+    old_entries, new_entries = git.read_entries(since), git.read_entries(until)
+    owned_paths = {
+        path for commit in (since, until) for path in read_owned_files(git, commit, folder, project, environment)
+    }
+    ignore_path = ownership_manifest.repository_path(folder, ownership_manifest.IGNORE_FILE)
+    published = {*owned_paths, ignore_path}
+    if any(
+        old_entries.get(path) != new_entries.get(path)
+        for path in {**old_entries, **new_entries}
+        if path not in published
+    ):
         return False
-    if any(now[path].mode != (before[path].mode if path in before else FILE) for path in known if path in now):
+    if any(
+        new_entries[path].mode != (old_entries[path].mode if path in old_entries else FILE_MODE)
+        for path in owned_paths
+        if path in new_entries
+    ):
         return False
-    if ignore in now and now[ignore] != before.get(ignore):
-        said = git.contents([now[ignore].id])[now[ignore].id]
-        if said != ownership_manifest.IGNORED.encode() or now[ignore].mode != FILE:
+    if ignore_path in new_entries and new_entries[ignore_path] != old_entries.get(ignore_path):
+        content = git.read_contents([new_entries[ignore_path].id])[new_entries[ignore_path].id]
+        if content != ownership_manifest.IGNORE_FILE_TEXT.encode() or new_entries[ignore_path].mode != FILE_MODE:
             return False
-    manifest = _manifest(git, now, folder, project, environment)
-    sums = {
-        ownership_manifest.published_path(folder, path): file.sha256
+    manifest = _read_manifest(git, new_entries, folder, project, environment)
+    checksums = {
+        ownership_manifest.repository_path(folder, path): file.sha256
         for path, file in (manifest.files if manifest else {}).items()
     }
-    contents = git.contents(now[path].id for path in sums if path in now)
+    contents = git.read_contents(new_entries[path].id for path in checksums if path in new_entries)
     return all(
-        path in now and ownership_manifest.sha256(contents[now[path].id]) == sha256 for path, sha256 in sums.items()
+        path in new_entries and ownership_manifest.compute_sha256(contents[new_entries[path].id]) == sha256
+        for path, sha256 in checksums.items()
     )
 
 
-def _manifest(
+def _read_manifest(
     git: Git, entries: Mapping[str, TreeEntry], folder: str, project: str, environment: str | None
 ) -> OwnershipManifest | None:
     """The manifest of a project, if there is one."""
-    path = ownership_manifest.published_path(folder, ownership_manifest.manifest_path(project, environment))
-    if path not in entries or entries[path].mode not in (FILE, EXECUTABLE):
+    path = ownership_manifest.repository_path(folder, ownership_manifest.manifest_path(project, environment))
+    if path not in entries or entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE):
         return None
-    return ownership_manifest.read_manifest(git.contents([entries[path].id])[entries[path].id], path)
+    return ownership_manifest.read_manifest(git.read_contents([entries[path].id])[entries[path].id], path)
 
 
-def _manifests(git: Git, entries: Mapping[str, TreeEntry], folder: str) -> dict[str, OwnershipManifest]:
+def _read_related_manifests(git: Git, entries: Mapping[str, TreeEntry], folder: str) -> dict[str, OwnershipManifest]:
     """The manifests that matter: of the target folder, of those above it and below it, which one Airflow would read together."""
-    found = {}
+    blob_ids = {}
     for path, entry in entries.items():
-        other = ownership_manifest.folder_of(path)
-        if other is not None and entry.mode in (FILE, EXECUTABLE) and _together(folder, other):
-            found[path] = entry.id
-    contents = git.contents(found.values())
-    return {path: ownership_manifest.read_manifest(contents[name], path) for path, name in found.items()}
+        other = ownership_manifest.target_folder_of(path)
+        if other is not None and entry.mode in (FILE_MODE, EXECUTABLE_MODE) and _folders_overlap(folder, other):
+            blob_ids[path] = entry.id
+    contents = git.read_contents(blob_ids.values())
+    return {path: ownership_manifest.read_manifest(contents[blob_id], path) for path, blob_id in blob_ids.items()}
 
 
-def _together(one: str, other: str) -> bool:
-    return not one or not other or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+def _folders_overlap(first: str, second: str) -> bool:
+    return not first or not second or f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/")
 
 
-def _blocked(paths: Sequence[str], entries: Mapping[str, TreeEntry]) -> Iterator[Finding]:
+def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) -> Iterator[Finding]:
     """Errors where a file would have to be a folder, or a folder a file."""
-    told = set()
+    reported = set()
     for path in paths:
         parts = path.split("/")
         for end in range(1, len(parts)):
             above = "/".join(parts[:end])
-            if above in entries and above not in told:
-                told.add(above)
+            if above in entries and above not in reported:
+                reported.add(above)
                 yield error(
                     "publish-folder",
                     above,
                     "is a file, a link or a submodule in the target, where a folder is needed.",
                     "Choose another --subfolder.",
                 )
-    wanted = set(paths)
+    file_paths = set(paths)
     for path in entries:
         parts = path.split("/")
         for end in range(1, len(parts)):
-            if "/".join(parts[:end]) in wanted:
+            if "/".join(parts[:end]) in file_paths:
                 above = "/".join(parts[:end])
-                if above not in told:
-                    told.add(above)
+                if above not in reported:
+                    reported.add(above)
                     yield error(
                         "publish-folder", above, "is a folder in the target, where a file is to be.", "Move it away."
                     )
 
 
-def _others(
-    before: OwnershipManifest | None,
+def _check_other_projects(
+    old_manifest: OwnershipManifest | None,
     others: Mapping[str, OwnershipManifest],
     folder: str,
-    mine: OwnershipManifest,
-    where: str,
-    gone: Iterable[str],
+    manifest: OwnershipManifest,
+    manifest_file: str,
+    removed: Iterable[str],
 ) -> Iterator[Finding]:
     """Errors for what another project has published."""
-    if before is not None and (before.project, before.environment) != (mine.project, mine.environment):
+    if old_manifest is not None and (old_manifest.project, old_manifest.environment) != (
+        manifest.project,
+        manifest.environment,
+    ):
         yield error(
             "publish-owned",
-            where,
-            f"is the manifest of {before.whose}, not of {mine.whose}.",
+            manifest_file,
+            f"is the manifest of {old_manifest.owner_label}, not of {manifest.owner_label}.",
             "Choose another --subfolder.",
         )
-    elif before is not None and before.name != mine.name:
+    elif old_manifest is not None and old_manifest.project_name != manifest.project_name:
         yield error(
             "publish-owned",
-            where,
-            f"was published by a project called {before.name!r} with the same package name; this one is called {mine.name!r}.",
+            manifest_file,
+            f"was published by a project called {old_manifest.project_name!r} with the same package name; this one is called {manifest.project_name!r}.",
             "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
             "is the same project, renamed, delete that manifest and publish with --force.",
         )
     owners = {
-        ownership_manifest.published_path(ownership_manifest.folder_of(name) or "", path): other.whose
+        ownership_manifest.repository_path(ownership_manifest.target_folder_of(name) or "", path): other.owner_label
         for name, other in others.items()
         for path in other.files
     }
-    for path in gone:
+    for path in removed:
         if path in owners:
             yield error(
                 "publish-owned",
                 path,
-                f"is in the manifest of {mine.whose}, which makes it no more, and in that of {owners[path]}.",
+                f"is in the manifest of {manifest.owner_label}, which makes it no more, and in that of {owners[path]}.",
                 "Take it out of the one that it is not of, by hand.",
             )
     ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
-    for name, file in mine.files.items():
-        path = ownership_manifest.published_path(folder, name)
+    for name, file in manifest.files.items():
+        path = ownership_manifest.repository_path(folder, name)
         if path in owners:
             yield error(
                 "publish-owned",
@@ -276,26 +307,28 @@ def _others(
                 "Choose another --subfolder, or rename one of the two.",
             )
         elif file.dag_id in ids:
-            where, other = ids[file.dag_id]
+            manifest_file, other = ids[file.dag_id]
             yield error(
                 "publish-owned",
                 path,
-                f"would be a second DAG {file.dag_id!r}: {other.whose} has published one into "
-                f"{ownership_manifest.folder_of(where) or 'the top folder'}, which the same Airflow would read.",
+                f"would be a second DAG {file.dag_id!r}: {other.owner_label} has published one into "
+                f"{ownership_manifest.target_folder_of(manifest_file) or 'the top folder'}, which the same Airflow would read.",
                 "Publish there, or remove it there first: its DAG files and its manifest.",
             )
 
 
-def _unlike(path: str, was: bytes | None, said: PublishedFile | None, mine: OwnershipManifest) -> Iterator[Finding]:
+def _check_overwrite(
+    path: str, content: bytes | None, record: PublishedFile | None, manifest: OwnershipManifest
+) -> Iterator[Finding]:
     """An error for a file that would be overwritten or removed, and is not what was published."""
-    if said is None:
+    if record is None:
         yield error(
             "publish-foreign",
             path,
-            f"is in the target already, and no manifest says that {mine.whose} has published it.",
+            f"is in the target already, and no manifest says that {manifest.owner_label} has published it.",
             "Compare it with what `create` writes; then overwrite it with --force, or move it away.",
         )
-    elif was is None or ownership_manifest.sha256(was) != said.sha256:
+    elif content is None or ownership_manifest.compute_sha256(content) != record.sha256:
         yield error(
             "publish-edited",
             path,

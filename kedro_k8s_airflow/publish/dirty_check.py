@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.publish import git_index
-from kedro_k8s_airflow.publish.git import LINK, GitError, TreeEntry, refuse_git
+from kedro_k8s_airflow.publish.git import LINK_MODE, GitError, TreeEntry, refuse_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,71 +18,73 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.publish.git_index import BranchUpdate
 
 
-def refuse_dirty(git: Git, told: str, step: BranchUpdate, *, begun: bool) -> None:
+def refuse_dirty(git: Git, display_name: str, update: BranchUpdate, *, resuming: bool) -> None:
     """Refuse when anything would be lost: a file or an index entry that is neither as the old commit has it nor as the new one has it."""
-    before, now = git.entries(step.old), git.entries(step.new)
-    if git.text("ls-files", "--unmerged"):
-        raise refuse("publish-dirty", told, "has conflicts that are not resolved.", "Resolve them, then publish again.")
-    there = list_uncommitted(git)
+    before, now = git.read_entries(update.old), git.read_entries(update.new)
+    if git.run_text("ls-files", "--unmerged"):
+        raise refuse(
+            "publish-dirty", display_name, "has conflicts that are not resolved.", "Resolve them, then publish again."
+        )
+    index = list_index(git)
     dirty = [
         path
-        for path in step.ours
-        if there.get(path, (None, False))[0] not in (before.get(path), now.get(path))
-        or not _harmless(
-            git, path, before.get(path), now.get(path), absent=there.get(path, (None, False))[1], begun=begun
+        for path in update.ours
+        if index.get(path, (None, False))[0] not in (before.get(path), now.get(path))
+        or not _matches_either_commit(
+            git, path, before.get(path), now.get(path), absent=index.get(path, (None, False))[1], resuming=resuming
         )
     ]
-    others = git_index.other_entries(git, step)
-    dirty += [path for path in others if path in now and _leads_out(git.folder, path)]
-    if others and not begun:
-        dirty += changed_paths(git, others)
-    dirty += [path for path in step.ours if path in now and _leads_out(git.folder, path)]
-    if others and not dirty:
-        _rehearse(git, told, step)
+    incoming = git_index.list_incoming_paths(git, update)
+    dirty += [path for path in incoming if path in now and _leaves_work_tree(git.folder, path)]
+    if incoming and not resuming:
+        dirty += list_uncommitted_paths(git, incoming)
+    dirty += [path for path in update.ours if path in now and _leaves_work_tree(git.folder, path)]
+    if incoming and not dirty:
+        _check_incoming(git, display_name, update)
     if dirty:
-        found = list(dict.fromkeys(dirty))
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        if begun:
+        dirty_paths = list(dict.fromkeys(dirty))
+        more = f" and {len(dirty_paths) - 5} more" if len(dirty_paths) > 5 else ""
+        if resuming:
             message = "was edited since a publish there was stopped: "
-            tracked = [path for path in found if path in before]
-            how = f"git -C {told} checkout HEAD -- {tracked[0]}" if tracked else f"delete {found[0]}"
-            help_text = f"Undo it ({how}), then publish again."
+            tracked = [path for path in dirty_paths if path in before]
+            command = f"git -C {display_name} checkout HEAD -- {tracked[0]}" if tracked else f"delete {dirty_paths[0]}"
+            help_text = f"Undo it ({command}), then publish again."
         else:
             message = "has changes of yours that are not committed in what would be published: "
             help_text = "Commit, stash or undo them, then publish again."
-        raise refuse("publish-dirty", told, f"{message}{', '.join(found[:5])}{more}.", help_text)
+        raise refuse("publish-dirty", display_name, f"{message}{', '.join(dirty_paths[:5])}{more}.", help_text)
 
 
-def _rehearse(git: Git, told: str, step: BranchUpdate) -> None:
+def _check_incoming(git: Git, display_name: str, update: BranchUpdate) -> None:
     """Ask git whether it could bring what others have pushed, once our own files are there."""
-    now = git.entries(step.new)
-    made = git_index.copy_index(git, {path: now[path] for path in step.ours if path in now}, step)
+    now = git.read_entries(update.new)
+    index_copy = git_index.copy_index(git, {path: now[path] for path in update.ours if path in now}, update)
     try:
-        git_index.refresh(git, made)
-        git.run("read-tree", "-m", "-u", "-n", git_index.write_tree(git, step), step.new, index=made)
+        git_index.refresh_index(git, index_copy)
+        git.run("read-tree", "-m", "-u", "-n", git_index.resolve_old_tree(git, update), update.new, index=index_copy)
     except GitError as reason:
         help_text = (
             "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
         )
         raise refuse_git(
-            told, "what others have pushed cannot be brought into the work tree", reason, help_text
+            display_name, "what others have pushed cannot be brought into the work tree", reason, help_text
         ) from None
     finally:
-        made.unlink(missing_ok=True)
+        index_copy.unlink(missing_ok=True)
 
 
-def list_uncommitted(git: Git) -> dict[str, tuple[TreeEntry, bool]]:
+def list_index(git: Git) -> dict[str, tuple[TreeEntry, bool]]:
     """The index: entry of each path, and whether its file may be absent (sparse checkouts)."""
-    found = {}
+    entries = {}
     for line in os.fsdecode(git.run("ls-files", "--stage", "-t", "-z")).split("\0")[:-1]:
         head, _, path = line.partition("\t")
-        tag, mode, name, _ = head.split(" ")
-        found[path] = (TreeEntry(mode, name), tag == "S")
-    return found
+        tag, mode, object_id, _ = head.split(" ")
+        entries[path] = (TreeEntry(mode, object_id), tag == "S")
+    return entries
 
 
-def _harmless(
-    git: Git, path: str, before: TreeEntry | None, now: TreeEntry | None, *, absent: bool, begun: bool
+def _matches_either_commit(
+    git: Git, path: str, before: TreeEntry | None, now: TreeEntry | None, *, absent: bool, resuming: bool
 ) -> bool:
     """Whether what is on the disk at a path of ours is as one of two commits has it.
 
@@ -92,39 +94,39 @@ def _harmless(
         before: what the old commit has there.
         now: what the new one has.
         absent: whether the file may be absent though it is tracked.
-        begun: whether a file that goes may be gone already.
+        resuming: whether a file that goes may be gone already.
     """
     file = git.folder / path
     try:
         mode = file.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return before is None or absent or (begun and now is None)
+        return before is None or absent or (resuming and now is None)
     if stat.S_ISLNK(mode):
         content = os.fsencode(os.readlink(file))  # noqa: PTH115  as bytes
-        return before is not None and before.mode == LINK and _name(git, content) == before.id
+        return before is not None and before.mode == LINK_MODE and _hash_object(git, content) == before.id
     if not stat.S_ISREG(mode):
         return False
     content = file.read_bytes()
-    wanted = {one.id for one in (before, now) if one is not None}
+    expected_ids = {entry.id for entry in (before, now) if entry is not None}
     # As it is, or as git's filters and line ends would have it.
-    return _name(git, content) in wanted or _name(git, content, path) in wanted
+    return _hash_object(git, content) in expected_ids or _hash_object(git, content, path) in expected_ids
 
 
-def is_content(git: Git, path: str, entry: TreeEntry) -> bool:
+def matches_entry(git: Git, path: str, entry: TreeEntry) -> bool:
     """Whether what is at a path is an object's content: a link, or a file as it is or through git's filters."""
     file = git.folder / path
     try:
         if file.is_symlink():
-            return entry.mode == LINK and _name(git, os.fsencode(os.readlink(file))) == entry.id  # noqa: PTH115  as bytes
+            return entry.mode == LINK_MODE and _hash_object(git, os.fsencode(os.readlink(file))) == entry.id  # noqa: PTH115  as bytes
         if not file.is_file():
             return False
         content = file.read_bytes()
     except OSError:
         return False
-    return entry.id in (_name(git, content), _name(git, content, path))
+    return entry.id in (_hash_object(git, content), _hash_object(git, content, path))
 
 
-def _name(git: Git, content: bytes, path: str | None = None) -> str | None:
+def _hash_object(git: Git, content: bytes, path: str | None = None) -> str | None:
     """The object that a content would be, when it goes through the filters of a path, or through none."""
     option = "--no-filters" if path is None else f"--path={path}"
     try:
@@ -133,18 +135,18 @@ def _name(git: Git, content: bytes, path: str | None = None) -> str | None:
         return None
 
 
-def changed_paths(git: Git, paths: Sequence[str]) -> Iterable[str]:
+def list_uncommitted_paths(git: Git, paths: Sequence[str]) -> Iterable[str]:
     """Those of some paths that differ from the head, in the index or on the disk, or that nobody tracks."""
     for begin in range(0, len(paths), 500):
-        told = git.run(
+        status = git.run(
             *("--no-optional-locks", "--literal-pathspecs", "status", "--porcelain", "-z", "--no-renames"),
             *("--untracked-files=all", "--ignored", "--", *paths[begin : begin + 500]),
         )
-        for line in os.fsdecode(told).split("\0")[:-1]:
+        for line in os.fsdecode(status).split("\0")[:-1]:
             yield line[3:]
 
 
-def _leads_out(top: Path, path: str) -> bool:
+def _leaves_work_tree(top: Path, path: str) -> bool:
     """Whether a folder on the way to a file is a link, another repository, or no folder."""
     above = [folder for folder in (top / path).parents if folder != top and folder.is_relative_to(top)]
     return any(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.publish.git import Git, TreeEntry
 
-_INDEX = "k8s-airflow-publish.index"
-_HELD = "k8s-airflow-publish.held"
-_LOCKED = "{} exists: another git process is at work, or was killed; delete the file if none is"
+_INDEX_COPY = "k8s-airflow-publish.index"
+_LOCK_MARKER = "k8s-airflow-publish.held"
+_LOCKED_MESSAGE = "{} exists: another git process is at work, or was killed; delete the file if none is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,65 +41,67 @@ class BranchUpdate:
     ours: Sequence[str]
 
 
-def write_tree(git: Git, step: BranchUpdate) -> str:
+def resolve_old_tree(git: Git, update: BranchUpdate) -> str:
     """The old commit, or the empty tree."""
-    return step.old or git.run("hash-object", "-t", "tree", "-w", "--stdin").decode().strip()
+    return update.old or git.run("hash-object", "-t", "tree", "-w", "--stdin").decode().strip()
 
 
-def _differ(git: Git, step: BranchUpdate) -> list[str]:
+def _list_differing_paths(git: Git, update: BranchUpdate) -> list[str]:
     """Paths that differ between the two commits."""
-    before, now = git.entries(step.old), git.entries(step.new)
+    before, now = git.read_entries(update.old), git.read_entries(update.new)
     return [path for path in {**before, **now} if before.get(path) != now.get(path)]
 
 
-def other_entries(git: Git, step: BranchUpdate) -> list[str]:
+def list_incoming_paths(git: Git, update: BranchUpdate) -> list[str]:
     """Those of them that others have committed meanwhile, which git brings."""
-    ours = set(step.ours)
-    return [path for path in _differ(git, step) if path not in ours]
+    ours = set(update.ours)
+    return [path for path in _list_differing_paths(git, update) if path not in ours]
 
 
 @contextlib.contextmanager
-def replace_index(git: Git, entries: Mapping[str, TreeEntry | None], step: BranchUpdate) -> Iterator[Path]:
+def replace_index(git: Git, entries: Mapping[str, TreeEntry | None], update: BranchUpdate) -> Iterator[Path]:
     """A copy of the index with these entries, made before the block and put in place after it.
 
     Git's own lock is held meanwhile; it is known to be ours when this process is killed.
     """
-    index = git.path("index")
-    with hold_lock(git):
-        made = copy_index(git, entries, step)
-        yield made
-        made.replace(index)
-    refresh(git)
+    index = git.git_path("index")
+    with lock_index(git):
+        index_copy = copy_index(git, entries, update)
+        yield index_copy
+        index_copy.replace(index)
+    refresh_index(git)
 
 
-def copy_index(git: Git, entries: Mapping[str, TreeEntry | None], step: BranchUpdate) -> Path:
+def copy_index(git: Git, entries: Mapping[str, TreeEntry | None], update: BranchUpdate) -> Path:
     """A copy of the index with these entries."""
-    index, made = git.path("index"), git.path(_INDEX)
+    index, index_copy = git.git_path("index"), git.git_path(_INDEX_COPY)
     if index.exists():
-        shutil.copyfile(index, made)
+        shutil.copyfile(index, index_copy)
     else:
-        made.unlink(missing_ok=True)
-    nothing = "0" * len(step.new)
-    lines = [f"{one.mode} {one.id} 0\t{path}" if one else f"0 {nothing} 0\t{path}" for path, one in entries.items()]
-    told = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
-    git.run("update-index", "-z", "--index-info", stdin=told, index=made)
-    return made
+        index_copy.unlink(missing_ok=True)
+    null_id = "0" * len(update.new)
+    lines = [
+        f"{entry.mode} {entry.id} 0\t{path}" if entry else f"0 {null_id} 0\t{path}" for path, entry in entries.items()
+    ]
+    index_info = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
+    git.run("update-index", "-z", "--index-info", stdin=index_info, index=index_copy)
+    return index_copy
 
 
 @contextlib.contextmanager
-def hold_lock(git: Git) -> Iterator[None]:
+def lock_index(git: Git) -> Iterator[None]:
     """Git's lock of its index, for the block.
 
     Raises:
         Failed: when somebody else has it.
     """
-    mine, lock = git.path(_HELD), _lock(git)
-    mine.touch()
+    marker, lock = git.git_path(_LOCK_MARKER), _lock_path(git)
+    marker.touch()
     try:
-        os.link(mine, lock)
+        os.link(marker, lock)
     except FileExistsError:
-        mine.unlink()
-        raise GitError(_LOCKED.format(lock)) from None
+        marker.unlink()
+        raise GitError(_LOCKED_MESSAGE.format(lock)) from None
     except OSError as exc:
         if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
@@ -109,53 +111,53 @@ def hold_lock(git: Git) -> Iterator[None]:
         yield
     finally:
         lock.unlink()
-        mine.unlink()
+        marker.unlink()
 
 
-def unlock(git: Git) -> None:
+def release_stale_lock(git: Git) -> None:
     """Take away the lock of git's index when a killed publisher has left it; nobody else's."""
-    mine, lock = git.path(_HELD), _lock(git)
+    marker, lock = git.git_path(_LOCK_MARKER), _lock_path(git)
     with contextlib.suppress(FileNotFoundError):
-        if mine.samefile(lock):
+        if marker.samefile(lock):
             lock.unlink()
-    mine.unlink(missing_ok=True)
-    clear(git)
+    marker.unlink(missing_ok=True)
+    remove_index_copy(git)
 
 
-def is_blocked(git: Git) -> str | None:
+def describe_lock(git: Git) -> str | None:
     """What there is to say when git's index is locked, by another git or one that was killed."""
-    return _LOCKED.format(_lock(git)) if _lock(git).exists() else None
+    return _LOCKED_MESSAGE.format(_lock_path(git)) if _lock_path(git).exists() else None
 
 
-def _lock(git: Git) -> Path:
-    return git.path("index").with_name("index.lock")
+def _lock_path(git: Git) -> Path:
+    return git.git_path("index").with_name("index.lock")
 
 
-def content(git: Git) -> bytes | None:
+def read_index(git: Git) -> bytes | None:
     """The index as it is, None when there is none yet."""
-    index = git.path("index")
+    index = git.git_path("index")
     return index.read_bytes() if index.exists() else None
 
 
-def restore(git: Git, before: bytes | None) -> None:
+def restore_index(git: Git, before: bytes | None) -> None:
     """The index as it was."""
-    with hold_lock(git):
+    with lock_index(git):
         if before is None:
-            git.path("index").unlink(missing_ok=True)
-        elif content(git) != before:
-            git.path(_INDEX).write_bytes(before)
-            git.path(_INDEX).replace(git.path("index"))
-    refresh(git)
+            git.git_path("index").unlink(missing_ok=True)
+        elif read_index(git) != before:
+            git.git_path(_INDEX_COPY).write_bytes(before)
+            git.git_path(_INDEX_COPY).replace(git.git_path("index"))
+    refresh_index(git)
 
 
-def refresh(git: Git, index: Path | None = None) -> None:
+def refresh_index(git: Git, index: Path | None = None) -> None:
     """Let git see which files are as the index has them; that some are not is no failure."""
     with contextlib.suppress(GitError):
         git.run("update-index", "-q", "--refresh", index=index)
 
 
-def clear(git: Git) -> None:
+def remove_index_copy(git: Git) -> None:
     """What is left of a copy, and git's lock of that."""
-    for name in (_INDEX, f"{_INDEX}.lock"):
+    for name in (_INDEX_COPY, f"{_INDEX_COPY}.lock"):
         with contextlib.suppress(OSError):
-            git.path(name).unlink(missing_ok=True)
+            git.git_path(name).unlink(missing_ok=True)

@@ -22,12 +22,12 @@ from kedro_k8s_airflow.findings import refuse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDER = ".k8s-airflow"
-_MANIFESTS = f"{FOLDER}/manifests"
-IGNORE = f"{FOLDER}/.airflowignore"
+METADATA_FOLDER = ".k8s-airflow"
+_MANIFESTS_FOLDER = f"{METADATA_FOLDER}/manifests"
+IGNORE_FILE = f"{METADATA_FOLDER}/.airflowignore"
 # A word without any sign that a glob (Airflow 3) and a regular expression (Airflow 2) read differently.
-IGNORED = f"{render.MARKER}: records of what was published, no DAGs.\nmanifests\n"
-_VERSION = 1
+IGNORE_FILE_TEXT = f"{render.MARKER}: records of what was published, no DAGs.\nmanifests\n"
+_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class OwnershipManifest:
     Attributes:
         generator: version of this plugin.
         project: the package's import name.
-        name: the project's own name, as in its pyproject.toml.
+        project_name: the project's own name, as in its pyproject.toml.
         environment: Kedro environment of the pods, or None.
         files: by path, relative to the target folder.
     """
 
     project: str
-    name: str
+    project_name: str
     environment: str | None
     files: Mapping[str, PublishedFile]
     generator: str = field(default=__version__)
@@ -70,39 +70,39 @@ class OwnershipManifest:
         return {name: image for file in self.files.values() for name, image in file.images.items()}
 
     @property
-    def whose(self) -> str:
+    def owner_label(self) -> str:
         """For messages: the project and its environment."""
-        return whose(self.project, self.environment)
+        return format_owner(self.project, self.environment)
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         """The file: sorted, and nothing in it that changes when no DAG does."""
         files = {
             path: {
-                "dag_id": one.dag_id,
-                "images": dict(sorted(one.images.items())),
-                "pipeline": one.pipeline,
-                "sha256": one.sha256,
+                "dag_id": file.dag_id,
+                "images": dict(sorted(file.images.items())),
+                "pipeline": file.pipeline,
+                "sha256": file.sha256,
             }
-            for path, one in sorted(self.files.items())
+            for path, file in sorted(self.files.items())
         }
-        told = {
+        document = {
             "$comment": f"{render.MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
-            "version": _VERSION,
+            "version": _FORMAT_VERSION,
             "generator": self.generator,
             "project": self.project,
-            "project_name": self.name,
+            "project_name": self.project_name,
             "environment": self.environment,
             "files": files,
         }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(document, indent=2) + "\n"
 
 
-def whose(project: str, environment: str | None) -> str:
+def format_owner(project: str, environment: str | None) -> str:
     """A project, and its environment when there is one."""
     return f"project {project}" + (f", environment {json.dumps(environment)}" if environment else "")
 
 
-def sha256(content: bytes) -> str:
+def compute_sha256(content: bytes) -> str:
     """As manifests have it."""
     return hashlib.sha256(content).hexdigest()
 
@@ -112,23 +112,23 @@ def manifest_path(project: str, environment: str | None) -> str:
     name = project if environment is None else f"{project}@{names.airflow_key(environment, [environment])}"
     if len(name) > 200:
         name = f"{name[:190]}-{names.short_hash([name])}"
-    return f"{_MANIFESTS}/{name}.json"
+    return f"{_MANIFESTS_FOLDER}/{name}.json"
 
 
-def published_path(folder: str, path: str) -> str:
+def repository_path(folder: str, path: str) -> str:
     """A path of the target folder, in the repository."""
     return f"{folder}/{path}" if folder else path
 
 
-def folder_of(path: str) -> str | None:
+def target_folder_of(path: str) -> str | None:
     """The target folder whose manifest a path of a repository is ("" for its top); None when it is no manifest."""
     above, _, name = path.rpartition("/")
-    if name.endswith(".json") and (above == _MANIFESTS or above.endswith(f"/{_MANIFESTS}")):
-        return above[: -len(_MANIFESTS)].rstrip("/")
+    if name.endswith(".json") and (above == _MANIFESTS_FOLDER or above.endswith(f"/{_MANIFESTS_FOLDER}")):
+        return above[: -len(_MANIFESTS_FOLDER)].rstrip("/")
     return None
 
 
-def read_manifest(content: bytes, where: str) -> OwnershipManifest:
+def read_manifest(content: bytes, location: str) -> OwnershipManifest:
     """The manifest that a file holds.
 
     Raises:
@@ -136,44 +136,46 @@ def read_manifest(content: bytes, where: str) -> OwnershipManifest:
     """
     try:
         raw = json.loads(content.decode("utf-8"))
-        if raw["version"] != _VERSION:
+        if raw["version"] != _FORMAT_VERSION:
             raise refuse(
                 "publish-manifest",
-                where,
-                f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_VERSION}.",
+                location,
+                f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_FORMAT_VERSION}.",
                 f"Publish with kedro-k8s-airflow {raw.get('generator')} or newer.",
             )
-        files = {_path(path): _published(one) for path, one in raw["files"].items()}
-        told = [_text(raw[key]) for key in ("project", "project_name", "generator")]
+        files = {_check_file_name(path): _parse_published_file(raw_file) for path, raw_file in raw["files"].items()}
+        texts = [_check_text(raw[key]) for key in ("project", "project_name", "generator")]
         environment = raw["environment"]
         if environment is not None:
             environment.encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "publish-manifest",
-            where,
+            location,
             f"is no manifest ({type(exc).__name__}: {exc}), so nobody knows whose the files are.",
             "Take it back from git's history.",
         ) from None
-    return OwnershipManifest(project=told[0], name=told[1], generator=told[2], environment=environment, files=files)
+    return OwnershipManifest(
+        project=texts[0], project_name=texts[1], generator=texts[2], environment=environment, files=files
+    )
 
 
-def _path(path: str) -> str:
+def _check_file_name(path: str) -> str:
     """A path that is a file of the target folder itself."""
-    if not _text(path) or path in (".", "..") or "/" in path or "\\" in path:
+    if not _check_text(path) or path in (".", "..") or "/" in path or "\\" in path:
         raise ValueError(f"{path!r} is no file of this folder")
     return path
 
 
-def _published(raw: Mapping[str, Any]) -> PublishedFile:
-    made = PublishedFile(**raw)
-    for text in (made.sha256, made.dag_id, *made.images, *made.images.values()):
-        _text(text)
-    made.pipeline.encode()
-    return made
+def _parse_published_file(raw: Mapping[str, Any]) -> PublishedFile:
+    file = PublishedFile(**raw)
+    for text in (file.sha256, file.dag_id, *file.images, *file.images.values()):
+        _check_text(text)
+    file.pipeline.encode()
+    return file
 
 
-def _text(value: Any) -> str:
+def _check_text(value: Any) -> str:
     """A text that can be printed as it is."""
     if not isinstance(value, str):
         raise TypeError("a text is expected")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.publish.git import Git
 
     # Whether all that changed between two commits was published from here.
-    Ours = Callable[[str, str], bool]
+    OwnChangesCheck = Callable[[str, str], bool]
 
 # What git calls work of the user's that has not ended: files in its folder.
-_BEGUN = {
+_UNFINISHED_OPERATIONS = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
     "REVERT_HEAD": "revert",
@@ -62,60 +62,74 @@ class PublishTarget:
 
     Attributes:
         git: the repository on this machine.
-        told: how the user names it, without what may be secret in an address.
+        display_name: how the user names it, without what may be secret in an address.
         branch: None for a detached head.
         base: the branch that a new one begins at, where one is named.
-        leads: whether a branch that exists is brought to its base, as when somebody has named that.
+        follows_base: whether a branch that exists is brought to its base, as when somebody has named that.
         remote: what is asked and pushed to: its name, or an address; None when there is none or it is not needed.
-        work: top of the work tree that shows the branch, or None when none does here.
-        clone: whether the repository is one for the moment.
-        fetches: whether the remote is asked.
-        dry: whether nothing of the repository may change.
+        work_tree: top of the work tree that shows the branch, or None when none does here.
+        is_clone: whether the repository is one for the moment.
+        fetches_remote: whether the remote is asked.
+        dry_run: whether nothing of the repository may change.
     """
 
     git: Git
-    told: str
+    display_name: str
     branch: str | None
     base: str | None
-    leads: bool
+    follows_base: bool
     remote: str | None
-    work: Path | None = None
-    clone: bool = False
-    fetches: bool = False
-    dry: bool = False
+    work_tree: Path | None = None
+    is_clone: bool = False
+    fetches_remote: bool = False
+    dry_run: bool = False
 
     @property
-    def shown(self) -> str:
+    def branch_label(self) -> str:
         """The branch, for people."""
         return "the detached head" if self.branch is None else f"branch {self.branch}"
 
-    def tip(self, whose: tuple[str, str | None], ours: Ours) -> BranchTip:
+    def find_tip(self, owner: tuple[str, str | None], has_only_own_changes: OwnChangesCheck) -> BranchTip:
         """What to publish on by now.
 
         Args:
-            whose: project and environment, whose own commits are made again where they were not pushed.
-            ours: says whether two commits differ in nothing else than what these have published.
+            owner: project and environment, whose own commits are made again where they were not pushed.
+            has_only_own_changes: says whether two commits differ in nothing else than what these have published.
 
         Raises:
             Refused: when branches cannot be brought together, or there is no such base.
             Failed: when git does.
         """
         git = self.git
-        local = None if self.clone else git.commit("HEAD" if self.branch is None else f"refs/heads/{self.branch}")
-        there = git.remote_branches(self.remote)[1] if self.fetches and self.remote is not None else {}
-        pushed = there.get(self.branch or "")
-        based = there.get(self.base or "") if self.branch != self.base else None
-        self._fetch(local, pushed, based)
-        latest = self._latest(local, pushed, whose, ours)
-        named = (based or self._base(there)) if self.leads and self.branch != self.base else None
+        local = (
+            None
+            if self.is_clone
+            else git.resolve_commit("HEAD" if self.branch is None else f"refs/heads/{self.branch}")
+        )
+        remote_branches = (
+            git.list_remote_branches(self.remote)[1] if self.fetches_remote and self.remote is not None else {}
+        )
+        pushed = remote_branches.get(self.branch or "")
+        remote_base = remote_branches.get(self.base or "") if self.branch != self.base else None
+        self._fetch(local, pushed, remote_base)
+        latest = self._find_latest(local, pushed, owner, has_only_own_changes)
+        requested_base = (
+            (remote_base or self._find_base(remote_branches))
+            if self.follows_base and self.branch != self.base
+            else None
+        )
         # A branch that shows its files is never led anywhere.
-        base = None if self.work is not None and latest is not None else named
-        if latest is not None and base is not None and pushed is None and self.fetches:
-            since = git.ask("merge-base", latest, base)
-            if since == latest or (since is not None and self._says(since, latest, whose) and ours(since, latest)):
+        base = None if self.work_tree is not None and latest is not None else requested_base
+        if latest is not None and base is not None and pushed is None and self.fetches_remote:
+            since = git.query_text("merge-base", latest, base)
+            if since == latest or (
+                since is not None
+                and self._is_published_by(since, latest, owner)
+                and has_only_own_changes(since, latest)
+            ):
                 latest = None  # the remote has it no more, as after a merge: it begins anew
         if latest is None:
-            base = base or (self._base(there) if self.work is None else None)
+            base = base or (self._find_base(remote_branches) if self.work_tree is None else None)
             return BranchTip(local=local, start=base, parents=(base,) if base else (), pushed=pushed)
         if base is None or base == latest or git.is_ancestor(base, latest):
             return BranchTip(local=local, latest=latest, start=latest, parents=(latest,), pushed=pushed)
@@ -129,48 +143,60 @@ class PublishTarget:
         Raises:
             Refused: saying which.
         """
-        if self.clone:
+        if self.is_clone:
             return
-        if self.work is not None:
-            found = [what for name, what in _BEGUN.items() if self.git.path(name).exists()]
-            if found:
-                message = f"is in the middle of a {found[0]}."
-                raise refuse("publish-dirty", self.told, message, "End it, then publish again.")
+        if self.work_tree is not None:
+            operations = [
+                operation for name, operation in _UNFINISHED_OPERATIONS.items() if self.git.git_path(name).exists()
+            ]
+            if operations:
+                message = f"is in the middle of a {operations[0]}."
+                raise refuse("publish-dirty", self.display_name, message, "End it, then publish again.")
             return
         reference = f"refs/heads/{self.branch}"
-        for block in self.git.text("worktree", "list", "--porcelain").split("\n\n"):
+        for block in self.git.run_text("worktree", "list", "--porcelain").split("\n\n"):
             lines = block.splitlines()
             if f"branch {reference}" in lines:
-                where = lines[0].removeprefix("worktree ")
-                message = f"branch {self.branch} is checked out in another work tree, {where}."
-                if os.path.realpath(where) == os.path.realpath(self.git.folder):
+                path = lines[0].removeprefix("worktree ")
+                message = f"branch {self.branch} is checked out in another work tree, {path}."
+                if os.path.realpath(path) == os.path.realpath(self.git.folder):
                     raise refuse(
                         "publish-moved",
-                        self.told,
+                        self.display_name,
                         f"branch {self.branch} was checked out there meanwhile.",
                         "Publish again.",
                     )
                 raise refuse(
-                    "publish-branch", self.told, message, f"Publish there (--to {where}), or to another branch."
+                    "publish-branch", self.display_name, message, f"Publish there (--to {path}), or to another branch."
                 )
         for name in ("rebase-merge", "rebase-apply"):
             with contextlib.suppress(OSError):
-                if os.fsdecode((self.git.path(name) / "head-name").read_bytes()).strip() == reference:
+                if os.fsdecode((self.git.git_path(name) / "head-name").read_bytes()).strip() == reference:
                     message = f"is in the middle of a rebase of {self.branch}."
-                    raise refuse("publish-dirty", self.told, message, "End it, then publish again.")
+                    raise refuse("publish-dirty", self.display_name, message, "End it, then publish again.")
 
-    def _fetch(self, local: str | None, pushed: str | None, based: str | None) -> None:
+    def _fetch(self, local: str | None, pushed: str | None, remote_base: str | None) -> None:
         """Bring what is not here, with the history where two commits have to be compared."""
-        if self.remote is None or not self.fetches:
+        if self.remote is None or not self.fetches_remote:
             return
-        alone = len({commit for commit in (local, pushed, based) if commit}) < 2
-        wanted = {name: commit for name, commit in ((self.branch, pushed), (self.base, based)) if name and commit}
-        lacking = [commit for commit in wanted.values() if self.git.commit(commit) is None]
-        shallow = self.git.text("rev-parse", "--is-shallow-repository") == "true"
-        if lacking or (shallow and not alone and wanted and not self.dry):
-            self.git.fetch(self.remote, wanted, shallow=self.clone and alone, dry=self.dry)
+        is_single_commit = len({commit for commit in (local, pushed, remote_base) if commit}) < 2
+        commits_by_branch = {
+            name: commit for name, commit in ((self.branch, pushed), (self.base, remote_base)) if name and commit
+        }
+        missing = [commit for commit in commits_by_branch.values() if self.git.resolve_commit(commit) is None]
+        shallow = self.git.run_text("rev-parse", "--is-shallow-repository") == "true"
+        if missing or (shallow and not is_single_commit and commits_by_branch and not self.dry_run):
+            self.git.fetch(
+                self.remote, commits_by_branch, shallow=self.is_clone and is_single_commit, objects_only=self.dry_run
+            )
 
-    def _latest(self, local: str | None, pushed: str | None, whose: tuple[str, str | None], ours: Ours) -> str | None:
+    def _find_latest(
+        self,
+        local: str | None,
+        pushed: str | None,
+        owner: tuple[str, str | None],
+        has_only_own_changes: OwnChangesCheck,
+    ) -> str | None:
         """The later of the local branch and that of the remote."""
         if local is None or pushed is None or local == pushed:
             return local or pushed
@@ -178,38 +204,38 @@ class PublishTarget:
             return pushed
         if self.git.is_ancestor(pushed, local):
             return local
-        since = self.git.ask("merge-base", pushed, local)
-        if since is not None and self._says(pushed, local, whose) and ours(since, local):
+        since = self.git.query_text("merge-base", pushed, local)
+        if since is not None and self._is_published_by(pushed, local, owner) and has_only_own_changes(since, local):
             return pushed
         raise refuse(
             "publish-diverged",
-            self.told,
-            f"{self.shown} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
-            f"Bring them together (in {self.told}: git pull --rebase, with {self.shown} checked out), or delete {self.shown} there if all "
+            self.display_name,
+            f"{self.branch_label} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
+            f"Bring them together (in {self.display_name}: git pull --rebase, with {self.branch_label} checked out), or delete {self.branch_label} there if all "
             "that it has was published from here; then publish again.",
         )
 
-    def _says(self, since: str, until: str, whose: tuple[str, str | None]) -> bool:
+    def _is_published_by(self, since: str, until: str, owner: tuple[str, str | None]) -> bool:
         """Whether all commits of a range say that this project has published them."""
         form = "--format=%(trailers:key=Kedro-Project,valueonly,separator=%x2C)/%(trailers:key=Kedro-Env,valueonly,separator=%x2C)"
-        lines = self.git.text("log", form, f"{since}..{until}").splitlines()
-        return bool(lines) and set(lines) == {f"{whose[0]}/{one_line(whose[1] or '')}"}
+        lines = self.git.run_text("log", form, f"{since}..{until}").splitlines()
+        return bool(lines) and set(lines) == {f"{owner[0]}/{one_line(owner[1] or '')}"}
 
-    def _base(self, there: Mapping[str, str]) -> str | None:
+    def _find_base(self, remote_branches: Mapping[str, str]) -> str | None:
         """The commit that a new branch begins at; None in an empty repository."""
         if self.base is None:
-            return None if self.clone else self.git.commit("HEAD")
-        names = set(there)
-        if not self.clone:
-            found = self.git.branch(self.base)
-            if found is not None:
-                return found
-            names |= self.git.branches()
+            return None if self.is_clone else self.git.resolve_commit("HEAD")
+        names = set(remote_branches)
+        if not self.is_clone:
+            commit = self.git.find_branch_commit(self.base)
+            if commit is not None:
+                return commit
+            names |= self.git.list_branches()
         if not names:
             return None
         raise refuse(
             "publish-branch",
-            self.told,
+            self.display_name,
             f"there is no branch {self.base!r} to begin at.",
             f"It has {', '.join(sorted(names)[:10])}.",
         )

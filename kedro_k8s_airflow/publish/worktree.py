@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.publish import dirty_check, git_index
-from kedro_k8s_airflow.publish.git import EXECUTABLE, LINK, GitError, refuse_git
+from kedro_k8s_airflow.publish.git import EXECUTABLE_MODE, LINK_MODE, GitError, refuse_git
 from kedro_k8s_airflow.publish.git_index import BranchUpdate
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.publish.git import Git
 
-_JOURNAL = "k8s-airflow-publish.json"
-_LOCK = "k8s-airflow-publish.lock"
-_SECONDS = 60
+_JOURNAL_FILE = "k8s-airflow-publish.json"
+_LOCK_FILE = "k8s-airflow-publish.lock"
+_LOCK_TIMEOUT_SECONDS = 60
 
 
 @contextlib.contextmanager
-def lock_worktree(git: Git, told: str) -> Iterator[None]:
+def lock_repository(git: Git, display_name: str) -> Iterator[None]:
     """One publisher at a time in a repository; the lock goes with the process that has it.
 
     Raises:
@@ -41,79 +41,85 @@ def lock_worktree(git: Git, told: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(git.folder / git.text("rev-parse", "--git-common-dir") / _LOCK)
-    with _told(told, "it cannot be locked", "Mend that, then publish again."):
+    lock = FileLock(git.folder / git.run_text("rev-parse", "--git-common-dir") / _LOCK_FILE)
+    with _refuse_errors(display_name, "it cannot be locked", "Mend that, then publish again."):
         try:
-            lock.acquire(timeout=_SECONDS)
+            lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS)
         except Timeout:
-            message = f"is being published to by another process, for {_SECONDS} s by now."
-            raise refuse("publish-moved", told, message, "Publish again when it has ended.") from None
+            message = f"is being published to by another process, for {_LOCK_TIMEOUT_SECONDS} s by now."
+            raise refuse("publish-moved", display_name, message, "Publish again when it has ended.") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def recover_worktree(git: Git, told: str) -> bool:
+def recover_interrupted_publish(git: Git, display_name: str) -> bool:
     """Finish what a killed process has begun; whether there was anything to finish.
 
     Raises:
         Refused: when a file was edited meanwhile, or it cannot be finished.
     """
-    git_index.unlock(git)
-    journal = git.path(_JOURNAL)
+    git_index.release_stale_lock(git)
+    journal = git.git_path(_JOURNAL_FILE)
     try:
-        step = BranchUpdate(**json.loads(journal.read_text(encoding="utf-8")))
+        update = BranchUpdate(**json.loads(journal.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return False
     except (ValueError, TypeError):
         journal.unlink()  # killed before it was whole, so nothing had begun
         return False
-    _clear(git, step)
-    here = git.ask("ls-tree", "-r", step.new) is not None
-    begun = here and git.head() == step.branch and git.commit("HEAD") == step.old
-    if begun:
+    _remove_temporaries(git, update)
+    has_new_commit = git.query_text("ls-tree", "-r", update.new) is not None
+    is_unfinished = (
+        has_new_commit and git.current_branch() == update.branch and git.resolve_commit("HEAD") == update.old
+    )
+    if is_unfinished:
         with contextlib.suppress(GitError, OSError):
-            _put_back(git, step)
-        dirty_check.refuse_dirty(git, told, step, begun=True)
-        with _told(
-            told, "what a stopped publish has begun cannot be finished", "Mend what git says above, then publish again."
+            _restore_incoming_files(git, update)
+        dirty_check.refuse_dirty(git, display_name, update, resuming=True)
+        with _refuse_errors(
+            display_name,
+            "what a stopped publish has begun cannot be finished",
+            "Mend what git says above, then publish again.",
         ):
-            _bring(git, step, {})
-            git.move(step.branch, step.new, step.old, "finished")
+            _update_files(git, update, {})
+            git.move_branch(update.branch, update.new, update.old, "finished")
     # Else the branch has moved: by us, then all is done; or by somebody else, then files that were left are looked at like any.
     journal.unlink()
-    return begun
+    return is_unfinished
 
 
-def apply_update(git: Git, told: str, step: BranchUpdate, message: str) -> None:
+def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: str) -> None:
     """Bring the work tree and its index to a commit, and let the branch have it.
 
     Raises:
         Refused: when that would take something that was not committed, or cannot be done; all is as it was then.
     """
-    if (why_not := git_index.is_blocked(git)) is not None:
-        raise refuse("publish-git", told, f"{why_not}.", "Then publish again.")
-    dirty_check.refuse_dirty(git, told, step, begun=False)
-    if git.head() != step.branch or git.commit("HEAD") != step.old:
-        raise refuse("publish-moved", told, "something else was checked out there meanwhile.", "Publish again.")
-    journal = git.path(_JOURNAL)
+    if (lock_message := git_index.describe_lock(git)) is not None:
+        raise refuse("publish-git", display_name, f"{lock_message}.", "Then publish again.")
+    dirty_check.refuse_dirty(git, display_name, update, resuming=False)
+    if git.current_branch() != update.branch or git.resolve_commit("HEAD") != update.old:
+        raise refuse("publish-moved", display_name, "something else was checked out there meanwhile.", "Publish again.")
+    journal = git.git_path(_JOURNAL_FILE)
     # Moved to its place when whole.
-    half = journal.with_suffix(".half")
-    with _told(told, "the commit could not be made", "Mend that, then publish again: nothing has changed."):
-        half.write_text(json.dumps(asdict(step)), encoding="utf-8")
-        half.replace(journal)
-    kept = git_index.content(git)
-    done: dict[str, bool] = {}
+    partial = journal.with_suffix(".half")
+    with _refuse_errors(
+        display_name, "the commit could not be made", "Mend that, then publish again: nothing has changed."
+    ):
+        partial.write_text(json.dumps(asdict(update)), encoding="utf-8")
+        partial.replace(journal)
+    old_index = git_index.read_index(git)
+    touched: dict[str, bool] = {}
     try:
-        _bring(git, step, done)
-        git.move(step.branch, step.new, step.old, message)
+        _update_files(git, update, touched)
+        git.move_branch(update.branch, update.new, update.old, reason)
     except BaseException as exc:
         # Ctrl-C, too. A git that was killed may have moved the branch before.
-        head = git.commit("HEAD")
-        moved = head == step.new and git.head() == step.branch
-        known = head is not None or step.old is None
-        undone = known and not moved and _undo(git, step, done, kept)
+        head = git.resolve_commit("HEAD")
+        moved = head == update.new and git.current_branch() == update.branch
+        is_head_known = head is not None or update.old is None
+        undone = is_head_known and not moved and _undo_update(git, update, touched, old_index)
         if undone or moved:
             journal.unlink()
         if moved and isinstance(exc, GitError):
@@ -121,110 +127,114 @@ def apply_update(git: Git, told: str, step: BranchUpdate, message: str) -> None:
         help_text = "Mend that, then publish again: "
         help_text += "nothing has changed." if undone else "it finishes what was begun; leave the files as they are."
         if isinstance(exc, GitError | OSError):
-            with _told(told, "the commit could not be made", help_text):
+            with _refuse_errors(display_name, "the commit could not be made", help_text):
                 raise
         raise
     journal.unlink()
 
 
 @contextlib.contextmanager
-def _told(told: str, what: str, help_text: str) -> Iterator[None]:
+def _refuse_errors(display_name: str, message: str, help_text: str) -> Iterator[None]:
     """Turns what git or the disk refuses into words."""
     try:
         yield
     except GitError as reason:
-        raise refuse_git(told, what, reason, help_text) from None
+        raise refuse_git(display_name, message, reason, help_text) from None
     except OSError as reason:
-        where = f" ({reason.filename})" if reason.filename else ""
-        raise refuse("publish-git", told, f"{what}: {reason.strerror or reason}{where}.", help_text) from None
+        path_note = f" ({reason.filename})" if reason.filename else ""
+        raise refuse(
+            "publish-git", display_name, f"{message}: {reason.strerror or reason}{path_note}.", help_text
+        ) from None
 
 
-def _bring(git: Git, step: BranchUpdate, done: dict[str, bool]) -> None:
+def _update_files(git: Git, update: BranchUpdate, touched: dict[str, bool]) -> None:
     """Files and index to the new commit; what may want room or rights is done before the first file is replaced.
 
     Args:
         git: the repository.
-        step: what is brought where.
-        done: gets each path of ours that is replaced or removed, and whether there was anything before.
+        update: what is brought where.
+        touched: gets each path of ours that is replaced or removed, and whether there was anything before.
     """
-    now = git.entries(step.new)
-    contents = git.contents(now[path].id for path in step.ours if path in now)
-    replaced = [path for path in step.ours if path in now and not _has(git.folder / path, contents[now[path].id])]
-    for path in replaced:
-        _prepare(git.folder / path, contents[now[path].id], now[path].mode)
-    with git_index.replace_index(git, {path: now.get(path) for path in step.ours}, step) as made:
-        for path in replaced:
-            done[path] = os.path.lexists(git.folder / path)
-            _temporary(git.folder / path).replace(git.folder / path)
-        for path in step.ours:
+    now = git.read_entries(update.new)
+    contents = git.read_contents(now[path].id for path in update.ours if path in now)
+    to_replace = [
+        path for path in update.ours if path in now and not _has_content(git.folder / path, contents[now[path].id])
+    ]
+    for path in to_replace:
+        _write_temporary(git.folder / path, contents[now[path].id], now[path].mode)
+    with git_index.replace_index(git, {path: now.get(path) for path in update.ours}, update) as index_copy:
+        for path in to_replace:
+            touched[path] = os.path.lexists(git.folder / path)
+            _temporary_path(git.folder / path).replace(git.folder / path)
+        for path in update.ours:
             if path not in now:
-                done[path] = os.path.lexists(git.folder / path)
-                _remove(git.folder, path)
-        if git_index.other_entries(git, step):
+                touched[path] = os.path.lexists(git.folder / path)
+                _remove_file(git.folder, path)
+        if git_index.list_incoming_paths(git, update):
             # On the copy, so that a git that is killed leaves no lock of its own in the way.
-            git_index.refresh(git, made)
-            git.run("read-tree", "-m", "-u", git_index.write_tree(git, step), step.new, index=made)
+            git_index.refresh_index(git, index_copy)
+            git.run("read-tree", "-m", "-u", git_index.resolve_old_tree(git, update), update.new, index=index_copy)
 
 
-def _undo(git: Git, step: BranchUpdate, done: Mapping[str, bool], kept: bytes | None) -> bool:
+def _undo_update(git: Git, update: BranchUpdate, touched: Mapping[str, bool], old_index: bytes | None) -> bool:
     """Files and index as they were; whether that could be done.
 
     Args:
         git: the repository.
-        step: what was being brought where.
-        done: paths of ours that are replaced or removed by now, and whether there was anything before.
-        kept: the index before.
+        update: what was being brought where.
+        touched: paths of ours that are replaced or removed by now, and whether there was anything before.
+        old_index: the index before.
     """
-    before = git.entries(step.old)
-    _clear(git, step)
+    before = git.read_entries(update.old)
+    _remove_temporaries(git, update)
     try:
-        contents = git.contents(before[path].id for path in done if path in before)
-        for path, existed in done.items():
+        contents = git.read_contents(before[path].id for path in touched if path in before)
+        for path, existed in touched.items():
             file = git.folder / path
             if path not in before or not existed:
-                _remove(git.folder, path)
-            elif before[path].mode == LINK:
+                _remove_file(git.folder, path)
+            elif before[path].mode == LINK_MODE:
                 file.unlink(missing_ok=True)
                 file.symlink_to(os.fsdecode(contents[before[path].id]))
-            elif not _has(file, contents[before[path].id]):
-                _prepare(file, contents[before[path].id], before[path].mode)
-                _temporary(file).replace(file)
-        git_index.restore(git, kept)
-        undone = _put_back(git, step)
+            elif not _has_content(file, contents[before[path].id]):
+                _write_temporary(file, contents[before[path].id], before[path].mode)
+                _temporary_path(file).replace(file)
+        git_index.restore_index(git, old_index)
+        undone = _restore_incoming_files(git, update)
     except (GitError, OSError):
         undone = False
-    _clear(git, step)
-    for path in step.ours:
+    _remove_temporaries(git, update)
+    for path in update.ours:
         if path not in before:
-            _prune(git.folder, path)
+            _remove_empty_folders(git.folder, path)
     return undone
 
 
-def _put_back(git: Git, step: BranchUpdate) -> bool:
+def _restore_incoming_files(git: Git, update: BranchUpdate) -> bool:
     """Files of others that git has brought, as the index has them; whether all could be."""
-    before, now = git.entries(step.old), git.entries(step.new)
-    back = []
-    listed = dirty_check.list_uncommitted(git)
-    for path in git_index.other_entries(git, step):
-        stopped = listed.get(path, (None, False))[0] == before.get(path)
-        if stopped and path in now and dirty_check.is_content(git, path, now[path]):
+    before, now = git.read_entries(update.old), git.read_entries(update.new)
+    to_restore = []
+    index = dirty_check.list_index(git)
+    for path in git_index.list_incoming_paths(git, update):
+        stopped = index.get(path, (None, False))[0] == before.get(path)
+        if stopped and path in now and dirty_check.matches_entry(git, path, now[path]):
             if path in before:
-                back.append(path)
+                to_restore.append(path)
             else:
-                _remove(git.folder, path)
-    if back:
-        told = "".join(f"{path}\0" for path in back).encode("utf-8", "surrogateescape")
-        git.run("checkout-index", "--force", "-q", "-z", "--stdin", stdin=told)
-        git_index.refresh(git)
-    return not list(dirty_check.changed_paths(git, back))
+                _remove_file(git.folder, path)
+    if to_restore:
+        path_list = "".join(f"{path}\0" for path in to_restore).encode("utf-8", "surrogateescape")
+        git.run("checkout-index", "--force", "-q", "-z", "--stdin", stdin=path_list)
+        git_index.refresh_index(git)
+    return not list(dirty_check.list_uncommitted_paths(git, to_restore))
 
 
-def _temporary(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     short = path.name if len(path.name) <= 200 else f"{path.name[:180]}-{names.short_hash([path.name])}"
     return path.with_name(f".{short}.k8s-airflow")
 
 
-def _has(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     """Whether a path is a file with this content."""
     try:
         return stat.S_ISREG(path.lstat().st_mode) and path.read_bytes() == content
@@ -232,27 +242,27 @@ def _has(path: Path, content: bytes) -> bool:
         return False
 
 
-def _prepare(path: Path, content: bytes, mode: str) -> None:
+def _write_temporary(path: Path, content: bytes, mode: str) -> None:
     """A file beside another that can take its place in one step, executable or not as git has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = _temporary(path)
-    made.unlink(missing_ok=True)
-    made.write_bytes(content)
+    temporary = _temporary_path(path)
+    temporary.unlink(missing_ok=True)
+    temporary.write_bytes(content)
     if not path.is_symlink() and path.is_file():
-        shutil.copymode(path, made)
-    rights = stat.S_IMODE(made.stat().st_mode)
-    readable = (rights & 0o444) >> 2
-    made.chmod(rights | readable if mode == EXECUTABLE else rights & ~0o111)
+        shutil.copymode(path, temporary)
+    permissions = stat.S_IMODE(temporary.stat().st_mode)
+    readable = (permissions & 0o444) >> 2
+    temporary.chmod(permissions | readable if mode == EXECUTABLE_MODE else permissions & ~0o111)
 
 
-def _remove(top: Path, path: str) -> None:
+def _remove_file(top: Path, path: str) -> None:
     """A file gone, and the folders that it leaves empty, as git does."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (top / path).unlink()
-    _prune(top, path)
+    _remove_empty_folders(top, path)
 
 
-def _prune(top: Path, path: str) -> None:
+def _remove_empty_folders(top: Path, path: str) -> None:
     """Empty folders above a path gone."""
     for folder in (top / path).parents:
         if folder == top:
@@ -263,9 +273,9 @@ def _prune(top: Path, path: str) -> None:
             break
 
 
-def _clear(git: Git, step: BranchUpdate) -> None:
+def _remove_temporaries(git: Git, update: BranchUpdate) -> None:
     """Files that were to be moved to their places."""
-    for path in step.ours:
+    for path in update.ours:
         with contextlib.suppress(OSError):
-            _temporary(git.folder / path).unlink(missing_ok=True)
-    git_index.clear(git)
+            _temporary_path(git.folder / path).unlink(missing_ok=True)
+    git_index.remove_index_copy(git)

@@ -22,14 +22,14 @@ def main() -> None:
 
     from kedro_k8s_airflow.publish import desired_state
 
-    read = desired_state.render_desired
+    read = desired_state.render_desired_state
 
     def rendered(*arguments, **more):
         made = read(*arguments, **more)
         wait()
         return made
 
-    desired_state.render_desired = rendered
+    desired_state.render_desired_state = rendered
     sys.argv = ["kedro", *sys.argv[1:]]
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as `python -m` does
     kedro()

@@ -133,9 +133,9 @@ def main(told: dict) -> None:
         for folder, copy in saved:
             shutil.rmtree(folder)
             shutil.copytree(copy, folder, symlinks=True)
-        killed = publish_killed(lambda: publisher.publish(asked, wish), number, roots)
+        killed = publish_killed(lambda: publisher.publish_dags(asked, wish), number, roots)
         left = state(told["work"], told["bare"])
-        publish_killed(lambda: publisher.publish(asked, wish), None, roots)
+        publish_killed(lambda: publisher.publish_dags(asked, wish), None, roots)
         report.append({"killed": killed, "left": left, "mended": state(told["work"], told["bare"])})
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(temporary)
