@@ -245,6 +245,7 @@ def check(
     with _uncollected(), _refusals(code=2):
         from kedro_k8s_airflow import checks, compiler
         from kedro_k8s_airflow.output import console
+        from kedro_k8s_airflow.output.source_lines import LineFinder
 
         wanted = _codes(selected, "--select") or frozenset(checks.RULES)
         unwanted = _codes(ignored, "--ignore")
@@ -262,8 +263,9 @@ def check(
             for one in found.findings
             if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
         ]
-        console.write_report(told, found.locate, form, output, nothing="no drift" if drift else "no findings")
-    if not found.could_run:
+        find_line = LineFinder(found.root, found.project, found.plans)
+        console.write_report(told, find_line, form, output, nothing="no drift" if drift else "no findings")
+    if found.project is None:
         sys.exit(2)
     counts = ("error", "warning") if strict else ("error",)
     sys.exit(int(any(finding.severity in counts for finding in told)))
@@ -273,10 +275,11 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
     """Codes of findings from an option's words, each a code, a family or several with commas between them."""
     from kedro_k8s_airflow import checks
     from kedro_k8s_airflow.findings import Refused
+    from kedro_k8s_airflow.locations import Location
 
     words = [word.strip() for text in given for word in text.split(",") if word.strip()]
     try:
-        return checks.resolve_codes(words, option)
+        return checks.resolve_codes(words, Location(subject=option))
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
 
@@ -295,13 +298,13 @@ def explain(
     with _refusals():
         from kedro_k8s_airflow import compiler
         from kedro_k8s_airflow.explain import explanation
-        from kedro_k8s_airflow.output import console, explain_text
+        from kedro_k8s_airflow.output import console, explain_json, explain_text
 
         compilation = compiler.compile_request(request)
         found = explanation.explain_name(explanation.build_context(compilation), name)
         console.print_findings(console.open_console(stderr=True), compilation.errors)
         if form == "json":
-            click.echo(explanation.explanations_to_json(found))
+            click.echo(explain_json.explanations_to_json(found), nl=False)
         else:
             explain_text.print_explanations(console.open_console(), found)
     sys.exit(int(bool(compilation.errors)))

@@ -13,7 +13,7 @@ from kedro_k8s_airflow.config.loader import SettingsSources
 from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.image import lock
 from kedro_k8s_airflow.image.spec import build_image_spec as image_spec
-from kedro_k8s_airflow.locations import Locator
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import builder, pipeline_narrowing, task_rules
 
 if TYPE_CHECKING:
@@ -122,7 +122,12 @@ def compile_project(
     ignored = checks.resolve_codes(settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True)
     path = project_read.path / (lock_file or lock.LOCK_NAME)
     if lock_file is not None and not path.is_file() and not new_lock:
-        raise refuse("image-lock", str(lock_file), "there is no such file.", "Name the lock that build-image wrote.")
+        raise refuse(
+            "image-lock",
+            Location(file=str(lock_file)),
+            "there is no such file.",
+            "Name the lock that build-image wrote.",
+        )
     built = lock.read_lock(path)
     image_references = {**lock.image_references(settings, built), **(images or {})}
     ruled = task_rules.build_task_rules(settings, project_read.pipelines, sources)
@@ -151,35 +156,38 @@ def compile_project(
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What `check` came to.
+    """What `check` found.
 
     Attributes:
         findings: all of them, errors first.
-        locate: says where each is.
-        could_run: whether the project could be read.
+        root: the project's folder.
+        project: as it was read; None when it could not be.
+        plans: those that could be made.
     """
 
     findings: tuple[Finding, ...]
-    locate: Locator
-    could_run: bool = True
+    root: Path
+    project: Project | None = None
+    plans: tuple[Plan, ...] = ()
 
 
 def check_request(request: CompileRequest) -> CheckResult:
-    """Everything there is to say about a project. Nothing is refused."""
+    """Return everything there is to report about a project. Nothing is refused."""
     root = Path(request.metadata.project_path).resolve()
     try:
-        read = _read_project(request)
+        project_read = _read_project(request)
     except Refused as refused:
-        return CheckResult(_errors_first(refused.findings), Locator(root), could_run=False)
+        return CheckResult(_errors_first(refused.findings), root)
     try:
-        found = compile_project(
-            read, pipelines=request.pipelines, all_pipelines=request.all_pipelines, lock_file=request.lock_file
+        compilation = compile_project(
+            project_read, pipelines=request.pipelines, all_pipelines=request.all_pipelines, lock_file=request.lock_file
         )
     except Refused as refused:
-        return CheckResult(_errors_first([*refused.findings, *read.findings]), Locator(root, read))
-    plans = found.context.plans
-    alone = pipeline_narrowing.find_unloadable(read, plans)
-    return CheckResult(_errors_first(dict.fromkeys([*found.findings, *alone])), Locator(root, read, plans))
+        return CheckResult(_errors_first([*refused.findings, *project_read.findings]), root, project_read)
+    plans = compilation.context.plans
+    unloadable = pipeline_narrowing.find_unloadable(project_read, plans)
+    findings = _errors_first(dict.fromkeys([*compilation.findings, *unloadable]))
+    return CheckResult(findings, root, project_read, tuple(plans))
 
 
 def _errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ def compare_files(outputs: Sequence[OutputFile], *, force: bool = False) -> tupl
         try:
             before = output.path.read_bytes() if output.path.exists() else None
         except OSError as exc:
-            findings.append(error("file", str(output.path), f"cannot be read: {exc.strerror or exc}."))
+            findings.append(error("file", Location(file=str(output.path)), f"cannot be read: {exc.strerror or exc}."))
             continue
         if before is None:
             changes.append(FileChange(output, "new", b""))
@@ -94,7 +95,7 @@ def compare_files(outputs: Sequence[OutputFile], *, force: bool = False) -> tupl
             findings.append(
                 error(
                     "file-foreign",
-                    str(output.path),
+                    Location(file=str(output.path)),
                     "is there already and was not written by kedro-k8s-airflow.",
                     "Move it away, or overwrite it with --force.",
                 )
@@ -137,7 +138,7 @@ def write_files(changes: Sequence[FileChange]) -> None:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         message = f"cannot be written: {exc.strerror or exc}."
-        raise refuse("file", str(path), message) from exc
+        raise refuse("file", Location(file=str(path)), message) from exc
 
 
 def write_file(path: Path, text: str, *, force: bool) -> list[FileChange]:

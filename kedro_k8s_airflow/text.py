@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from kedro_k8s_airflow.plan.statistics import StorageLocation
-
-_NAMES_SHOWN = 3
+NAMES_SHOWN = 3
 
 
 def count_of(number: int, thing: str) -> str:
-    """`1 task`, `2 tasks`, `1,200 tasks`."""
+    """Return `1 task`, `2 tasks`, `1,200 tasks`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def first_names(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(printable(name) for name in names[:_NAMES_SHOWN])
-    return shown + (f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else "")
+def and_more(texts: Sequence[str], shown: int = NAMES_SHOWN) -> str:
+    """Return the first texts, and how many more there are."""
+    rest = f" and {len(texts) - shown:,} more" if len(texts) > shown else ""
+    return ", ".join(texts[:shown]) + rest
+
+
+def first_names(names: Sequence[str], shown: int = NAMES_SHOWN) -> str:
+    """Return the first names, printable, and how many more there are."""
+    return and_more([*map(printable, names[:shown]), *names[shown:]], shown)
+
+
+def quoted(names: Sequence[str], shown: int = NAMES_SHOWN) -> str:
+    """Return the first names in quotes, and how many more there are."""
+    return and_more([*map(repr, names[:shown]), *names[shown:]], shown)
+
+
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", most: int = 1) -> str:
+    """Return a question that offers the known words closest to a misspelt one, or what to say when none is close."""
+    close = difflib.get_close_matches(word, list(known), most)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else otherwise
 
 
 def printable(name: str) -> str:
-    """A name on one line, at a length a table can hold."""
+    """Return a name on one line, at a length that a table can hold."""
     text = one_line(name)
     return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
 
 
 def one_line(name: str) -> str:
-    """A name with what cannot be printed as its escapes."""
+    """Return a name with escapes in place of what cannot be printed."""
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
-
-
-def describe_storage(found: StorageLocation, *, short: bool = False) -> str:
-    """Where a dataset lives between tasks; short of its path."""
-    path = f" at {printable(found.path)}" if found.path is not None and not short else ""
-    if found.kind == "volume":
-        return f"on volume {found.volume}{path}"
-    if found.kind == "store":
-        where = f"on volume {found.volume}{path}" if found.volume is not None else f"by {found.protocol}"
-        return f"in memory, pickled in the store {where}"
-    if found.kind == "object-store":
-        return f"in an object store ({found.protocol})"
-    if found.kind == "server":
-        return f"on a server ({found.protocol})"
-    if found.kind == "unknown":
-        return "where nobody says whether every pod reaches it"
-    return "where only data.reach says that every pod reaches it"

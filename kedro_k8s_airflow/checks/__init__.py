@@ -28,6 +28,8 @@ from kedro_k8s_airflow.findings import Finding, refuse
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from kedro_k8s_airflow.locations import Location
+
 __all__ = ["RULES", "CheckContext", "Rule", "resolve_codes", "run_rules", "without_ignored"]
 
 
@@ -41,7 +43,7 @@ def without_ignored(found: Iterable[Finding], ignored: Container[str]) -> list[F
     return [one for one in found if one.code not in ignored or not RULES[one.code].can_be_ignored]
 
 
-def resolve_codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozenset[str]:
+def resolve_codes(words: Iterable[str], location: Location, *, ignoring: bool = False) -> frozenset[str]:
     """The codes that words mean: each is a code, or a family for all of it.
 
     Raises:
@@ -55,10 +57,10 @@ def resolve_codes(words: Iterable[str], where: str, *, ignoring: bool = False) -
         elif word not in RULES:
             close = difflib.get_close_matches(word, [*RULES, *families], 1)
             help_text = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
-            raise refuse("checks-unknown", where, f"there is no finding {word!r}.", help_text)
+            raise refuse("checks-unknown", location, f"there is no finding {word!r}.", help_text)
         elif ignoring and not RULES[word].can_be_ignored:
             message = f"{word!r} cannot be ignored: nothing can be made of such a project."
-            raise refuse("checks-unknown", where, message, "Mend what it names.")
+            raise refuse("checks-unknown", location, message, "Mend what it names.")
         else:
             found.add(word)
     return frozenset(found)

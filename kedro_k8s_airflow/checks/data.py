@@ -8,9 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks import concurrency
-from kedro_k8s_airflow.checks.registry import quoted, rule
+from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan.model import claim_over
+from kedro_k8s_airflow.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 _TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
 
 
-@rule("data-missing", "error")
+@rule(
+    "data-missing",
+    "error",
+    title="A dataset that nodes load, that no node saves, and that the catalog does not have.",
+    source="kedro#5778; Kedro itself refuses to run such a pipeline, one pod at a time.",
+)
 def missing(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A dataset that nodes load, that no node saves, and that the catalog does not have.
-
-    Source: kedro#5778; Kedro itself refuses to run such a pipeline, one pod at a time.
-    """
     if subject.project.has_catalog_hooks:
         return
     for graph in subject.graphs:
@@ -37,15 +40,16 @@ def missing(subject: CheckContext) -> Iterator[RuleFinding]:
                     "Add it to the catalog, run the pipeline that makes it in the same DAG, or say where it is "
                     f"(data.reach: {{{name}: shared}}) when something else brings it."
                 )
-                yield f"dataset {name!r}", message, help_text
+                yield Location(dataset=name), message, help_text
 
 
-@rule("data-absent", "error")
+@rule(
+    "data-absent",
+    "error",
+    title="A local file that nodes load, that no node saves, and that no pod has.",
+    source="kedro-databricks#176 and kedro#5778, the same found at run time.",
+)
 def absent(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A local file that nodes load, that no node saves, and that no pod has.
-
-    Source: kedro-databricks#176 and kedro#5778, the same found at run time.
-    """
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
             path = dataset.reach.path
@@ -53,15 +57,16 @@ def absent(subject: CheckContext) -> Iterator[RuleFinding]:
                 reader = graph.nodes[dataset.consumers[0]].name
                 help_text = _mend(path, subject, "or name it in data.in_image if the image carries it.")
                 what = path or "it from the pod's own disk (data.reach)"
-                yield f"dataset {name!r}", f"node {reader!r} loads {what}, which no pod has.", help_text
+                yield Location(dataset=name), f"node {reader!r} loads {what}, which no pod has.", help_text
 
 
-@rule("data-read-only", "error")
+@rule(
+    "data-read-only",
+    "error",
+    title="A dataset that a node saves on a volume that is mounted read-only.",
+    source="kedro#5778; the node fails at its very end, with `Read-only file system`.",
+)
 def read_only(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A dataset that a node saves on a volume that is mounted read-only.
-
-    Source: kedro#5778; the node fails at its very end, with `Read-only file system`.
-    """
     for draft in subject.drafts:
         for name, dataset in draft.graph.datasets.items() if any(one.read_only for one in draft.mounts) else ():
             if dataset.producer is None or not dataset.reach.path:
@@ -71,15 +76,19 @@ def read_only(subject: CheckContext) -> Iterator[RuleFinding]:
             if innermost is not None and innermost.read_only:
                 node = draft.graph.nodes[dataset.producer].name
                 message = f"node {node!r} saves {path} on volume {innermost.name!r}, which is mounted read-only."
-                yield f"dataset {name!r}", message, "Take readOnly from the volume, or save it on another."
+                yield Location(dataset=name), message, "Take readOnly from the volume, or save it on another."
 
 
-@rule("data-lost", "error")
+@rule(
+    "data-lost",
+    "error",
+    title=(
+        "A file of the pod's own disk that no other node loads: a report, a plot or a model that is gone when"
+        " the pod ends."
+    ),
+    source="kedro#5778; the task is green and the result is nowhere.",
+)
 def lost(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A file of the pod's own disk that no other node loads: a report, a plot or a model that is gone when the pod ends.
-
-    Source: kedro#5778; the task is green and the result is nowhere.
-    """
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
             if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod":
@@ -88,15 +97,16 @@ def lost(subject: CheckContext) -> Iterator[RuleFinding]:
                 node = graph.nodes[dataset.producer].name
                 help_text = _mend(dataset.reach.path, subject, "or name it in data.discard.")
                 what = dataset.reach.path or "it on the pod's own disk (data.reach)"
-                yield f"dataset {name!r}", f"node {node!r} saves {what}, which is gone when its pod ends.", help_text
+                yield Location(dataset=name), f"node {node!r} saves {what}, which is gone when its pod ends.", help_text
 
 
-@rule("data-unknown", "error")
+@rule(
+    "data-unknown",
+    "error",
+    title="Data that goes from pod to pod when nobody says whether both see the same.",
+    source="kedro-plugins#655 and #1085, where data was misjudged and the edge lost in silence.",
+)
 def unknown(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Data that goes from pod to pod when nobody says whether both see the same.
-
-    Source: kedro-plugins#655 and #1085, where data was misjudged and the edge lost in silence.
-    """
     for plan in subject.plans:
         for crossing in plan.crossings:
             if crossing.reach.kind == "unknown":
@@ -107,15 +117,16 @@ def unknown(subject: CheckContext) -> Iterator[RuleFinding]:
                 help_text = (
                     f"Say so in the settings: data.reach: {{{crossing.dataset}: shared}}, or pod if it is local."
                 )
-                yield f"dataset {crossing.dataset!r}", message, help_text
+                yield Location(dataset=crossing.dataset), message, help_text
 
 
-@rule("data-unmatched", "error")
+@rule(
+    "data-unmatched",
+    "error",
+    title="A name under `data.reach` or `data.discard` that no dataset of any registered pipeline has.",
+    source="kedro-databricks#110, an override by name that was ignored in silence.",
+)
 def unmatched(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A name under `data.reach` or `data.discard` that no dataset of any registered pipeline has.
-
-    Source: kedro-databricks#110, an override by name that was ignored in silence.
-    """
     settings = subject.settings.data
     if not settings.reach and not settings.discard:
         return
@@ -128,26 +139,28 @@ def unmatched(subject: CheckContext) -> Iterator[RuleFinding]:
                 yield subject.location_of("data", key), message, "Mend the name or remove it."
 
 
-@rule("data-fused", "info")
+@rule(
+    "data-fused",
+    "info",
+    title="A task whose nodes are in one pod only because of files on the pod's own disk.",
+    source="kedro#4319, where nodes in one container could not have resources of their own.",
+)
 def fused(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A task whose nodes are in one pod only because of files on the pod's own disk.
-
-    Source: kedro#4319, where nodes in one container could not have resources of their own.
-    """
     for plan in subject.plans:
         for task in plan.tasks:
             local = sorted({reason.name for reason in task.merge_causes if reason.reason == "pod"})
             if local:
                 message = f"holds its nodes together because of data on the pod's own disk: {quoted(local)}."
-                yield f"task {task.id!r}", message, "A volume over the path would set them free."
+                yield Location(task=task.id), message, "A volume over the path would set them free."
 
 
-@rule("data-outside", "warning")
+@rule(
+    "data-outside",
+    "warning",
+    title="A file outside the project that nodes of one pod hand each other.",
+    source=("kedro-plugins#673, a catalog that means another place where it is deployed than where it was written."),
+)
 def outside(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A file outside the project that nodes of one pod hand each other.
-
-    Source: kedro-plugins#673, a catalog that means another place where it is deployed than where it was written.
-    """
     project = f"{subject.settings.project_path}/"
     for graph in subject.graphs:
         for name, dataset in graph.datasets.items():
@@ -157,18 +170,19 @@ def outside(subject: CheckContext) -> Iterator[RuleFinding]:
             if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY))):
                 message = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
                 yield (
-                    f"dataset {name!r}",
+                    Location(dataset=name),
                     message,
                     "Give it a path inside the project, on a volume, or in an object store.",
                 )
 
 
-@rule("data-same-file", "error")
+@rule(
+    "data-same-file",
+    "error",
+    title="Two nodes that save one file under two names, in pods of which neither waits for the other.",
+    source="kedro#630, sheets of one file that have to be saved in one order.",
+)
 def same_file(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Two nodes that save one file under two names, in pods of which neither waits for the other.
-
-    Source: kedro#630, sheets of one file that have to be saved in one order.
-    """
     for first, second in subject.races:
         if first.saves and second.saves:
             message = (
@@ -176,15 +190,22 @@ def same_file(subject: CheckContext) -> Iterator[RuleFinding]:
                 "that may run at the same time."
             )
             help_text = "Save two files, or let one node load what the other has saved."
-            yield f"dataset {first.dataset!r}", message, help_text
+            yield Location(dataset=first.dataset), message, help_text
 
 
-@rule("volume-once", "warning")
+@rule(
+    "volume-once",
+    "warning",
+    title=(
+        "A claim that one cluster node, or one pod, can mount at a time, in a DAG with pods that may run at "
+        "the same time."
+    ),
+    source=(
+        "kedro-airflow-k8s, whose ReadWriteOnce claim held all pods of a run on one node; Kubernetes' `Multi-"
+        "Attach error`."
+    ),
+)
 def once(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A claim that one cluster node, or one pod, can mount at a time, in a DAG with pods that may run at the same time.
-
-    Source: kedro-airflow-k8s, whose ReadWriteOnce claim held all pods of a run on one node; Kubernetes' `Multi-Attach error`.
-    """
     for name, volume in subject.settings.data.volumes.items():
         mode = volume.accessMode
         if mode not in ("ReadWriteOnce", "ReadWriteOncePod"):
@@ -199,12 +220,15 @@ def once(subject: CheckContext) -> Iterator[RuleFinding]:
             yield subject.location_of("data", "volumes", name, "accessMode"), f"{mode} {message}", help_text
 
 
-@rule("data-database", "warning")
+@rule(
+    "data-database",
+    "warning",
+    title=(
+        "A database in a file on a volume, which pods that run at the same time open, at least one of them to write."
+    ),
+    source="kedro-viz#1991, a SQLite database that stays locked on a network file system.",
+)
 def database(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A database in a file on a volume, which pods that run at the same time open, at least one of them to write.
-
-    Source: kedro-viz#1991, a SQLite database that stays locked on a network file system.
-    """
     for draft in subject.drafts:
         if draft.plan is None or not any(map(concurrency.is_database, draft.entries.values())):
             continue
@@ -221,15 +245,16 @@ def database(subject: CheckContext) -> Iterator[RuleFinding]:
                     f"is the file {path} on a volume; tasks {pair[0].task!r} and {pair[1].task!r} open it and may run at the "
                     "same time, and its locks may not hold there."
                 )
-                yield f"dataset {names[0]!r}", message, "Use a database server, or files of their own for each task."
+                yield Location(dataset=names[0]), message, "Use a database server, or files of their own for each task."
 
 
-@rule("store-unused", "info")
+@rule(
+    "store-unused",
+    "info",
+    title="A store for data in memory, when none crosses between pods.",
+    source="kedro-plugins#998, an option that did nothing and did not say so.",
+)
 def unused_store(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A store for data in memory, when none crosses between pods.
-
-    Source: kedro-plugins#998, an option that did nothing and did not say so.
-    """
     if subject.settings.data.memory == "store":
         for plan in subject.plans:
             if not any(task.stored for task in plan.tasks):

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,12 +22,16 @@ _SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
 _ONE_LINE = 3
 
 
-@rule("env-registry", "warning")
+@rule(
+    "env-registry",
+    "warning",
+    title=(
+        "An environment variable that is set here, that the project's code reads while it is imported, and "
+        "that pods do not have."
+    ),
+    source="kedro-plugins#673, pipelines that come out different where they are deployed.",
+)
 def variables(subject: CheckContext) -> Iterator[RuleFinding]:
-    """An environment variable that is set here, that the project's code reads while it is imported, and that pods do not have.
-
-    Source: kedro-plugins#673, pipelines that come out different where they are deployed.
-    """
     lines = Counter((variable.file, variable.line) for variable in subject.project.variables)
     for variable in subject.project.variables:
         if lines[variable.file, variable.line] > _ONE_LINE:
@@ -41,7 +46,7 @@ def variables(subject: CheckContext) -> Iterator[RuleFinding]:
                     "so that pipelines may come out different there."
                 )
                 help_text = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
-                yield f"{variable.file}, line {variable.line}", message, help_text
+                yield Location(file=variable.file, line=variable.line), message, help_text
                 break
 
 
@@ -51,14 +56,17 @@ def _has(settings: Mapping[str, Any], subject: CheckContext, variable: VariableR
     return any(one["name"] == variable.name for one in settings.get("env") or ())
 
 
-@rule("session-class", "warning")
+@rule(
+    "session-class",
+    "warning",
+    title="A session class of the project's own, which pods do not use.",
+    source=(
+        "kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id."
+    ),
+)
 def session(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A session class of the project's own, which pods do not use.
-
-    Source: kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id.
-    """
     name = subject.project.session_class
     module, _, plain = name.rpartition(".")
     if not (plain in _SESSIONS and module.startswith("kedro.")):
         message = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
-        yield "settings.SESSION_CLASS", message, "Move what it does into hooks, or use runner: kedro."
+        yield Location(subject="settings.SESSION_CLASS"), message, "Move what it does into hooks, or use runner: kedro."

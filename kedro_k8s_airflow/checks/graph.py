@@ -6,8 +6,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks import concurrency
-from kedro_k8s_airflow.checks.registry import quoted, rule
+from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
+from kedro_k8s_airflow.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +20,17 @@ if TYPE_CHECKING:
 _ENDS = 20
 
 
-@rule("graph-hidden-order", "error")
+@rule(
+    "graph-hidden-order",
+    "error",
+    title=(
+        "A file that one node saves under one name and another node loads under another, in pods of which "
+        "neither waits."
+    ),
+    source="kedro#141 and kedro#164.",
+)
 def hidden_order(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A file that one node saves under one name and another node loads under another, in pods of which neither waits.
-
-    Kedro knows no order between them either, but `kedro run` always takes the same one.
-
-    Source: kedro#141 and kedro#164.
-    """
+    """Kedro knows no order between them either, but `kedro run` always takes the same one."""
     for first, second in subject.races:
         if first.saves and second.saves:
             continue
@@ -35,15 +40,16 @@ def hidden_order(subject: CheckContext) -> Iterator[RuleFinding]:
             "does not wait for that."
         )
         help_text = "Use one name for both, or transcoding (`name@one`, `name@other`), so that the order can be seen."
-        yield f"dataset {loader.dataset!r}", message, help_text
+        yield Location(dataset=loader.dataset), message, help_text
 
 
-@rule("graph-unordered", "info")
+@rule(
+    "graph-unordered",
+    "info",
+    title="Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.",
+    source="kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.",
+)
 def unordered(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.
-
-    Source: kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.
-    """
     for plan in subject.plans:
         pair = _side_effects(plan)
         if pair is not None:
@@ -52,7 +58,7 @@ def unordered(subject: CheckContext) -> Iterator[RuleFinding]:
                 f"saves nothing, and node {second!r} loads nothing: whatever the one leaves for the other, they run at the same "
                 "time."
             )
-            yield f"node {first!r}", message, "If one needs the other, let it load a dataset that the other saves."
+            yield Location(node=first), message, "If one needs the other, let it load a dataset that the other saves."
 
 
 def _side_effects(plan: Plan) -> tuple[str, str] | None:
@@ -68,12 +74,16 @@ def _side_effects(plan: Plan) -> tuple[str, str] | None:
     return None
 
 
-@rule("namespace-interrupted", "warning")
+@rule(
+    "namespace-interrupted",
+    "warning",
+    title=(
+        "A namespace that was asked for as one pod and took nodes from outside with it, because they lie "
+        "between its own."
+    ),
+    source="kedro#4603, by which Kedro itself warns of such namespaces.",
+)
 def interrupted(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A namespace that was asked for as one pod and took nodes from outside with it, because they lie between its own.
-
-    Source: kedro#4603, by which Kedro itself warns of such namespaces.
-    """
     for plan in subject.plans:
         if plan.dag.group_by != "namespace":
             continue
@@ -83,22 +93,23 @@ def interrupted(subject: CheckContext) -> Iterator[RuleFinding]:
             taken = [name for name in _between(task) if request and spaces[name].split(".")[0] not in request]
             if taken:
                 message = f"namespace {quoted(sorted(request))} is interrupted: {quoted(taken)} between its nodes had to come into its pod."
-                yield f"task {task.id!r}", message, "Give those nodes the namespace, or group by memory or chain."
+                yield Location(task=task.id), message, "Give those nodes the namespace, or group by memory or chain."
 
 
-@rule("group-between", "warning")
+@rule(
+    "group-between",
+    "warning",
+    title="A group that took nodes with it that nobody put there, because they lie between its own.",
+    source="kedro#5778, point by point: groups that make a circle of the graph.",
+)
 def between(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A group that took nodes with it that nobody put there, because they lie between its own.
-
-    Source: kedro#5778, point by point: groups that make a circle of the graph.
-    """
     for plan in subject.plans:
         for task in plan.tasks:
             request = sorted({reason.name for reason in task.merge_causes if reason.reason == "group"})
             taken = _between(task) if request else []
             if taken:
                 message = f"group {quoted(request)} took {quoted(taken)} with it, between its nodes; a pod cannot stop half-way for another."
-                yield f"task {task.id!r}", message, "Put them into the group, or let the group begin after them."
+                yield Location(task=task.id), message, "Put them into the group, or let the group begin after them."
 
 
 def _between(task: Task) -> list[str]:
@@ -119,13 +130,17 @@ def _between(task: Task) -> list[str]:
     return [name for name in task.nodes if name not in seen]
 
 
-@rule("group-declined", "info")
+@rule(
+    "group-declined",
+    "info",
+    title=(
+        "A group or namespace that is more than one pod, because its nodes' settings or what lies between do "
+        "not fit into one."
+    ),
+    source="kedro-vertexai#129, where one image for all was the only way.",
+)
 def declined(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A group or namespace that is more than one pod, because its nodes' settings or what lies between do not fit into one.
-
-    Source: kedro-vertexai#129, where one image for all was the only way.
-    """
     for plan in subject.plans:
         for text in plan.declined:
             what, _, message = text.rpartition(": ")
-            yield what, f"{message}.", ""
+            yield Location(subject=what), f"{message}.", ""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import files
-from kedro_k8s_airflow.checks.registry import quoted, rule
+from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT_PACKAGES
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.findings import Refused
@@ -14,6 +14,8 @@ from kedro_k8s_airflow.image import content_hash, dependencies, installed_packag
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image.spec import IGNORE_FILE, dockerfile_name, hash_images
 from kedro_k8s_airflow.image_reference import split_reference
+from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 _JAVA = re.compile(r"jre|jdk|java|spark", re.IGNORECASE)
 
 
-@rule("image-unbuilt", "info")
+@rule(
+    "image-unbuilt",
+    "info",
+    title="An image without tag or digest that was not built yet, so that the DAG names the tag `unbuilt`.",
+    source="kedro-airflow-k8s, whose DAGs named `latest`: another image tomorrow.",
+)
 def unbuilt(subject: CheckContext) -> Iterator[RuleFinding]:
-    """An image without tag or digest that was not built yet, so that the DAG names the tag `unbuilt`.
-
-    Source: kedro-airflow-k8s, whose DAGs named `latest`: another image tomorrow.
-    """
     tasks = [task for plan in subject.plans for task in plan.tasks]
     for image in sorted({task.image for task in tasks if task.image_name is not None and is_unbuilt(task.image)}):
         message = (
@@ -38,12 +41,13 @@ def unbuilt(subject: CheckContext) -> Iterator[RuleFinding]:
         yield subject.location_of("image"), message, "Build it: kedro k8s-airflow build-image --push."
 
 
-@rule("image-stale", "warning")
+@rule(
+    "image-stale",
+    "warning",
+    title="An image that was built before what it is made of has changed.",
+    source="kedro-plugins#652; copied and rebuilt by hand, the DAG and the image go apart.",
+)
 def stale(subject: CheckContext) -> Iterator[RuleFinding]:
-    """An image that was built before what it is made of has changed.
-
-    Source: kedro-plugins#652; copied and rebuilt by hand, the DAG and the image go apart.
-    """
     if not subject.locked_images or not subject.image_spec:
         return
     file = files.display_path(subject.lock_path, subject.project.path)
@@ -51,7 +55,11 @@ def stale(subject: CheckContext) -> Iterator[RuleFinding]:
     try:
         now = hash_images(subject.project.path, subject.settings, subject.image_spec, subject.lock_path)
     except OSError as exc:
-        yield file, f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.", help_text
+        yield (
+            Location(subject=file),
+            f"{exc.filename} cannot be read ({exc.strerror}): the image may be stale.",
+            help_text,
+        )
         return
     used = {(task.image_name, task.image) for plan in subject.plans for task in plan.tasks if task.image_name}
     for name, image in sorted((str(name), image) for name, image in used):
@@ -62,15 +70,16 @@ def stale(subject: CheckContext) -> Iterator[RuleFinding]:
             ]
             if differ:
                 message = f"the image {before.reference} was built before {', '.join(differ)} changed."
-                yield f"{file}: images.{name}", message, help_text
+                yield Location(file=file, key=("images", name)), message, help_text
 
 
-@rule("image-own", "warning")
+@rule(
+    "image-own",
+    "warning",
+    title="A Dockerfile or .dockerignore of the user's own that leaves out the program which pods start.",
+    source="the public starter astro-airflow-iris, whose .dockerignore leaves out all but a few folders.",
+)
 def own(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A Dockerfile or .dockerignore of the user's own that leaves out the program which pods start.
-
-    Source: the public starter astro-airflow-iris, whose .dockerignore leaves out all but a few folders.
-    """
     for name, text in _own_files(subject, [IGNORE_FILE, *map(dockerfile_name, subject.settings.image_names)]):
         named = POD_PROGRAM.split("/")[0] in text or _copies_all(text)
         lacks = content_hash.is_ignored(text, POD_PROGRAM) if name == IGNORE_FILE else not named
@@ -80,7 +89,7 @@ def own(subject: CheckContext) -> Iterator[RuleFinding]:
                 f"Let the image have it under {subject.settings.project_path}, as docs/image.md says, or move the file away and "
                 "create again."
             )
-            yield name, message, help_text
+            yield Location(file=name), message, help_text
 
 
 def _copies_all(recipe: str) -> bool:
@@ -92,12 +101,13 @@ def _copies_all(recipe: str) -> bool:
     return False
 
 
-@rule("image-context", "warning")
+@rule(
+    "image-context",
+    "warning",
+    title=("A .dockerignore of the user's own that leaves the project's source or configuration out of the image."),
+    source="the public starter astro-airflow-iris, whose .dockerignore leaves out src/.",
+)
 def context(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A .dockerignore of the user's own that leaves the project's source or configuration out of the image.
-
-    Source: the public starter astro-airflow-iris, whose .dockerignore leaves out src/.
-    """
     project = subject.project
     for name, text in _own_files(subject, [IGNORE_FILE]):
         needed = [folder for folder in (project.code, project.conf_folder) if folder]
@@ -107,15 +117,18 @@ def context(subject: CheckContext) -> Iterator[RuleFinding]:
                 message = (
                     f"is your own and leaves out {folder}/, so no build can copy it, whatever the Dockerfile says."
                 )
-                yield name, message, "Let it admit that, or move it away and create again."
+                yield Location(file=name), message, "Let it admit that, or move it away and create again."
 
 
-@rule("image-user", "warning")
+@rule(
+    "image-user",
+    "warning",
+    title=("A Dockerfile of the user's own without a numeric user, when the pods' settings do not say one either."),
+    source=(
+        "kedro-docker 0.6.2, whose image has a user by name; the kubelet then answers `image has non-numeric user`."
+    ),
+)
 def user(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A Dockerfile of the user's own without a numeric user, when the pods' settings do not say one either.
-
-    Source: kedro-docker 0.6.2, whose image has a user by name; the kubelet then answers `image has non-numeric user`.
-    """
     contexts = [
         (task.settings.get("podSecurityContext") or {}, task.settings.get("securityContext") or {})
         for plan in subject.plans
@@ -134,18 +147,19 @@ def user(subject: CheckContext) -> Iterator[RuleFinding]:
         if not users or not re.match(r"[1-9][0-9]*(:|$)|\$", users[-1]):
             message = f"{f'says USER {users[-1]}' if users else 'names no user'}, and the pods' settings take runAsUser away: none starts."
             yield (
-                name,
+                Location(subject=name),
                 message,
                 "End it with a number, such as USER 1000, or leave podSecurityContext.runAsUser as it is.",
             )
 
 
-@rule("image-java", "warning")
+@rule(
+    "image-java",
+    "warning",
+    title="Spark datasets in an image without Java.",
+    source="jupyter/docker-stacks#1775, `JAVA_HOME is not set`.",
+)
 def java(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Spark datasets in an image without Java.
-
-    Source: jupyter/docker-stacks#1775, `JAVA_HOME is not set`.
-    """
     spark = {
         name
         for name, entry in subject.entries.items()
@@ -165,7 +179,7 @@ def java(subject: CheckContext) -> Iterator[RuleFinding]:
                 used = sorted(spark & {*nodes[users[0]].inputs, *nodes[users[0]].outputs})
                 message = f"node {users[0]!r} uses it in Spark, and image {image!r} has no Java."
                 yield (
-                    f"dataset {used[0]!r}",
+                    Location(dataset=used[0]),
                     message,
                     "Say build.java: true, or take a base image that has it (build.base).",
                 )
@@ -194,12 +208,13 @@ def _has_java(subject: CheckContext, image: str) -> bool:
     return any(_JAVA.search(text) for _, text in _own_files(subject, [dockerfile_name(image)]))
 
 
-@rule("image-dataset", "warning")
+@rule(
+    "image-dataset",
+    "warning",
+    title="A dataset whose packages the dependencies of the image do not have.",
+    source="kedro#3911 and kedro#5331, a starter that lacked what its own catalog needs.",
+)
 def datasets(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A dataset whose packages the dependencies of the image do not have.
-
-    Source: kedro#3911 and kedro#5331, a starter that lacked what its own catalog needs.
-    """
     path = subject.project.path
     try:
         lock, requirements, _ = dependencies.find_lock(path)
@@ -218,7 +233,7 @@ def datasets(subject: CheckContext) -> Iterator[RuleFinding]:
         message = (
             f"is a {subject.entries[names[0]].get('type')}, and {lock} does not bring {' and '.join(packages)}{more}."
         )
-        yield f"dataset {names[0]!r}", message, "Add it to the dependencies."
+        yield Location(dataset=names[0]), message, "Add it to the dependencies."
 
 
 def _used(subject: CheckContext, image: str) -> dict[str, Mapping[str, Any]]:
@@ -234,12 +249,13 @@ def _used(subject: CheckContext, image: str) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-@rule("image-plugins", "warning")
+@rule(
+    "image-plugins",
+    "warning",
+    title=("Packages for development in the production image; Kedro loads every plugin at the start of every pod."),
+    source="measured, `kedro run` starts up to 2.8 times slower with them (docs/benchmarks.md); kedro#5207.",
+)
 def plugins(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Packages for development in the production image; Kedro loads every plugin at the start of every pod.
-
-    Source: measured, `kedro run` starts up to 2.8 times slower with them (docs/benchmarks.md); kedro#5207.
-    """
     path = subject.project.path
     try:
         lock, requirements, _ = dependencies.find_lock(path)

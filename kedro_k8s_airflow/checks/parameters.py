@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import parameters
 
 if TYPE_CHECKING:
@@ -13,14 +14,15 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 
-@rule("param-missing", "error")
+@rule(
+    "param-missing",
+    "error",
+    title="A parameter that a node loads and the project does not have.",
+    source="kedro-databricks#145.",
+)
 def missing(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A parameter that a node loads and the project does not have.
-
-    A field of a parameter may also come from the type that the signature of a node which loads the whole gives it; that is
-    Kedro's to check.
-
-    Source: kedro-databricks#145.
+    """A field of a parameter may also come from the type that the signature of a node which loads the whole gives it;
+    that is Kedro's to check.
     """
     if subject.project.has_catalog_hooks:
         return
@@ -41,15 +43,19 @@ def missing(subject: CheckContext) -> Iterator[RuleFinding]:
                 wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
                 if not any(whole in known for whole in wholes & loaded):
                     message = f"loads {given!r}, which the project's parameters do not have."
-                    yield f"node {node.name!r}", message, "Add it to parameters.yml, or give it by --params."
+                    yield Location(node=node.name), message, "Add it to parameters.yml, or give it by --params."
 
 
-@rule("param-form", "warning")
+@rule(
+    "param-form",
+    "warning",
+    title=(
+        "A parameter of the trigger form without a value, so that the form cannot know its type: what is "
+        "typed arrives as text."
+    ),
+    source="apache/airflow#41019 and #43433, values that the form gave another type.",
+)
 def form(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A parameter of the trigger form without a value, so that the form cannot know its type: what is typed arrives as text.
-
-    Source: apache/airflow#41019 and #43433, values that the form gave another type.
-    """
     for plan in subject.plans:
         for name, value in plan.params.items():
             if value is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +18,15 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.files import OutputFile
     from kedro_k8s_airflow.image.lock import LockedImage
+    from kedro_k8s_airflow.locations import Location
     from kedro_k8s_airflow.plan.builder import DagDraft
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.plan.task_rules import TaskRules
     from kedro_k8s_airflow.project import Project
 
-    RuleFinding = tuple[str, str, str]
+    RuleFinding = tuple[Location, str, str]
+    SettingsFinding = tuple[tuple[tuple[str, ...], ...], str, str]
     Check = Callable[["CheckContext"], Iterable[RuleFinding]]
 
 
@@ -73,15 +74,15 @@ class CheckContext:
         """Uses of one file under two names that may happen at the same time."""
         return [pair for draft in self.drafts for pair in concurrency.find_races(draft)]
 
-    def location_of(self, *key: str) -> str:
-        """`file: key`; of several settings files the one that says it."""
+    def location_of(self, *key: str) -> Location:
+        """Return where a key of the settings is; of several settings files, the one that sets it."""
         return self.sources.location_of(key)
 
-    def dag_location(self, plan: Plan, *key: str) -> str:
-        """The same for a key of a DAG, which its own settings say or those of all DAGs."""
+    def dag_location(self, plan: Plan, *key: str) -> Location:
+        """Return where a key of a DAG is: in its own settings, or in those of all DAGs."""
         own = self.settings.dags.get(plan.name)
         above = ("dags", plan.name) if own is not None and key[0] in own.model_fields_set else ("dag",)
-        return self.location_of(*above, *key)
+        return replace(self.location_of(*above, *key), dag=plan.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,83 +107,78 @@ class Rule:
 
     @property
     def can_be_ignored(self) -> bool:
-        """Whether settings may leave it unsaid: nothing can be made of what the compiler itself refuses."""
+        """Whether settings may leave it out: nothing can be made of a project that the compiler itself refuses."""
         return self.check is not None or self.severity != "error"
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, severity: Severity) -> Callable[[Check], Check]:
-    """Put a function into the table.
+def rule(code: str, severity: Severity, *, title: str, source: str) -> Callable[[Check], Check]:
+    """Return a decorator that puts a function into the table, in the family that its module is named after.
 
-    It takes a `Subject` and yields (where, why, mend) of each finding. The first paragraph of its docstring is the rule's title,
-    the one that begins with `Source:` names the failure behind it.
+    The function takes a `CheckContext` and yields (location, message, help) of each finding.
+
+    Args:
+        code: stable identifier.
+        severity: of all its findings.
+        title: what it finds, for the reference page and for SARIF.
+        source: the public bug, the fact or the failure that it comes from.
     """
 
-    def put(check: Check) -> Check:
-        title, _, source = inspect.cleandoc(check.__doc__ or "").partition("Source:")
-        title = " ".join(title.split("\n\n")[0].split())
+    def register(check: Check) -> Check:
         family = check.__module__.rpartition(".")[2]
-        _register(
-            Rule(code=code, severity=severity, family=family, title=title, source=" ".join(source.split()), check=check)
-        )
+        _register(Rule(code=code, severity=severity, family=family, title=title, source=source, check=check))
         return check
 
-    return put
+    return register
 
 
-def compiler_code(code: str, severity: Severity, family: str, title: str, source: str) -> None:
+def compiler_code(code: str, severity: Severity, *, family: str, title: str, source: str = "") -> None:
     """Put a finding of the compiler itself into the table."""
     _register(Rule(code=code, severity=severity, family=family, title=title, source=source))
 
 
-def _register(made: Rule) -> None:
-    if made.code in RULES or not made.title or (made.check is not None and not made.source):
-        raise ValueError(f"{made.code}: a rule has a code of its own, a title and a source")
-    RULES[made.code] = made
+def _register(row: Rule) -> None:
+    if row.code in RULES or not row.title or (row.check is not None and not row.source):
+        raise ValueError(f"{row.code}: a rule needs a code of its own, a title and a source")
+    RULES[row.code] = row
 
 
-def findings_of(made: Rule, subject: CheckContext) -> Iterator[Finding]:
-    """What one rule finds."""
+def findings_of(row: Rule, context: CheckContext) -> Iterator[Finding]:
+    """Yield what one rule finds."""
     try:
-        for where, message, help_text in made.check(subject) if made.check is not None else ():
-            yield Finding(code=made.code, severity=made.severity, where=where, why=message, mend=help_text)
-    except Refused as refused:  # such as a .dockerignore that is none
+        for location, message, help_text in row.check(context) if row.check is not None else ():
+            yield Finding(code=row.code, severity=row.severity, location=location, message=message, help=help_text)
+    except Refused as refused:  # such as a malformed .dockerignore
         yield from refused.findings
 
 
 def gather_from_tasks(
-    subject: CheckContext, look: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]
+    context: CheckContext, inspect: Callable[[Mapping[str, Any]], Iterable[SettingsFinding]]
 ) -> Iterator[RuleFinding]:
-    """What is found in the settings of tasks, once for each place that says it, with the first task and how many more.
+    """Yield what is found in the settings of tasks, once for each place that sets it, with the first task and a count.
 
     Args:
-        subject: what is looked at.
-        look: yields (keys of a rule, blank between them, the first that a rule says is the place; why; mend).
+        context: what is looked at.
+        inspect: yields, for the settings of a task, the keys that may be the cause (the first that a rule sets is the
+            location), a message and a help text.
     """
-    told: dict[RuleFinding, list[str]] = {}
-    for plan in subject.plans:
-        found: dict[int, list[RuleFinding]] = {}
+    tasks_of: dict[RuleFinding, list[str]] = {}
+    for plan in context.plans:
+        known: dict[int, list[RuleFinding]] = {}
         for task in plan.tasks:
-            if id(task.settings) not in found:
-                found[id(task.settings)] = [
-                    (_location_in(subject, task, keys), message, help_text)
-                    for keys, message, help_text in look(task.settings)
+            if id(task.settings) not in known:
+                known[id(task.settings)] = [
+                    (_location_in(context, task, keys), message, help_text)
+                    for keys, message, help_text in inspect(task.settings)
                 ]
-            for said in found[id(task.settings)]:
-                told.setdefault(said, []).append(task.id)
-    for (where, why, mend), tasks in told.items():
-        more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
-        yield f"{where}, task {tasks[0]!r}{more}", why, mend
+            for finding in known[id(task.settings)]:
+                tasks_of.setdefault(finding, []).append(task.id)
+    for (location, message, help_text), tasks in tasks_of.items():
+        yield replace(location, task=tasks[0], more_tasks=len(tasks) - 1), message, help_text
 
 
-def _location_in(subject: CheckContext, task: Task, keys: str) -> str:
-    places = (subject.task_rules.location_of(task.rules, tuple(key.split("."))) for key in keys.split())
-    return next(filter(None, places), subject.location_of("tasks"))
-
-
-def quoted(names: Sequence[str], shown: int = 3) -> str:
-    """The first few of some names, quoted."""
-    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(map(repr, names[:shown])) + rest
+def _location_in(context: CheckContext, task: Task, keys: Iterable[tuple[str, ...]]) -> Location:
+    locations = (context.task_rules.location_of(task.rules, key) for key in keys)
+    return next(filter(None, locations), context.location_of("tasks"))

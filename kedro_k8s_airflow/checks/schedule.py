@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,13 @@ _DAILY = 4
 _YEARS = 2
 
 
-@rule("dagrun-short", "warning")
+@rule(
+    "dagrun-short",
+    "warning",
+    title="A timeout of the DAG's runs that is shorter than that of one of its tasks.",
+    source=("Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit."),
+)
 def run_short(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A timeout of the DAG's runs that is shorter than that of one of its tasks.
-
-    Source: Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit.
-    """
     for plan in subject.plans:
         whole = plan.dag.dagrun_timeout
         for task in plan.tasks:
@@ -34,19 +36,22 @@ def run_short(subject: CheckContext) -> Iterator[RuleFinding]:
             if whole is not None and own is not None and own > whole:
                 message = f"dagrun_timeout is {whole}, and task {task.id!r} alone may take {own}."
                 yield (
-                    f"{subject.dag_location(plan, 'dagrun_timeout')}, dag {plan.name!r}",
+                    replace(subject.dag_location(plan, "dagrun_timeout"), dag=plan.name),
                     message,
                     "Let a run last longer than its longest task.",
                 )
                 break
 
 
-@rule("schedule-catchup", "warning")
+@rule(
+    "schedule-catchup",
+    "warning",
+    title=(
+        "Catch-up from a start date that nobody chose: every run since 2025-01-01 starts when the DAG is switched on."
+    ),
+    source="kedro-airflow-k8s, whose default of True with a moving date did so.",
+)
 def catchup(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Catch-up from a start date that nobody chose: every run since 2025-01-01 starts when the DAG is switched on.
-
-    Source: kedro-airflow-k8s, whose default of True with a moving date did so.
-    """
     for plan in subject.plans:
         own = subject.settings.dags.get(plan.name)
         said = "start_date" in subject.settings.dag.model_fields_set or (
@@ -55,18 +60,22 @@ def catchup(subject: CheckContext) -> Iterator[RuleFinding]:
         if plan.dag.catchup and plan.dag.schedule is not None and not said:
             message = f"catches up from {plan.dag.start_date:%Y-%m-%d}, which is only our default."
             yield (
-                f"{subject.dag_location(plan, 'catchup')}, dag {plan.name!r}",
+                replace(subject.dag_location(plan, "catchup"), dag=plan.name),
                 message,
                 "Say start_date: the first day that is to be run.",
             )
 
 
-@rule("schedule-days", "warning")
+@rule(
+    "schedule-days",
+    "warning",
+    title=(
+        "A cron line that restricts the day of the month and the day of the week: it runs on days that fit "
+        "either, not both."
+    ),
+    source="crontab(5); croniter, which Airflow uses, does the same.",
+)
 def days(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A cron line that restricts the day of the month and the day of the week: it runs on days that fit either, not both.
-
-    Source: crontab(5); croniter, which Airflow uses, does the same.
-    """
     for plan in subject.plans:
         schedule = plan.dag.schedule
         if (
@@ -75,23 +84,26 @@ def days(subject: CheckContext) -> Iterator[RuleFinding]:
             and not {"*", "?"} & {fields[2], fields[4]}
         ):
             message = f"{schedule!r} runs on each day {fields[2]} of the month and also on each weekday {fields[4]}."
-            yield f"{subject.dag_location(plan, 'schedule')}, dag {plan.name!r}", message, "Restrict one of the two."
+            yield replace(subject.dag_location(plan, "schedule"), dag=plan.name), message, "Restrict one of the two."
 
 
-@rule("schedule-dst", "info")
+@rule(
+    "schedule-dst",
+    "info",
+    title="A time of day that the clock skips or shows twice when summer time begins or ends.",
+    source=(
+        "measured with Airflow 3.3: a run at 02:30 in New York starts at 03:30 on the day the clock skips "
+        "that, and once, not twice, on the other."
+    ),
+)
 def clock_change(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A time of day that the clock skips or shows twice when summer time begins or ends.
-
-    Source: measured with Airflow 3.3: a run at 02:30 in New York starts at 03:30 on the day the clock skips that, and once, not
-    twice, on the other.
-    """
     for plan in subject.plans:
         hit = _odd_time(plan)
         if hit is not None:
             moment, what = hit
             message = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {what} on {moment:%Y-%m-%d}."
             yield (
-                f"{subject.dag_location(plan, 'schedule')}, dag {plan.name!r}",
+                replace(subject.dag_location(plan, "schedule"), dag=plan.name),
                 message,
                 "Choose an hour after 03:00, or timezone: UTC.",
             )
@@ -123,12 +135,16 @@ def _odd_time(plan: Plan) -> tuple[datetime, str] | None:
     return None
 
 
-@rule("macro-logical-date", "warning")
+@rule(
+    "macro-logical-date",
+    "warning",
+    title=(
+        "A macro that needs a logical date, which runs that were triggered by hand or by an asset need not "
+        "have in Airflow 3."
+    ),
+    source="apache/airflow#46194.",
+)
 def logical_date(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A macro that needs a logical date, which runs that were triggered by hand or by an asset need not have in Airflow 3.
-
-    Source: apache/airflow#46194.
-    """
     import jinja2
     import jinja2.meta
 

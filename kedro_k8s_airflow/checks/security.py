@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
-from kedro_k8s_airflow.checks.registry import gather_from_tasks, quoted, rule
+from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import parameters as params
+from kedro_k8s_airflow.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
+    from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding, SettingsFinding
 
 # What the restricted profile of Kubernetes allows to be added.
 _CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
@@ -21,25 +23,31 @@ _KINDS = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
 _STORAGE = frozenset({"fs_args", "storage_options", "backend_options"})
 
 
-@rule("credentials", "warning")
+@rule(
+    "credentials",
+    "warning",
+    title="Credentials that the catalog refers to and no pod has.",
+    source="a pod of ours, which Kedro did not start: it resolves all credentials of the catalog first.",
+)
 def unmounted(subject: CheckContext) -> Iterator[RuleFinding]:
-    """Credentials that the catalog refers to and no pod has.
-
-    Source: a pod of ours, which Kedro did not start: it resolves all credentials of the catalog first.
-    """
     project = subject.project
     if project.catalog.credentials and subject.settings.credentials_secret is None and not project.credentials_here:
         names = ", ".join(project.catalog.credentials[:3])
         message = f"refers to credentials ({names}) that no pod has; Kedro then starts none."
-        yield "catalog", message, "Give credentials_secret: {name, key} of a Secret that holds them all as YAML."
+        yield (
+            Location(subject="catalog"),
+            message,
+            "Give credentials_secret: {name, key} of a Secret that holds them all as YAML.",
+        )
 
 
-@rule("secret-catalog", "warning")
+@rule(
+    "secret-catalog",
+    "warning",
+    title="A credential in the catalog itself, which every image would hold.",
+    source="kedro#1712, where one reached the logs.",
+)
 def catalog(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A credential in the catalog itself, which every image would hold.
-
-    Source: kedro#1712, where one reached the logs.
-    """
     entries = {**subject.entries, **subject.project.catalog.config}
     for name in sorted({*entries, *subject.project.catalog.literal}):
         entry = entries.get(name, {})
@@ -52,7 +60,7 @@ def catalog(subject: CheckContext) -> Iterator[RuleFinding]:
             key = ".".join(found[0]) if found else "credentials"
             message = f"holds what looks like a credential ({key}), and every image would have it."
             yield (
-                f"dataset {name!r}",
+                Location(dataset=name),
                 message,
                 "Move it to credentials and refer to it by name; pods get those by credentials_secret.",
             )
@@ -79,37 +87,39 @@ def _named(value: Any) -> Any:
     }
 
 
-@rule("secret-parameters", "warning")
+@rule(
+    "secret-parameters",
+    "warning",
+    title="A credential among the parameters, which every image would hold.",
+    source="kedro#1712.",
+)
 def parameters(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A credential among the parameters, which every image would hold.
-
-    Source: kedro#1712.
-    """
     values = params.flatten(subject.project.parameters)
     names = [name for name, value in values.items() if params.is_credential(name, value)]
     if names:
         message = f"{quoted(names)}: what looks like a credential, and every image would have it."
-        yield "parameters", message, "Keep it in credentials, or give it to the pods by envFrom."
+        yield Location(subject="parameters"), message, "Keep it in credentials, or give it to the pods by envFrom."
 
 
-@rule("pod-privileged", "warning")
+@rule(
+    "pod-privileged",
+    "warning",
+    title="A pod with more rights than the restricted profile of Kubernetes allows.",
+    source="Kubernetes' pod security standards; namespaces that enforce them refuse the pod.",
+)
 def privileged(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A pod with more rights than the restricted profile of Kubernetes allows.
 
-    Source: Kubernetes' pod security standards; namespaces that enforce them refuse the pod.
-    """
-
-    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         reasons = list(_rights(settings))
         if reasons:
             message = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
             yield (
-                "securityContext podSecurityContext",
+                (("securityContext",), ("podSecurityContext",)),
                 message,
                 "Leave it to our defaults, unless the node cannot do without.",
             )
 
-    yield from gather_from_tasks(subject, look)
+    yield from gather_from_tasks(subject, inspect)
 
 
 def _rights(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -132,37 +142,43 @@ def _rights(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "no seccomp profile"
 
 
-@rule("pod-host", "warning")
+@rule(
+    "pod-host",
+    "warning",
+    title="A pod that sees its cluster node: its network, or its files.",
+    source="Kubernetes' pod security standards, whose baseline profile forbids both.",
+)
 def host(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A pod that sees its cluster node: its network, or its files.
 
-    Source: Kubernetes' pod security standards, whose baseline profile forbids both.
-    """
-
-    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         paths = [volume["hostPath"].get("path") for volume in settings.get("volumes") or () if volume.get("hostPath")]
         seen = [f"its folder {path}" for path in paths]
         if (settings.get("operator") or {}).get("hostnetwork"):
             seen.append("its network")
         if seen:
             message = f"sees the cluster node: {', '.join(seen)}."
-            yield "volumes operator.hostnetwork", message, "Use a claim or an object store, and the pod's own network."
+            yield (
+                (("volumes",), ("operator", "hostnetwork")),
+                message,
+                "Use a claim or an object store, and the pod's own network.",
+            )
 
-    yield from gather_from_tasks(subject, look)
+    yield from gather_from_tasks(subject, inspect)
 
 
-@rule("pod-token", "warning")
+@rule(
+    "pod-token",
+    "warning",
+    title=("A pod that holds a token of Kubernetes' API, which no node of Kedro needs unless it starts pods itself."),
+    source="Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.",
+)
 def token(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A pod that holds a token of Kubernetes' API, which no node of Kedro needs unless it starts pods itself.
 
-    Source: Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.
-    """
-
-    def look(settings: Mapping[str, Any]) -> Iterator[RuleFinding]:
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("automountServiceAccountToken"):
             account = settings.get("serviceAccountName") or "default"
             message = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
             help_text = "Leave automountServiceAccountToken off, but where Spark starts executors."
-            yield "automountServiceAccountToken", message, help_text
+            yield (("automountServiceAccountToken",),), message, help_text
 
-    yield from gather_from_tasks(subject, look)
+    yield from gather_from_tasks(subject, inspect)

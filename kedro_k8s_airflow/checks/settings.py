@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.registry import rule
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.provenance import PROFILE_TAG_PREFIX
 
 if TYPE_CHECKING:
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
 
-@rule("rule-shadowed", "warning")
+@rule(
+    "rule-shadowed",
+    "warning",
+    title="A rule that has no effect: for every node that it matches, later rules say all that it says.",
+    source="kedro-databricks#110, an override that was ignored in silence.",
+)
 def shadowed(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A rule that has no effect: for every node that it matches, later rules say all that it says.
-
-    Source: kedro-databricks#110, an override that was ignored in silence.
-    """
     task_rules = subject.task_rules
     nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
     effective = {
@@ -36,12 +38,13 @@ def shadowed(subject: CheckContext) -> Iterator[RuleFinding]:
             )
 
 
-@rule("profile-unused", "info")
+@rule(
+    "profile-unused",
+    "info",
+    title="A profile that no rule names and no node's tag picks.",
+    source="kedro-databricks#110, from the other side.",
+)
 def unused(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A profile that no rule names and no node's tag picks.
-
-    Source: kedro-databricks#110, from the other side.
-    """
     tags = {tag for nodes in subject.project.pipelines.values() for node in nodes for tag in node.tags}
     named = {told.profile for told in subject.settings.tasks.values() if told is not None}
     for name, profile in subject.settings.profiles.items():
@@ -50,12 +53,15 @@ def unused(subject: CheckContext) -> Iterator[RuleFinding]:
             yield subject.location_of("profiles", name), message, ""
 
 
-@rule("settings-dropped", "warning")
+@rule(
+    "settings-dropped",
+    "warning",
+    title=("A key of the base settings that an overlay drops, because the project merges this file destructively."),
+    source=(
+        "kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229)."
+    ),
+)
 def dropped(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A key of the base settings that an overlay drops, because the project merges this file destructively.
-
-    Source: kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229).
-    """
     contents = subject.sources.contents
     said = subject.project.settings or {}
     for place, (file, content) in enumerate(zip(subject.sources.files, contents, strict=True)):
@@ -76,7 +82,7 @@ def dropped(subject: CheckContext) -> Iterator[RuleFinding]:
                 f"; so are {len(lost) - 1} more." if len(lost) > 1 else "."
             )
             help_text = 'Merge softly: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
-            yield f"{name}: {key}", message, help_text
+            yield Location(file=name, key=(key,)), message, help_text
 
 
 def _paths(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from kedro_k8s_airflow.config import schema
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.kubernetes import manifests
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.plan.graph import base_name
 
@@ -204,7 +205,7 @@ def _find_stale_files(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
         if len(head) > 1 and head[0].startswith(render.MARKER) and head[1].endswith(f" of Kedro project {origin}."):
             yield warning(
                 "file-stale",
-                path.name,
+                Location(file=path.name),
                 "the settings make no such DAG any more.",
                 "Delete the file, or Airflow goes on running it.",
             )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import compiler, project, templates
 from kedro_k8s_airflow.config import loader, models, schema
 from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.plan import dag_selection, graph, reach
 from kedro_k8s_airflow.plan.reach import PodPaths
@@ -35,14 +37,14 @@ def draft_settings_file(read: Project) -> tuple[list[OutputFile], list[Finding]]
     if found or read.settings is not None:
         raise refuse(
             "settings-there",
-            found[-1].relative_to(read.path).as_posix() if found else loader.NAME,
+            Location(file=found[-1].relative_to(read.path).as_posix() if found else loader.NAME),
             "is there already and is left alone.",
             "Edit it, or remove it first.",
         )
     if "://" in read.conf_source:
         raise refuse(
             "conf-source",
-            read.conf_source,
+            Location(subject=read.conf_source),
             "is not on this machine, so nothing can be written there.",
             f"Add {loader.NAME} there yourself.",
         )
@@ -76,10 +78,7 @@ def _remaining_findings(text: str, read: Project) -> list[Finding]:
     try:
         compiler.compile_project(read, loader.load_settings(yaml.safe_load(text), [], read.path)).plans()
     except Refused as refused:
-        return [
-            Finding(code=one.code, severity="warning", where=one.where, why=one.why, mend=one.mend)
-            for one in refused.findings
-        ]
+        return [replace(finding, severity="warning", detail="") for finding in refused.findings]
     return []
 
 

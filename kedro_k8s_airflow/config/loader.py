@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.config import models
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,10 +51,9 @@ class SettingsSources:
             return NAME
         return best.relative_to(self._root).as_posix()
 
-    def location_of(self, path: Sequence[str]) -> str:
-        """`file: key`."""
-        key = ".".join(path)
-        return f"{self.file(path)}: {key}" if key else self.file()
+    def location_of(self, path: Sequence[str]) -> Location:
+        """Return where a key is set: its file, and the key."""
+        return Location(file=self.file(path), key=tuple(path))
 
 
 def _content(file: Path) -> Any:
@@ -97,7 +97,7 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
     if raw is None and not files:
         raise refuse(
             "settings",
-            NAME,
+            Location(file=NAME),
             f"the project has no such file in the configuration that is read{_similar_files(root)}.",
             "Write one with `kedro k8s-airflow init`.",
         )

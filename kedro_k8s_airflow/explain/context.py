@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.kubernetes.debug_commands import DebugCommands
+    from kedro_k8s_airflow.locations import Location
     from kedro_k8s_airflow.plan.model import Plan
     from kedro_k8s_airflow.plan.task_rules import TaskRules
     from kedro_k8s_airflow.project import Project
@@ -24,7 +25,7 @@ class ExplainContext:
     project: Project
     settings: Settings
     sources: SettingsSources
-    rules: TaskRules
+    task_rules: TaskRules
     plans: Sequence[Plan]
 
     @cached_property
@@ -49,17 +50,17 @@ class SettingExplanation:
     Attributes:
         key: dotted, below the rule.
         value: as the settings file spells it; None when it was taken away, or means never.
-        said_by: the layers, in words; several when the nodes of a pod have it from different ones.
-        where: `file: key` of each place that spells it.
-        taken: whether null took it away.
+        source: the layers, in words; several when the nodes of a pod have it from different ones.
+        locations: each file and key that sets it.
+        removed: whether null took it away.
         note: how it came about when the nodes of a pod differ.
     """
 
     key: str
     value: Any
-    said_by: tuple[str, ...]
-    where: tuple[str, ...]
-    taken: bool = False
+    source: tuple[str, ...]
+    locations: tuple[Location, ...]
+    removed: bool = False
     note: str = ""
 
 
@@ -68,8 +69,8 @@ class DatasetFlow:
     """A dataset that a task or node loads or saves: where it is, and who is on the other side."""
 
     dataset: str
-    where: str
-    others: tuple[str, ...]
+    storage: str
+    other_tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,13 @@ class NodeExplanation:
     Attributes:
         task: the task that runs it, and how many others the task runs.
         pipelines: registered ones that hold it.
-        rules: those that match it, in file order.
+        task_rules: those that match it, in file order.
     """
 
     dag: str
     name: str
     task: str
-    companions: int
+    other_nodes_in_task: int
     namespace: str | None
     tags: tuple[str, ...]
     inputs: tuple[str, ...]
@@ -101,30 +102,30 @@ class TaskExplanation:
 
     Attributes:
         pipeline: that the pod loads; `whole` says why it is the DAG's own, when that is not the smallest.
-        together: why its nodes share a pod, a sentence each.
-        after, before: tasks it waits for, tasks that wait for it.
-        deadline: seconds after which Kubernetes ends the pod, or None.
-        by_hand: the lines that run it.
+        merge_reasons: why its nodes share a pod, a sentence each.
+        upstream, downstream: tasks it waits for, tasks that wait for it.
+        deadline_seconds: seconds after which Kubernetes ends the pod, or None.
+        debug_commands: the lines that run it.
     """
 
     dag: str
     id: str
     pipeline: str
-    whole: str | None
+    narrowing_declined: str | None
     group: str | None
     nodes: tuple[NodeExplanation, ...]
-    together: tuple[str, ...]
-    after: tuple[str, ...]
-    before: tuple[str, ...]
-    reads: tuple[DatasetFlow, ...]
-    writes: tuple[DatasetFlow, ...]
+    merge_reasons: tuple[str, ...]
+    upstream: tuple[str, ...]
+    downstream: tuple[str, ...]
+    loads: tuple[DatasetFlow, ...]
+    saves: tuple[DatasetFlow, ...]
     rules: tuple[str, ...]
     settings: tuple[SettingExplanation, ...]
-    deadline: int | None
-    deadline_said: str
+    deadline_seconds: int | None
+    deadline_source: str
     image: str
-    image_said: str
-    by_hand: DebugCommands
+    image_source: str
+    debug_commands: DebugCommands
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class NodeUse:
 
     node: str
     task: str
-    form: str
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -142,23 +143,23 @@ class DatasetExplanation:
 
     Attributes:
         reach: memory, pod, shared or unknown.
-        why: why it reaches that far.
-        travels: how it gets from task to task, or that it does not.
-        versions: how versions are chosen, when it has any.
+        reach_reason: why it reaches that far.
+        storage: how it gets from task to task, or that it does not.
+        version_choice: how versions are chosen, when it has any.
     """
 
     dag: str
     name: str
-    forms: tuple[str, ...]
+    names: tuple[str, ...]
     reach: str
-    why: str
+    reach_reason: str
     path: str | None
-    writer: NodeUse | None
-    readers: tuple[NodeUse, ...]
-    crosses: bool
-    travels: str
+    saved_by: NodeUse | None
+    loaded_by: tuple[NodeUse, ...]
+    passed_between_tasks: bool
+    storage: str
     versioned: bool
-    versions: str
+    version_choice: str
 
 
 Explanation = TaskExplanation | NodeExplanation | DatasetExplanation

@@ -34,16 +34,16 @@ def explain_dataset(subject: ExplainContext, plan: Plan, dataset: GraphDataset) 
     return DatasetExplanation(
         dag=plan.dag_id,
         name=dataset.name,
-        forms=dataset_forms(plan, dataset),
+        names=dataset_forms(plan, dataset),
         reach=dataset.reach.kind,
-        why=_reach(subject, plan, dataset),
+        reach_reason=_reach(subject, plan, dataset),
         path=dataset.reach.path,
-        writer=writer,
-        readers=readers,
-        crosses=crossing is not None,
-        travels=_travels(plan, dataset, writer, crossing),
+        saved_by=writer,
+        loaded_by=readers,
+        passed_between_tasks=crossing is not None,
+        storage=_travels(plan, dataset, writer, crossing),
         versioned=dataset.reach.versioned,
-        versions=_versions(dataset),
+        version_choice=_versions(dataset),
     )
 
 

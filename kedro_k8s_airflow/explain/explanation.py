@@ -6,18 +6,15 @@ Every sentence says why: the rule, dataset, volume or layer of the settings behi
 from __future__ import annotations
 
 import difflib
-import json
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.explain import datasets, tasks, values
-from kedro_k8s_airflow.explain.context import DatasetExplanation, ExplainContext, NodeExplanation, TaskExplanation
+from kedro_k8s_airflow.explain import datasets, tasks
+from kedro_k8s_airflow.explain.context import ExplainContext
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name, is_parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kedro_k8s_airflow.compiler import Compilation
     from kedro_k8s_airflow.explain.context import Explanation
 
@@ -54,7 +51,7 @@ def explain_name(subject: ExplainContext, name: str) -> list[Explanation]:
     if not found:
         raise refuse(
             "explain-unknown",
-            f"explain {name!r}",
+            Location(subject=f"explain {name!r}"),
             f"{_describe_dags(subject)} no such task, node or dataset.",
             _suggest(subject, name),
         )
@@ -78,18 +75,3 @@ def _suggest(subject: ExplainContext, name: str) -> str:
     if is_parameter(name):
         return "Parameters come with the project's configuration."
     return "`kedro k8s-airflow plan` shows the tasks."
-
-
-def explanations_to_json(facts: Sequence[Explanation]) -> str:
-    """The facts as a JSON list; each says by `kind` what it is about."""
-    kinds = {TaskExplanation: "task", NodeExplanation: "node", DatasetExplanation: "dataset"}
-    listed = [{"kind": kinds[type(one)], **_plain(one)} for one in facts]
-    return json.dumps(listed, indent=2)
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return values.to_yaml_value(value)

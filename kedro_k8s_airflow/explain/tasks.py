@@ -25,28 +25,28 @@ def explain_task(subject: ExplainContext, plan: Plan, task: Task) -> TaskExplana
     loads = {base_name(name) for node in nodes for name in node.inputs if not is_parameter(name)}
     saves = {base_name(name) for node in nodes for name in node.outputs}
     settings = values.explain_settings(
-        subject, plan, [(node.name, subject.rules.matching_rules(node)) for node in nodes], task.settings
+        subject, plan, [(node.name, subject.task_rules.matching_rules(node)) for node in nodes], task.settings
     )
     ends = pod_deadline(task.settings)
     return TaskExplanation(
         dag=plan.dag_id,
         id=task.id,
         pipeline=task.pipeline,
-        whole=task.narrowing_declined,
+        narrowing_declined=task.narrowing_declined,
         group=plan.groups[task.group] if task.group is not None else None,
         nodes=tuple(explain_node(subject, plan, task, node) for node in nodes),
-        together=tuple(dict.fromkeys(map(_describe_reason, task.merge_causes))),
-        after=task.upstream,
-        before=tuple(sorted(other.id for other in plan.tasks if task.id in other.upstream)),
-        reads=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(loads - saves)),
-        writes=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(saves)),
+        merge_reasons=tuple(dict.fromkeys(map(_describe_reason, task.merge_causes))),
+        upstream=task.upstream,
+        downstream=tuple(sorted(other.id for other in plan.tasks if task.id in other.upstream)),
+        loads=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(loads - saves)),
+        saves=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(saves)),
         rules=task.rules,
         settings=tuple(settings),
-        deadline=ends,
-        deadline_said=_describe_deadline(task.settings, ends),
+        deadline_seconds=ends,
+        deadline_source=_describe_deadline(task.settings, ends),
         image=task.image,
-        image_said="an image of its own" if task.image_name is None else f"the project's image {task.image_name!r}",
-        by_hand=debug_commands.debug_commands(plan, task),
+        image_source="an image of its own" if task.image_name is None else f"the project's image {task.image_name!r}",
+        debug_commands=debug_commands.debug_commands(plan, task),
     )
 
 
@@ -75,13 +75,13 @@ def _describe_reason(reason: MergeCause) -> str:
 
 def explain_node(subject: ExplainContext, plan: Plan, task: Task, node: ProjectNode) -> NodeExplanation:
     """All about one node of a task."""
-    matching = subject.rules.matching_rules(node)
-    settings = values.explain_settings(subject, plan, [(node.name, matching)], subject.rules.settings_of(matching))
+    matching = subject.task_rules.matching_rules(node)
+    settings = values.explain_settings(subject, plan, [(node.name, matching)], subject.task_rules.settings_of(matching))
     return NodeExplanation(
         dag=plan.dag_id,
         name=node.name,
         task=task.id,
-        companions=len(task.nodes) - 1,
+        other_nodes_in_task=len(task.nodes) - 1,
         namespace=node.namespace,
         tags=tuple(sorted(node.tags)),
         inputs=node.inputs,

@@ -43,7 +43,7 @@ def explain_settings(
     nodes_of: dict[Matching, list[str]] = defaultdict(list)
     for name, matching in members or [("", ())]:
         nodes_of[matching].append(name)
-    said = {path for matching in nodes_of for path in subject.rules.origins_of(matching)}
+    said = {path for matching in nodes_of for path in subject.task_rules.origins_of(matching)}
     paths = [path for path, value in provenance.iterate_leaves(settings) if value != {} or path in said]
     paths += sorted(path for path in said if not any(_touch(path, other) for other in paths))
     listed = [one for path in paths for one in _setting(subject, nodes_of, path, settings)]
@@ -62,21 +62,21 @@ def _setting(
     settings: Mapping[str, Any],
 ) -> Iterator[SettingExplanation]:
     value = _at(settings, path)
-    same = [matching for matching in nodes_of if _at(subject.rules.settings_of(matching), path) == value]
+    same = [matching for matching in nodes_of if _at(subject.task_rules.settings_of(matching), path) == value]
     if value is _ABSENT and not same:
         return  # the task that clears the store is not told everything
     behind: dict[provenance.Origin, None] = {}
     for matching in same or nodes_of:
-        origin = subject.rules.origins_of(matching).get(path)
+        origin = subject.task_rules.origins_of(matching).get(path)
         if origin is not None:
             behind[origin] = None
     where = (subject.sources.location_of(origin.settings_key(path)) for origin in behind if origin.layer)
     yield SettingExplanation(
         key=".".join(path),
         value=None if value is _ABSENT else to_yaml_value(value),
-        said_by=tuple(map(str, behind)),
-        where=tuple(dict.fromkeys(where)),
-        taken=value is _ABSENT,
+        source=tuple(map(str, behind)),
+        locations=tuple(dict.fromkeys(where)),
+        removed=value is _ABSENT,
         note=""
         if len(same) == len(nodes_of)
         else _joined(path, [name for one in same for name in nodes_of[one]], absent=value is _ABSENT),

@@ -15,6 +15,7 @@ from kedro_k8s_airflow.image import content_hash, engines, lock, verification
 from kedro_k8s_airflow.image.engines import EngineError
 from kedro_k8s_airflow.image.spec import IGNORE_FILE, dockerfile_name, read_text
 from kedro_k8s_airflow.image_reference import split_reference
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -70,14 +71,14 @@ def build_image(
     if digest and name == DEFAULT_IMAGE:
         raise refuse(
             "image-digest",
-            "image",
+            Location(subject="image"),
             f"{settings.image} names one image by its digest; there is nothing to build.",
             "Leave the digest away; the image lock will hold the new one.",
         )
     if said and options.tag and options.tag != said:
         raise refuse(
             "image-tag",
-            f"--tag {options.tag}",
+            Location(subject=f"--tag {options.tag}"),
             f"is not the tag that `image` names, {said}: the DAG would go on naming that one.",
             "Leave the tag away in the settings; the image lock then says which.",
         )
@@ -119,7 +120,7 @@ def build_image(
         if meanwhile:
             raise refuse(
                 "image-changed",
-                ", ".join(meanwhile),
+                Location(subject=", ".join(meanwhile)),
                 "changed while the image was built, so nobody knows which of them it holds.",
                 "Build it again.",
             )
@@ -130,7 +131,7 @@ def build_image(
         proven = verification.verify_image(reference, made, name, prover, engine, report) if prover else None
         pushed = engine.push(reference, report) if options.push else None
     except EngineError as failed:
-        raise refuse("image-build", file, f"{failed}.", failed.hint, failed.lines) from None
+        raise refuse("image-build", Location(file=file), f"{failed}.", failed.hint, failed.lines) from None
     built = lock.LockedImage(
         repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=options.platform
     )
@@ -154,7 +155,7 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
         if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
             raise refuse(
                 "image-ignore",
-                IGNORE_FILE,
+                Location(file=IGNORE_FILE),
                 f"is your own and leaves out {needed}, which the image needs.",
                 "Let it admit that, or move it away and create again.",
             )
@@ -168,7 +169,7 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
         ):
             raise refuse(
                 "image-ignore",
-                IGNORE_FILE,
+                Location(file=IGNORE_FILE),
                 f"is your own and admits {path}, which the image would hold.",
                 f"Let it leave out {conf or 'conf'}/local, credentials and .env files, or move it away and create again.",
             )
@@ -176,7 +177,7 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
         if name not in build.secrets:
             raise refuse(
                 "image-secret",
-                f"--secret id={name}",
+                Location(subject=f"--secret id={name}"),
                 "is mounted nowhere.",
                 f"Name it under build.secrets; there is {', '.join(sorted(build.secrets)) or 'none'}.",
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import credential_detection as secret_texts
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,14 +57,14 @@ def parse_options(
     if tag is not None and (tag == "latest" or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag)):
         raise refuse(
             "image-tag",
-            f"--tag {tag}",
+            Location(subject=f"--tag {tag}"),
             "cannot be the tag of an image that a DAG names.",
             "A tag has letters, digits, '_', '.' and '-', at most 128, and is not 'latest', which names another image tomorrow.",
         )
     if platform is not None and not re.fullmatch(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?", platform):
         raise refuse(
             "image-platform",
-            f"--platform {platform}",
+            Location(subject=f"--platform {platform}"),
             "is not one platform.",
             "Write one such as linux/arm64; images for several are joined with the engine's `manifest` command.",
         )
@@ -73,7 +74,7 @@ def parse_options(
         if not keys.get("id") or not (keys.get("src") or keys.get("source") or keys.get("env")):
             raise refuse(
                 "image-secret",
-                "--secret",
+                Location(subject="--secret"),
                 "one of them has no id, or says neither file nor variable.",
                 "Write id=NAME,src=FILE or id=NAME,env=VARIABLE.",
             )
@@ -82,14 +83,17 @@ def parse_options(
         if secret_texts.is_secret_name(name) or secret_texts.is_secret_value(value):
             raise refuse(
                 "secret",
-                f"--build-arg {name}",
+                Location(subject=f"--build-arg {name}"),
                 "looks like a credential, and build arguments stay in the history of the image.",
                 "Name the variable under build.secrets, and give it by --secret or by the environment.",
             )
     said = os.environ.get("SOURCE_DATE_EPOCH", "")
     if said and not re.fullmatch("[0-9]+", said):
         raise refuse(
-            "image-epoch", f"SOURCE_DATE_EPOCH={said}", "is not a number of seconds.", "Unset it, or give one."
+            "image-epoch",
+            Location(subject=f"SOURCE_DATE_EPOCH={said}"),
+            "is not a number of seconds.",
+            "Unset it, or give one.",
         )
     return BuildOptions(
         tag=tag,
@@ -112,7 +116,7 @@ def select_images(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
         if name not in settings.image_names:
             raise refuse(
                 "image-unknown",
-                f"--image {name}",
+                Location(subject=f"--image {name}"),
                 "the settings have no such image.",
                 f"Images of this project are {', '.join(settings.image_names)}.",
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.files import MARKER
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,7 +153,10 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile("".join(parts), re.DOTALL)
     except re.error:
         raise refuse(
-            "image-ignore", ".dockerignore", f"{text!r} is no pattern.", "Mend the line; engines refuse it, too."
+            "image-ignore",
+            Location(file=".dockerignore"),
+            f"{text!r} is no pattern.",
+            "Mend the line; engines refuse it, too.",
         ) from None
 
 

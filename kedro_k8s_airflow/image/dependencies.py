@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.findings import Finding, error, refuse, warning
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     if "dependencies" in table.get("dynamic", []):
         finding = warning(
             "image-no-kedro",
-            "pyproject.toml",
+            Location(file="pyproject.toml"),
             "its dependencies are dynamic and there is neither uv.lock nor requirements.txt: the image is built without "
             "the files they come from.",
             "Write requirements.txt, for example with `uv pip compile pyproject.toml -o requirements.txt`.",
@@ -44,7 +45,7 @@ def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     if not any(re.match(r"kedro\b", str(name)) for name in named):
         finding = warning(
             "image-no-kedro",
-            "pyproject.toml",
+            Location(file="pyproject.toml"),
             "its [project] table does not depend on kedro and there is neither uv.lock nor requirements.txt, "
             "so the image would hold no Kedro and no pod could start.",
             f"Name the dependencies there, or write requirements.txt{_other_locks(path)}.",
@@ -52,7 +53,7 @@ def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
     else:
         finding = warning(
             "image-no-lock",
-            "pyproject.toml",
+            Location(file="pyproject.toml"),
             "there is neither uv.lock nor requirements.txt, so two builds of the image may differ.",
             f"Make a lock with `uv lock`{_other_locks(path)}.",
         )
@@ -71,13 +72,16 @@ def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]
             if re.match(r"(-e\b|--editable\b|\.)", text):
                 yield warning(
                     "image-local",
-                    f"{file}, line {number}",
+                    Location(file=file, line=number),
                     f"{text!r} is not in the layer that installs dependencies, so the build would stop there.",
                     "Leave it out: the project's source is on the path without it.",
                 )
     if not named:
         yield warning(
-            "image-no-kedro", "requirements.txt", "it does not name kedro, so no pod could start.", "Add kedro to it."
+            "image-no-kedro",
+            Location(file="requirements.txt"),
+            "it does not name kedro, so no pod could start.",
+            "Add kedro to it.",
         )
 
 
@@ -130,7 +134,7 @@ def find_credentials_in(path: Path, files: Iterable[str]) -> Iterable[Finding]:
             if credential_detection.is_secret_value(line) or _USER.search(line):
                 yield error(
                     "secret",
-                    f"{file}, line {number}",
+                    Location(file=file, line=number),
                     "holds what looks like a credential, and the image would hold the file.",
                     "Name the index without it, and its variables under build.secrets: docs/image.md, private indexes.",
                 )
@@ -167,7 +171,7 @@ def _requirement_files(path: Path) -> list[str]:
         if name.startswith(("..", "/")) or not (path / name).is_file():
             raise refuse(
                 "image-requirements",
-                "requirements.txt",
+                Location(file="requirements.txt"),
                 f"includes {name}, which is no file of the project, so no image can have it.",
                 "Mend the path, or take it out.",
             )
@@ -193,7 +197,13 @@ def choose_python(path: Path) -> tuple[str, list[Finding]]:
             return version, []
     finding = warning(
         "image-python",
-        "pyproject.toml: project.requires-python",
+        Location(
+            file="pyproject.toml",
+            key=(
+                "project",
+                "requires-python",
+            ),
+        ),
         f"{said!r} allows none of Python {', '.join(sorted(_PYTHONS))}; the image takes {_PYTHONS[0]}.",
         "Kedro needs one of these.",
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -284,7 +285,7 @@ def find_engine(name: str | None) -> Engine:
             return Engine(one, path)
     raise refuse(
         "image-engine",
-        name or ", ".join(NAMES),
+        Location(subject=name or ", ".join(NAMES)),
         "no such program is on PATH, and building an image needs one.",
         "Install buildah or podman (neither needs a daemon), or docker.",
     )

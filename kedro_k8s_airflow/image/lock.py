@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image_reference import check_reference, split_reference
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
         if raw["version"] != _VERSION:
             raise refuse(
                 "image-lock",
-                str(path),
+                Location(file=str(path)),
                 f"has version {raw['version']}; this one reads version {_VERSION}.",
                 "Delete it and build the image again.",
             )
@@ -69,7 +70,7 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "image-lock",
-            str(path),
+            Location(file=str(path)),
             f"is no image lock ({type(exc).__name__}: {exc}).",
             "Take it back from version control, or delete it and build the image again.",
         ) from None

@@ -15,6 +15,7 @@ from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
 from kedro_k8s_airflow.image import content_hash, dependencies
 from kedro_k8s_airflow.image_reference import split_reference
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def build_image_spec(
     errors += [
         error(
             "image-path",
-            f"path {path!r}",
+            Location(file=path),
             "cannot be named in a Dockerfile.",
             "Rename it to letters, digits, '-', '_' and '.'.",
         )
@@ -199,7 +200,7 @@ def _excluded_finding(names: Sequence[str], lock: str) -> Finding:
     rest = ", but not without what that requires" if lock == "uv.lock" else ""
     return info(
         "image-excluded",
-        "pyproject.toml" if lock == "uv.lock" else lock,
+        Location(file="pyproject.toml" if lock == "uv.lock" else lock),
         f"names {', '.join(names)}, which only development needs and which would make the image larger and pods start slower; "
         f"it goes without{rest}.",
         "Move it to a dependency group; `build.exclude: []` keeps it in.",
@@ -239,24 +240,24 @@ def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[
         Refused: when it is not in the project, or no COPY can name it.
     """
     clean = posixpath.normpath(path)
-    where = f"{sources.location_of(('data', 'in_image'))}, path {path!r}"
+    location = sources.location_of(("data", "in_image"))
     folder, name = posixpath.split(clean)
     if clean.startswith(("/", "..")) or clean == ".":
         raise refuse(
             "image-path",
-            where,
-            "is not inside the project, so no image can carry it.",
+            location,
+            f"{path!r} is not inside the project, so no image can carry it.",
             "Name a path relative to the project.",
         )
     if any(sign in folder for sign in "*?[") or "**" in name or (not folder and any(sign in name for sign in "*?[")):
         raise refuse(
             "image-path",
-            where,
-            "has a pattern that no COPY can follow.",
+            location,
+            f"{path!r} has a pattern that no COPY can follow.",
             "Use patterns in the last part of the path only.",
         )
     if any(sign in name for sign in "*?["):
         return clean, f"{folder}/"
     if not (project.path / clean).exists():
-        raise refuse("image-path", where, "does not exist, so no image can carry it.", "Mend the path.")
+        raise refuse("image-path", location, f"{path!r} does not exist, so no image can carry it.", "Mend the path.")
     return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)

@@ -11,6 +11,7 @@ from kedro_k8s_airflow import files
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image import probe
 from kedro_k8s_airflow.image.spec import VENV, dockerfile_name
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def verify_image(
     if line is None:
         said = "\n".join((out + err).strip().splitlines()[-_TAIL:])
         message = f"could not be started as a pod would start it (exit code {code})."
-        errors.append(error("image-contract", reference, message, _CONTRACT, said))
+        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT, said))
         raise Refused(errors)
     proof: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER))
     errors += [_broken(reference, f"{one}.", _CONTRACT) for one in proof["errors"]]
@@ -102,4 +103,4 @@ def _variables(made: ImageProject, name: str) -> dict[str, str]:
 
 
 def _broken(reference: str, message: str, help_text: str) -> Finding:
-    return error("image-contract", reference, message, help_text)
+    return error("image-contract", Location(subject=reference), message, help_text)

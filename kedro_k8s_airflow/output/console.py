@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import FileChange
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.image.build import BuildResult
-    from kedro_k8s_airflow.locations import Locator
+    from kedro_k8s_airflow.output.source_lines import LineFinder
     from kedro_k8s_airflow.plan.model import LocalInput
     from kedro_k8s_airflow.publish.publisher import PublishResult as Published
 
@@ -183,7 +183,7 @@ def print_findings(out: Console, found: Iterable[Finding]) -> None:
 
 
 def write_report(
-    found: Sequence[Finding], locate: Locator, form: str, output: Path | None, *, nothing: str = "no findings"
+    found: Sequence[Finding], find_line: LineFinder, form: str, output: Path | None, *, nothing: str = "no findings"
 ) -> None:
     """All findings in one of the formats of `check`, on stdout or in a file; `nothing` is said when there are none."""
     import click
@@ -203,7 +203,7 @@ def write_report(
             "github": finding_formats.findings_to_github,
             "sarif": finding_formats.findings_to_sarif,
         }[form]
-        text = make(found, locate)
+        text = make(found, find_line)
     if output is None:
         open_console()  # or a letter that the terminal lacks would be an error
         click.echo(text, nl=False)

@@ -33,31 +33,40 @@ def print_explanations(out: Console, found: Sequence[Explanation]) -> None:
 
 
 def _task(out: Console, one: TaskExplanation) -> None:
-    pipeline = one.pipeline if one.whole is None else f"{one.pipeline}, all of it: {one.whole}"
+    pipeline = (
+        one.pipeline if one.narrowing_declined is None else f"{one.pipeline}, all of it: {one.narrowing_declined}"
+    )
     rows: _Rows = [
         ("pipeline", [pipeline]),
-        ("image", [f"{one.image}, {one.image_said}"]),
-        ("shown in", [one.group] if one.group else []),
+        ("image", [f"{one.image}, {one.image_source}"]),
+        ("task group", [one.group] if one.group else []),
         ("nodes", [_of_task(node) for node in one.nodes[:_SHOWN]] + _more(one.nodes)),
-        ("together", [*one.together[:_SHOWN], *_more(one.together)]),
-        ("waits for", list(one.after)),
-        ("before", list(one.before)),
-        ("loads", [_flow(flow, "from") for flow in one.reads]),
-        ("saves", [_flow(flow, "for") for flow in one.writes]),
+        ("share a pod", [*one.merge_reasons[:_SHOWN], *_more(one.merge_reasons)]),
+        ("upstream", list(one.upstream)),
+        ("downstream", list(one.downstream)),
+        ("loads", [_flow(flow, "from") for flow in one.loads]),
+        ("saves", [_flow(flow, "for") for flow in one.saves]),
         ("rules", [", ".join(one.rules)] if one.rules else []),
-        ("ended after", [f"{one.deadline} s: {one.deadline_said}" if one.deadline else one.deadline_said]),
+        (
+            "ended after",
+            [f"{one.deadline_seconds} s: {one.deadline_source}" if one.deadline_seconds else one.deadline_source],
+        ),
     ]
     _block(out, f"{one.dag}: task {one.id}", rows)
     _settings(out, one.settings)
-    out.print("\nBy hand:")
-    for note in one.by_hand.notes:
+    out.print("\nRun it manually:")
+    for note in one.debug_commands.notes:
         out.print(f"  {_on_one_line(note)}", markup=False, emoji=False)
-    _lines(out, "with podman, in the project's folder", [one.by_hand.podman])
-    _lines(out, "in the cluster", one.by_hand.kubectl)
+    _lines(out, "with podman, in the project's folder", [one.debug_commands.podman])
+    _lines(out, "in the cluster", one.debug_commands.kubectl)
 
 
 def _node(out: Console, one: NodeExplanation) -> None:
-    beside = "" if not one.companions else f", with {one.companions} other{'s' if one.companions > 1 else ''}"
+    beside = (
+        ""
+        if not one.other_nodes_in_task
+        else f", with {one.other_nodes_in_task} other{'s' if one.other_nodes_in_task > 1 else ''}"
+    )
     rows: _Rows = [
         ("task", [f"{one.task}{beside}"]),
         ("namespace", [one.namespace] if one.namespace else []),
@@ -73,24 +82,24 @@ def _node(out: Console, one: NodeExplanation) -> None:
 
 def _dataset(out: Console, one: DatasetExplanation) -> None:
     rows: _Rows = [
-        ("known as", [", ".join(one.forms)] if one.forms != (one.name,) else []),
-        ("reach", [f"{one.reach}: {one.why}"]),
-        ("saved by", [_use(one.writer, one)] if one.writer else []),
-        ("loaded by", [_use(use, one) for use in one.readers]),
-        ("travels", [one.travels]),
-        ("versions", [one.versions] if one.versioned else []),
+        ("known as", [", ".join(one.names)] if one.names != (one.name,) else []),
+        ("reach", [f"{one.reach}: {one.reach_reason}"]),
+        ("saved by", [_use(one.saved_by, one)] if one.saved_by else []),
+        ("loaded by", [_use(use, one) for use in one.loaded_by]),
+        ("storage", [one.storage]),
+        ("versions", [one.version_choice] if one.versioned else []),
     ]
     _block(out, f"{one.dag}: dataset {one.name}", rows)
 
 
 def _use(use: NodeUse, dataset: DatasetExplanation) -> str:
-    form = f" as {use.form}" if use.form != dataset.name else ""
+    form = f" as {use.dataset}" if use.dataset != dataset.name else ""
     return f"node {use.node}{form}" + (f", in task {use.task}" if use.task != use.node else "")
 
 
 def _flow(flow: DatasetFlow, preposition: str) -> str:
-    others = f" ({preposition} {', '.join(flow.others)})" if flow.others else ""
-    return f"{flow.dataset}{others}: {flow.where}"
+    others = f" ({preposition} {', '.join(flow.other_tasks)})" if flow.other_tasks else ""
+    return f"{flow.dataset}{others}: {flow.storage}"
 
 
 def _of_task(node: NodeExplanation) -> str:
@@ -131,7 +140,7 @@ def _settings(out: Console, settings: Iterable[SettingExplanation]) -> None:
 
 
 def _value(one: SettingExplanation) -> str:
-    if one.taken:
+    if one.removed:
         return "none" if one.note else "taken away"
     if one.value is None:
         return "never"
@@ -139,8 +148,8 @@ def _value(one: SettingExplanation) -> str:
 
 
 def _from(one: SettingExplanation) -> str:
-    files = ", ".join(dict.fromkeys(where.partition(": ")[0] for where in one.where))
-    said = ", ".join(one.said_by) + (f" ({files})" if files else "")
+    files = ", ".join(dict.fromkeys(str(location.file) for location in one.locations))
+    said = ", ".join(one.source) + (f" ({files})" if files else "")
     return "; ".join(text for text in (said, one.note) if text)
 
 

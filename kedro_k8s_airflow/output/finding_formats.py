@@ -1,84 +1,95 @@
-"""Findings for programs: JSON, annotations of GitHub Actions, SARIF. For people see `show.findings`."""
+"""Findings for programs: JSON, annotations of GitHub Actions, SARIF. For people see `output.console`."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__
 from kedro_k8s_airflow.checks import RULES
+from kedro_k8s_airflow.findings import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kedro_k8s_airflow.findings import Finding
-    from kedro_k8s_airflow.locations import Locator, Place
+    from kedro_k8s_airflow.locations import Location
+    from kedro_k8s_airflow.output.source_lines import LineFinder
 
-_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
-_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-# SARIF wants a file and a line for every result; what has none is about the project.
-_PROJECT = "pyproject.toml"
+SCHEMA_VERSION = 1
+_SARIF_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+_GITHUB_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
+_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+# SARIF needs a file and a line for every result; a finding without one is about the project.
+_PROJECT_FILE = "pyproject.toml"
 
 
-def findings_to_json(found: Sequence[Finding], locate: Locator) -> str:
-    """One object: `schema`, `summary` (how many of each severity) and `findings`; see docs/checks.md."""
-    counts = Counter(finding.severity for finding in found)
+def findings_to_json(findings: Sequence[Finding], find_line: LineFinder) -> str:
+    """Return one object: `schema`, `summary` (how many of each severity) and `findings`; see `check.schema.json`."""
+    counts = Counter(finding.severity for finding in findings)
     report = {
-        "schema": 1,
-        "summary": {severity: counts[severity] for severity in ("error", "warning", "info")},
-        "findings": [_object(finding, locate(finding.where)) for finding in found],
+        "schema": SCHEMA_VERSION,
+        "summary": {severity: counts[severity] for severity in SEVERITIES},
+        "findings": [_finding_object(finding, find_line(finding.location)) for finding in findings],
     }
     return json.dumps(report, indent=2) + "\n"
 
 
-def _object(finding: Finding, place: Place) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _finding_object(finding: Finding, location: Location) -> dict[str, Any]:
+    return {
         "code": finding.code,
         "severity": finding.severity,
         "family": RULES[finding.code].family,
-        "where": finding.where,
-        "why": finding.why,
-        "mend": finding.mend,
+        "message": finding.message,
+        "help": finding.help,
+        "location": location_object(location),
     }
-    more = {"file": place.file, "line": place.line, "key": place.key, "kind": place.kind, "name": place.name}
-    return {**said, **{name: value for name, value in more.items() if value is not None}}
 
 
-def findings_to_github(found: Sequence[Finding], locate: Locator) -> str:
-    """Workflow commands, one line each: the log of a step shows them, and a pull request at their lines.
+def location_object(location: Location) -> dict[str, Any]:
+    """Return the fields of a location that say something."""
+    values = {field.name: getattr(location, field.name) for field in fields(location)}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value not in (None, (), 0)
+    }
+
+
+def findings_to_github(findings: Sequence[Finding], find_line: LineFinder) -> str:
+    """Return workflow commands, one line each: the log of a step shows them, and a pull request at their lines.
 
     Source: docs.github.com, "Workflow commands for GitHub Actions"; what has to be escaped is in actions/toolkit.
     """
     lines = []
-    for finding in found:
-        place = locate(finding.where)
-        named = {"file": locate.in_repository(place.file), "line": place.line, "title": f"{finding.code}"}
+    for finding in findings:
+        location = find_line(finding.location)
+        values = {"file": find_line.in_repository(location.file), "line": location.line, "title": finding.code}
         properties = ",".join(
-            f"{key}={_escaped(str(value), ':,')}" for key, value in named.items() if value is not None
+            f"{key}={_escape(str(value), ':,')}" for key, value in values.items() if value is not None
         )
-        lines.append(f"::{_COMMANDS[finding.severity]} {properties}::{_escaped(str(finding))}\n")
+        lines.append(f"::{_GITHUB_COMMANDS[finding.severity]} {properties}::{_escape(str(finding))}\n")
     return "".join(lines)
 
 
-def _escaped(text: str, more: str = "") -> str:
+def _escape(text: str, more: str = "") -> str:
     for sign in f"%\r\n{more}":
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text
 
 
-def findings_to_sarif(found: Sequence[Finding], locate: Locator) -> str:
-    """SARIF 2.1.0 (OASIS), for code scanning and editors."""
-    codes = sorted({finding.code for finding in found})
+def findings_to_sarif(findings: Sequence[Finding], find_line: LineFinder) -> str:
+    """Return SARIF 2.1.0 (OASIS), for code scanning and editors."""
+    codes = sorted({finding.code for finding in findings})
     rules = [
         {
             "id": code,
             "shortDescription": {"text": RULES[code].title},
-            "fullDescription": {"text": f"{RULES[code].title} Behind it: {RULES[code].source or 'the compiler'}"},
-            "help": {"text": f"{RULES[code].title} See docs/checks.md."},
-            "defaultConfiguration": {"level": _LEVELS[RULES[code].severity]},
+            "fullDescription": {"text": f"{RULES[code].title} Source: {RULES[code].source or 'the compiler'}"},
+            "help": {"text": f"{RULES[code].title} See the reference of checks."},
+            "defaultConfiguration": {"level": _SARIF_LEVELS[RULES[code].severity]},
             "properties": {"family": RULES[code].family},
         }
         for code in codes
@@ -87,28 +98,40 @@ def findings_to_sarif(found: Sequence[Finding], locate: Locator) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, _in_repository(locate, finding), codes.index(finding.code)) for finding in found],
+        "results": [
+            _sarif_result(finding, _locate_in_repository(find_line, finding), codes.index(finding.code))
+            for finding in findings
+        ],
     }
-    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _in_repository(locate: Locator, finding: Finding) -> Place:
-    """The place of a finding, its file as the repository names it."""
-    place = locate(finding.where)
-    return replace(place, file=locate.in_repository(place.file or _PROJECT))
+def _locate_in_repository(find_line: LineFinder, finding: Finding) -> Location:
+    """Return the location of a finding, its file as the repository names it."""
+    location = find_line(finding.location)
+    return replace(location, file=find_line.in_repository(location.file or _PROJECT_FILE))
 
 
-def _result(finding: Finding, place: Place, index: int) -> dict[str, Any]:
+def _sarif_result(finding: Finding, location: Location, index: int) -> dict[str, Any]:
     from urllib.parse import quote
 
-    physical = {"artifactLocation": {"uri": quote(place.file or _PROJECT)}, "region": {"startLine": place.line or 1}}
-    location: dict[str, Any] = {"physicalLocation": physical}
-    if place.name is not None:
-        location["logicalLocations"] = [{"name": place.name, "kind": place.kind}]
+    physical = {
+        "artifactLocation": {"uri": quote(location.file or _PROJECT_FILE)},
+        "region": {"startLine": location.line or 1},
+    }
+    sarif_location: dict[str, Any] = {"physicalLocation": physical}
+    logical = [
+        {"name": name, "kind": kind}
+        for kind in ("dataset", "node", "task", "dag", "pipeline")
+        if (name := getattr(location, kind)) is not None
+    ]
+    if logical:
+        sarif_location["logicalLocations"] = logical
     return {
         "ruleId": finding.code,
         "ruleIndex": index,
-        "level": _LEVELS[finding.severity],
+        "level": _SARIF_LEVELS[finding.severity],
         "message": {"text": str(finding)},
-        "locations": [location],
+        "locations": [sarif_location],
+        "properties": {"help": finding.help, "key": list(location.key)},
     }

@@ -57,13 +57,13 @@ def _dag(plan: Plan, known: PlanStatistics) -> dict[str, Any]:
             for one in sorted(plan.local_inputs, key=lambda one: one.dataset)
         ],
         "tasks": [_task(task, plan, known) for task in plan.tasks],
-        "crossings": [
+        "passed_datasets": [
             {
                 "dataset": crossing.dataset,
-                "producer": crossing.saved_by,
-                "consumers": list(crossing.loaded_by),
+                "saved_by": crossing.saved_by,
+                "loaded_by": list(crossing.loaded_by),
                 "versioned": crossing.reach.versioned,
-                "lives": _place(known.places[crossing.dataset]),
+                "storage": _place(known.places[crossing.dataset]),
             }
             for crossing in plan.crossings
         ],
@@ -81,14 +81,14 @@ def _task(task: Task, plan: Plan, known: PlanStatistics) -> dict[str, Any]:
         "id": task.id,
         "step": known.step_of[task.id],
         "nodes": list(task.nodes),
-        "after": list(task.upstream),
+        "upstream": list(task.upstream),
         "group": task.group,
-        "reasons": [
-            {"rule": reason.reason, "what": reason.name, "first": reason.first, "second": reason.second}
-            for reason in task.merge_causes
+        "merge_reasons": [
+            {"reason": cause.reason, "name": cause.name, "nodes": [cause.first, cause.second]}
+            for cause in task.merge_causes
         ],
         "pipeline": task.pipeline,
-        "whole_pipeline_because": task.narrowing_declined,
+        "narrowing_declined": task.narrowing_declined,
         "image": task.image,
         "rules": list(task.rules),
         "resources": _resources(settings),

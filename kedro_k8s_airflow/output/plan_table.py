@@ -9,7 +9,7 @@ from kedro_k8s_airflow.plan.dag_selection import DEFAULT_PIPELINE
 from kedro_k8s_airflow.plan.sections import LARGE, split_plan
 from kedro_k8s_airflow.plan.statistics import plan_statistics, pod_requests
 from kedro_k8s_airflow.quantities import parse_quantity
-from kedro_k8s_airflow.text import count_of, describe_storage, first_names, printable
+from kedro_k8s_airflow.text import count_of, first_names, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.plan.sections import PlanSection
-    from kedro_k8s_airflow.plan.statistics import PlanStatistics
+    from kedro_k8s_airflow.plan.statistics import PlanStatistics, StorageLocation
 
 # A pipeline and __default__: nothing smaller could be loaded.
 _ALONE = 2
@@ -221,3 +221,20 @@ def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
     }
     for rule, what in fused.items():
         yield f"{pods[rule]} pod{'s' if pods[rule] > 1 else ''} {texts[rule]}: {first_names(list(what))}"
+
+
+def describe_storage(location: StorageLocation, *, short: bool = False) -> str:
+    """Return where a dataset is between tasks; without its path when short."""
+    path = f" at {printable(location.path)}" if location.path is not None and not short else ""
+    if location.kind == "volume":
+        return f"on volume {location.volume}{path}"
+    if location.kind == "store":
+        where = f"on volume {location.volume}{path}" if location.volume is not None else f"by {location.protocol}"
+        return f"in memory, pickled in the store {where}"
+    if location.kind == "object-store":
+        return f"in an object store ({location.protocol})"
+    if location.kind == "server":
+        return f"on a server ({location.protocol})"
+    if location.kind == "unknown":
+        return "in an unknown place"
+    return "in a place that data.reach declares shared"

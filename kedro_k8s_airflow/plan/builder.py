@@ -14,6 +14,7 @@ from kedro_k8s_airflow import names
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image_reference import split_reference
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import dag_selection, data_passing, grouping, parameters, settings_merge, task_ids, volumes
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan.model import Crossing, MergeCause, Plan, Task
@@ -138,7 +139,9 @@ def _build_plan(
     # What lies below an offered parameter is part of its default already.
     fixed = {name: value for name, value in fixed.items() if not any(name.startswith(f"{one}.") for one in params)}
     errors += parameters.find_leaked(fixed)
-    errors += parameters.find_unsendable({**fixed, **params}, f"{file}: dag.params" if params else "--params")
+    errors += parameters.find_unsendable(
+        {**fixed, **params}, Location(file=file, key=("dag", "params")) if params else Location(subject="--params")
+    )
     macros = parameters.parse_macros(known, project, dag.settings, file, {**fixed, **params}, errors)
     if grouped is None:
         raise Refused(errors)
@@ -207,7 +210,7 @@ def _image_errors(
     if image is not None and image not in image_references and split_reference(image)[1:] == (None, None):
         yield error(
             "image-unknown",
-            f"{file}: tasks",
+            Location(file=file, key=("tasks",)),
             f"node {node!r} asks for the image {image!r}, which `images:` does not have and which has neither tag nor digest.",
             f"Images of this project are {', '.join(image_references)}.",
         )
@@ -249,7 +252,7 @@ def _build_tasks(
                 rules_of = {graph.nodes[index].name: matching[index] for index in group.members}
                 members = [(name, task_rules.settings_of(names)) for name, names in rules_of.items()]
                 own = settings_merge.merge_settings(
-                    members, unset, _because(group), partial(_where, task_rules, rules_of)
+                    members, unset, _because(group), partial(_location_of, task_rules, rules_of)
                 )
                 rules = task_rules.union_of(rules_of.values())
             scratch = volumes.scratch_folders(
@@ -287,7 +290,9 @@ def _build_tasks(
     return made, group_ids
 
 
-def _where(task_rules: TaskRules, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]) -> str:
+def _location_of(
+    task_rules: TaskRules, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]
+) -> Location | None:
     return task_rules.location_of(rules_of[node], key)
 
 

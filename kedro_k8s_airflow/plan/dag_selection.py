@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,10 +41,10 @@ def select_dags(
     ]
     for dag in configured:
         if dag.pipeline not in project.pipelines:
-            raise _no_pipeline(f"{file}: dags.{dag.name}", dag.pipeline, project)
+            raise _no_pipeline(Location(file=file, key=("dags", dag.name)), dag.pipeline, project)
     for name in pipelines:
         if name not in project.pipelines:
-            raise _no_pipeline("--pipeline", name, project)
+            raise _no_pipeline(Location(subject="--pipeline"), name, project)
     if all_pipelines:
         wanted = list(project.pipelines)
     elif pipelines:
@@ -53,7 +54,7 @@ def select_dags(
     else:
         wanted = [DEFAULT_PIPELINE]
     if wanted == [DEFAULT_PIPELINE] and DEFAULT_PIPELINE not in project.pipelines:
-        raise _no_pipeline("pipeline registry", DEFAULT_PIPELINE, project)
+        raise _no_pipeline(Location(subject="pipeline registry"), DEFAULT_PIPELINE, project)
     chosen = [dag for dag in configured if all_pipelines or dag.pipeline in wanted]
     covered = {dag.pipeline for dag in chosen}
     chosen += [SelectedDag(name, name, settings.dag) for name in wanted if name not in covered]
@@ -61,7 +62,7 @@ def select_dags(
     if all_pipelines:
         empty = [dag for dag in chosen if not project.pipelines[dag.pipeline]]
         notes = [
-            warning("pipeline-skipped", f"pipeline {dag.pipeline!r}", "has no nodes; no DAG is made of it.")
+            warning("pipeline-skipped", Location(pipeline=dag.pipeline), "has no nodes; no DAG is made of it.")
             for dag in empty
         ]
         if len(empty) < len(chosen):
@@ -73,44 +74,44 @@ def _checked(dags: list[SelectedDag], project: Project, file: str) -> list[Selec
     if not dags:
         raise refuse(
             "registry",
-            "pipeline registry",
+            Location(subject="pipeline registry"),
             "the project registers no pipeline.",
             "Create one with `kedro pipeline create`.",
         )
     for dag in dags:
         if dag.settings.schedule == "@continuous" and dag.settings.max_active_runs != 1:
-            where = f"{file}: dag, dag {dag.name!r}"
-            raise refuse("schedule", where, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
+            location = Location(file=file, key=("dag",), dag=dag.name)
+            raise refuse("schedule", location, "Airflow runs @continuous one at a time.", "Set max_active_runs to 1.")
         end = dag.settings.end_date
         if end is not None and end < dag.settings.start_date:
             raise refuse(
                 "schedule",
-                f"{file}: dag, dag {dag.name!r}",
+                Location(file=file, key=("dag",), dag=dag.name),
                 f"ends on {end:%Y-%m-%d}, before it starts.",
                 "Mend start_date or end_date.",
             )
         if not project.pipelines[dag.pipeline]:
             raise refuse(
                 "pipeline-empty",
-                f"pipeline {dag.pipeline!r}",
+                Location(pipeline=dag.pipeline),
                 "has no nodes, so there is nothing to run.",
                 "Register nodes in it, or name another with --pipeline.",
             )
     return dags
 
 
-def _no_pipeline(where: str, name: str, project: Project) -> Refused:
+def _no_pipeline(location: Location, name: str, project: Project) -> Refused:
     known = sorted(project.pipelines)
     if not known:
         return refuse(
             "registry",
-            "pipeline registry",
+            Location(subject="pipeline registry"),
             "the project registers no pipeline.",
             "Create one with `kedro pipeline create`.",
         )
     close = difflib.get_close_matches(name, known, 1)
     help_text = f"Did you mean {close[0]!r}?" if close else f"Registered are {', '.join(map(repr, known[:20]))}."
-    return refuse("pipeline", where, f"there is no pipeline {name!r}.", help_text)
+    return refuse("pipeline", location, f"there is no pipeline {name!r}.", help_text)
 
 
 def find_duplicate_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
@@ -120,7 +121,7 @@ def find_duplicate_ids(made: Iterable[Plan], file: str) -> Iterable[Finding]:
         if plan.dag_id in seen:
             yield error(
                 "dag-id",
-                f"{file}: dags",
+                Location(file=file, key=("dags",)),
                 f"DAG {seen[plan.dag_id].name!r} (pipeline {seen[plan.dag_id].pipeline!r}) and DAG {plan.name!r} "
                 f"(pipeline {plan.pipeline!r}) would both have the dag_id {plan.dag_id!r}.",
                 "Rename one.",

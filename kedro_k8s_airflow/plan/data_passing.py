@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan import volumes
 from kedro_k8s_airflow.plan.model import LocalInput, MemoryStore, Task, claim_over
@@ -69,7 +70,14 @@ def memory_store(settings: Settings, mounts: Sequence[Mount], file: str, errors:
     protocol, url, rest = path.partition("://")
     if url and protocol.lower() == "memory":
         help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
-        errors.append(error("store", f"{file}: data.store.path", f"{path!r} is the memory of one process.", help_text))
+        errors.append(
+            error(
+                "store",
+                Location(file=file, key=("data", "store", "path")),
+                f"{path!r} is the memory of one process.",
+                help_text,
+            )
+        )
     if url and protocol.lower() not in ("file", "local"):
         return MemoryStore(path, keep)
     path = rest if url else path
@@ -81,7 +89,12 @@ def memory_store(settings: Settings, mounts: Sequence[Mount], file: str, errors:
         )
         help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
         errors.append(
-            error("store", f"{file}: data.store.path", f"{path!r} {message}, so no other pod would see it.", help_text)
+            error(
+                "store",
+                Location(file=file, key=("data", "store", "path")),
+                f"{path!r} {message}, so no other pod would see it.",
+                help_text,
+            )
         )
     return MemoryStore(place, keep)
 

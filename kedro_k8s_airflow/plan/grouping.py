@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -182,7 +183,7 @@ def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: Groupin
         else:
             message = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
             help_text = "Allow fusion (group_by: memory)."
-        yield error(f"data-{rule}", f"dataset {dataset!r}", message, help_text)
+        yield error(f"data-{rule}", Location(dataset=dataset), message, help_text)
 
 
 def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[Hashable]:

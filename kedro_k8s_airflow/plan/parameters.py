@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,20 +45,25 @@ def offered_params(
         if name not in known:
             help_text = "Name it as in `params:` inputs, with dots for what is nested."
             errors.append(
-                error("param-unknown", f"{file}: dag.params", f"the project has no parameter {name!r}.", help_text)
+                error(
+                    "param-unknown",
+                    Location(file=file, key=("dag", "params")),
+                    f"the project has no parameter {name!r}.",
+                    help_text,
+                )
             )
         elif not _reachable(name, project.parameters):
             help_text = "Spell it as nested keys in the parameters file."
             message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", f"{file}: dag.params", message, help_text))
+            errors.append(error("param-dotted", Location(file=file, key=("dag", "params")), message, help_text))
         elif is_credential(name, known[name]):
-            errors.append(_credential(f"{file}: dag.params", name))
+            errors.append(_credential(Location(file=file, key=("dag", "params")), name))
         else:
             found[name] = known[name]
     overlap = next(((one, other) for one in found for other in found if other.startswith(f"{one}.")), None)
     if overlap:
         message = f"{overlap[1]!r} is part of {overlap[0]!r}."
-        errors.append(error("param-twice", f"{file}: dag.params", message, "Offer one of them."))
+        errors.append(error("param-twice", Location(file=file, key=("dag", "params")), message, "Offer one of them."))
     return found
 
 
@@ -83,19 +89,19 @@ def parse_macros(
 
     found: dict[str, str] = {}
     for name, text in dag.macros.items():
-        where = f"{file}: dag.macros.{name}"
+        location = Location(file=file, key=("dag", "macros", name))
         if name not in known and not project.has_catalog_hooks:
             help_text = "Add it to parameters.yml; its value there is what `kedro run` uses."
-            errors.append(error("param-unknown", where, f"the project has no parameter {name!r}.", help_text))
+            errors.append(error("param-unknown", location, f"the project has no parameter {name!r}.", help_text))
         elif name in known and not _reachable(name, project.parameters):
             message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", where, message, "Spell it as nested keys in the parameters file."))
+            errors.append(error("param-dotted", location, message, "Spell it as nested keys in the parameters file."))
         elif overlap := next(
             (other for other in others if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")),
             None,
         ):
             message = f"{name!r} and {overlap!r}, which is given by dag.params or --params, are one."
-            errors.append(error("param-twice", where, message, "Give it in one way."))
+            errors.append(error("param-twice", location, message, "Give it in one way."))
         elif text in _MACROS:
             found[name] = _MACROS[text]
         else:
@@ -108,13 +114,13 @@ def parse_macros(
                 help_text = (
                     f"Write {', '.join(_MACROS)} or one expression of Airflow's templates, such as '{{{{ run_id }}}}'."
                 )
-                errors.append(error("macro", where, f"{text!r} cannot be used: {exc.message}.", help_text))
+                errors.append(error("macro", location, f"{text!r} cannot be used: {exc.message}.", help_text))
             else:
                 found[name] = f"({expression[1].strip()})"
     return found
 
 
-def find_unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
+def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[Finding]:
     """Errors for parameters that cannot reach a pod as JSON in one environment variable of at most 100 KB."""
     size = 0
     for name, value in params.items():
@@ -122,15 +128,15 @@ def find_unsendable(params: Mapping[str, Any], where: str) -> Iterable[Finding]:
             size += len(json.dumps({name: value}, allow_nan=False).replace("$", "\\u0024"))
         except ValueError:
             message = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
-            yield error("param-number", where, message, "Write it as a text, and read it as a number in the node.")
+            yield error("param-number", location, message, "Write it as a text, and read it as a number in the node.")
         except TypeError:
             yield error(
-                "param-type", where, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
+                "param-type", location, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
             )
     if size > _LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
         message = f"parameters take {size} bytes, and a pod gets 100,000 at most; the largest is {largest!r}."
-        yield error("param-size", where, message, "Keep large values in the project's parameters, or in a dataset.")
+        yield error("param-size", location, message, "Keep large values in the project's parameters, or in a dataset.")
 
 
 def is_credential(name: str, value: Any) -> bool:
@@ -144,10 +150,13 @@ def is_credential(name: str, value: Any) -> bool:
     return bool(credential_detection.find_credentials(value))
 
 
-def _credential(where: str, name: str) -> Finding:
+def _credential(location: Location, name: str) -> Finding:
     message = f"{name!r} looks like a credential, and the DAG file would show it to everyone."
     return error(
-        "secret", where, message, "Keep it in Kedro's credentials and mount them by credentials_secret, or use envFrom."
+        "secret",
+        location,
+        message,
+        "Keep it in Kedro's credentials and mount them by credentials_secret, or use envFrom.",
     )
 
 
@@ -155,7 +164,7 @@ def find_leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
     """Runtime parameters, by dotted name, that look like credentials."""
     for name, value in runtime_params.items():
         if is_credential(name, value):
-            yield _credential("--params", name)
+            yield _credential(Location(subject="--params"), name)
 
 
 def _reachable(name: str, parameters: Mapping[str, Any]) -> bool:

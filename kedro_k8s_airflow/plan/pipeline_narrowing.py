@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import dag_selection
 from kedro_k8s_airflow.project import registry
 
@@ -58,7 +59,7 @@ def find_unloadable(project: Project, plans: Sequence[Plan], alone: Alones = reg
             help_text = (
                 "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
             )
-            errors.append(error("pipeline-alone", f"pipeline {name!r}", said, help_text))
+            errors.append(error("pipeline-alone", Location(pipeline=name), said, help_text))
     return errors
 
 

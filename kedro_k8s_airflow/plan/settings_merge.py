@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.locations import Location, dotted
 from kedro_k8s_airflow.plan.model import pod_deadline
 from kedro_k8s_airflow.plan.task_rules import BUILT_IN
 
@@ -34,8 +36,8 @@ _UNITED = frozenset(
 )
 # What is never taken from one node only: the others may not work with it.
 _STRICT = frozenset({"image", "runner"})
-# Where a node is told a key of its settings, for messages.
-Where = Callable[[str, tuple[str, ...]], str]
+# Where a key of a node's settings is set; None when no rule sets it.
+Locate = Callable[[str, tuple[str, ...]], Location | None]
 
 
 def compatibility_key(settings: Mapping[str, Any]) -> Hashable:
@@ -46,7 +48,7 @@ def compatibility_key(settings: Mapping[str, Any]) -> Hashable:
 
 
 def merge_settings(
-    members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, where: Where
+    members: Sequence[tuple[str, Mapping[str, Any]]], unset: Mapping[str, Any], because: str, locate: Locate
 ) -> Mapping[str, Any]:
     """The settings of a pod that runs several nodes: resources and times at their largest, the rest in agreement.
 
@@ -54,7 +56,7 @@ def merge_settings(
         members: node names with their settings.
         unset: what counts for keys that a node's settings do not have, such as the DAG's retries.
         because: why they share a pod, in words.
-        where: says where a node is told a key, for messages; nothing when no rule tells it.
+        locate: returns where a key of a node's settings is set, for messages.
 
     Raises:
         Refused: when two nodes' settings contradict each other.
@@ -63,7 +65,7 @@ def merge_settings(
     distinct = {id(settings): (name, settings) for name, settings in reversed(members)}
     for name, settings in distinct.values():
         if settings is not result:
-            result = _pair((first_name, result), (name, settings), unset, because, where)
+            result = _pair((first_name, result), (name, settings), unset, because, locate)
     return result
 
 
@@ -72,7 +74,7 @@ def _pair(
     second: tuple[str, Mapping[str, Any]],
     unset: Mapping[str, Any],
     because: str,
-    where: Where,
+    locate: Locate,
 ) -> dict[str, Any]:
     ours, theirs = first[1], second[1]
     result = dict(ours)
@@ -94,11 +96,11 @@ def _pair(
         elif key in BUILT_IN and not isinstance(BUILT_IN[key], dict) and BUILT_IN[key] in (one, other):
             result[key] = other if one == BUILT_IN[key] else one  # what a rule says wins over what nobody said
         elif key in _UNITED:
-            result[key] = _united((first[0], one), (second[0], other), key, because, where)
+            result[key] = _united((first[0], one), (second[0], other), key, because, locate)
         elif key not in _STRICT and (one is None or other is None):
             result[key] = other if one is None else one
         else:
-            raise _contradiction((first[0], one), (second[0], other), key, because, where)
+            raise _contradiction((first[0], one), (second[0], other), (key,), because, locate)
     return result
 
 
@@ -117,7 +119,7 @@ def _larger_resources(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[
     return result
 
 
-def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, where: Where) -> Any:
+def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, locate: Locate) -> Any:
     one, other = first[1] or type(second[1])(), second[1] or type(first[1])()
     if isinstance(one, dict):
         both = {**one, **other}
@@ -131,24 +133,26 @@ def _united(first: tuple[str, Any], second: tuple[str, Any], key: str, because: 
             if built_in is not None and built_in in (one[name], other[name]):
                 both[name] = other[name] if one[name] == built_in else one[name]
                 continue
-            raise _contradiction((first[0], one[name]), (second[0], other[name]), f"{key}.{name}", because, where)
+            raise _contradiction((first[0], one[name]), (second[0], other[name]), (key, name), because, locate)
         return both
     named = {item["name"]: item for item in one if "name" in item} if key in ("env", "volumes") else {}
     for item in other:
         if item.get("name") in named and named[item["name"]] != item:
             mine = named[item["name"]]
-            raise _contradiction((first[0], mine), (second[0], item), f"{key} {item['name']!r}", because, where)
+            raise _contradiction((first[0], mine), (second[0], item), (key, item["name"]), because, locate)
     return [*one, *(item for item in other if item not in one)]
 
 
-def _contradiction(first: tuple[str, Any], second: tuple[str, Any], key: str, because: str, where: Where) -> Refused:
-    path = tuple(key.partition(" ")[0].split(".", 1))
-    places = sorted({where(node, path) for node, _ in (first, second)} - {""})
-    said = ["not set" if value is None else repr(value) for _, value in (first, second)]
+def _contradiction(
+    first: tuple[str, Any], second: tuple[str, Any], key: tuple[str, ...], because: str, locate: Locate
+) -> Refused:
+    locations = [location for node, _ in (first, second) if (location := locate(node, key)) is not None]
+    values = ["not set" if value is None else repr(value) for _, value in (first, second)]
+    elsewhere = f" (see also {locations[1]})" if len(set(locations)) > 1 else ""
     return refuse(
         "settings-clash",
-        ", ".join(places) or "tasks",
+        replace(locations[0], node=second[0]) if locations else Location(key=("tasks",), node=second[0]),
         f"nodes {first[0]!r} and {second[0]!r} share a pod ({because}), "
-        f"but {key} is {said[0]} for the one and {said[1]} for the other.",
-        "Give both the same, or store the data between them where both pods reach it.",
+        f"but {dotted(key)} is {values[0]} for the first and {values[1]} for the second{elsewhere}.",
+        "Give both the same value, or store the data between them where both pods can reach it.",
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.config.models import Match
 from kedro_k8s_airflow.findings import Finding, error
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.plan.provenance import (
     BUILT_IN_ORIGIN,
@@ -177,12 +178,12 @@ class TaskRules:
         """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
         return {".".join(path): origin.layer for path, origin in self.origins_of(matching).items()}
 
-    def location_of(self, matching: tuple[str, ...], key: Path) -> str:
-        """`file: key` of what decides a key, or something below it, of nodes of these rules; nothing when no rule has it."""
+    def location_of(self, matching: tuple[str, ...], key: Path) -> Location | None:
+        """Return where the value of a key, or of something below it, is set for nodes of these rules; None if it is built in."""
         for path, origin in self.origins_of(matching).items():
             if origin.layer and path[: len(key)] == key[: len(path)]:
                 return self.sources.location_of(origin.settings_key(path))
-        return ""
+        return None
 
     def nodes_by_group(self, nodes: Sequence[ProjectNode]) -> dict[str, list[int]]:
         """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
@@ -211,10 +212,10 @@ def build_task_rules(
         for node in nodes:
             pipelines_of.setdefault(node.name, set()).add(pipeline)
     frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
-    all_pipelines = [node for nodes in pipelines.values() for node in nodes]
+    all_nodes = [node for nodes in pipelines.values() for node in nodes]
     profiles = {name: _stated_settings(profile) for name, profile in settings.profiles.items() if profile is not None}
     layers: list[SettingsLayer] = []
-    findings: list[Finding] = list(_unknown_tags(all_pipelines, profiles, sources))
+    findings: list[Finding] = list(_unknown_tags(all_nodes, profiles, sources))
     for name, rule in settings.tasks.items():
         if rule is not None:
             matcher = None if rule.match is None else _Matcher(rule.match, frozen)
@@ -225,7 +226,7 @@ def build_task_rules(
                     _unknown(sources.location_of(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
                 )
             layers.append(SettingsLayer(Origin(name), matcher, _stated_settings(rule)))
-            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, all_pipelines)
+            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, all_nodes)
     first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
     layers[first:first] = [
         SettingsLayer(
@@ -239,7 +240,7 @@ def build_task_rules(
     for name, match in settings.groups.items():
         if match is not None:
             groups.append((name, _Matcher(match, frozen)))
-            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], all_pipelines)
+            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], all_nodes)
     base = _fold(layer.values for layer in layers if layer.matcher is None)
     return TaskRules(tuple(layers), tuple(groups), base, sources, tuple(findings))
 
@@ -262,7 +263,7 @@ def _unknown_tags(
             ):
                 told.add(tag)
                 yield _unknown(
-                    f"node {node.name!r}",
+                    Location(node=node.name),
                     f"has the tag {tag!r} for",
                     tag.removeprefix(PROFILE_TAG_PREFIX),
                     profiles,
@@ -270,12 +271,14 @@ def _unknown_tags(
                 )
 
 
-def _unknown(where: str, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources) -> Finding:
+def _unknown(
+    location: Location, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources
+) -> Finding:
     close = difflib.get_close_matches(profile, profiles, 1)
     known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
     return error(
         "profile-unknown",
-        where,
+        location,
         f"{says} the profile {profile!r}, which {sources.file(('profiles',))} does not have.",
         f"Did you mean {close[0]!r}? {known}" if close else known,
     )

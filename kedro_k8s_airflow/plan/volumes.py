@@ -6,6 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import Mount
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def build_mounts(project: Project, settings: Settings, file: str) -> tuple[Mount
         if hidden:
             raise refuse(
                 "volume",
-                f"{file}: data.volumes.{name}.mount",
+                Location(file=file, key=("data", "volumes", name, "mount")),
                 f"{volume.mount!r} would hide {hidden} in the image.",
                 "Mount a folder that holds only data.",
             )
@@ -44,14 +45,17 @@ def build_mounts(project: Project, settings: Settings, file: str) -> tuple[Mount
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice:
         raise refuse(
-            "volume", f"{file}: data.volumes", f"two volumes are mounted at {twice}.", "Give each a folder of its own."
+            "volume",
+            Location(file=file, key=("data", "volumes")),
+            f"two volumes are mounted at {twice}.",
+            "Give each a folder of its own.",
         )
     if settings.credentials_secret is not None:
         secret = settings.credentials_secret
         if "://" in project.conf_source:
             raise refuse(
                 "volume",
-                f"{file}: credentials_secret",
+                Location(file=file, key=("credentials_secret",)),
                 f"cannot be mounted into the configuration at {project.conf_source}.",
                 "Keep the configuration in the project, or give credentials by envFrom.",
             )
@@ -103,7 +107,7 @@ def scratch_folders(paths: Sequence[str], project: Project, settings: Settings) 
         if hidden is not None:
             raise refuse(
                 "data-place",
-                f"path {path}",
+                Location(subject=f"path {path}"),
                 f"lies beside the project's own files ({hidden}), which pods cannot write to.",
                 "Save it in a folder that holds only data.",
             )
@@ -112,7 +116,7 @@ def scratch_folders(paths: Sequence[str], project: Project, settings: Settings) 
             if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):
                 raise refuse(
                     "data-place",
-                    f"path {path}",
+                    Location(subject=f"path {path}"),
                     f"is written into {folder}, which the image carries (data.in_image: {pattern}).",
                     "Save it in another folder.",
                 )

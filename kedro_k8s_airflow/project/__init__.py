@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Finding, info, refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project import catalog as catalogs
 from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
@@ -126,7 +127,9 @@ def read_project(
         session_class = settings.SESSION_CLASS
     except Exception as exc:
         raise refuse(
-            "project", f"{metadata.package_name}.settings", f"cannot be used: {describe_exception(exc)}."
+            "project",
+            Location(subject=f"{metadata.package_name}.settings"),
+            f"cannot be used: {describe_exception(exc)}.",
         ) from exc
     hook_findings = tuple(_hook_findings(hooks))
     with watch_environment(path) as variables:
@@ -186,7 +189,7 @@ def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
                 kind = type(hook) if not isinstance(hook, type) else hook
                 yield info(
                     "hooks",
-                    f"hook {kind.__module__}.{kind.__qualname__}",
+                    Location(subject=f"hook {kind.__module__}.{kind.__qualname__}"),
                     f"implements {spec}; what it adds to the catalog is not seen here.",
                     "`data.reach` can say how far such datasets reach.",
                 )

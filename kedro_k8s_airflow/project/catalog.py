@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project import configuration
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Catalog:
                         found[name] = resolver.resolve_pattern(name)
                     except Exception as exc:
                         raise refuse(
-                            "catalog", f"catalog, dataset {name!r}", f"its factory cannot be resolved: {exc}."
+                            "catalog", Location(dataset=name), f"its factory cannot be resolved: {exc}."
                         ) from exc
         return found
 
@@ -77,7 +78,7 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
     if wrong:
         raise refuse(
             "catalog",
-            f"catalog, entry {wrong[0]!r}",
+            Location(subject=f"catalog, entry {wrong[0]!r}"),
             "is not a dataset.",
             "Kedro ignores top-level keys that begin with an underscore.",
         )
@@ -86,7 +87,7 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
-        raise refuse("catalog", "catalog", f"cannot be resolved: {describe_exception(exc)}.") from exc
+        raise refuse("catalog", Location(subject="catalog"), f"cannot be resolved: {describe_exception(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
     return Catalog(explicit, tuple(sorted(named)), literal, resolver)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,14 +34,14 @@ def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[st
     if not folder.is_dir():
         raise refuse(
             "conf-source",
-            "--conf-source" if given is not None else "settings.CONF_SOURCE",
+            Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
             f"{chosen!r} is not a folder.",
         )
     inside = relative_to_project(folder, path)
     if inside is None:
         raise refuse(
             "conf-source",
-            "--conf-source" if given is not None else "settings.CONF_SOURCE",
+            Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
             f"{chosen!r} lies outside the project, so no image would hold it.",
             "Move it into the project, or give a URL.",
         )
@@ -50,11 +51,12 @@ def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[st
 def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
     """The environment pods run with; one that is asked for has to exist."""
     chosen = env or default_env
-    where = "KEDRO_ENV" if env and env == os.environ.get("KEDRO_ENV") else "--env"
+    origin = "KEDRO_ENV" if env and env == os.environ.get("KEDRO_ENV") else "--env"
+    location = Location(subject=origin)
     if env and (env in (".", "..") or "/" in env or "\\" in env):
         raise refuse(
             "env",
-            where,
+            location,
             f"{env!r} is not the name of an environment.",
             "Give the name of one folder of the configuration.",
         )
@@ -62,9 +64,9 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
         if env:
             raise refuse(
                 "env",
-                where,
+                location,
                 "conf/local never goes into an image, so pods cannot run with it.",
-                f"Leave {where} out to use the base environment, or name another one.",
+                f"Leave {origin} out to use the base environment, or name another one.",
             )
         return chosen
     if "://" in conf_path or (Path(conf_path) / chosen).is_dir():
@@ -74,7 +76,7 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
     )
     raise refuse(
         "env",
-        where,
+        location,
         f"there is no environment {chosen!r} in {Path(conf_path).name}/.",
         f"There {'is' if known else 'is none but'} {', '.join(known) or base_env}.",
     )
@@ -96,7 +98,9 @@ def make_loader(
                 conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
             )
     except Exception as exc:
-        raise refuse("conf", conf_path, f"the configuration loader cannot be made: {describe_exception(exc)}.") from exc
+        raise refuse(
+            "conf", Location(file=conf_path), f"the configuration loader cannot be made: {describe_exception(exc)}."
+        ) from exc
     patterns = getattr(made, "config_patterns", None)
     if isinstance(patterns, dict):
         patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
@@ -156,23 +160,24 @@ def read_config(
         names = [
             file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name for file in files
         ]
-        raise _unreadable(", ".join(names) or f"configuration {name!r}", exc) from exc
+        location = Location(file=", ".join(names)) if names else Location(subject=f"configuration {name!r}")
+        raise _unreadable(location, exc) from exc
     return copy.deepcopy(dict(content))
 
 
-def _unreadable(where: str, exc: Exception) -> Refused:
+def _unreadable(location: Location, exc: Exception) -> Refused:
     text = describe_exception(exc)
     help_text = ""
     if "runtime_params" in text or "Runtime parameter" in text:
         help_text = "Give it a default in the configuration, or a value by --params."
-        return refuse("param-runtime", where, f"cannot be read: {text}.", help_text)
+        return refuse("param-runtime", location, f"cannot be read: {text}.", help_text)
     if "expanded nodes" in text or "expansion" in text:
         help_text = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
         help_text = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."
     elif "ListConfig" in text:
         text, help_text = "it is a list", "Its top level has to be a map of keys."
-    return refuse("conf", where, f"cannot be read: {text}.", help_text)
+    return refuse("conf", location, f"cannot be read: {text}.", help_text)
 
 
 @contextlib.contextmanager

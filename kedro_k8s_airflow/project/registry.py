@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
         what += _place(_frames(exc), path)
         raise refuse(
             "registry",
-            f"{package}.pipeline_registry",
+            Location(subject=f"{package}.pipeline_registry"),
             f"loading the pipelines {what}.",
             "Mend it until `kedro registry list` works.",
         ) from exc
@@ -57,7 +58,7 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
         findings.append(
             warning(
                 "registry-prints",
-                f"{package}.pipeline_registry",
+                Location(subject=f"{package}.pipeline_registry"),
                 "the project prints while its pipelines are loaded, and will in every pod.",
                 "Log instead, inside the nodes.",
             )
@@ -65,7 +66,9 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
     swallowed = [message for message in heard if _SWALLOWED.search(message)]
     if swallowed:
         raise Refused(_swallowed(message, path) for message in swallowed)
-    findings += [warning("registry-warns", f"{package}.pipeline_registry", message) for message in heard]
+    findings += [
+        warning("registry-warns", Location(subject=f"{package}.pipeline_registry"), message) for message in heard
+    ]
     wrong = {
         name: type(value).__name__
         for name, value in registry.items()
@@ -73,7 +76,11 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
     }
     if wrong:
         name, kind = next(iter(wrong.items()))
-        raise refuse("registry", f"{package}.pipeline_registry", f"pipeline {name!r} is a {kind}, not a Pipeline.")
+        raise refuse(
+            "registry",
+            Location(subject=f"{package}.pipeline_registry"),
+            f"pipeline {name!r} is a {kind}, not a Pipeline.",
+        )
     return registry, findings
 
 
@@ -232,7 +239,7 @@ def _swallowed(message: str, path: Path) -> Finding:
     cause = [line for line in message.splitlines() if line.strip()][-1].strip().rstrip(".")
     return error(
         "registry-swallowed",
-        module["module"] if module else "pipeline_registry",
+        Location(subject=module["module"] if module else "pipeline_registry"),
         f"find_pipelines() left its pipelines out because the import failed: {cause}{_place(_FRAME.findall(message), path)}.",
         "Install or mend what is missing; `find_pipelines(raise_errors=True)` would have told you.",
     )

@@ -11,6 +11,7 @@ from kedro_k8s_airflow.checks.registry import findings_of as found_by
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import is_unbuilt
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import ownership_manifest
 from kedro_k8s_airflow.publish.git import Git, GitError
@@ -98,8 +99,8 @@ def find_stale_images(context: CheckContext) -> Iterable[Finding]:
     for finding in found_by(RULES["image-stale"], context):
         yield error(
             "publish-stale",
-            finding.where,
-            finding.why,
+            finding.location,
+            finding.message,
             "Build and push it again: kedro k8s-airflow build-image --push.",
         )
 
@@ -109,8 +110,9 @@ def _find_mutable_tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Fi
     used: dict[tuple[str, str | None], str] = {}
     for plan in plans:
         for task in plan.tasks:
-            used.setdefault((task.image, task.image_name), f"dag {plan.dag_id!r}")
-    for (image, name), location in used.items():
+            used.setdefault((task.image, task.image_name), plan.dag_id)
+    for (image, name), dag_id in used.items():
+        location = Location(dag=dag_id)
         unbuilt = name is not None and is_unbuilt(image)
         if "@" in image or (allow_tag and not unbuilt):
             continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish import ownership_manifest
 from kedro_k8s_airflow.publish.git import EXECUTABLE_MODE, FILE_MODE, SUBMODULE_MODE
 from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest, PublishedFile
@@ -110,7 +111,7 @@ def compare_with_target(
         if new_content is None and path not in entries:
             continue  # somebody has removed it already
         if old_content != new_content or (path in entries and entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE)):
-            if not force and path in entries and not any(finding.where == path for finding in errors):
+            if not force and path in entries and not any(finding.location.file == path for finding in errors):
                 errors += _check_overwrite(path, old_content, record, desired.manifest)
             files[path] = new_content
         status: Literal["new", "changed", "removed", "unchanged"] = "unchanged"
@@ -133,7 +134,12 @@ def compare_with_target(
         )
     if manifest_file in entries and entries[manifest_file].mode not in (FILE_MODE, EXECUTABLE_MODE):
         errors.append(
-            error("publish-folder", manifest_file, "is a link or a submodule in the target.", "Move it away.")
+            error(
+                "publish-folder",
+                Location(file=manifest_file),
+                "is a link or a submodule in the target.",
+                "Move it away.",
+            )
         )
     if errors:
         raise Refused(errors)
@@ -239,7 +245,7 @@ def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) ->
                 reported.add(above)
                 yield error(
                     "publish-folder",
-                    above,
+                    Location(file=above),
                     "is a file, a link or a submodule in the target, where a folder is needed.",
                     "Choose another --subfolder.",
                 )
@@ -252,7 +258,10 @@ def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) ->
                 if above not in reported:
                     reported.add(above)
                     yield error(
-                        "publish-folder", above, "is a folder in the target, where a file is to be.", "Move it away."
+                        "publish-folder",
+                        Location(file=above),
+                        "is a folder in the target, where a file is to be.",
+                        "Move it away.",
                     )
 
 
@@ -271,14 +280,14 @@ def _check_other_projects(
     ):
         yield error(
             "publish-owned",
-            manifest_file,
+            Location(file=manifest_file),
             f"is the manifest of {old_manifest.owner_label}, not of {manifest.owner_label}.",
             "Choose another --subfolder.",
         )
     elif old_manifest is not None and old_manifest.project_name != manifest.project_name:
         yield error(
             "publish-owned",
-            manifest_file,
+            Location(file=manifest_file),
             f"was published by a project called {old_manifest.project_name!r} with the same package name; this one is called {manifest.project_name!r}.",
             "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
             "is the same project, renamed, delete that manifest and publish with --force.",
@@ -292,7 +301,7 @@ def _check_other_projects(
         if path in owners:
             yield error(
                 "publish-owned",
-                path,
+                Location(file=path),
                 f"is in the manifest of {manifest.owner_label}, which makes it no more, and in that of {owners[path]}.",
                 "Take it out of the one that it is not of, by hand.",
             )
@@ -302,7 +311,7 @@ def _check_other_projects(
         if path in owners:
             yield error(
                 "publish-owned",
-                path,
+                Location(file=path),
                 f"belongs to {owners[path]}.",
                 "Choose another --subfolder, or rename one of the two.",
             )
@@ -310,7 +319,7 @@ def _check_other_projects(
             manifest_file, other = ids[file.dag_id]
             yield error(
                 "publish-owned",
-                path,
+                Location(file=path),
                 f"would be a second DAG {file.dag_id!r}: {other.owner_label} has published one into "
                 f"{ownership_manifest.target_folder_of(manifest_file) or 'the top folder'}, which the same Airflow would read.",
                 "Publish there, or remove it there first: its DAG files and its manifest.",
@@ -324,14 +333,14 @@ def _check_overwrite(
     if record is None:
         yield error(
             "publish-foreign",
-            path,
+            Location(file=path),
             f"is in the target already, and no manifest says that {manifest.owner_label} has published it.",
             "Compare it with what `create` writes; then overwrite it with --force, or move it away.",
         )
     elif content is None or ownership_manifest.compute_sha256(content) != record.sha256:
         yield error(
             "publish-edited",
-            path,
+            Location(file=path),
             "was edited by hand since it was published.",
             "Make the edit in the project or its settings; then overwrite the file with --force.",
         )

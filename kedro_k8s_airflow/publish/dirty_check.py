@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish import git_index
 from kedro_k8s_airflow.publish.git import LINK_MODE, GitError, TreeEntry, refuse_git
 
@@ -23,7 +24,10 @@ def refuse_dirty(git: Git, display_name: str, update: BranchUpdate, *, resuming:
     before, now = git.read_entries(update.old), git.read_entries(update.new)
     if git.run_text("ls-files", "--unmerged"):
         raise refuse(
-            "publish-dirty", display_name, "has conflicts that are not resolved.", "Resolve them, then publish again."
+            "publish-dirty",
+            Location(subject=display_name),
+            "has conflicts that are not resolved.",
+            "Resolve them, then publish again.",
         )
     index = list_index(git)
     dirty = [
@@ -52,7 +56,9 @@ def refuse_dirty(git: Git, display_name: str, update: BranchUpdate, *, resuming:
         else:
             message = "has changes of yours that are not committed in what would be published: "
             help_text = "Commit, stash or undo them, then publish again."
-        raise refuse("publish-dirty", display_name, f"{message}{', '.join(dirty_paths[:5])}{more}.", help_text)
+        raise refuse(
+            "publish-dirty", Location(subject=display_name), f"{message}{', '.join(dirty_paths[:5])}{more}.", help_text
+        )
 
 
 def _check_incoming(git: Git, display_name: str, update: BranchUpdate) -> None:

@@ -14,7 +14,7 @@ from kedro_k8s_airflow.compiler import CheckResult
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image_reference import split_reference
-from kedro_k8s_airflow.locations import Locator
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
 from kedro_k8s_airflow.publish.diff import DagDiff
@@ -75,7 +75,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
     if reference is None:
         if settings.to is None:
             help_text = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
-            raise refuse("publish-to", "--against", "nobody says where it was published.", help_text)
+            raise refuse("publish-to", Location(subject="--against"), "nobody says where it was published.", help_text)
         reference = publisher.resolve_destination(settings.to, project.path)
     manifest_file = ownership_manifest.manifest_path(project.package, request.env)
     paths = [f"{plan.dag_id}.py" for plan in compilation.context.plans]
@@ -97,7 +97,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
         message = f"is the manifest of {published.manifest.owner_label}, called {published.manifest.project_name!r}, not of this one."
         raise refuse(
             "publish-owned",
-            published.location_of(manifest_file),
+            Location(file=published.location_of(manifest_file)),
             message,
             "Compare with the folder that this project is published to.",
         )
@@ -109,7 +109,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
             desired_state.build_desired_state(request, compilation, plans), published, compilation, publish_command
         )
     )
-    return CheckResult(tuple(dict.fromkeys(findings)), Locator(project.path, project, plans))
+    return CheckResult(tuple(dict.fromkeys(findings)), project.path, project, tuple(plans))
 
 
 def _with_published_images(request: CompileRequest, compilation: Compilation, published: PublishedState) -> Compilation:
@@ -144,10 +144,10 @@ def _find_differences(
     manifest = published.manifest
     known_dags = manifest.files if manifest else {}
     for finding in desired_state.find_stale_images(compilation.context):
-        yield error("drift-image", finding.where, finding.why, finding.mend)
+        yield error("drift-image", finding.location, finding.message, finding.help)
     for name, file in desired.manifest.files.items():
         content, record = published.files.get(name), known_dags.get(name)
-        location = f"dag {file.dag_id!r}"
+        location = Location(dag=file.dag_id)
         if content is None:
             yield error(
                 "drift-missing", location, f"is not published: there is no {published.location_of(name)}.", help_text
@@ -188,10 +188,10 @@ def _find_differences(
     for name, file in known_dags.items():
         if name not in desired.manifest.files and name in published.files:
             problem = f"is published in {published.location_of(name)}, and this project makes no such DAG."
-            yield error("drift-extra", f"dag {file.dag_id!r}", problem, f"{help_text[:-1]}, which removes it.")
+            yield error("drift-extra", Location(dag=file.dag_id), problem, f"{help_text[:-1]}, which removes it.")
     if manifest is not None and manifest.generator != __version__:
         problem = f"were published by kedro-k8s-airflow {manifest.generator}; this is {__version__}."
-        yield error("drift-generator", f"the DAGs of {manifest.owner_label}", problem, help_text)
+        yield error("drift-generator", Location(subject=f"the DAGs of {manifest.owner_label}"), problem, help_text)
 
 
 def _read_published_state(
@@ -218,15 +218,22 @@ def _read_published_state(
     else:
         raise refuse(
             "publish-branch",
-            "--branch",
+            Location(subject="--branch"),
             f"goes with a folder or an address, and {reference!r} is neither.",
             "Leave it out.",
         )
     if commit is None and against.branch is not None:
-        raise refuse("publish-branch", reference, f"there is no branch {against.branch!r}.", "Mend --branch.")
+        raise refuse(
+            "publish-branch", Location(subject=reference), f"there is no branch {against.branch!r}.", "Mend --branch."
+        )
     if commit is None:
         message = f"{reference!r} is no folder, no address and no commit of the project's repository."
-        raise refuse("publish-to", "--against", message, "Give the folder or the address that was published to.")
+        raise refuse(
+            "publish-to",
+            Location(subject="--against"),
+            message,
+            "Give the folder or the address that was published to.",
+        )
     return _read_commit(git, commit, commit_note, folder, manifest_file, paths)
 
 
@@ -240,13 +247,13 @@ def _read_folder(top: Path, display_name: str, folder: str, manifest_file: str, 
         file = target_folder / path
         try:
             if file.exists() and not file.is_file():
-                raise refuse("file", str(file), "is no file.", "Move it away.")
+                raise refuse("file", Location(file=str(file)), "is no file.", "Move it away.")
             # As git has it, whatever ends of lines it makes in a work tree; none of ours has others.
             return file.read_bytes().replace(b"\r\n", b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as exc:
-            raise refuse("file", str(file), f"cannot be read: {exc.strerror or exc}.") from None
+            raise refuse("file", Location(file=str(file)), f"cannot be read: {exc.strerror or exc}.") from None
 
     display_folder = display_name if is_target_folder or not folder else f"{display_name}/{folder}"
     return _build_published_state(read_content, lambda name: f"{display_folder}/{name}", manifest_file, paths)

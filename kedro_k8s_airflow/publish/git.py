@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +110,7 @@ class Git:
         try:
             completed = subprocess.run(command, cwd=self.folder, env=env, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
-            raise refuse("publish-git", "git", "is not on PATH.", "Install it.") from None
+            raise refuse("publish-git", Location(subject="git"), "is not on PATH.", "Install it.") from None
         if completed.returncode:
             output = b"\n".join(text.strip() for text in (completed.stderr, completed.stdout) if text.strip())
             raise GitError(mask_credentials(output.decode("utf-8", "replace")))
@@ -245,7 +246,7 @@ class Git:
                 raise
             raise refuse(
                 "publish-identity",
-                display_name,
+                Location(subject=display_name),
                 "git does not know who commits.",
                 "Set git config user.name and user.email, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and "
                 "GIT_COMMITTER_EMAIL.",
@@ -355,5 +356,9 @@ def refuse_git(display_name: str, message: str, reason: GitError, help_text: str
     summary = next((line for line in lines if re.match(r"(fatal|error): ", line)), lines[-1] if lines else "")
     summary = re.sub(r"^(fatal|error): ", "", summary).rstrip(".")
     return refuse(
-        "publish-git", display_name, f"{message}: {summary}." if summary else f"{message}.", help_text, str(reason)
+        "publish-git",
+        Location(subject=display_name),
+        f"{message}: {summary}." if summary else f"{message}.",
+        help_text,
+        str(reason),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish.git import Git, GitError, mask_credentials, refuse_git
 from kedro_k8s_airflow.publish.target import PublishTarget
 
@@ -64,7 +65,10 @@ def open_target(
     folder = Path(destination).expanduser().absolute()
     if not folder.is_dir():
         raise refuse(
-            "publish-to", destination, "is no folder.", "Clone the repository of your DAGs, or give its address."
+            "publish-to",
+            Location(subject=destination),
+            "is no folder.",
+            "Clone the repository of your DAGs, or give its address.",
         )
     git = Git(folder.resolve())
     try:
@@ -79,11 +83,16 @@ def open_target(
         return
     if top != folder.resolve():
         if not folder.resolve().is_relative_to(top):
-            raise refuse("publish-to", destination, f"is not the top of its work tree, {top}.", f"Write --to {top}.")
+            raise refuse(
+                "publish-to",
+                Location(subject=destination),
+                f"is not the top of its work tree, {top}.",
+                f"Write --to {top}.",
+            )
         inside = folder.resolve().relative_to(top).as_posix()
         raise refuse(
             "publish-to",
-            destination,
+            Location(subject=destination),
             f"is a folder inside the repository {top}.",
             f"Write --to {top} --subfolder {inside}.",
         )
@@ -97,12 +106,12 @@ def check_target_names(destination: str, branch: str | None, base: str | None) -
         Refused: naming it.
     """
     if destination.startswith("-") or not destination.isprintable() or not destination.strip():
-        raise refuse("publish-to", repr(destination), "is neither a folder nor an address.")
+        raise refuse("publish-to", Location(subject=repr(destination)), "is neither a folder nor an address.")
     with contextlib.suppress(ValueError):  # of an address that is none, for git to say
         if "://" in destination and urllib.parse.urlsplit(destination).password is not None:
             raise refuse(
                 "publish-password",
-                "the address of the target",
+                Location(subject="the address of the target"),
                 "has a password in it, which shells, logs and process lists would show.",
                 "Leave it out, and let git find it: by a credential helper, GIT_ASKPASS or SSH; or check the repository out "
                 "and publish to the folder.",
@@ -113,11 +122,19 @@ def check_target_names(destination: str, branch: str | None, base: str | None) -
         if name.startswith("refs/"):
             short = name.removeprefix("refs/heads/")
             raise refuse(
-                "publish-branch", option, f"{name!r} would be the branch refs/heads/{name}.", f"Write {short}."
+                "publish-branch",
+                Location(subject=option),
+                f"{name!r} would be the branch refs/heads/{name}.",
+                f"Write {short}.",
             )
         is_invalid = name.startswith("-") or name == "HEAD"  # which git's plumbing takes and `git branch` does not
         if is_invalid or Git(Path.cwd()).query_text("check-ref-format", f"refs/heads/{name}") is None:
-            raise refuse("publish-branch", option, f"{name!r} can be no branch.", "See `git help check-ref-format`.")
+            raise refuse(
+                "publish-branch",
+                Location(subject=option),
+                f"{name!r} can be no branch.",
+                "See `git help check-ref-format`.",
+            )
 
 
 @contextlib.contextmanager
@@ -127,12 +144,17 @@ def _open_clone(
     """A clone without a work tree that goes when all is done; commits are fetched as they are needed."""
     if not (push or dry_run):
         message = "has no work tree on this machine, so that a commit that is not pushed would be lost."
-        raise refuse("publish-to", destination, message, "Add --push, or --dry-run to see what would be done.")
+        raise refuse(
+            "publish-to", Location(subject=destination), message, "Add --push, or --dry-run to see what would be done."
+        )
     with _open_remote(destination, address) as (git, default, branches):
         name = base or default or (branch if branch in branches else None)
         if name is None:
             raise refuse(
-                "publish-branch", mask_credentials(destination), "has no default branch.", "Say which one with --base."
+                "publish-branch",
+                Location(subject=mask_credentials(destination)),
+                "has no default branch.",
+                "Say which one with --base.",
             )
         yield PublishTarget(
             git=git,
@@ -163,13 +185,18 @@ def open_branch(destination: str, branch: str | None) -> Iterator[tuple[Git, str
         if name is None:
             raise refuse(
                 "publish-branch",
-                mask_credentials(destination),
+                Location(subject=mask_credentials(destination)),
                 "has no default branch.",
                 "Say which one with --branch.",
             )
         if branches and name not in branches:
             help_text = f"It has {', '.join(sorted(branches)[:10])}."
-            raise refuse("publish-branch", mask_credentials(destination), f"there is no branch {name!r}.", help_text)
+            raise refuse(
+                "publish-branch",
+                Location(subject=mask_credentials(destination)),
+                f"there is no branch {name!r}.",
+                help_text,
+            )
         if branches:
             git.fetch(_ORIGIN, [name], shallow=True)
         yield git, name, branches.get(name)
@@ -212,7 +239,9 @@ def _temporary_folder(display_name: str) -> Iterator[Path]:
             yield Path(folder)
     except OSError as reason:
         message = f"cannot be cloned: {reason.strerror or reason} ({reason.filename or tempfile.gettempdir()})."
-        raise refuse("publish-git", display_name, message, "Make room, or let TMPDIR name another folder.") from None
+        raise refuse(
+            "publish-git", Location(subject=display_name), message, "Make room, or let TMPDIR name another folder."
+        ) from None
     finally:
         if old_handler is not None:
             signal.signal(signal.SIGTERM, old_handler)
@@ -229,19 +258,22 @@ def _open_checkout(
     if branch is not None and branch.partition("/")[0] in remotes and "/" in branch:
         short = branch.partition("/")[2]
         message = f"{branch!r} would be a branch here beside that of the remote."
-        raise refuse("publish-branch", display_name, message, f"Write {short}.")
+        raise refuse("publish-branch", Location(subject=display_name), message, f"Write {short}.")
     if push and branch is None:
         message = "has a detached head, so there is no branch to push."
-        raise refuse("publish-branch", display_name, message, "Say which one with --branch.")
+        raise refuse("publish-branch", Location(subject=display_name), message, "Say which one with --branch.")
     remote = git.find_push_remote(branch) if push else None
     if push and remote is None:
         raise refuse(
-            "publish-remote", display_name, "has no remote to push to.", "Add one: git remote add origin ADDRESS."
+            "publish-remote",
+            Location(subject=display_name),
+            "has no remote to push to.",
+            "Add one: git remote add origin ADDRESS.",
         )
     upstream = git.query_text("config", f"branch.{branch}.merge") if push and not named_branch else None
     if upstream is not None and upstream != f"refs/heads/{branch}":
         message = f"branch {branch} follows {upstream.removeprefix('refs/heads/')} of {mask_credentials(str(remote))}, so it is not clear which one to push."
-        raise refuse("publish-branch", display_name, message, "Say it with --branch.")
+        raise refuse("publish-branch", Location(subject=display_name), message, "Say it with --branch.")
     target = PublishTarget(
         git=git,
         display_name=display_name,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import __version__, names
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +129,7 @@ def target_folder_of(path: str) -> str | None:
     return None
 
 
-def read_manifest(content: bytes, location: str) -> OwnershipManifest:
+def read_manifest(content: bytes, path: str) -> OwnershipManifest:
     """The manifest that a file holds.
 
     Raises:
@@ -139,7 +140,7 @@ def read_manifest(content: bytes, location: str) -> OwnershipManifest:
         if raw["version"] != _FORMAT_VERSION:
             raise refuse(
                 "publish-manifest",
-                location,
+                Location(file=path),
                 f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_FORMAT_VERSION}.",
                 f"Publish with kedro-k8s-airflow {raw.get('generator')} or newer.",
             )
@@ -151,7 +152,7 @@ def read_manifest(content: bytes, location: str) -> OwnershipManifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "publish-manifest",
-            location,
+            Location(file=path),
             f"is no manifest ({type(exc).__name__}: {exc}), so nobody knows whose the files are.",
             "Take it back from git's history.",
         ) from None

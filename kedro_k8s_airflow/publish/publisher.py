@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow import compiler
 from kedro_k8s_airflow.config import types
 from kedro_k8s_airflow.findings import Finding, refuse, warning
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish import desired_state, diff, message, open_target, worktree
 from kedro_k8s_airflow.publish.git import GitError, mask_credentials, refuse_git
 from kedro_k8s_airflow.publish.git_index import BranchUpdate
@@ -124,7 +125,7 @@ def _apply_settings(options: PublishOptions, compilation: Compilation) -> Publis
         if settings.to is None:
             raise refuse(
                 "publish-to",
-                "--to",
+                Location(subject="--to"),
                 "nobody says where to publish.",
                 "Give a folder or an address, or set publish.to in k8s_airflow.yml.",
             )
@@ -153,7 +154,7 @@ def parse_subfolder(subfolder: str) -> str:
     try:
         return types.check_subfolder(subfolder)
     except ValueError as exc:
-        raise refuse("publish-folder", "--subfolder", f"{subfolder!r}: {exc}.") from None
+        raise refuse("publish-folder", Location(subject="--subfolder"), f"{subfolder!r}: {exc}.") from None
 
 
 def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[Finding]:
@@ -165,7 +166,7 @@ def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[F
         findings.append(
             warning(
                 "publish-uncommitted",
-                str(compilation.context.project.path),
+                Location(file=str(compilation.context.project.path)),
                 f"git cannot tell the project's commit, so the message of this one leaves it out: {source.unreadable_reason}.",
                 "Let git read it (such as by safe.directory), if the commit is to be named.",
             )
@@ -174,7 +175,7 @@ def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[F
         findings.append(
             warning(
                 "publish-uncommitted",
-                str(compilation.context.project.path),
+                Location(file=str(compilation.context.project.path)),
                 "the project has changes that are not committed, so that no commit says what was published.",
                 "Commit them first.",
             )
@@ -202,7 +203,7 @@ def _publish_to_target(
         if seen_files is not None and seen_files != owned_files and changes.files:
             raise refuse(
                 "publish-moved",
-                target.display_name,
+                Location(subject=target.display_name),
                 f"{desired.manifest.owner_label} was published to {target.branch_label} by somebody else at the same time.",
                 "Look at what they have published; publish again if yours is to be the last.",
             )
@@ -230,7 +231,7 @@ def _publish_to_target(
         if _push_commit(target, commit, tip.pushed):
             return replace(result, pushed=mask_credentials(str(target.remote)))
     problem = f"{target.branch_label} has moved again and again while this was to be pushed."
-    raise refuse("publish-moved", target.display_name, problem, "Publish again.")
+    raise refuse("publish-moved", Location(subject=target.display_name), problem, "Publish again.")
 
 
 def _describe_up_to_date_branch(target: PublishTarget, tip: BranchTip) -> str:
@@ -301,7 +302,10 @@ def _commit_changes(target: PublishTarget, tip: BranchTip, changes: PublishDiff,
     except OSError as reason:
         problem = f"the commit could not be made: {reason.strerror or reason} ({reason.filename or 'temporary files'})."
         raise refuse(
-            "publish-git", target.display_name, problem, "Mend that, then publish again: nothing has changed."
+            "publish-git",
+            Location(subject=target.display_name),
+            problem,
+            "Mend that, then publish again: nothing has changed.",
         ) from None
     if target.is_clone or commit is None:
         return commit

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish.git import mask_credentials
 from kedro_k8s_airflow.text import one_line
 
@@ -151,7 +152,9 @@ class PublishTarget:
             ]
             if operations:
                 message = f"is in the middle of a {operations[0]}."
-                raise refuse("publish-dirty", self.display_name, message, "End it, then publish again.")
+                raise refuse(
+                    "publish-dirty", Location(subject=self.display_name), message, "End it, then publish again."
+                )
             return
         reference = f"refs/heads/{self.branch}"
         for block in self.git.run_text("worktree", "list", "--porcelain").split("\n\n"):
@@ -162,18 +165,23 @@ class PublishTarget:
                 if os.path.realpath(path) == os.path.realpath(self.git.folder):
                     raise refuse(
                         "publish-moved",
-                        self.display_name,
+                        Location(subject=self.display_name),
                         f"branch {self.branch} was checked out there meanwhile.",
                         "Publish again.",
                     )
                 raise refuse(
-                    "publish-branch", self.display_name, message, f"Publish there (--to {path}), or to another branch."
+                    "publish-branch",
+                    Location(subject=self.display_name),
+                    message,
+                    f"Publish there (--to {path}), or to another branch.",
                 )
         for name in ("rebase-merge", "rebase-apply"):
             with contextlib.suppress(OSError):
                 if os.fsdecode((self.git.git_path(name) / "head-name").read_bytes()).strip() == reference:
                     message = f"is in the middle of a rebase of {self.branch}."
-                    raise refuse("publish-dirty", self.display_name, message, "End it, then publish again.")
+                    raise refuse(
+                        "publish-dirty", Location(subject=self.display_name), message, "End it, then publish again."
+                    )
 
     def _fetch(self, local: str | None, pushed: str | None, remote_base: str | None) -> None:
         """Bring what is not here, with the history where two commits have to be compared."""
@@ -209,7 +217,7 @@ class PublishTarget:
             return pushed
         raise refuse(
             "publish-diverged",
-            self.display_name,
+            Location(subject=self.display_name),
             f"{self.branch_label} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
             f"Bring them together (in {self.display_name}: git pull --rebase, with {self.branch_label} checked out), or delete {self.branch_label} there if all "
             "that it has was published from here; then publish again.",
@@ -235,7 +243,7 @@ class PublishTarget:
             return None
         raise refuse(
             "publish-branch",
-            self.display_name,
+            Location(subject=self.display_name),
             f"there is no branch {self.base!r} to begin at.",
             f"It has {', '.join(sorted(names)[:10])}.",
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import names
 from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish import dirty_check, git_index
 from kedro_k8s_airflow.publish.git import EXECUTABLE_MODE, LINK_MODE, GitError, refuse_git
 from kedro_k8s_airflow.publish.git_index import BranchUpdate
@@ -47,7 +48,9 @@ def lock_repository(git: Git, display_name: str) -> Iterator[None]:
             lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS)
         except Timeout:
             message = f"is being published to by another process, for {_LOCK_TIMEOUT_SECONDS} s by now."
-            raise refuse("publish-moved", display_name, message, "Publish again when it has ended.") from None
+            raise refuse(
+                "publish-moved", Location(subject=display_name), message, "Publish again when it has ended."
+            ) from None
     try:
         yield
     finally:
@@ -97,10 +100,15 @@ def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: 
         Refused: when that would take something that was not committed, or cannot be done; all is as it was then.
     """
     if (lock_message := git_index.describe_lock(git)) is not None:
-        raise refuse("publish-git", display_name, f"{lock_message}.", "Then publish again.")
+        raise refuse("publish-git", Location(subject=display_name), f"{lock_message}.", "Then publish again.")
     dirty_check.refuse_dirty(git, display_name, update, resuming=False)
     if git.current_branch() != update.branch or git.resolve_commit("HEAD") != update.old:
-        raise refuse("publish-moved", display_name, "something else was checked out there meanwhile.", "Publish again.")
+        raise refuse(
+            "publish-moved",
+            Location(subject=display_name),
+            "something else was checked out there meanwhile.",
+            "Publish again.",
+        )
     journal = git.git_path(_JOURNAL_FILE)
     # Moved to its place when whole.
     partial = journal.with_suffix(".half")
@@ -143,7 +151,10 @@ def _refuse_errors(display_name: str, message: str, help_text: str) -> Iterator[
     except OSError as reason:
         path_note = f" ({reason.filename})" if reason.filename else ""
         raise refuse(
-            "publish-git", display_name, f"{message}: {reason.strerror or reason}{path_note}.", help_text
+            "publish-git",
+            Location(subject=display_name),
+            f"{message}: {reason.strerror or reason}{path_note}.",
+            help_text,
         ) from None
 
 
