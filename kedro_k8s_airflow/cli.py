@@ -29,7 +29,7 @@ def k8s_airflow() -> None:
     """Run this project's pipelines as Kubernetes pods on Airflow."""
 
 
-def _asking(
+def _request_options(
     *, dags: bool = False, params: bool = True, lock: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command the options that say which project is meant, and how it is to be read, and hands them on as one value.
@@ -44,61 +44,61 @@ def _asking(
         click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."),
     ]
     if params:
-        said = "Kedro runtime parameters: for the configuration, and of every pod."
-        options.append(click.option("--params", default="", metavar="k=v,...", help=said))
+        help_text = "Kedro runtime parameters: for the configuration, and of every pod."
+        options.append(click.option("--params", default="", metavar="k=v,...", help=help_text))
     if lock:
         file = click.Path(dir_okay=False, path_type=Path)
-        said = "The image lock, when it is not k8s-airflow.lock."
-        options.append(click.option("--lock", "lock_file", default=None, type=file, help=said))
+        help_text = "The image lock, when it is not k8s-airflow.lock."
+        options.append(click.option("--lock", "lock_file", default=None, type=file, help=help_text))
     if dags:
-        said = "Only DAGs of this registered pipeline; repeat for more."
-        several = "One DAG for every registered pipeline."
+        help_text = "Only DAGs of this registered pipeline; repeat for more."
+        all_help = "One DAG for every registered pipeline."
         options = [
-            click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help=said),
-            click.option("--all", "all_pipelines", is_flag=True, help=several),
+            click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help=help_text),
+            click.option("--all", "all_pipelines", is_flag=True, help=all_help),
             *options,
         ]
 
-    def give(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def wrapped(metadata: ProjectMetadata, /, **given: Any) -> None:
+        def wrapped(metadata: ProjectMetadata, /, **values: Any) -> None:
             from kedro_k8s_airflow.request import CompileRequest
 
-            text = given.pop("params", "")
+            text = values.pop("params", "")
             shared = {
-                name: given.pop(name)
+                name: values.pop(name)
                 for name in ("env", "conf_source", "pipelines", "all_pipelines", "lock_file")
-                if name in given
+                if name in values
             }
             if shared.get("all_pipelines") and shared.get("pipelines"):
                 raise click.UsageError("--all and --pipeline exclude each other.")
-            runtime_params = _split_params(text) if params else {}
-            command(CompileRequest(metadata=metadata, params=runtime_params, params_text=text, **shared), **given)
+            runtime_params = _parse_params(text) if params else {}
+            command(CompileRequest(metadata=metadata, params=runtime_params, params_text=text, **shared), **values)
 
-        made: Callable[..., None] = click.pass_obj(wrapped)
+        decorated: Callable[..., None] = click.pass_obj(wrapped)
         for option in reversed(options):
-            made = option(made)
-        return made
+            decorated = option(decorated)
+        return decorated
 
-    return give
+    return decorate
 
 
 @k8s_airflow.command()
-@_asking(params=False, lock=False)
+@_request_options(params=False, lock=False)
 def init(request: CompileRequest, /) -> None:
     """Write a first k8s_airflow.yml that fits this project."""
     from kedro_k8s_airflow import files, project
     from kedro_k8s_airflow.commands import init
     from kedro_k8s_airflow.output import console
 
-    with _refusals():
-        read = project.read_project(
+    with _exit_on_refusal():
+        kedro_project = project.read_project(
             request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True
         )
-        outputs, findings = init.draft_settings_file(read)
+        outputs, findings = init.draft_settings_file(kedro_project)
         changes, _ = files.compare_files(outputs)
         files.write_files(changes)
-        console.print_written(console.open_console(), changes, read.path, dry=False)
+        console.print_file_changes(console.open_console(), changes, kedro_project.path, dry=False)
         console.print_findings(console.open_console(stderr=True), findings)
 
 
@@ -115,7 +115,7 @@ def init(request: CompileRequest, /) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@_asking(dags=True)
+@_request_options(dags=True)
 def create(
     request: CompileRequest,
     /,
@@ -126,27 +126,27 @@ def create(
     quiet: bool,
 ) -> None:
     """Write a DAG file for each pipeline, and the image spec."""
-    with _uncollected(), _refusals():
+    with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.commands import create
         from kedro_k8s_airflow.output import console, plan_table
 
-        created = create.prepare_create(request, folder=output, force=force)
+        result = create.prepare_create(request, folder=output, force=force)
         if not (check or diff):
-            files.write_files(created.changes)
+            files.write_files(result.changes)
         out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
-            console.print_findings(err, created.findings)
+            console.print_findings(err, result.findings)
         if diff:
-            click.echo(files.diff_files(created.changes, created.root), nl=False)
+            click.echo(files.diff_files(result.changes, result.root), nl=False)
         elif not quiet:
-            for plan in created.plans:
+            for plan in result.plans:
                 plan_table.print_short(out, plan)
         if not (quiet or diff):
             if not check:
-                console.print_inputs(out, created.inputs, created.filling)
-            console.print_written(out, created.changes, created.root, dry=check)
-    if check and any(change.status in ("new", "changed") for change in created.changes):
+                console.print_inputs(out, result.inputs, result.fill_commands)
+            console.print_file_changes(out, result.changes, result.root, dry=check)
+    if check and any(change.status in ("new", "changed") for change in result.changes):
         sys.exit(1)
 
 
@@ -167,7 +167,7 @@ def create(
     help="A file instead of standard output, where Kedro may log a line of its own.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
-@_asking(dags=True)
+@_request_options(dags=True)
 def show_plan(
     request: CompileRequest,
     /,
@@ -176,7 +176,7 @@ def show_plan(
     quiet: bool,
 ) -> None:
     """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
-    with _uncollected(), _refusals():
+    with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow import compiler, files
         from kedro_k8s_airflow.output import console, plan_formats
 
@@ -188,7 +188,7 @@ def show_plan(
         else:
             changes = files.write_file(output, plan_formats.format_plans(plans, form), force=True)
             if not quiet:
-                console.print_written(console.open_console(), changes, compilation.context.project.path, dry=False)
+                console.print_file_changes(console.open_console(), changes, compilation.context.project.path, dry=False)
     sys.exit(int(bool(compilation.errors)))
 
 
@@ -218,7 +218,7 @@ def show_plan(
 )
 @click.option("--subfolder", default=None, metavar="FOLDER", help="With --drift: folder of the DAG files there.")
 @click.option("--branch", default=None, help="With --drift: the branch that Airflow reads there.")
-@_asking(dags=True)
+@_request_options(dags=True)
 def check(
     request: CompileRequest,
     /,
@@ -242,42 +242,43 @@ def check(
         raise click.UsageError(
             "--drift looks at all DAGs of the settings, as publish does: leave --pipeline and --all out."
         )
-    with _uncollected(), _refusals(code=2):
+    with _without_garbage_collection(), _exit_on_refusal(code=2):
         from kedro_k8s_airflow import checks, compiler
         from kedro_k8s_airflow.output import console
         from kedro_k8s_airflow.output.source_lines import LineFinder
 
-        wanted = _codes(selected, "--select") or frozenset(checks.RULES)
-        unwanted = _codes(ignored, "--ignore")
+        selected_codes = _resolve_codes(selected, "--select") or frozenset(checks.RULES)
+        ignored_codes = _resolve_codes(ignored, "--ignore")
         if drift:
             from kedro_k8s_airflow.publish import drift as drifting
 
-            found = drifting.check_drift(
+            result = drifting.check_drift(
                 request, drifting.DriftTarget(reference=against, subfolder=subfolder, branch=branch)
             )
         else:
-            found = compiler.check_request(request)
+            result = compiler.check_request(request)
         # What kept the project from being compiled is always told: without it the rest was not looked at.
-        told = [
-            one
-            for one in found.findings
-            if not (drift or checks.RULES[one.code].can_be_ignored) or one.code in wanted - unwanted
+        findings = [
+            finding
+            for finding in result.findings
+            if not (drift or checks.RULES[finding.code].can_be_ignored)
+            or finding.code in selected_codes - ignored_codes
         ]
-        find_line = LineFinder(found.root, found.project, found.plans)
-        console.write_report(told, find_line, form, output, nothing="no drift" if drift else "no findings")
-    if found.project is None:
+        find_line = LineFinder(result.root, result.project, result.plans)
+        console.write_report(findings, find_line, form, output, empty_text="no drift" if drift else "no findings")
+    if result.project is None:
         sys.exit(2)
     counts = ("error", "warning") if strict else ("error",)
-    sys.exit(int(any(finding.severity in counts for finding in told)))
+    sys.exit(int(any(finding.severity in counts for finding in findings)))
 
 
-def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
+def _resolve_codes(values: tuple[str, ...], option: str) -> frozenset[str]:
     """Codes of findings from an option's words, each a code, a family or several with commas between them."""
     from kedro_k8s_airflow import checks
     from kedro_k8s_airflow.findings import Refused
     from kedro_k8s_airflow.locations import Location
 
-    words = [word.strip() for text in given for word in text.split(",") if word.strip()]
+    words = [word.strip() for text in values for word in text.split(",") if word.strip()]
     try:
         return checks.resolve_codes(words, Location(subject=option))
     except Refused as refused:
@@ -287,7 +288,7 @@ def _codes(given: tuple[str, ...], option: str) -> frozenset[str]:
 @k8s_airflow.command()
 @click.argument("name")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_asking(dags=True)
+@_request_options(dags=True)
 def explain(
     request: CompileRequest,
     /,
@@ -295,18 +296,18 @@ def explain(
     form: str,
 ) -> None:
     """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
-    with _refusals():
+    with _exit_on_refusal():
         from kedro_k8s_airflow import compiler
         from kedro_k8s_airflow.explain import explanation
         from kedro_k8s_airflow.output import console, explain_json, explain_text
 
         compilation = compiler.compile_request(request)
-        found = explanation.explain_name(explanation.build_context(compilation), name)
+        explanations = explanation.explain_name(explanation.build_context(compilation), name)
         console.print_findings(console.open_console(stderr=True), compilation.errors)
         if form == "json":
-            click.echo(explain_json.explanations_to_json(found), nl=False)
+            click.echo(explain_json.explanations_to_json(explanations), nl=False)
         else:
-            explain_text.print_explanations(console.open_console(), found)
+            explain_text.print_explanations(console.open_console(), explanations)
     sys.exit(int(bool(compilation.errors)))
 
 
@@ -321,7 +322,7 @@ def explain(
 @click.option("--force", is_flag=True, help="Overwrite a file that was not written by this plugin.")
 def schema(output: Path | None, force: bool) -> None:
     """Print the JSON schema of k8s_airflow.yml, for editors."""
-    with _refusals():
+    with _exit_on_refusal():
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.config import schema
         from kedro_k8s_airflow.output import console
@@ -330,7 +331,7 @@ def schema(output: Path | None, force: bool) -> None:
             click.echo(schema.read_schema(), nl=False)
             return
         changes = files.write_file(output, schema.read_schema(), force=force)
-        console.print_written(console.open_console(), changes, Path.cwd(), dry=False)
+        console.print_file_changes(console.open_console(), changes, Path.cwd(), dry=False)
 
 
 @k8s_airflow.command()
@@ -350,7 +351,7 @@ def schema(output: Path | None, force: bool) -> None:
     help="Folder of the manifests.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that were not written by this command.")
-@_asking(lock=False)
+@_request_options(lock=False)
 def manifests(
     request: CompileRequest,
     /,
@@ -362,33 +363,33 @@ def manifests(
     accounts = [tuple(subject.split(":")) for subject in subjects]
     if any(len(account) != 2 or not all(account) for account in accounts):
         raise click.UsageError("--subject is NAMESPACE:NAME of a ServiceAccount.")
-    with _refusals():
+    with _exit_on_refusal():
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.commands import create
         from kedro_k8s_airflow.output import console
 
-        created = create.prepare_manifests(
+        result = create.prepare_manifests(
             request, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
         )
-        files.write_files(created.changes)
-        console.print_written(console.open_console(), created.changes, created.root, dry=False)
+        files.write_files(result.changes)
+        console.print_file_changes(console.open_console(), result.changes, result.root, dry=False)
 
 
-def _pairs(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """`NAME=VALUE` of a repeated option."""
-    found = dict(text.partition("=")[::2] for text in given)
-    if any("=" not in text or not text.partition("=")[0] for text in given):
+    pairs = dict(text.partition("=")[::2] for text in values)
+    if any("=" not in text or not text.partition("=")[0] for text in values):
         raise click.BadParameter("write NAME=VALUE.", param=option)
-    return found
+    return pairs
 
 
-def _encoded(_context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+def _check_utf8(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """A text that can be written in UTF-8."""
     try:
-        (given or "").encode()
+        (value or "").encode()
     except UnicodeEncodeError:
         raise click.BadParameter("it is no text in UTF-8.", param=option) from None
-    return given
+    return value
 
 
 @k8s_airflow.command("build-image")
@@ -406,12 +407,17 @@ def _encoded(_context: click.Context, option: click.Parameter, given: str | None
 )
 @click.option("--platform", default=None, metavar="OS/ARCH", help="Such as linux/arm64; by default this machine's.")
 @click.option(
-    "--build-arg", "arguments", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="A build argument; repeat."
+    "--build-arg",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_parse_pairs,
+    help="A build argument; repeat.",
 )
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="A build secret; repeat.")
 @click.option("--no-verify", is_flag=True, help="Do not start the image to prove that pods can run in it.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@_asking()
+@_request_options()
 def build_image(
     request: CompileRequest,
     /,
@@ -426,7 +432,7 @@ def build_image(
     quiet: bool,
 ) -> None:
     """Build the image of this project, prove it, and write the image lock."""
-    with _refusals():
+    with _exit_on_refusal():
         from kedro_k8s_airflow.commands import create
         from kedro_k8s_airflow.image import build, build_options, engines
         from kedro_k8s_airflow.output import console
@@ -435,15 +441,15 @@ def build_image(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
         engine = engines.find_engine(engine_name)
-        made = create.write_image_spec(request)
+        image_project = create.write_image_spec(request)
         out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
-            console.print_findings(err, made.findings)
-        for name in build_options.select_images(made.settings, names):
+            console.print_findings(err, image_project.findings)
+        for name in build_options.select_images(image_project.settings, names):
             with console.show_progress(err, f"image {name}", quiet=quiet) as report:
-                built = build.build_image(made, name, engine, options, report)
+                built = build.build_image(image_project, name, engine, options, report)
             if not quiet:
-                console.print_built(out, built, made.lock, made.root)
+                console.print_build_result(out, built, image_project.lock_path, image_project.root)
 
 
 @k8s_airflow.command()
@@ -465,33 +471,33 @@ def build_image(
 )
 @click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
 @click.option(
-    "--message", "-m", default=None, callback=_encoded, help="First line of the commit's message, or more of it."
+    "--message", "-m", default=None, callback=_check_utf8, help="First line of the commit's message, or more of it."
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
 @click.option("--allow-tag", is_flag=True, help="Let DAGs name images by tags, which may be other images tomorrow.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand or are of unknown origin.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@_asking()
+@_request_options()
 def publish(
     request: CompileRequest,
     /,
     *,
     quiet: bool,
-    **wish: Any,
+    **options: Any,
 ) -> None:
     """Commit the DAGs to the repository that Airflow reads: all of them, or nothing."""
-    with _uncollected(), _refusals():
+    with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow.output import console
         from kedro_k8s_airflow.publish import publisher as publishing
 
-        made = publishing.publish_dags(request, publishing.PublishOptions(**wish))
+        result = publishing.publish_dags(request, publishing.PublishOptions(**options))
         if not quiet:
-            console.print_findings(console.open_console(stderr=True), made.findings)
-            console.print_published(console.open_console(), made, dry=wish["dry_run"])
+            console.print_findings(console.open_console(stderr=True), result.findings)
+            console.print_publish_result(console.open_console(), result, dry=options["dry_run"])
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def _without_garbage_collection() -> Iterator[None]:
     """Without the cyclic garbage collector: of a large project it takes a quarter of the time and finds nothing."""
     gc.disable()
     try:
@@ -501,7 +507,7 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _split_params(text: str) -> dict[str, Any]:
+def _parse_params(text: str) -> dict[str, Any]:
     """`k=v,...` as Kedro reads it for `kedro run --params`."""
     from kedro.framework.cli.utils import _split_params
 
@@ -515,7 +521,7 @@ def _split_params(text: str) -> dict[str, Any]:
         raise click.BadParameter(f"{text!r} cannot be read: {' '.join(str(exc).split())}", param=option) from None
 
 
-class _refusals:  # noqa: N801  used as a `with` block, like those of contextlib
+class _exit_on_refusal:  # noqa: N801  used as a `with` block, like those of contextlib
     """Turns what the user can mend into findings on stderr and an exit code; bugs of ours keep their traceback."""
 
     def __init__(self, code: int = 1) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-PATTERN = r"[0-9]+(s|m|h|d)"
+DURATION_PATTERN = r"[0-9]+(s|m|h|d)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -17,7 +17,7 @@ def parse_duration(value: object) -> timedelta:
     """
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or not re.fullmatch(PATTERN, value, re.ASCII):
+    if not isinstance(value, str) or not re.fullmatch(DURATION_PATTERN, value, re.ASCII):
         raise ValueError(f"a duration is a whole number and a unit, such as 90s, 30m, 2h or 1d; got {value!r}")
     try:
         duration = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})

@@ -34,7 +34,7 @@ def short_hash(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:8]
 
 
-def _fit(name: str, members: Iterable[str], forbidden: re.Pattern[str], limit: int) -> str:
+def _make_legal(name: str, members: Iterable[str], forbidden: re.Pattern[str], limit: int) -> str:
     legal = forbidden.sub("_", name)
     if not re.search(r"[A-Za-z0-9]", legal):
         legal = "x"  # the provider makes the pod's name from what letters and digits there are
@@ -43,17 +43,17 @@ def _fit(name: str, members: Iterable[str], forbidden: re.Pattern[str], limit: i
     return f"{legal[: limit - 9]}-{short_hash(members)}"
 
 
-def airflow_key(name: str, members: Iterable[str]) -> str:
+def to_airflow_key(name: str, members: Iterable[str]) -> str:
     """A legal Airflow dag or task id for `name`; `members` feed the hash when the name has to change."""
-    return _fit(name, members, _NOT_IN_KEY, KEY_LIMIT)
+    return _make_legal(name, members, _NOT_IN_KEY, KEY_LIMIT)
 
 
-def task_group_id(name: str) -> str:
+def to_task_group_id(name: str) -> str:
     """A legal Airflow task group id for `name`."""
-    return _fit(name, [name], _NOT_IN_GROUP_ID, GROUP_LIMIT)
+    return _make_legal(name, [name], _NOT_IN_GROUP_ID, GROUP_LIMIT)
 
 
-def label_value(value: str) -> str:
+def to_label_value(value: str) -> str:
     """A legal Kubernetes label value for `value`."""
     if _LABEL.match(value):
         return value

@@ -30,13 +30,13 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-CONTRACT = 2
+CONTRACT_VERSION = 2
 PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
 RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
 PARAMS_LIMIT = 100_000  # bytes; the kernel takes 131,072 for one variable
-PATIENCE = 15  # seconds that a node has to give way after SIGTERM; Kubernetes kills after 30
-HELP = "create the DAG with the configuration of this image, or say under data.reach where the dataset lives"
-HOOKS = ("after_context_created", "before_pipeline_run", "before_node_run", "after_node_run", "on_node_error")
+GRACE_SECONDS = 15  # seconds that a node has to give way after SIGTERM; Kubernetes kills after 30
+CATALOG_HELP = "create the DAG with the configuration of this image, or say under data.reach where the dataset lives"
+HOOK_NAMES = ("after_context_created", "before_pipeline_run", "before_node_run", "after_node_run", "on_node_error")
 
 
 class StartupError(Exception):
@@ -52,15 +52,15 @@ class Terminated(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the nodes that the command line names; returns the exit code."""
-    ending = SigtermHandler()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    sigterm_handler = SigtermHandler()
+    command_line = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given == ["--answer"]:
+        if command_line == ["--answer"]:
             _print_contract()
             return 0
-        _check_contract(given)
-        options = _parser().parse_args(given)
-        return _remove(options) if options.remove_stored else _run(options, ending)
+        _check_contract(command_line)
+        options = _make_parser().parse_args(command_line)
+        return _remove_stored(options) if options.remove_stored else _run_nodes(options, sigterm_handler)
     except StartupError as exc:
         _log(str(exc), sys.stderr)
         return 2
@@ -69,11 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 143
 
 
-def _remove(options: argparse.Namespace) -> int:
+def _remove_stored(options: argparse.Namespace) -> int:
     """Remove what the run has stored; no node, and no Kedro."""
-    run = DagRun.of_environment()
+    run = DagRun.from_environment()
     try:
-        PickleStore(options.store, run, options.keep).remove()
+        PickleStore(options.store, run, options.keep).remove_run()
     except Terminated:
         raise
     except Exception as exc:
@@ -81,40 +81,40 @@ def _remove(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, ending: SigtermHandler) -> int:
+def _run_nodes(options: argparse.Namespace, sigterm_handler: SigtermHandler) -> int:
     gc.disable()  # what is imported now stays: collecting it is a tenth of the start
-    watch = RunHooks(options, DagRun.of_environment(), _params(), ending)
-    ending.watch = watch
+    hooks = RunHooks(options, DagRun.from_environment(), _read_params(), sigterm_handler)
+    sigterm_handler.hooks = hooks
     try:
-        _run_session(options, watch)
+        _run_session(options, hooks)
     except BaseException as exc:
-        if ending.was_signalled:
+        if sigterm_handler.was_signalled:
             raise Terminated from exc
         if isinstance(exc, StartupError):
             raise
         traceback.print_exc()
-        what = _describe_error(exc)
-        if not watch.running:
-            raise StartupError(f"the nodes cannot be started: {what}") from exc
+        description = _describe_error(exc)
+        if not hooks.running:
+            raise StartupError(f"the nodes cannot be started: {description}") from exc
         _log(
-            f"failed after {watch.seconds():.1f} s, {_memory()}: {watch.failure or watch.failed_node(exc) + what}",
+            f"failed after {hooks.elapsed_seconds():.1f} s, {_describe_memory()}: {hooks.failure or hooks.find_failed_node(exc) + description}",
             sys.stderr,
         )
         return 1
     finally:
-        ending.is_over.set()
-    if ending.was_signalled:  # a node caught the exception and went on
+        sigterm_handler.is_over.set()
+    if sigterm_handler.was_signalled:  # a node caught the exception and went on
         raise Terminated
-    _log(f"done: {_count(len(options.nodes))} in {watch.seconds():.1f} s, {_memory()}")
+    _log(f"done: {_count_nodes(len(options.nodes))} in {hooks.elapsed_seconds():.1f} s, {_describe_memory()}")
     return 0
 
 
-def _run_session(options: argparse.Namespace, watch: RunHooks) -> None:
+def _run_session(options: argparse.Namespace, hooks: RunHooks) -> None:
     """Everything that Kedro does. The only function that knows its session; see the class for what happens meanwhile."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
     os.chdir(options.project)
-    _log_plainly(Path(options.conf_source or "conf", "logging.yml"))
+    _configure_logging(Path(options.conf_source or "conf", "logging.yml"))
     from kedro import runner
     from kedro.framework.hooks import hook_impl
     from kedro.framework.project import pipelines, settings
@@ -123,39 +123,39 @@ def _run_session(options: argparse.Namespace, watch: RunHooks) -> None:
 
     bootstrap_project(options.project)
     pipelines.set_requested([options.pipeline])
-    for name in HOOKS:
+    for name in HOOK_NAMES:
         # The last to act on what the project's own hooks have made.
         hook_impl(trylast=True)(getattr(RunHooks, name))
     hook_impl(tryfirst=True)(RunHooks.on_pipeline_error)
     # Whatever has a plugin's name keeps it from being imported. Telemetry is off in pods, and is a tenth of the start.
     silent = ModuleType("kedro-telemetry")
-    settings.set("HOOKS", (*settings.HOOKS, watch, silent))  # processes of ParallelRunner read it, too
+    settings.set("HOOKS", (*settings.HOOKS, hooks, silent))  # processes of ParallelRunner read it, too
     session = KedroServiceSession.create(project_path=options.project, env=options.env, conf_source=options.conf_source)
     session.run(
-        run_id=watch.run.version,
+        run_id=hooks.run.version,
         pipeline_names=[options.pipeline],
         node_names=options.nodes,
-        load_versions=watch.load_versions,
-        runtime_params=watch.params,
+        load_versions=hooks.load_versions,
+        runtime_params=hooks.params,
         runner=getattr(runner, options.runner)(),
     )
 
 
 def _print_contract() -> None:
     """What `build-image` asks a new image."""
-    sys.stdout.write(f"contract {CONTRACT}\n")
+    sys.stdout.write(f"contract {CONTRACT_VERSION}\n")
 
 
-def _check_contract(given: list[str]) -> None:
+def _check_contract(command_line: list[str]) -> None:
     """Before anything else is read: another contract may have other arguments."""
-    said = next((text.partition("=")[2] for text in given if text.startswith("--contract=")), None)
-    if said != str(CONTRACT):
+    expected = next((text.partition("=")[2] for text in command_line if text.startswith("--contract=")), None)
+    if expected != str(CONTRACT_VERSION):
         raise StartupError(
-            f"the DAG expects contract {said} and this image has {CONTRACT}; build the image and create the DAG with one version"
+            f"the DAG expects contract {expected} and this image has {CONTRACT_VERSION}; build the image and create the DAG with one version"
         )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pod.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("--contract", required=True, help="contract version the DAG was made for")
     parser.add_argument("--project", help="folder of the Kedro project")
@@ -189,21 +189,21 @@ def _describe_error(error: BaseException) -> str:
     return line if len(line) <= 1000 else f"{line[:1000]} ..."
 
 
-def _count(nodes: int) -> str:
+def _count_nodes(nodes: int) -> str:
     return "1 node" if nodes == 1 else f"{nodes} nodes"
 
 
-def _memory() -> str:
+def _describe_memory() -> str:
     """The highest memory this process and its children have had, and the limit of the container."""
     import resource
 
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    limit = _limit()
+    limit = _memory_limit()
     of = f" of {limit} MiB (resources.limits.memory)" if limit else ""
     return f"peak memory {max(peaks) // 1024} MiB{of}"
 
 
-def _limit() -> int | None:
+def _memory_limit() -> int | None:
     """The memory limit of this container in MiB, when there is one."""
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
@@ -217,14 +217,14 @@ class SigtermHandler:
     """What happens on SIGTERM: the run is interrupted, Kedro's error hooks are called, and the exit code is 143.
 
     Python calls its handler only between two of its own instructions. A second thread therefore waits for the same signal: when
-    the node has not given way after `PATIENCE` seconds (a long call into a library, a thread, an `except Exception`), it
+    the node has not given way after `GRACE_SECONDS` seconds (a long call into a library, a thread, an `except Exception`), it
     calls the error hooks itself and ends the process.
     """
 
     def __init__(self) -> None:
         self.was_signalled = False
         self.is_over = threading.Event()
-        self.watch: RunHooks | None = None
+        self.hooks: RunHooks | None = None
         if threading.current_thread() is not threading.main_thread():
             return
         reader, writer = os.pipe()
@@ -232,14 +232,14 @@ class SigtermHandler:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._interrupt)
         os.register_at_fork(after_in_child=_forget_signals)
-        threading.Thread(target=self._wait, args=(reader,), daemon=True).start()
+        threading.Thread(target=self._wait_for_sigterm, args=(reader,), daemon=True).start()
 
     def _interrupt(self, *_: object) -> None:
         self.was_signalled = True
         if not self.is_over.is_set():  # else what is left is to end the process
             raise Terminated("the pod was told to stop (SIGTERM)")
 
-    def _wait(self, reader: int) -> None:
+    def _wait_for_sigterm(self, reader: int) -> None:
         while os.read(reader, 1) != bytes([signal.SIGTERM]):
             pass
         self.was_signalled = True
@@ -248,8 +248,8 @@ class SigtermHandler:
 
             for child in multiprocessing.active_children():
                 child.terminate()
-        if not self.is_over.wait(PATIENCE) and self.watch is not None:
-            self.watch.call_error_hooks(Terminated("the pod was told to stop (SIGTERM)"))
+        if not self.is_over.wait(GRACE_SECONDS) and self.hooks is not None:
+            self.hooks.call_error_hooks(Terminated("the pod was told to stop (SIGTERM)"))
             _log("told to stop (SIGTERM)", sys.stderr)
             sys.stdout.flush()
             os._exit(143)
@@ -277,41 +277,41 @@ class DagRun:
         self.run_id = run_id
         moment = datetime.fromisoformat(run_after).astimezone(timezone.utc)
         stamp = f"{moment.year:04d}-{moment:%m-%dT%H.%M.%S}.{moment.microsecond // 1000:03d}Z"
-        which = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
-        self.prefix = f"{stamp}-{which}-"
+        digest = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
+        self.prefix = f"{stamp}-{digest}-"
         self.attempt = f"{try_number:03d}"
         self.version = self.prefix + self.attempt
 
     @classmethod
-    def of_environment(cls) -> DagRun:
+    def from_environment(cls) -> DagRun:
         """The run that the DAG names.
 
         Raises:
-            StartedWrongly: when it names none.
+            StartupError: when it names none.
         """
-        said = _json(RUN_VARIABLE)
+        values = _read_json_variable(RUN_VARIABLE)
         try:
-            return cls(said["dag_id"], said["run_id"], said["run_after"], int(said["try_number"]))
+            return cls(values["dag_id"], values["run_id"], values["run_after"], int(values["try_number"]))
         except (KeyError, TypeError, ValueError) as exc:
-            what = f"{type(exc).__name__}: {exc}"
-            raise StartupError(f"{RUN_VARIABLE} does not say which DAG run and try this is ({what})") from None
+            problem = f"{type(exc).__name__}: {exc}"
+            raise StartupError(f"{RUN_VARIABLE} does not say which DAG run and try this is ({problem})") from None
 
 
-def _params() -> dict[str, Any]:
+def _read_params() -> dict[str, Any]:
     """The run's parameters, nested as Kedro takes them."""
     size = len(os.environ.get(PARAMS_VARIABLE, "").encode())
-    params = _json(PARAMS_VARIABLE)
+    params = _read_json_variable(PARAMS_VARIABLE)
     if size > PARAMS_LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name])))
         raise StartupError(f"the run's parameters take {size} bytes of {PARAMS_LIMIT}; the largest is {largest!r}")
-    return unflatten({name: literal(value) for name, value in params.items()})
+    return unflatten({name: escape_interpolation(value) for name, value in params.items()})
 
 
-def literal(value: Any) -> Any:
+def escape_interpolation(value: Any) -> Any:
     """A value in which OmegaConf, which Kedro hands parameters to, resolves nothing: `${x}` is text, too.
 
     Raises:
-        StartedWrongly: for `???`, which means "no value" there and cannot be escaped.
+        StartupError: for `???`, which means "no value" there and cannot be escaped.
     """
     if value == "???":
         raise StartupError("a parameter of the run is '???', which Kedro's configuration takes for no value at all")
@@ -319,31 +319,31 @@ def literal(value: Any) -> Any:
         # A backslash before `${` escapes it; one that was there counts twice.
         return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
     if isinstance(value, dict):
-        return {key: literal(item) for key, item in value.items()}
-    return [literal(item) for item in value] if isinstance(value, list) else value
+        return {key: escape_interpolation(item) for key, item in value.items()}
+    return [escape_interpolation(item) for item in value] if isinstance(value, list) else value
 
 
-def _json(variable: str) -> dict[str, Any]:
+def _read_json_variable(variable: str) -> dict[str, Any]:
     try:
-        found = json.loads(os.environ.get(variable) or "{}")
+        value = json.loads(os.environ.get(variable) or "{}")
     except ValueError as exc:
         raise StartupError(f"{variable} is not JSON: {exc}") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise StartupError(f"{variable} is not a JSON object")
-    return found
+    return value
 
 
 def unflatten(params: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a.b": 1}` as `{"a": {"b": 1}}`, the form of Kedro's runtime parameters."""
     nested: dict[str, Any] = {}
     for name, value in params.items():
-        place = nested
+        target = nested
         *parents, last = name.split(".")
         for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
                 raise StartupError(f"the run's parameters give both {name!r} and a value for {parent!r} above it")
-        place[last] = value
+        target[last] = value
     return nested
 
 
@@ -360,7 +360,7 @@ class RunHooks:
     """
 
     def __init__(
-        self, options: argparse.Namespace, run: DagRun, params: dict[str, Any], ending: SigtermHandler
+        self, options: argparse.Namespace, run: DagRun, params: dict[str, Any], sigterm_handler: SigtermHandler
     ) -> None:
         self.options = options
         self.run = run
@@ -368,25 +368,25 @@ class RunHooks:
         self.load_versions: dict[str, str] = {}
         self.running = False
         self.failure = ""
-        self._order: dict[str, int] = {}
-        self._started = time.monotonic()
-        self._process = os.getpid()
-        self._ending = ending
-        self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._session: Any = None
-        self._pipeline: dict[str, Any] = {}
-        self._told_hooks = threading.Event()
+        self._positions: dict[str, int] = {}
+        self._started_at = time.monotonic()
+        self._process_id = os.getpid()
+        self._sigterm_handler = sigterm_handler
+        self._running_nodes: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._hook_manager: Any = None
+        self._pipeline_arguments: dict[str, Any] = {}
+        self._error_hooks_called = threading.Event()
 
-    def seconds(self) -> float:
+    def elapsed_seconds(self) -> float:
         """Since the pod started."""
-        return time.monotonic() - self._started
+        return time.monotonic() - self._started_at
 
     def after_context_created(self, context: Any) -> None:
         """Find the nodes, and choose the versions they load, before the catalog is made."""
         from kedro.framework.project import pipelines
 
         options = self.options
-        self._session = context._hook_manager  # noqa: SLF001
+        self._hook_manager = context._hook_manager  # noqa: SLF001
         registered = dict(pipelines).get(options.pipeline)
         if registered is None:
             raise StartupError(f"the project registers no pipeline {options.pipeline!r}")
@@ -397,80 +397,80 @@ class RunHooks:
                 f"pipeline {options.pipeline!r} has no node {missing[0]!r}; is the image older than the DAG?"
             )
         if options.version_of:
-            saved = {_base(output) for name in options.nodes for output in nodes[name].outputs}
-            self.load_versions.update(versions(context, options.version_of, saved, self.run))
+            saved = {_base_name(output) for name in options.nodes for output in nodes[name].outputs}
+            self.load_versions.update(choose_versions(context, options.version_of, saved, self.run))
 
     def before_pipeline_run(self, pipeline: Any, catalog: Any, run_params: dict[str, Any]) -> None:
         """Hold the catalog against the plan, put the store in place, say what runs."""
         options = self.options
-        self._pipeline = {"pipeline": pipeline, "catalog": catalog, "run_params": run_params}
-        self._order = {node.name: place for place, node in enumerate(pipeline.nodes, 1)}
+        self._pipeline_arguments = {"pipeline": pipeline, "catalog": catalog, "run_params": run_params}
+        self._positions = {node.name: position for position, node in enumerate(pipeline.nodes, 1)}
         if options.stored:
             store = PickleStore(options.store, self.run, options.keep)
             store.remove_leftovers()
             for name in options.stored:
-                catalog[name] = store.dataset(name)
+                catalog[name] = store.make_dataset(name)
                 if name in pipeline.inputs():
-                    catalog[name].found()
+                    catalog[name].find_file()
         check_catalog_matches_plan(pipeline, catalog, {*options.memory}, {*options.version_of, *options.latest_of})
-        _log(f"{_count(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
+        _log(f"{_count_nodes(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}")
         self.running = True
         gc.freeze()
         gc.enable()
 
     def before_node_run(self, node: Any, catalog: Any, inputs: Any, is_async: bool, run_id: str) -> None:
         """Say which node starts; none does after SIGTERM, though the one before caught the exception."""
-        if self._ending.was_signalled:
+        if self._sigterm_handler.was_signalled:
             raise Terminated("the pod was told to stop (SIGTERM)")
-        given = {"node": node, "catalog": catalog, "inputs": inputs, "is_async": is_async, "run_id": run_id}
-        self._nodes[node.name] = (time.monotonic(), given)
-        _log(f"node {self._order.get(node.name)} of {len(self._order)} {node.name!r} starts")
+        arguments = {"node": node, "catalog": catalog, "inputs": inputs, "is_async": is_async, "run_id": run_id}
+        self._running_nodes[node.name] = (time.monotonic(), arguments)
+        _log(f"node {self._positions.get(node.name)} of {len(self._positions)} {node.name!r} starts")
 
     def after_node_run(self, node: Any) -> None:
         """Say how long it took; what it returned is saved afterwards."""
-        started, _ = self._nodes.pop(node.name, (time.monotonic(), {}))
-        took = time.monotonic() - started
-        place = f"node {self._order.get(node.name)} of {len(self._order)}"
-        _log(f"{place} {node.name!r} took {took:.1f} s, {_memory()}")
+        started, _ = self._running_nodes.pop(node.name, (time.monotonic(), {}))
+        seconds = time.monotonic() - started
+        label = f"node {self._positions.get(node.name)} of {len(self._positions)}"
+        _log(f"{label} {node.name!r} took {seconds:.1f} s, {_describe_memory()}")
 
     def on_node_error(self, error: Exception, node: Any) -> None:
         """Keep the name of the node that failed; a process of ParallelRunner can only say it."""
-        self._nodes.pop(node.name, None)
-        place = f"node {self._order.get(node.name)} of {len(self._order)}"
-        self.failure = self.failure or f"{place} {node.name!r}: {_describe_error(error)}"
-        if os.getpid() != self._process:
-            _log(f"{place} {node.name!r} failed: {_describe_error(error)}", sys.stderr)
+        self._running_nodes.pop(node.name, None)
+        label = f"node {self._positions.get(node.name)} of {len(self._positions)}"
+        self.failure = self.failure or f"{label} {node.name!r}: {_describe_error(error)}"
+        if os.getpid() != self._process_id:
+            _log(f"{label} {node.name!r} failed: {_describe_error(error)}", sys.stderr)
 
-    def failed_node(self, error: BaseException) -> str:
+    def find_failed_node(self, error: BaseException) -> str:
         """The node in whose task an error was raised where Kedro calls no hook, as when a dataset cannot be loaded."""
         from kedro.runner import Task
 
         for frame, _ in traceback.walk_tb(error.__traceback__):
             task = frame.f_locals.get("self")
             if isinstance(task, Task):
-                return f"node {self._order.get(task.node.name)} of {len(self._order)} {task.node.name!r}: "
+                return f"node {self._positions.get(task.node.name)} of {len(self._positions)} {task.node.name!r}: "
         return ""
 
     def on_pipeline_error(self) -> None:
         """Kedro calls the error hooks by itself."""
-        self._told_hooks.set()
+        self._error_hooks_called.set()
 
     def call_error_hooks(self, error: Terminated) -> None:
         """Call the error hooks of nodes and pipeline in Kedro's place, or let it finish calling them."""
-        if self._told_hooks.is_set():
+        if self._error_hooks_called.is_set():
             threading.Event().wait()
         if not self.running:
             return
-        hook = self._session.hook
+        hook = self._hook_manager.hook
         try:
-            for _, given in list(self._nodes.values()):
-                hook.on_node_error(error=error, **given)
-            hook.on_pipeline_error(error=error, **self._pipeline)
+            for _, arguments in list(self._running_nodes.values()):
+                hook.on_node_error(error=error, **arguments)
+            hook.on_pipeline_error(error=error, **self._pipeline_arguments)
         except Exception:  # noqa: BLE001  hooks are the project's
             traceback.print_exc()
 
 
-def _base(dataset: str) -> str:
+def _base_name(dataset: str) -> str:
     """The dataset behind a transcoded name."""
     return dataset.split("@", 1)[0]
 
@@ -485,35 +485,39 @@ def check_catalog_matches_plan(pipeline: Any, catalog: Any, memory: set[str], ve
         versioned: datasets that were planned as versioned.
 
     Raises:
-        StartedWrongly: naming the dataset.
+        StartupError: naming the dataset.
     """
     for name in sorted(pipeline.datasets()):
         if name == "parameters" or name.startswith("params:"):
             continue
         dataset = catalog.get(name)
-        kept = in_memory(dataset)
-        if kept and _base(name) not in memory:
-            where = "is not in the catalog of" if dataset is None else "is kept in memory by"
-            raise StartupError(f"dataset {name!r} {where} this pod, and the DAG was made for one that lasts; {HELP}")
-        if not kept and _base(name) in memory:
+        kept_in_memory = is_in_memory(dataset)
+        if kept_in_memory and _base_name(name) not in memory:
+            problem = "is not in the catalog of" if dataset is None else "is kept in memory by"
+            raise StartupError(
+                f"dataset {name!r} {problem} this pod, and the DAG was made for one that lasts; {CATALOG_HELP}"
+            )
+        if not kept_in_memory and _base_name(name) in memory:
             kind = type(dataset).__name__
-            raise StartupError(f"dataset {name!r} is a {kind} here, and the DAG was made for one in memory; {HELP}")
-        if name not in versioned and _versioned(dataset):
-            raise StartupError(f"dataset {name!r} is versioned here, and was not when the DAG was made; {HELP}")
+            raise StartupError(
+                f"dataset {name!r} is a {kind} here, and the DAG was made for one in memory; {CATALOG_HELP}"
+            )
+        if name not in versioned and _is_versioned(dataset):
+            raise StartupError(f"dataset {name!r} is versioned here, and was not when the DAG was made; {CATALOG_HELP}")
 
 
-def in_memory(dataset: Any) -> bool:
+def is_in_memory(dataset: Any) -> bool:
     """Whether Kedro keeps a dataset in this process; None is one the catalog does not know."""
     from kedro.io import MemoryDataset, SharedMemoryDataset
 
-    return dataset is None or isinstance(_inside(dataset), MemoryDataset | SharedMemoryDataset)
+    return dataset is None or isinstance(_unwrap_cached(dataset), MemoryDataset | SharedMemoryDataset)
 
 
-def _versioned(dataset: Any) -> bool:
-    return getattr(_inside(dataset), "_version", None) is not None
+def _is_versioned(dataset: Any) -> bool:
+    return getattr(_unwrap_cached(dataset), "_version", None) is not None
 
 
-def _inside(dataset: Any) -> Any:
+def _unwrap_cached(dataset: Any) -> Any:
     """What a CachedDataset wraps."""
     from kedro.io import CachedDataset
 
@@ -525,7 +529,7 @@ def _inside(dataset: Any) -> Any:
 # --- versions
 
 
-def versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -> dict[str, str]:
+def choose_versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -> dict[str, str]:
     """The versions to load: this pod's own for what it writes itself, the greatest of this run for what other tasks wrote.
 
     Args:
@@ -535,7 +539,7 @@ def versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -
         run: the DAG run.
 
     Raises:
-        StartedWrongly: when no task of this run has written one.
+        StartupError: when no task of this run has written one.
     """
     from kedro.io import AbstractDataset
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
@@ -550,21 +554,23 @@ def versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -
     for name in sorted(set(names)):
         entry = resolver.resolve_pattern(name)
         dataset = AbstractDataset.from_config(name, entry, save_version=run.version) if entry else None
-        if not _versioned(dataset):
-            raise StartupError(f"dataset {name!r} is not versioned here, and was when the DAG was made; {HELP}")
-        chosen[name] = run.version if _base(name) in saved else _greatest(name, _inside(dataset), run)
+        if not _is_versioned(dataset):
+            raise StartupError(f"dataset {name!r} is not versioned here, and was when the DAG was made; {CATALOG_HELP}")
+        chosen[name] = (
+            run.version if _base_name(name) in saved else _find_greatest_version(name, _unwrap_cached(dataset), run)
+        )
     return chosen
 
 
-def _greatest(name: str, dataset: Any, run: DagRun) -> str:
+def _find_greatest_version(name: str, dataset: Any, run: DagRun) -> str:
     pattern = str(dataset._get_versioned_path(f"{run.prefix}*"))  # noqa: SLF001
-    found = [path for path in dataset._glob_function(pattern) if dataset._exists_function(str(path))]  # noqa: SLF001
-    if not found:
+    paths = [path for path in dataset._glob_function(pattern) if dataset._exists_function(str(path))]  # noqa: SLF001
+    if not paths:
         raise StartupError(
             f"dataset {name!r} has no version {run.prefix}*: no task of run {run.run_id!r} has written it; "
             "clear the task that makes it"
         )
-    return max(PurePosixPath(path).parent.name for path in found)
+    return max(PurePosixPath(path).parent.name for path in paths)
 
 
 # --- memory that is stored
@@ -580,31 +586,31 @@ class PickleStore:
         self.url = url
         self.keep = keep
         self.attempt = run.attempt
-        self.dag = f"{url.rstrip('/')}/{quote(run.dag_id, safe='')}"
-        self.folder = f"{self.dag}/{run.prefix.rstrip('-')}"
+        self.dag_folder = f"{url.rstrip('/')}/{quote(run.dag_id, safe='')}"
+        self.run_folder = f"{self.dag_folder}/{run.prefix.rstrip('-')}"
 
-    def dataset(self, name: str) -> Any:
+    def make_dataset(self, name: str) -> Any:
         """A Kedro dataset for one of them."""
-        return sys.modules[__name__].StoredDataset(name, self.folder, self.attempt)
+        return sys.modules[__name__].StoredDataset(name, self.run_folder, self.attempt)
 
-    def remove(self) -> None:
+    def remove_run(self) -> None:
         """Remove what this run has stored, and leftovers."""
-        files = _files(self.url)
+        files = _open_file_system(self.url)
         with contextlib.suppress(FileNotFoundError):
-            files.rm(self.folder, recursive=True)
-        _log(f"removed {self.folder}")
+            files.rm(self.run_folder, recursive=True)
+        _log(f"removed {self.run_folder}")
         self.remove_leftovers()
 
     def remove_leftovers(self) -> None:
         """Remove folders of other runs in which nothing was written for `keep` seconds; a failure here fails nothing."""
         oldest = time.time() - self.keep
         try:
-            files = _files(self.url)
-            for folder in files.ls(self.dag, detail=True):
+            files = _open_file_system(self.url)
+            for folder in files.ls(self.dag_folder, detail=True):
                 path = folder["name"]
-                inside = files.find(path, detail=True) or {path: folder}
-                written = max(_written(files, *one) for one in inside.items())
-                if written < oldest and PurePosixPath(path).name != PurePosixPath(self.folder).name:
+                files_inside = files.find(path, detail=True) or {path: folder}
+                last_modified = max(_modified_at(files, *item) for item in files_inside.items())
+                if last_modified < oldest and PurePosixPath(path).name != PurePosixPath(self.run_folder).name:
                     files.rm(path, recursive=True)
                     _log(f"removed {path}, the leftovers of an older run")
         except FileNotFoundError:
@@ -612,16 +618,16 @@ class PickleStore:
         except Terminated:
             raise
         except Exception as exc:  # noqa: BLE001  whatever a file system raises
-            _log(f"could not remove leftovers in {self.dag}: {_describe_error(exc)}", sys.stderr)
+            _log(f"could not remove leftovers in {self.dag_folder}: {_describe_error(exc)}", sys.stderr)
 
 
-def _files(url: str) -> Any:
+def _open_file_system(url: str) -> Any:
     import fsspec  # type: ignore[import-untyped]
 
     return fsspec.core.url_to_fs(url)[0]
 
 
-def _written(files: Any, path: str, info: Mapping[str, Any]) -> float:
+def _modified_at(files: Any, path: str, info: Mapping[str, Any]) -> float:
     """When a file was written, in seconds since 1970; most file systems say so in their listing."""
     moment = info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("last_modified")
     if isinstance(moment, int | float):
@@ -635,10 +641,10 @@ def __getattr__(name: str) -> Any:
     """`StoredDataset`, made when it is first asked for; a process that ParallelRunner spawns asks by that name."""
     if name != "StoredDataset":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, _stored_dataset())
+    return globals().setdefault(name, _make_stored_dataset())
 
 
-def _stored_dataset() -> type:
+def _make_stored_dataset() -> type:
     from kedro.io import AbstractDataset
 
     class StoredDataset(AbstractDataset):  # type: ignore[type-arg]
@@ -651,13 +657,13 @@ def _stored_dataset() -> type:
             self._file = f"{safe if len(safe) < 200 else hashlib.sha256(safe.encode()).hexdigest()}.pickle"
             self._attempt = attempt
 
-        def found(self) -> str:
+        def find_file(self) -> str:
             """The file of the greatest try that stored it.
 
             Raises:
-                StartedWrongly: when none has.
+                StartupError: when none has.
             """
-            files = _files(self._folder)
+            files = _open_file_system(self._folder)
             files.invalidate_cache()
             with contextlib.suppress(FileNotFoundError):
                 for attempt in sorted(files.ls(self._folder, detail=False), reverse=True):
@@ -670,11 +676,11 @@ def _stored_dataset() -> type:
             )
 
         def load(self) -> Any:
-            with _files(self._folder).open(self.found(), "rb") as file:
+            with _open_file_system(self._folder).open(self.find_file(), "rb") as file:
                 return pickle.load(file)  # noqa: S301  written by another pod of the same DAG
 
         def save(self, data: Any) -> None:
-            files = _files(self._folder)
+            files = _open_file_system(self._folder)
             path = f"{self._folder}/{self._attempt}/{self._file}"
             part = f"{path}.{uuid.uuid4().hex}.part"
             files.makedirs(f"{self._folder}/{self._attempt}", exist_ok=True)
@@ -694,7 +700,7 @@ def _stored_dataset() -> type:
 
         def _exists(self) -> bool:
             try:
-                return bool(self.found())
+                return bool(self.find_file())
             except StartupError:
                 return False
 
@@ -709,7 +715,7 @@ def _stored_dataset() -> type:
 # --- logging
 
 
-def _log_plainly(own: Path) -> None:
+def _configure_logging(project_file: Path) -> None:
     """Have Kedro log plain lines to stdout, at the levels of the project's own logging.yml.
 
     Its handlers stay out: every starter's write info.log into the project, which is read-only in a pod, and fold lines at 80
@@ -721,14 +727,14 @@ def _log_plainly(own: Path) -> None:
 
     import yaml  # Kedro's own
 
-    config: dict[str, Any] = yaml.safe_load(own.read_text(encoding="utf-8")) if own.is_file() else {}
+    config: dict[str, Any] = yaml.safe_load(project_file.read_text(encoding="utf-8")) if project_file.is_file() else {}
     loggers = (config or {}).get("loggers") or {"kedro": {"level": "INFO"}}
     plain = {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"}},
-        "loggers": {name: {"level": (said or {}).get("level", "INFO")} for name, said in loggers.items()},
+        "loggers": {name: {"level": (logger or {}).get("level", "INFO")} for name, logger in loggers.items()},
         "root": {"level": ((config or {}).get("root") or {}).get("level", "WARNING"), "handlers": ["console"]},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False, encoding="utf-8") as file:

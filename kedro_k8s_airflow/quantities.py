@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PATTERN = re.compile(
+QUANTITY_PATTERN = re.compile(
     r"(?P<number>[0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\Z", re.ASCII
 )
 _DECIMAL = ("k", "M", "G", "T", "P", "E")
@@ -32,7 +32,7 @@ def parse_quantity(quantity: str | float) -> Decimal:
     Raises:
         ValueError: when Kubernetes would refuse the quantity.
     """
-    match = PATTERN.match(str(quantity))
+    match = QUANTITY_PATTERN.match(str(quantity))
     if isinstance(quantity, bool) or match is None:
         raise ValueError(f"Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G; got {quantity!r}")
     suffix = match["suffix"] or ""
@@ -48,12 +48,12 @@ def greater_quantity(first: str | float, second: str | float) -> str | float:
 
 def sum_quantities(quantities: Iterable[str | float]) -> str:
     """The sum of quantities, in the largest unit that tells it exactly; what is below a thousandth is rounded up."""
-    found = sum(map(parse_quantity, quantities), Decimal(0))
-    if found != int(found):
-        return f"{int((found * 1000).to_integral_value(ROUND_CEILING))}m"
-    whole = int(found)
+    total = sum(map(parse_quantity, quantities), Decimal(0))
+    if total != int(total):
+        return f"{int((total * 1000).to_integral_value(ROUND_CEILING))}m"
+    integer = int(total)
     for base, suffixes in ((1024, _BINARY), (1000, _DECIMAL)):
         for power in range(len(suffixes), 1, -1):  # from millions on: nobody counts cores or devices in thousands
-            if whole and whole % base**power == 0:
-                return f"{whole // base**power}{suffixes[power - 1]}"
-    return str(whole)
+            if integer and integer % base**power == 0:
+                return f"{integer // base**power}{suffixes[power - 1]}"
+    return str(integer)

@@ -15,17 +15,19 @@ _HERE = Path(__file__).parent
 
 
 @cache
-def templates_folder() -> Path:
+def find_templates_folder() -> Path:
     """The folder of the templates: in the package when it is installed from a wheel, beside it in a checkout."""
-    return next(place for place in (_HERE / "templates", _HERE.parent / "templates") if (place / "dag.py.j2").is_file())
+    return next(
+        folder for folder in (_HERE / "templates", _HERE.parent / "templates") if (folder / "dag.py.j2").is_file()
+    )
 
 
 @cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(templates_folder()),
+        loader=FileSystemLoader(find_templates_folder()),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  what is emitted is Python, Dockerfiles and YAML, never HTML
         trim_blocks=True,
@@ -33,13 +35,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["py"] = python_source.to_source
-    environment.filters["yaml"] = _yaml
-    environment.filters["block"] = _block
-    environment.filters["quoted"] = _quoted
+    environment.filters["yaml"] = _to_inline_yaml
+    environment.filters["block"] = _to_yaml_block
+    environment.filters["quoted"] = _quote
     return environment
 
 
-def _yaml(value: Any) -> str:
+def _to_inline_yaml(value: Any) -> str:
     """A value as YAML on one line."""
     import yaml
 
@@ -47,13 +49,13 @@ def _yaml(value: Any) -> str:
     return text.strip().removesuffix("...").strip()
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     """A text as a word of a Dockerfile, which expands variables in it no more."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
 
 
-def _block(value: Any) -> str:
+def _to_yaml_block(value: Any) -> str:
     """A map as YAML, a key on each line."""
     import yaml
 
@@ -67,4 +69,4 @@ def fill_template(template: str, **values: Any) -> str:
     Raises:
         jinja2.UndefinedError: when the template names a value that is not given.
     """
-    return _environment().get_template(template).render(**values)
+    return _make_environment().get_template(template).render(**values)

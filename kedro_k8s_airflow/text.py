@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 NAMES_SHOWN = 3
 
 
-def count_of(number: int, thing: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """Return `1 task`, `2 tasks`, `1,200 tasks`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def and_more(texts: Sequence[str], shown: int = NAMES_SHOWN) -> str:
+def join_some(texts: Sequence[str], shown: int = NAMES_SHOWN) -> str:
     """Return the first texts, and how many more there are."""
     rest = f" and {len(texts) - shown:,} more" if len(texts) > shown else ""
     return ", ".join(texts[:shown]) + rest
@@ -24,17 +24,17 @@ def and_more(texts: Sequence[str], shown: int = NAMES_SHOWN) -> str:
 
 def first_names(names: Sequence[str], shown: int = NAMES_SHOWN) -> str:
     """Return the first names, printable, and how many more there are."""
-    return and_more([*map(printable, names[:shown]), *names[shown:]], shown)
+    return join_some([*map(printable, names[:shown]), *names[shown:]], shown)
 
 
-def quoted(names: Sequence[str], shown: int = NAMES_SHOWN) -> str:
+def quote_names(names: Sequence[str], shown: int = NAMES_SHOWN) -> str:
     """Return the first names in quotes, and how many more there are."""
-    return and_more([*map(repr, names[:shown]), *names[shown:]], shown)
+    return join_some([*map(repr, names[:shown]), *names[shown:]], shown)
 
 
-def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", most: int = 1) -> str:
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", limit: int = 1) -> str:
     """Return a question that offers the known words closest to a misspelt one, or what to say when none is close."""
-    close = difflib.get_close_matches(word, list(known), most)
+    close = difflib.get_close_matches(word, list(known), limit)
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else otherwise
 
 

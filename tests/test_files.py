@@ -47,7 +47,7 @@ def test_a_file_of_somebody_else_is_an_error_unless_forced(tmp_path: Path) -> No
 def test_a_dockerfile_of_the_users_own_is_kept_even_when_forced(tmp_path: Path) -> None:
     path = tmp_path / "Dockerfile"
     path.write_text("FROM scratch\n")
-    changes, errors = files.compare_files([OutputFile(path, OURS, yields=True)], force=True)
+    changes, errors = files.compare_files([OutputFile(path, OURS, keep_existing=True)], force=True)
     files.write_files(changes)
     assert (errors, [change.status for change in changes]) == ([], ["kept"])
     assert path.read_text() == "FROM scratch\n"

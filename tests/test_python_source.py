@@ -165,7 +165,7 @@ def verbatim(built: Callable[..., Any]) -> Callable[[str], str]:
 @examples
 @given(TEXT)
 def test_a_task_id_is_legal_in_airflow_and_makes_a_pod_name(text: str) -> None:
-    key = names.airflow_key(text, [text])
+    key = names.to_airflow_key(text, [text])
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", key)
     assert ".." not in key
     assert re.search("[A-Za-z0-9]", key)
@@ -174,26 +174,26 @@ def test_a_task_id_is_legal_in_airflow_and_makes_a_pod_name(text: str) -> None:
 @given(st.text(st.sampled_from("abAB01_-."), min_size=1, max_size=260))
 def test_a_legal_task_id_is_kept(text: str) -> None:
     legal = len(text) <= 250 and ".." not in text and re.search("[A-Za-z0-9]", text)
-    assert (names.airflow_key(text, [text]) == text) == bool(legal)
+    assert (names.to_airflow_key(text, [text]) == text) == bool(legal)
 
 
 @given(st.lists(TEXT, unique=True, min_size=2, max_size=50))
 def test_different_names_get_different_ids(texts: list[str]) -> None:
-    assert len({names.airflow_key(text, [text]) for text in texts}) == len(texts)
-    assert len({names.task_group_id(text) for text in texts}) == len(texts)
-    assert len({names.label_value(text) for text in texts}) == len(texts)
+    assert len({names.to_airflow_key(text, [text]) for text in texts}) == len(texts)
+    assert len({names.to_task_group_id(text) for text in texts}) == len(texts)
+    assert len({names.to_label_value(text) for text in texts}) == len(texts)
 
 
 @examples
 @given(TEXT)
 def test_a_label_is_legal_in_kubernetes(text: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", names.label_value(text))
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", names.to_label_value(text))
 
 
 @examples
 @given(TEXT)
 def test_a_task_group_id_is_legal_in_airflow(text: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,200}", names.task_group_id(text))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,200}", names.to_task_group_id(text))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from kedro_k8s_airflow.checks import (  # noqa: F401  each puts its rules into t
     security,
     settings,
 )
-from kedro_k8s_airflow.checks.registry import RULES, CheckContext, Rule, findings_of
+from kedro_k8s_airflow.checks.registry import RULES, CheckContext, Rule, run_rule
 from kedro_k8s_airflow.findings import Finding, refuse
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "CheckContext", "Rule", "resolve_codes", "run_rules", "without_ignored"]
 
 
-def run_rules(subject: CheckContext) -> list[Finding]:
+def run_rules(context: CheckContext) -> list[Finding]:
     """What all rules find, each finding once, in the order of the table."""
-    return list(dict.fromkeys(found for rule in RULES.values() for found in findings_of(rule, subject)))
+    return list(dict.fromkeys(finding for rule in RULES.values() for finding in run_rule(rule, context)))
 
 
-def without_ignored(found: Iterable[Finding], ignored: Container[str]) -> list[Finding]:
+def without_ignored(findings: Iterable[Finding], ignored: Container[str]) -> list[Finding]:
     """Findings without those that are to be left unsaid; errors of the compiler itself stay."""
-    return [one for one in found if one.code not in ignored or not RULES[one.code].can_be_ignored]
+    return [finding for finding in findings if finding.code not in ignored or not RULES[finding.code].can_be_ignored]
 
 
 def resolve_codes(words: Iterable[str], location: Location, *, ignoring: bool = False) -> frozenset[str]:
@@ -49,11 +49,11 @@ def resolve_codes(words: Iterable[str], location: Location, *, ignoring: bool = 
     Raises:
         Refused: naming the first that is neither, or that cannot be ignored where that is asked for.
     """
-    found: set[str] = set()
+    codes: set[str] = set()
     families = {rule.family for rule in RULES.values()}
     for word in words:
         if word in families:
-            found |= {rule.code for rule in RULES.values() if rule.family == word}
+            codes |= {rule.code for rule in RULES.values() if rule.family == word}
         elif word not in RULES:
             close = difflib.get_close_matches(word, [*RULES, *families], 1)
             help_text = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
@@ -62,5 +62,5 @@ def resolve_codes(words: Iterable[str], location: Location, *, ignoring: bool = 
             message = f"{word!r} cannot be ignored: nothing can be made of such a project."
             raise refuse("checks-unknown", location, message, "Mend what it names.")
         else:
-            found.add(word)
-    return frozenset(found)
+            codes.add(word)
+    return frozenset(codes)

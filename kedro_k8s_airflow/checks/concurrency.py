@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.builder import DagDraft
     from kedro_k8s_airflow.plan.model import Plan
 
-_PATHS = ("filepath", "path", "filename")
+_PATH_KEYS = ("filepath", "path", "filename")
 # Of more uses of one file only neighbours are compared: a pair is found as long as there is one, not every pair.
-_ALL_PAIRS = 40
+_MAX_USES_FOR_ALL_PAIRS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,22 @@ class TaskOrder:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.after = {task.id: task.upstream for task in plan.tasks}
-        self.position = {task.id: place for place, task in enumerate(plan.tasks)}
-        self.home = {name: task.id for task in plan.tasks for name in task.nodes}
+        self.upstream = {task.id: task.upstream for task in plan.tasks}
+        self.position = {task.id: index for index, task in enumerate(plan.tasks)}
+        self.task_of = {name: task.id for task in plan.tasks for name in task.nodes}
 
     @property
     def is_parallel(self) -> bool:
         """Whether any two tasks may run at the same time: else each waits for the one before."""
         tasks = self.plan.tasks
-        return any(before.id not in task.upstream for before, task in pairwise(tasks))
+        return any(previous.id not in task.upstream for previous, task in pairwise(tasks))
 
     def waits_for(self, later: str, earlier: str) -> bool:
         """Whether a task waits for another, directly or not; what comes before the other is not gone through."""
         seen: set[str] = set()
         todo = [later]
         while todo:
-            for other in self.after[todo.pop()]:
+            for other in self.upstream[todo.pop()]:
                 if other == earlier:
                     return True
                 if other not in seen and self.position[other] > self.position[earlier]:
@@ -63,21 +63,21 @@ class TaskOrder:
     def uses_of(self, datasets: Iterable[str], path: str = "") -> list[DatasetUse]:
         """Who saves and loads some datasets, in the order of the tasks."""
         graph = self.plan.graph
-        found = []
+        uses = []
         for name in datasets:
             dataset = graph.datasets[name]
             saving = [(dataset.producer, True)] if dataset.producer is not None else []
-            for index, saves in (*saving, *((one, False) for one in dataset.consumers)):
+            for index, saves in (*saving, *((consumer, False) for consumer in dataset.consumers)):
                 node = graph.nodes[index].name
-                found.append(DatasetUse(self.home[node], node, name, path, saves))
-        return sorted(found, key=lambda one: (self.position[one.task], one.node, one.dataset))
+                uses.append(DatasetUse(self.task_of[node], node, name, path, saves))
+        return sorted(uses, key=lambda one: (self.position[one.task], one.node, one.dataset))
 
-    def unordered_pairs(self, found: Sequence[DatasetUse]) -> Iterator[tuple[DatasetUse, DatasetUse]]:
+    def unordered_pairs(self, uses: Sequence[DatasetUse]) -> Iterator[tuple[DatasetUse, DatasetUse]]:
         """Pairs of uses, at least one of them saving, of tasks of which neither waits for the other."""
-        pairs = combinations(found, 2) if len(found) <= _ALL_PAIRS else pairwise(found)
+        pairs = combinations(uses, 2) if len(uses) <= _MAX_USES_FOR_ALL_PAIRS else pairwise(uses)
         for first, second in pairs:
-            apart = first.task != second.task and (first.saves or second.saves)
-            if apart and not self.waits_for(second.task, first.task):
+            is_candidate = first.task != second.task and (first.saves or second.saves)
+            if is_candidate and not self.waits_for(second.task, first.task):
                 yield first, second
 
 
@@ -87,24 +87,24 @@ def find_races(draft: DagDraft) -> Iterator[tuple[DatasetUse, DatasetUse]]:
     if draft.plan is None or not shared:
         return
     order = TaskOrder(draft.plan)
-    for place, names in shared.items():
+    for path, names in shared.items():
         seen: set[tuple[str, str, bool]] = set()
-        for first, second in order.unordered_pairs(order.uses_of(names, _without_credentials(place))):
-            what = (first.dataset, second.dataset, first.saves and second.saves)
-            if first.dataset != second.dataset and what not in seen:
-                seen.add(what)
+        for first, second in order.unordered_pairs(order.uses_of(names, _without_credentials(path))):
+            key = (first.dataset, second.dataset, first.saves and second.saves)
+            if first.dataset != second.dataset and key not in seen:
+                seen.add(key)
                 yield first, second
 
 
 def unwrapped_entries(draft: DagDraft) -> dict[str, Mapping[str, Any]]:
     """One catalog entry for each dataset, its transcoded forms taken together, wrappers taken off."""
-    found: dict[str, Mapping[str, Any]] = {}
+    entries: dict[str, Mapping[str, Any]] = {}
     for form in sorted(draft.entries):
         entry = draft.entries[form]
-        while isinstance(entry.get("dataset"), dict) and not any(key in entry for key in _PATHS):
+        while isinstance(entry.get("dataset"), dict) and not any(key in entry for key in _PATH_KEYS):
             entry = entry["dataset"]
-        found.setdefault(base_name(form), entry)
-    return found
+        entries.setdefault(base_name(form), entry)
+    return entries
 
 
 def is_database(entry: Mapping[str, Any]) -> bool:
@@ -115,23 +115,23 @@ def is_database(entry: Mapping[str, Any]) -> bool:
 def _shared_files(draft: DagDraft) -> Mapping[str, list[str]]:
     """Files that two or more datasets name, by their path in the pod or their URL."""
     by_name = unwrapped_entries(draft)
-    found: dict[str, list[str]] = defaultdict(list)
+    names_by_path: dict[str, list[str]] = defaultdict(list)
     for name, dataset in draft.graph.datasets.items():
         entry = by_name.get(name, {})
         if dataset.reach.kind == "shared" and not is_database(entry):
-            place = dataset.reach.path or _url(entry)
-            if place:
-                found[place].append(name)
-    return {place: names for place, names in found.items() if len(names) > 1}
+            path = dataset.reach.path or _url(entry)
+            if path:
+                names_by_path[path].append(name)
+    return {path: names for path, names in names_by_path.items() if len(names) > 1}
 
 
 def _url(entry: Mapping[str, Any]) -> str | None:
     """The address that a catalog entry names."""
     if not {"table_name", "table", "sql"}.isdisjoint(entry):
         return None
-    return next((entry[key].rstrip("/") for key in _PATHS if isinstance(entry.get(key), str) and entry[key]), None)
+    return next((entry[key].rstrip("/") for key in _PATH_KEYS if isinstance(entry.get(key), str) and entry[key]), None)
 
 
-def _without_credentials(place: str) -> str:
+def _without_credentials(address: str) -> str:
     """A path or address for messages: without user, password and query."""
-    return re.sub(r"://[^/]*@", "://", place).partition("?")[0]
+    return re.sub(r"://[^/]*@", "://", address).partition("?")[0]

@@ -12,14 +12,14 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan.model import claim_over
-from kedro_k8s_airflow.text import quoted
+from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
-_TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
+_TEMPORARY_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
 
 
 @rule(
@@ -28,10 +28,10 @@ _TEMPORARY = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
     title="A dataset that nodes load, that no node saves, and that the catalog does not have.",
     source="kedro#5778; Kedro itself refuses to run such a pipeline, one pod at a time.",
 )
-def missing(subject: CheckContext) -> Iterator[RuleFinding]:
-    if subject.project.has_catalog_hooks:
+def find_missing_datasets(context: CheckContext) -> Iterator[RuleFinding]:
+    if context.project.has_catalog_hooks:
         return
-    for graph in subject.graphs:
+    for graph in context.graphs:
         for name, dataset in graph.datasets.items():
             if dataset.producer is None and dataset.reach.kind == "memory" and not dataset.provided:
                 reader = graph.nodes[dataset.consumers[0]].name
@@ -49,15 +49,15 @@ def missing(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A local file that nodes load, that no node saves, and that no pod has.",
     source="kedro-databricks#176 and kedro#5778, the same found at run time.",
 )
-def absent(subject: CheckContext) -> Iterator[RuleFinding]:
-    for graph in subject.graphs:
+def find_absent_files(context: CheckContext) -> Iterator[RuleFinding]:
+    for graph in context.graphs:
         for name, dataset in graph.datasets.items():
             path = dataset.reach.path
-            if dataset.producer is None and dataset.reach.kind == "pod" and not _in_image(path or "", subject):
+            if dataset.producer is None and dataset.reach.kind == "pod" and not _is_in_image(path or "", context):
                 reader = graph.nodes[dataset.consumers[0]].name
-                help_text = _mend(path, subject, "or name it in data.in_image if the image carries it.")
-                what = path or "it from the pod's own disk (data.reach)"
-                yield Location(dataset=name), f"node {reader!r} loads {what}, which no pod has.", help_text
+                help_text = _suggest_fix(path, context, "or name it in data.in_image if the image carries it.")
+                target = path or "it from the pod's own disk (data.reach)"
+                yield Location(dataset=name), f"node {reader!r} loads {target}, which no pod has.", help_text
 
 
 @rule(
@@ -66,9 +66,9 @@ def absent(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A dataset that a node saves on a volume that is mounted read-only.",
     source="kedro#5778; the node fails at its very end, with `Read-only file system`.",
 )
-def read_only(subject: CheckContext) -> Iterator[RuleFinding]:
-    for draft in subject.drafts:
-        for name, dataset in draft.graph.datasets.items() if any(one.read_only for one in draft.mounts) else ():
+def find_read_only_saves(context: CheckContext) -> Iterator[RuleFinding]:
+    for draft in context.drafts:
+        for name, dataset in draft.graph.datasets.items() if any(mount.read_only for mount in draft.mounts) else ():
             if dataset.producer is None or not dataset.reach.path:
                 continue
             path = dataset.reach.path
@@ -88,16 +88,20 @@ def read_only(subject: CheckContext) -> Iterator[RuleFinding]:
     ),
     source="kedro#5778; the task is green and the result is nowhere.",
 )
-def lost(subject: CheckContext) -> Iterator[RuleFinding]:
-    for graph in subject.graphs:
+def find_lost_files(context: CheckContext) -> Iterator[RuleFinding]:
+    for graph in context.graphs:
         for name, dataset in graph.datasets.items():
             if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod":
                 continue
-            if not _matched(name, subject.settings.data.discard):
+            if not _matches_any(name, context.settings.data.discard):
                 node = graph.nodes[dataset.producer].name
-                help_text = _mend(dataset.reach.path, subject, "or name it in data.discard.")
-                what = dataset.reach.path or "it on the pod's own disk (data.reach)"
-                yield Location(dataset=name), f"node {node!r} saves {what}, which is gone when its pod ends.", help_text
+                help_text = _suggest_fix(dataset.reach.path, context, "or name it in data.discard.")
+                target = dataset.reach.path or "it on the pod's own disk (data.reach)"
+                yield (
+                    Location(dataset=name),
+                    f"node {node!r} saves {target}, which is gone when its pod ends.",
+                    help_text,
+                )
 
 
 @rule(
@@ -106,8 +110,8 @@ def lost(subject: CheckContext) -> Iterator[RuleFinding]:
     title="Data that goes from pod to pod when nobody says whether both see the same.",
     source="kedro-plugins#655 and #1085, where data was misjudged and the edge lost in silence.",
 )
-def unknown(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_unknown_reach(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for crossing in plan.crossings:
             if crossing.reach.kind == "unknown":
                 message = (
@@ -126,17 +130,17 @@ def unknown(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A name under `data.reach` or `data.discard` that no dataset of any registered pipeline has.",
     source="kedro-databricks#110, an override by name that was ignored in silence.",
 )
-def unmatched(subject: CheckContext) -> Iterator[RuleFinding]:
-    settings = subject.settings.data
+def find_unmatched_names(context: CheckContext) -> Iterator[RuleFinding]:
+    settings = context.settings.data
     if not settings.reach and not settings.discard:
         return
-    nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
+    nodes = [node for nodes in context.project.pipelines.values() for node in nodes]
     datasets = {graphs.base_name(name) for node in nodes for name in (*node.inputs, *node.outputs)}
     for key, patterns in (("reach", tuple(settings.reach)), ("discard", settings.discard)):
         for pattern in patterns:
             if pattern not in datasets and not any(fnmatchcase(name, pattern) for name in datasets):
                 message = f"{pattern!r} matches no dataset of any registered pipeline."
-                yield subject.location_of("data", key), message, "Mend the name or remove it."
+                yield context.location_of("data", key), message, "Mend the name or remove it."
 
 
 @rule(
@@ -145,12 +149,12 @@ def unmatched(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A task whose nodes are in one pod only because of files on the pod's own disk.",
     source="kedro#4319, where nodes in one container could not have resources of their own.",
 )
-def fused(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_fused_tasks(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for task in plan.tasks:
             local = sorted({reason.name for reason in task.merge_causes if reason.reason == "pod"})
             if local:
-                message = f"holds its nodes together because of data on the pod's own disk: {quoted(local)}."
+                message = f"holds its nodes together because of data on the pod's own disk: {quote_names(local)}."
                 yield Location(task=task.id), message, "A volume over the path would set them free."
 
 
@@ -160,14 +164,14 @@ def fused(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A file outside the project that nodes of one pod hand each other.",
     source=("kedro-plugins#673, a catalog that means another place where it is deployed than where it was written."),
 )
-def outside(subject: CheckContext) -> Iterator[RuleFinding]:
-    project = f"{subject.settings.project_path}/"
-    for graph in subject.graphs:
+def find_files_outside_project(context: CheckContext) -> Iterator[RuleFinding]:
+    project = f"{context.settings.project_path}/"
+    for graph in context.graphs:
         for name, dataset in graph.datasets.items():
             path = dataset.reach.path or ""
             if dataset.reach.kind != "pod" or not path or dataset.producer is None or not dataset.consumers:
                 continue
-            if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY))):
+            if not path.startswith((project, *(f"{folder}/" for folder in _TEMPORARY_FOLDERS))):
                 message = f"lies outside the project: in a pod that is {path}, an empty folder of its own."
                 yield (
                     Location(dataset=name),
@@ -182,8 +186,8 @@ def outside(subject: CheckContext) -> Iterator[RuleFinding]:
     title="Two nodes that save one file under two names, in pods of which neither waits for the other.",
     source="kedro#630, sheets of one file that have to be saved in one order.",
 )
-def same_file(subject: CheckContext) -> Iterator[RuleFinding]:
-    for first, second in subject.races:
+def find_saves_to_same_file(context: CheckContext) -> Iterator[RuleFinding]:
+    for first, second in context.races:
         if first.saves and second.saves:
             message = (
                 f"node {first.node!r} saves {first.path}, and so does node {second.node!r} (as {second.dataset!r}), in another pod "
@@ -205,19 +209,21 @@ def same_file(subject: CheckContext) -> Iterator[RuleFinding]:
         "Attach error`."
     ),
 )
-def once(subject: CheckContext) -> Iterator[RuleFinding]:
-    for name, volume in subject.settings.data.volumes.items():
+def find_single_mount_claims(context: CheckContext) -> Iterator[RuleFinding]:
+    for name, volume in context.settings.data.volumes.items():
         mode = volume.accessMode
         if mode not in ("ReadWriteOnce", "ReadWriteOncePod"):
             continue
-        for plan in subject.plans:
+        for plan in context.plans:
             pinned = all("kubernetes.io/hostname" in (task.settings.get("nodeSelector") or {}) for task in plan.tasks)
             if not concurrency.TaskOrder(plan).is_parallel or (pinned and mode == "ReadWriteOnce"):
                 continue
-            one = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
-            message = f"can be mounted by {one} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
+            mounters = "pods on one cluster node" if mode == "ReadWriteOnce" else "one pod"
+            message = (
+                f"can be mounted by {mounters} at a time, and DAG {plan.dag_id!r} has tasks that run at the same time."
+            )
             help_text = "Use a claim that is ReadWriteMany, or an object store."
-            yield subject.location_of("data", "volumes", name, "accessMode"), f"{mode} {message}", help_text
+            yield context.location_of("data", "volumes", name, "accessMode"), f"{mode} {message}", help_text
 
 
 @rule(
@@ -228,8 +234,8 @@ def once(subject: CheckContext) -> Iterator[RuleFinding]:
     ),
     source="kedro-viz#1991, a SQLite database that stays locked on a network file system.",
 )
-def database(subject: CheckContext) -> Iterator[RuleFinding]:
-    for draft in subject.drafts:
+def find_shared_databases(context: CheckContext) -> Iterator[RuleFinding]:
+    for draft in context.drafts:
         if draft.plan is None or not any(map(concurrency.is_database, draft.entries.values())):
             continue
         entries = concurrency.unwrapped_entries(draft)
@@ -254,38 +260,38 @@ def database(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A store for data in memory, when none crosses between pods.",
     source="kedro-plugins#998, an option that did nothing and did not say so.",
 )
-def unused_store(subject: CheckContext) -> Iterator[RuleFinding]:
-    if subject.settings.data.memory == "store":
-        for plan in subject.plans:
+def find_unused_stores(context: CheckContext) -> Iterator[RuleFinding]:
+    if context.settings.data.memory == "store":
+        for plan in context.plans:
             if not any(task.stored for task in plan.tasks):
                 message = "nothing in memory crosses between pods, so nothing is stored."
                 yield (
-                    subject.location_of("data", "memory"),
+                    context.location_of("data", "memory"),
                     message,
                     "`memory: store` acts with group_by none, namespace or chain.",
                 )
 
 
-def _mend(path: str | None, subject: CheckContext, other: str) -> str:
+def _suggest_fix(path: str | None, context: CheckContext, alternative: str) -> str:
     """What to do about a local file that no volume covers."""
     if path is None:
-        return f"Keep it where every pod reaches it, and say so (data.reach: shared), {other}"
-    if path.startswith(f"{subject.project.path.as_posix()}/"):
+        return f"Keep it where every pod reaches it, and say so (data.reach: shared), {alternative}"
+    if path.startswith(f"{context.project.path.as_posix()}/"):
         return "It is an absolute path of this machine: write it relative to the project."
     if "\\" in path:
         return "Pods run Linux: spell the path with '/'."
-    if posixpath.dirname(path) == subject.settings.project_path:
-        return f"Keep it in a folder that holds only data and cover that by a volume (data.volumes), use a remote path, {other}"
-    return f"Cover the path by a volume (data.volumes), use a remote path, {other}"
+    if posixpath.dirname(path) == context.settings.project_path:
+        return f"Keep it in a folder that holds only data and cover that by a volume (data.volumes), use a remote path, {alternative}"
+    return f"Cover the path by a volume (data.volumes), use a remote path, {alternative}"
 
 
-def _in_image(path: str, subject: CheckContext) -> bool:
-    for pattern in subject.settings.data.in_image:
-        place = posixpath.normpath(posixpath.join(subject.settings.project_path, pattern))
-        if path == place or path.startswith(place + "/") or fnmatchcase(path, place):
+def _is_in_image(path: str, context: CheckContext) -> bool:
+    for pattern in context.settings.data.in_image:
+        image_path = posixpath.normpath(posixpath.join(context.settings.project_path, pattern))
+        if path == image_path or path.startswith(image_path + "/") or fnmatchcase(path, image_path):
             return True
     return False
 
 
-def _matched(dataset: str, patterns: tuple[str, ...]) -> bool:
+def _matches_any(dataset: str, patterns: tuple[str, ...]) -> bool:
     return any(dataset == pattern or fnmatchcase(dataset, pattern) for pattern in patterns)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project.environment_reads import VariableRead
 
 # What our pods set, and what every container has.
-_EVERYWHERE = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
-_SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
+_ALWAYS_SET = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
+_KEDRO_SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
 # A line that reads more variables than these takes the whole environment, for a child process or to look for some.
-_ONE_LINE = 3
+_MAX_READS_PER_LINE = 3
 
 
 @rule(
@@ -31,14 +31,14 @@ _ONE_LINE = 3
     ),
     source="kedro-plugins#673, pipelines that come out different where they are deployed.",
 )
-def variables(subject: CheckContext) -> Iterator[RuleFinding]:
-    lines = Counter((variable.file, variable.line) for variable in subject.project.variables)
-    for variable in subject.project.variables:
-        if lines[variable.file, variable.line] > _ONE_LINE:
+def find_missing_variables(context: CheckContext) -> Iterator[RuleFinding]:
+    lines = Counter((variable.file, variable.line) for variable in context.project.variables)
+    for variable in context.project.variables:
+        if lines[variable.file, variable.line] > _MAX_READS_PER_LINE:
             continue
-        for plan in subject.plans:
+        for plan in context.plans:
             tasks = [task for task in plan.tasks if task.nodes]
-            without = [task.id for task in tasks if not _has(task.settings, subject, variable)]
+            without = [task.id for task in tasks if not _has_variable(task.settings, context, variable)]
             if without:
                 message = (
                     f"reads the environment variable {variable.name!r} while the project is loaded; it is set here and "
@@ -50,10 +50,10 @@ def variables(subject: CheckContext) -> Iterator[RuleFinding]:
                 break
 
 
-def _has(settings: Mapping[str, Any], subject: CheckContext, variable: VariableRead) -> bool:
-    if variable.name in _EVERYWHERE or variable.name in subject.settings.build.env or settings.get("envFrom"):
+def _has_variable(settings: Mapping[str, Any], context: CheckContext, variable: VariableRead) -> bool:
+    if variable.name in _ALWAYS_SET or variable.name in context.settings.build.env or settings.get("envFrom"):
         return True
-    return any(one["name"] == variable.name for one in settings.get("env") or ())
+    return any(entry["name"] == variable.name for entry in settings.get("env") or ())
 
 
 @rule(
@@ -64,9 +64,9 @@ def _has(settings: Mapping[str, Any], subject: CheckContext, variable: VariableR
         "kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id."
     ),
 )
-def session(subject: CheckContext) -> Iterator[RuleFinding]:
-    name = subject.project.session_class
+def find_custom_session_class(context: CheckContext) -> Iterator[RuleFinding]:
+    name = context.project.session_class
     module, _, plain = name.rpartition(".")
-    if not (plain in _SESSIONS and module.startswith("kedro.")):
+    if not (plain in _KEDRO_SESSIONS and module.startswith("kedro.")):
         message = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
         yield Location(subject="settings.SESSION_CLASS"), message, "Move what it does into hooks, or use runner: kedro."

@@ -9,7 +9,7 @@ from kedro_k8s_airflow.checks import concurrency
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
-from kedro_k8s_airflow.text import quoted
+from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
     from kedro_k8s_airflow.plan.model import Plan, Task
 
-_ENDS = 20
+_MAX_NODES_COMPARED = 20
 
 
 @rule(
@@ -29,9 +29,9 @@ _ENDS = 20
     ),
     source="kedro#141 and kedro#164.",
 )
-def hidden_order(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_hidden_order(context: CheckContext) -> Iterator[RuleFinding]:
     """Kedro knows no order between them either, but `kedro run` always takes the same one."""
-    for first, second in subject.races:
+    for first, second in context.races:
         if first.saves and second.saves:
             continue
         saver, loader = (first, second) if first.saves else (second, first)
@@ -49,9 +49,9 @@ def hidden_order(subject: CheckContext) -> Iterator[RuleFinding]:
     title="Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.",
     source="kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.",
 )
-def unordered(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        pair = _side_effects(plan)
+def find_unordered_nodes(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        pair = _find_unordered_pair(plan)
         if pair is not None:
             first, second = pair
             message = (
@@ -61,15 +61,15 @@ def unordered(subject: CheckContext) -> Iterator[RuleFinding]:
             yield Location(node=first), message, "If one needs the other, let it load a dataset that the other saves."
 
 
-def _side_effects(plan: Plan) -> tuple[str, str] | None:
+def _find_unordered_pair(plan: Plan) -> tuple[str, str] | None:
     """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
-    ordered = concurrency.TaskOrder(plan)
-    home = ordered.home
+    order = concurrency.TaskOrder(plan)
+    home = order.task_of
     last = [node.name for node in plan.graph.nodes if not node.outputs]
     first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]
-    for ending in last[:_ENDS]:
-        for beginning in first[:_ENDS]:
-            if home[beginning] != home[ending] and not ordered.waits_for(home[ending], home[beginning]):
+    for ending in last[:_MAX_NODES_COMPARED]:
+        for beginning in first[:_MAX_NODES_COMPARED]:
+            if home[beginning] != home[ending] and not order.waits_for(home[ending], home[beginning]):
                 return ending, beginning
     return None
 
@@ -83,16 +83,18 @@ def _side_effects(plan: Plan) -> tuple[str, str] | None:
     ),
     source="kedro#4603, by which Kedro itself warns of such namespaces.",
 )
-def interrupted(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_interrupted_namespaces(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         if plan.dag.group_by != "namespace":
             continue
         spaces = {node.name: node.namespace or "" for node in plan.graph.nodes}
         for task in plan.tasks:
-            request = {reason.name for reason in task.merge_causes if reason.reason == "namespace"}
-            taken = [name for name in _between(task) if request and spaces[name].split(".")[0] not in request]
-            if taken:
-                message = f"namespace {quoted(sorted(request))} is interrupted: {quoted(taken)} between its nodes had to come into its pod."
+            namespaces = {cause.name for cause in task.merge_causes if cause.reason == "namespace"}
+            others = [
+                name for name in _nodes_between(task) if namespaces and spaces[name].split(".")[0] not in namespaces
+            ]
+            if others:
+                message = f"namespace {quote_names(sorted(namespaces))} is interrupted: {quote_names(others)} between its nodes had to come into its pod."
                 yield Location(task=task.id), message, "Give those nodes the namespace, or group by memory or chain."
 
 
@@ -102,29 +104,29 @@ def interrupted(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A group that took nodes with it that nobody put there, because they lie between its own.",
     source="kedro#5778, point by point: groups that make a circle of the graph.",
 )
-def between(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_extended_groups(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for task in plan.tasks:
-            request = sorted({reason.name for reason in task.merge_causes if reason.reason == "group"})
-            taken = _between(task) if request else []
-            if taken:
-                message = f"group {quoted(request)} took {quoted(taken)} with it, between its nodes; a pod cannot stop half-way for another."
+            groups = sorted({cause.name for cause in task.merge_causes if cause.reason == "group"})
+            others = _nodes_between(task) if groups else []
+            if others:
+                message = f"group {quote_names(groups)} took {quote_names(others)} with it, between its nodes; a pod cannot stop half-way for another."
                 yield Location(task=task.id), message, "Put them into the group, or let the group begin after them."
 
 
-def _between(task: Task) -> list[str]:
+def _nodes_between(task: Task) -> list[str]:
     """Nodes that are in a task only because they lie between others: nothing else joins them with what was asked for."""
-    beside: dict[str, set[str]] = defaultdict(set)
+    neighbours: dict[str, set[str]] = defaultdict(set)
     for reason in task.merge_causes:
         if reason.reason != "between":
-            beside[reason.first].add(reason.second)
-            beside[reason.second].add(reason.first)
+            neighbours[reason.first].add(reason.second)
+            neighbours[reason.second].add(reason.first)
     if not any(reason.reason == "between" for reason in task.merge_causes):
         return []
     todo = [reason.first for reason in task.merge_causes if reason.reason in ("group", "namespace")]
     seen = set(todo)
     while todo:
-        new = beside[todo.pop()] - seen
+        new = neighbours[todo.pop()] - seen
         seen |= new
         todo += new
     return [name for name in task.nodes if name not in seen]
@@ -139,8 +141,8 @@ def _between(task: Task) -> list[str]:
     ),
     source="kedro-vertexai#129, where one image for all was the only way.",
 )
-def declined(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_declined_groups(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for text in plan.declined:
-            what, _, message = text.rpartition(": ")
-            yield Location(subject=what), f"{message}.", ""
+            group, _, message = text.rpartition(": ")
+            yield Location(subject=group), f"{message}.", ""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     title="A node whose name is no legal task id of Airflow, so that its task is called otherwise.",
     source="apache/airflow#13189 and #8829.",
 )
-def task_ids(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_changed_task_ids(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         changed = [(task.nodes[0], task.id) for task in plan.tasks if len(task.nodes) == 1 and task.id != task.nodes[0]]
         if changed:
             node, task_id = changed[0]
@@ -39,8 +39,8 @@ def task_ids(subject: CheckContext) -> Iterator[RuleFinding]:
         "apache/airflow#27736; labels have at most 63 characters, `kubectl get pods --selector` needs to know them."
     ),
 )
-def labels(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_changed_labels(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         changed = [task for task in plan.tasks if task.label != task.id]
         if changed:
             task = changed[0]
@@ -55,8 +55,8 @@ def labels(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A DAG whose name is no legal dag_id of Airflow, so that it is called otherwise.",
     source="`validate_key` of apache/airflow, which takes letters, digits, '_', '-' and '.', at most 250.",
 )
-def dag_ids(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        if plan.name != dag_selection.DEFAULT_PIPELINE and names.airflow_key(plan.name, [plan.name]) != plan.name:
+def find_changed_dag_ids(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        if plan.name != dag_selection.DEFAULT_PIPELINE and names.to_airflow_key(plan.name, [plan.name]) != plan.name:
             message = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
             yield Location(dag=plan.name), message, ""

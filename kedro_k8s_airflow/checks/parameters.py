@@ -20,29 +20,27 @@ if TYPE_CHECKING:
     title="A parameter that a node loads and the project does not have.",
     source="kedro-databricks#145.",
 )
-def missing(subject: CheckContext) -> Iterator[RuleFinding]:
-    """A field of a parameter may also come from the type that the signature of a node which loads the whole gives it;
-    that is Kedro's to check.
-    """
-    if subject.project.has_catalog_hooks:
+def find_missing_parameters(context: CheckContext) -> Iterator[RuleFinding]:
+    # A field of a parameter may also come from a type in the signature of a node that loads the whole: Kedro checks that.
+    if context.project.has_catalog_hooks:
         return
-    known = parameters.parameter_names(subject.project.parameters)
-    for graph in subject.graphs:
+    known = parameters.parameter_names(context.project.parameters)
+    for graph in context.graphs:
         loaded = {
-            given.removeprefix("params:")
+            input_name.removeprefix("params:")
             for node in graph.nodes
-            for given in node.inputs
-            if given.startswith("params:")
+            for input_name in node.inputs
+            if input_name.startswith("params:")
         }
         for node in graph.nodes:
-            for given in node.inputs:
-                name = given.removeprefix("params:")
-                if name == given or name in known:
+            for input_name in node.inputs:
+                name = input_name.removeprefix("params:")
+                if name == input_name or name in known:
                     continue
                 parts = name.split(".")
-                wholes = {".".join(parts[:end]) for end in range(1, len(parts))}
-                if not any(whole in known for whole in wholes & loaded):
-                    message = f"loads {given!r}, which the project's parameters do not have."
+                parents = {".".join(parts[:end]) for end in range(1, len(parts))}
+                if not any(parent in known for parent in parents & loaded):
+                    message = f"loads {input_name!r}, which the project's parameters do not have."
                     yield Location(node=node.name), message, "Add it to parameters.yml, or give it by --params."
 
 
@@ -55,13 +53,13 @@ def missing(subject: CheckContext) -> Iterator[RuleFinding]:
     ),
     source="apache/airflow#41019 and #43433, values that the form gave another type.",
 )
-def form(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_untyped_form_parameters(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for name, value in plan.params.items():
             if value is None:
                 message = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
                 yield (
-                    subject.dag_location(plan, "params"),
+                    context.dag_location(plan, "params"),
                     message,
                     "Give it a value of the type that is meant in parameters.yml.",
                 )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _MEBIBYTE = 2**20
 # As a number of bytes, less than this is meant as GiB, more as MiB.
-_MANY = 64
+_MIN_MEBIBYTES = 64
 # Words that the provider (cncf.kubernetes 10.25) and Airflow take for arguments that are texts.
-_WORDS = {
+_OPERATOR_VALUES = {
     "on_finish_action": ("delete_pod", "delete_succeeded_pod", "delete_active_pod", "keep_pod"),
     "on_kill_action": ("delete_pod", "keep_pod"),
     "termination_message_policy": ("File", "FallbackToLogsOnError"),
@@ -36,7 +36,7 @@ _WORDS = {
     title="A request for more than the limit, which Kubernetes refuses.",
     source="a pod of ours that the API server refused: `must be less than or equal to ... limit`.",
 )
-def over_limit(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_requests_over_limits(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         limits = _resources(settings, "limits")
@@ -45,7 +45,7 @@ def over_limit(subject: CheckContext) -> Iterator[RuleFinding]:
                 message = f"requests {request} {resource}, more than the limit of {limits[resource]}."
                 yield (("resources",),), message, "Kubernetes refuses such a pod; raise the limit."
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 def _resources(settings: Mapping[str, Any], part: str) -> Mapping[str, Any]:
@@ -58,17 +58,17 @@ def _resources(settings: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     title="Memory in bytes where another unit must have been meant: `memory: 512`.",
     source="dag-factory#520 and cosmos#1821, resources that were accepted and meant something else.",
 )
-def bytes_meant(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_memory_in_bytes(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for part in ("requests", "limits"):
             memory = _resources(settings, part).get("memory")
             if memory is not None and 0 < quantities.parse_quantity(memory) < _MEBIBYTE:
-                unit = "Mi" if quantities.parse_quantity(memory) >= _MANY else "Gi"
+                unit = "Mi" if quantities.parse_quantity(memory) >= _MIN_MEBIBYTES else "Gi"
                 help_text = f"Did you mean {memory}{unit}?" if memory.isdigit() else "Write its unit, such as 512Mi."
                 yield (("resources", part),), f"{part} {memory} bytes of memory.", help_text
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -77,13 +77,13 @@ def bytes_meant(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A task without a limit of memory, which can take all that its cluster node has.",
     source=("kedro-kubeflow#45; when a cluster node runs out of memory, Kubernetes ends pods that did nothing wrong."),
 )
-def unlimited(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_unlimited_memory(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if _resources(settings, "limits").get("memory") is None:
             yield (("resources", "limits"), ("resources",)), "has no limit of memory.", "Give resources.limits.memory."
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -97,41 +97,41 @@ def unlimited(subject: CheckContext) -> Iterator[RuleFinding]:
         "apache/airflow#29432 and #24669; the API server says `must be unique` or `not found`, after the run has begun."
     ),
 )
-def mounts(subject: CheckContext) -> Iterator[RuleFinding]:
-    settings = subject.settings
-    claimed = [volumes.path_in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
+def find_invalid_mounts(context: CheckContext) -> Iterator[RuleFinding]:
+    settings = context.settings
+    claim_paths = [volumes.path_in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
 
-    def inspect(told: Mapping[str, Any]) -> Iterator[SettingsFinding]:
-        taken = list(settings.data.volumes)
-        for name in [volume["name"] for volume in told.get("volumes") or []]:
-            if name in taken:
+    def inspect(task_settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
+        volume_names = list(settings.data.volumes)
+        for name in [volume["name"] for volume in task_settings.get("volumes") or []]:
+            if name in volume_names:
                 yield (("volumes",),), f"has two volumes of the name {name!r}.", "Rename one."
-            taken.append(name)
-        known, places = {*taken, *volumes.RESERVED_NAMES}, list(claimed)
-        for mount in told.get("volumeMounts") or []:
+            volume_names.append(name)
+        known, used_paths = {*volume_names, *volumes.RESERVED_NAMES}, list(claim_paths)
+        for mount in task_settings.get("volumeMounts") or []:
             path = mount["mountPath"].rstrip("/")
-            if path in places or not path.startswith("/"):
-                what = "taken" if path in places else "no absolute path"
-                message = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {what}."
+            if path in used_paths or not path.startswith("/"):
+                problem = "taken" if path in used_paths else "no absolute path"
+                message = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {problem}."
                 yield (("volumeMounts",),), message, "Choose another path."
-            hidden = None if mount.get("subPath") or not path.startswith("/") else _hidden(path, subject)
+            hidden = None if mount.get("subPath") or not path.startswith("/") else _find_hidden_folder(path, context)
             if hidden:
                 yield (
                     (("volumeMounts",),),
                     f"mounts {mount['name']!r} at {path}, which hides {hidden}.",
                     "Choose another path.",
                 )
-            places.append(path)
+            used_paths.append(path)
             if mount["name"] not in known:
                 message = f"mounts {mount['name']!r}, but no volume has that name."
                 yield (("volumeMounts",),), message, "Add it to `volumes`."
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
-def _hidden(path: str, subject: CheckContext) -> str | None:
+def _find_hidden_folder(path: str, context: CheckContext) -> str | None:
     """What a folder that is mounted would hide; a new one below the system's, such as /etc/team, hides nothing."""
-    hidden = volumes.find_hidden(path, subject.project, subject.settings.project_path)
+    hidden = volumes.find_hidden(path, context.project, context.settings.project_path)
     return None if hidden and path.count("/") > 1 and not hidden.startswith("the project") else hidden
 
 
@@ -141,14 +141,18 @@ def _hidden(path: str, subject: CheckContext) -> str | None:
     title="An argument under `operator:` that takes one of a few words and was given another.",
     source="the operator's own ValueError, which breaks the import of the DAG file.",
 )
-def words(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_invalid_operator_values(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for name, value in (settings.get("operator") or {}).items():
-            if name in _WORDS and value not in _WORDS[name]:
-                yield (("operator", name),), f"operator.{name} is {value!r}.", f"It takes {', '.join(_WORDS[name])}."
+            if name in _OPERATOR_VALUES and value not in _OPERATOR_VALUES[name]:
+                yield (
+                    (("operator", name),),
+                    f"operator.{name} is {value!r}.",
+                    f"It takes {', '.join(_OPERATOR_VALUES[name])}.",
+                )
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -157,7 +161,7 @@ def words(subject: CheckContext) -> Iterator[RuleFinding]:
     title="Logs of init containers of a deferrable task, which the provider does not read.",
     source="apache/airflow#72504.",
 )
-def init_logs(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_unread_init_logs(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("deferrable") and (settings.get("operator") or {}).get("init_container_logs"):
@@ -165,7 +169,7 @@ def init_logs(subject: CheckContext) -> Iterator[RuleFinding]:
             help_text = "Set deferrable: false for it, or read them in the cluster's own logs."
             yield (("operator", "init_container_logs"),), message, help_text
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -174,7 +178,7 @@ def init_logs(subject: CheckContext) -> Iterator[RuleFinding]:
     title=("A deferrable task in a pool: while its pod runs it takes no slot, unless the pool counts deferred tasks."),
     source="apache/airflow#20940; `include_deferred` came with #32709.",
 )
-def pools(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_uncounted_pool_slots(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         pool = settings.get("pool")
@@ -183,7 +187,7 @@ def pools(subject: CheckContext) -> Iterator[RuleFinding]:
             help_text = f"Let the pool count them: airflow pools set {pool} <slots> '<what for>' --include-deferred."
             yield (("pool",),), message, help_text
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -192,14 +196,14 @@ def pools(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A limit of active tasks on a DAG whose tasks are deferrable: those whose pods run are not counted.",
     source="apache/airflow#40528.",
 )
-def active(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_uncounted_active_tasks(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         if plan.dag.max_active_tasks is not None and any(task.settings.get("deferrable") for task in plan.tasks):
             message = (
                 f"max_active_tasks is {plan.dag.max_active_tasks}, and deferrable tasks whose pods run are not counted."
             )
             help_text = "Give the tasks a pool that counts them (--include-deferred), or set deferrable: false."
-            yield replace(subject.dag_location(plan, "max_active_tasks"), dag=plan.name), message, help_text
+            yield replace(context.dag_location(plan, "max_active_tasks"), dag=plan.name), message, help_text
 
 
 @rule(
@@ -210,17 +214,17 @@ def active(subject: CheckContext) -> Iterator[RuleFinding]:
         "a pod of ours that nobody owned, with provider 10.25; apache/airflow#10544 shows the same from another side."
     ),
 )
-def early(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        hasty = [task.id for task in plan.tasks if _hasty(task.settings, plan)]
-        if hasty:
-            location = Location(task=hasty[0], more_tasks=len(hasty) - 1)
+def find_early_retries(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        early_retries = [task.id for task in plan.tasks if _retries_early(task.settings, plan)]
+        if early_retries:
+            location = Location(task=early_retries[0], more_tasks=len(early_retries) - 1)
             message = "is not deferrable and retried before a killed pod has gone: Airflow then starts a pod that nobody owns."
             help_text = "Let retry_delay be longer than terminationGracePeriodSeconds (30 s) and some seconds, or leave deferrable on."
             yield location, message, help_text
 
 
-def _hasty(settings: Mapping[str, Any], plan: Plan) -> bool:
+def _retries_early(settings: Mapping[str, Any], plan: Plan) -> bool:
     retries, delay = settings.get("retries", plan.dag.retries), settings.get("retry_delay", plan.dag.retry_delay)
     grace = settings.get("terminationGracePeriodSeconds", UNSET["terminationGracePeriodSeconds"])
     return not settings.get("deferrable", False) and bool(retries) and delay.total_seconds() < grace + 5
@@ -235,7 +239,7 @@ def _hasty(settings: Mapping[str, Any], plan: Plan) -> bool:
     ),
     source="apache/airflow#11190 and the fault trial of our own pods that end with DeadlineExceeded.",
 )
-def short(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_short_deadlines(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         timeout, seconds = settings.get("execution_timeout"), pod_deadline(settings)
@@ -245,7 +249,7 @@ def short(subject: CheckContext) -> Iterator[RuleFinding]:
             help_text = "Leave activeDeadlineSeconds out; it follows the timeout."
             yield (("activeDeadlineSeconds",), ("execution_timeout",)), message, help_text
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
 @rule(
@@ -259,11 +263,11 @@ def short(subject: CheckContext) -> Iterator[RuleFinding]:
         "Kedro 1.5 to 1.7, where `kedro run --nodes` splits names at commas; kedro-airflow-k8s#101 for the parameters."
     ),
 )
-def plain_run(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan, task in _plain(subject):
-        given = {**plan.runtime_params, **plan.params, **plan.macros}
-        for message, help_text in data_passing.kedro_run_limits(task, given):
-            location = subject.task_rules.location_of(task.rules, ("runner",)) or subject.location_of("tasks")
+def find_impossible_kedro_runs(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan, task in _kedro_runner_tasks(context):
+        parameters = {**plan.runtime_params, **plan.params, **plan.macros}
+        for message, help_text in data_passing.kedro_run_limits(task, parameters):
+            location = context.task_rules.location_of(task.rules, ("runner",)) or context.location_of("tasks")
             yield replace(location, task=task.id), message, help_text
 
 
@@ -273,7 +277,7 @@ def plain_run(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A task with `runner: kedro`, which goes without what our program in the pod does.",
     source="kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-runs.md has all.",
 )
-def plain_run_loses(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_kedro_run_losses(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("runner") == "kedro":
@@ -283,11 +287,11 @@ def plain_run_loses(subject: CheckContext) -> Iterator[RuleFinding]:
             )
             yield (("runner",),), message, ""
 
-    yield from gather_from_tasks(subject, inspect)
+    yield from gather_from_tasks(context, inspect)
 
 
-def _plain(subject: CheckContext) -> Iterator[tuple[Plan, Task]]:
-    for plan in subject.plans:
+def _kedro_runner_tasks(context: CheckContext) -> Iterator[tuple[Plan, Task]]:
+    for plan in context.plans:
         for task in plan.tasks:
             if task.settings.get("runner") == "kedro" and task.nodes:
                 yield plan, task
@@ -302,8 +306,8 @@ def _plain(subject: CheckContext) -> Iterator[tuple[Plan, Task]]:
     ),
     source="kedro#4319, 400 nodes as containers; the limits are etcd's and Linux'.",
 )
-def too_large(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_oversized_pods(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         for task in plan.tasks:
             size = data_passing.arguments_size(task)
             if size > data_passing.POD_LIMIT:

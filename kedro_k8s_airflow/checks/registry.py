@@ -80,9 +80,11 @@ class CheckContext:
 
     def dag_location(self, plan: Plan, *key: str) -> Location:
         """Return where a key of a DAG is: in its own settings, or in those of all DAGs."""
-        own = self.settings.dags.get(plan.name)
-        above = ("dags", plan.name) if own is not None and key[0] in own.model_fields_set else ("dag",)
-        return replace(self.location_of(*above, *key), dag=plan.name)
+        dag_settings = self.settings.dags.get(plan.name)
+        prefix = (
+            ("dags", plan.name) if dag_settings is not None and key[0] in dag_settings.model_fields_set else ("dag",)
+        )
+        return replace(self.location_of(*prefix, *key), dag=plan.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,7 @@ def _register(row: Rule) -> None:
     RULES[row.code] = row
 
 
-def findings_of(row: Rule, context: CheckContext) -> Iterator[Finding]:
+def run_rule(row: Rule, context: CheckContext) -> Iterator[Finding]:
     """Yield what one rule finds."""
     try:
         for location, message, help_text in row.check(context) if row.check is not None else ():

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan
 
 # Names in Airflow's templates that runs without a logical date do not have, and those that Airflow 3 has no more.
-_DATED = frozenset({"ds", "ts", "logical_date", "data_interval_start", "data_interval_end"})
-_REMOVED = frozenset({"execution_date", "next_ds", "next_execution_date", "prev_ds", "tomorrow_ds", "yesterday_ds"})
-_SHAPES = ("_nodash_with_tz", "_nodash", "_success")
-_DAILY = 4
-_YEARS = 2
+_DATED_NAMES = frozenset({"ds", "ts", "logical_date", "data_interval_start", "data_interval_end"})
+_REMOVED_NAMES = frozenset(
+    {"execution_date", "next_ds", "next_execution_date", "prev_ds", "tomorrow_ds", "yesterday_ds"}
+)
+_NAME_SUFFIXES = ("_nodash_with_tz", "_nodash", "_success")
+_MAX_RUNS_PER_DAY = 4
+_YEARS_AHEAD = 2
 
 
 @rule(
@@ -28,15 +30,15 @@ _YEARS = 2
     title="A timeout of the DAG's runs that is shorter than that of one of its tasks.",
     source=("Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit."),
 )
-def run_short(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        whole = plan.dag.dagrun_timeout
+def find_short_run_timeouts(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        run_timeout = plan.dag.dagrun_timeout
         for task in plan.tasks:
-            own = task.settings.get("execution_timeout")
-            if whole is not None and own is not None and own > whole:
-                message = f"dagrun_timeout is {whole}, and task {task.id!r} alone may take {own}."
+            task_timeout = task.settings.get("execution_timeout")
+            if run_timeout is not None and task_timeout is not None and task_timeout > run_timeout:
+                message = f"dagrun_timeout is {run_timeout}, and task {task.id!r} alone may take {task_timeout}."
                 yield (
-                    replace(subject.dag_location(plan, "dagrun_timeout"), dag=plan.name),
+                    replace(context.dag_location(plan, "dagrun_timeout"), dag=plan.name),
                     message,
                     "Let a run last longer than its longest task.",
                 )
@@ -51,16 +53,16 @@ def run_short(subject: CheckContext) -> Iterator[RuleFinding]:
     ),
     source="kedro-airflow-k8s, whose default of True with a moving date did so.",
 )
-def catchup(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        own = subject.settings.dags.get(plan.name)
-        said = "start_date" in subject.settings.dag.model_fields_set or (
-            own is not None and "start_date" in own.model_fields_set
+def find_unintended_catchup(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        dag_settings = context.settings.dags.get(plan.name)
+        has_start_date = "start_date" in context.settings.dag.model_fields_set or (
+            dag_settings is not None and "start_date" in dag_settings.model_fields_set
         )
-        if plan.dag.catchup and plan.dag.schedule is not None and not said:
+        if plan.dag.catchup and plan.dag.schedule is not None and not has_start_date:
             message = f"catches up from {plan.dag.start_date:%Y-%m-%d}, which is only our default."
             yield (
-                replace(subject.dag_location(plan, "catchup"), dag=plan.name),
+                replace(context.dag_location(plan, "catchup"), dag=plan.name),
                 message,
                 "Say start_date: the first day that is to be run.",
             )
@@ -75,8 +77,8 @@ def catchup(subject: CheckContext) -> Iterator[RuleFinding]:
     ),
     source="crontab(5); croniter, which Airflow uses, does the same.",
 )
-def days(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
+def find_ambiguous_days(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
         schedule = plan.dag.schedule
         if (
             isinstance(schedule, str)
@@ -84,7 +86,7 @@ def days(subject: CheckContext) -> Iterator[RuleFinding]:
             and not {"*", "?"} & {fields[2], fields[4]}
         ):
             message = f"{schedule!r} runs on each day {fields[2]} of the month and also on each weekday {fields[4]}."
-            yield replace(subject.dag_location(plan, "schedule"), dag=plan.name), message, "Restrict one of the two."
+            yield replace(context.dag_location(plan, "schedule"), dag=plan.name), message, "Restrict one of the two."
 
 
 @rule(
@@ -96,20 +98,20 @@ def days(subject: CheckContext) -> Iterator[RuleFinding]:
         "that, and once, not twice, on the other."
     ),
 )
-def clock_change(subject: CheckContext) -> Iterator[RuleFinding]:
-    for plan in subject.plans:
-        hit = _odd_time(plan)
-        if hit is not None:
-            moment, what = hit
-            message = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {what} on {moment:%Y-%m-%d}."
+def find_clock_changes(context: CheckContext) -> Iterator[RuleFinding]:
+    for plan in context.plans:
+        odd_time = _find_odd_time(plan)
+        if odd_time is not None:
+            moment, change = odd_time
+            message = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {change} on {moment:%Y-%m-%d}."
             yield (
-                replace(subject.dag_location(plan, "schedule"), dag=plan.name),
+                replace(context.dag_location(plan, "schedule"), dag=plan.name),
                 message,
                 "Choose an hour after 03:00, or timezone: UTC.",
             )
 
 
-def _odd_time(plan: Plan) -> tuple[datetime, str] | None:
+def _find_odd_time(plan: Plan) -> tuple[datetime, str] | None:
     """A scheduled moment in the years after the start date that the clock does not show once; hourly schedules have none to lose."""
     from zoneinfo import ZoneInfo
 
@@ -120,18 +122,18 @@ def _odd_time(plan: Plan) -> tuple[datetime, str] | None:
 
     zone = ZoneInfo(plan.dag.timezone)
     day = datetime.combine(plan.dag.start_date.date(), time())
-    for _ in range(_YEARS * 366):
-        after = day + timedelta(days=1)
-        if day.replace(tzinfo=zone).utcoffset() != after.replace(tzinfo=zone).utcoffset():
-            line = croniter(schedule, day - timedelta(seconds=1))
+    for _ in range(_YEARS_AHEAD * 366):
+        next_day = day + timedelta(days=1)
+        if day.replace(tzinfo=zone).utcoffset() != next_day.replace(tzinfo=zone).utcoffset():
+            cron = croniter(schedule, day - timedelta(seconds=1))
             moments: list[datetime] = []
-            while (moment := line.get_next(datetime)) < after and len(moments) <= _DAILY:
+            while (moment := cron.get_next(datetime)) < next_day and len(moments) <= _MAX_RUNS_PER_DAY:
                 moments.append(moment)
-            for moment in moments if len(moments) <= _DAILY else ():
+            for moment in moments if len(moments) <= _MAX_RUNS_PER_DAY else ():
                 first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
                 if first is not None and second is not None and first != second:
                     return moment, "does not exist" if first < second else "comes twice"
-        day = after
+        day = next_day
     return None
 
 
@@ -144,21 +146,23 @@ def _odd_time(plan: Plan) -> tuple[datetime, str] | None:
     ),
     source="apache/airflow#46194.",
 )
-def logical_date(subject: CheckContext) -> Iterator[RuleFinding]:
+def find_logical_date_macros(context: CheckContext) -> Iterator[RuleFinding]:
     import jinja2
     import jinja2.meta
 
     environment = jinja2.Environment(autoescape=False)  # noqa: S701  Python is not HTML
-    for plan in subject.plans:
+    for plan in context.plans:
         for name, text in plan.dag.macros.items():
             used = jinja2.meta.find_undeclared_variables(environment.parse(text)) if "{" in text else set()
             for word in sorted(used):
-                plain = next((word.removesuffix(end) for end in _SHAPES if word.endswith(end)), word)
+                plain = next((word.removesuffix(end) for end in _NAME_SUFFIXES if word.endswith(end)), word)
                 plain = "execution_date" if plain == "prev_execution_date" else plain
-                if plain not in _DATED | _REMOVED:
+                if plain not in _DATED_NAMES | _REMOVED_NAMES:
                     continue
-                what = "Airflow 3 has no more" if plain in _REMOVED else "fails in a run without a logical date"
+                problem = (
+                    "Airflow 3 has no more" if plain in _REMOVED_NAMES else "fails in a run without a logical date"
+                )
                 help_text = (
                     "Use run_date, or an expression of dag_run: {{ dag_run.logical_date or dag_run.run_after }}."
                 )
-                yield subject.dag_location(plan, "macros", name), f"uses {word!r}, which {what}.", help_text
+                yield context.dag_location(plan, "macros", name), f"uses {word!r}, which {problem}.", help_text

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     title="A rule that has no effect: for every node that it matches, later rules say all that it says.",
     source="kedro-databricks#110, an override that was ignored in silence.",
 )
-def shadowed(subject: CheckContext) -> Iterator[RuleFinding]:
-    task_rules = subject.task_rules
-    nodes = [node for nodes in subject.project.pipelines.values() for node in nodes]
+def find_shadowed_rules(context: CheckContext) -> Iterator[RuleFinding]:
+    task_rules = context.task_rules
+    nodes = [node for nodes in context.project.pipelines.values() for node in nodes]
     effective = {
         layer
         for matching in {task_rules.matching_rules(node) for node in nodes}
         for layer in task_rules.origin_names(matching).values()
     }
-    for name, told in subject.settings.tasks.items():
-        if told is not None and name not in effective and told.model_fields_set - {"match"}:
+    for name, task_settings in context.settings.tasks.items():
+        if task_settings is not None and name not in effective and task_settings.model_fields_set - {"match"}:
             message = "has no effect: whatever it says, rules further down say of the same nodes."
             yield (
-                subject.location_of("tasks", name),
+                context.location_of("tasks", name),
                 message,
                 "Move it below them, narrow what they match, or remove it.",
             )
@@ -44,13 +44,15 @@ def shadowed(subject: CheckContext) -> Iterator[RuleFinding]:
     title="A profile that no rule names and no node's tag picks.",
     source="kedro-databricks#110, from the other side.",
 )
-def unused(subject: CheckContext) -> Iterator[RuleFinding]:
-    tags = {tag for nodes in subject.project.pipelines.values() for node in nodes for tag in node.tags}
-    named = {told.profile for told in subject.settings.tasks.values() if told is not None}
-    for name, profile in subject.settings.profiles.items():
-        if profile is not None and name not in named and f"{PROFILE_TAG_PREFIX}{name}" not in tags:
+def find_unused_profiles(context: CheckContext) -> Iterator[RuleFinding]:
+    tags = {tag for nodes in context.project.pipelines.values() for node in nodes for tag in node.tags}
+    named_profiles = {
+        task_settings.profile for task_settings in context.settings.tasks.values() if task_settings is not None
+    }
+    for name, profile in context.settings.profiles.items():
+        if profile is not None and name not in named_profiles and f"{PROFILE_TAG_PREFIX}{name}" not in tags:
             message = f"is used by no rule, and no node has the tag {PROFILE_TAG_PREFIX + name!r}."
-            yield subject.location_of("profiles", name), message, ""
+            yield context.location_of("profiles", name), message, ""
 
 
 @rule(
@@ -61,39 +63,39 @@ def unused(subject: CheckContext) -> Iterator[RuleFinding]:
         "kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229)."
     ),
 )
-def dropped(subject: CheckContext) -> Iterator[RuleFinding]:
-    contents = subject.sources.contents
-    said = subject.project.settings or {}
-    for place, (file, content) in enumerate(zip(subject.sources.files, contents, strict=True)):
-        above = [other for other in contents[:place] if isinstance(other, dict)]
-        if not isinstance(content, dict) or not above:
+def find_dropped_keys(context: CheckContext) -> Iterator[RuleFinding]:
+    contents = context.sources.contents
+    merged = context.project.settings or {}
+    for index, (file, content) in enumerate(zip(context.sources.files, contents, strict=True)):
+        overlays = [other for other in contents[:index] if isinstance(other, dict)]
+        if not isinstance(content, dict) or not overlays:
             continue
-        lost = [
+        dropped_paths = [
             path
-            for path in _paths(content)
+            for path in _key_paths(content)
             if not path[0].startswith("_")  # Kedro's loader keeps those for itself
-            and not _spelled(said, path)
-            and not any(_spelled(other, path) or _nulled(other, path) for other in above)
+            and not _has_key(merged, path)
+            and not any(_has_key(other, path) or _removes_key(other, path) for other in overlays)
         ]
-        if lost:
-            name = file.relative_to(subject.project.path).as_posix()
-            key = ".".join(lost[0])
+        if dropped_paths:
+            name = file.relative_to(context.project.path).as_posix()
+            key = ".".join(dropped_paths[0])
             message = "is dropped by the overlay, which replaces everything under its top key" + (
-                f"; so are {len(lost) - 1} more." if len(lost) > 1 else "."
+                f"; so are {len(dropped_paths) - 1} more." if len(dropped_paths) > 1 else "."
             )
             help_text = 'Merge softly: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
             yield Location(file=name, key=(key,)), message, help_text
 
 
-def _paths(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _key_paths(content: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in content.items():
         if isinstance(value, dict) and value:
-            yield from _paths(value, (*above, str(key)))
+            yield from _key_paths(value, (*prefix, str(key)))
         else:
-            yield (*above, str(key))
+            yield (*prefix, str(key))
 
 
-def _spelled(content: Any, path: Iterable[str]) -> bool:
+def _has_key(content: Any, path: Iterable[str]) -> bool:
     for part in path:
         if not isinstance(content, dict):
             return False
@@ -104,7 +106,7 @@ def _spelled(content: Any, path: Iterable[str]) -> bool:
     return True
 
 
-def _nulled(content: Any, path: Iterable[str]) -> bool:
+def _removes_key(content: Any, path: Iterable[str]) -> bool:
     """Whether a file takes away a key, or something above it, by null or by another kind of value."""
     for part in path:
         if not isinstance(content, dict):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Project
     from kedro_k8s_airflow.request import CompileRequest
 
-MANIFESTS = "manifests"
+MANIFESTS_FOLDER = "manifests"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CreateResult:
         changes: what writing would do.
         findings: those that stop nothing.
         inputs: what has to be on the volumes before the first run, with its size here in bytes or None.
-        filling: the commands that bring it there.
+        fill_commands: the commands that bring it there.
     """
 
     root: Path
@@ -47,7 +47,7 @@ class CreateResult:
     changes: tuple[FileChange, ...]
     findings: tuple[Finding, ...]
     inputs: tuple[tuple[LocalInput, int | None], ...] = ()
-    filling: tuple[str, ...] = ()
+    fill_commands: tuple[str, ...] = ()
 
 
 def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> CreateResult:
@@ -62,23 +62,27 @@ def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> Cre
         Refused: with every error found.
     """
     compilation = compiler.compile_request(request)
-    read = compilation.context.project
-    plans = pipeline_narrowing.narrow_pipelines(read, compilation.plans())
-    root = read.path / folder
+    project = compilation.context.project
+    plans = pipeline_narrowing.narrow_pipelines(project, compilation.plans())
+    root = project.path / folder
     command = f"kedro k8s-airflow create{request.options}"
     outputs = [files.OutputFile(root / f"{plan.dag_id}.py", render.render_dag(plan, command=command)) for plan in plans]
     changes, errors = files.compare_files(
-        [*outputs, *compilation.context.image_spec, *schema.refresh_schema(read.path)], force=force
+        [*outputs, *compilation.context.image_spec, *schema.refresh_schema(project.path)], force=force
     )
     if errors:
         raise Refused(errors)
     stale = () if request.pipelines or request.all_pipelines else _find_stale_files(root, plans)
     findings = (*compilation.findings, *checks.without_ignored(stale, compilation.ignored))
-    inputs = _inputs_to_bring(read, plans)
-    sizes = tuple((one, _size_of(read.path, one.local_path)) for one in inputs)
-    how = manifests.fill_commands(plans[0], inputs, _local_paths(read.path, inputs), MANIFESTS) if inputs else ()
-    filling = (f"kedro k8s-airflow manifests{request.options}", *how) if inputs else ()
-    return CreateResult(read.path, tuple(plans), tuple(changes), findings, sizes, filling)
+    inputs = _inputs_to_bring(project, plans)
+    sizes = tuple((local_input, _size_of(project.path, local_input.local_path)) for local_input in inputs)
+    copy_commands = (
+        manifests.build_fill_commands(plans[0], inputs, _find_local_paths(project.path, inputs), MANIFESTS_FOLDER)
+        if inputs
+        else ()
+    )
+    fill_commands = (f"kedro k8s-airflow manifests{request.options}", *copy_commands) if inputs else ()
+    return CreateResult(project.path, tuple(plans), tuple(changes), findings, sizes, fill_commands)
 
 
 def _matters_to_build(finding: Finding) -> bool:
@@ -101,22 +105,22 @@ def prepare_manifests(
         Refused: with every error found.
     """
     compilation = compiler.compile_request(request)
-    read, plans = compilation.context.project, compilation.plans()
-    root = read.path / folder
+    project, plans = compilation.context.project, compilation.plans()
+    root = project.path / folder
     texts = {
         manifests.ROLE_FILE: manifests.build_role(plans[0], subjects),
         manifests.DATA_FILE: manifests.build_data_pod(plans[0]),
     }
     outputs = [files.OutputFile(root / name, text) for name, text in texts.items() if text is not None]
-    listed = manifests.list_files(_local_paths(read.path, _inputs_to_bring(read, plans)))
+    list_text = manifests.build_file_list(_find_local_paths(project.path, _inputs_to_bring(project, plans)))
     changes, errors = files.compare_files(outputs, force=force)
-    if listed is not None:
+    if list_text is not None:
         # No place for our first line: tar would look for a file of that name.
-        found, _ = files.compare_files([files.OutputFile(root / manifests.LIST_FILE, listed)], force=True)
-        changes += found
+        list_changes, _ = files.compare_files([files.OutputFile(root / manifests.LIST_FILE, list_text)], force=True)
+        changes += list_changes
     if errors:
         raise Refused(errors)
-    return CreateResult(read.path, tuple(plans), tuple(changes), ())
+    return CreateResult(project.path, tuple(plans), tuple(changes), ())
 
 
 @dataclass(frozen=True)
@@ -127,16 +131,16 @@ class ImageProject:
         root: the project's folder.
         settings: of the project.
         plans: of its DAGs.
-        conf: the configuration's folder in the project, or "" when it is elsewhere.
-        lock: path of the image lock.
+        conf_folder: the configuration's folder in the project, or "" when it is elsewhere.
+        lock_path: path of the image lock.
         findings: those that stop nothing.
     """
 
     root: Path
     settings: Settings
     plans: tuple[Plan, ...]
-    conf: str
-    lock: Path
+    conf_folder: str
+    lock_path: Path
     findings: tuple[Finding, ...]
 
 
@@ -150,59 +154,67 @@ def write_image_spec(request: CompileRequest) -> ImageProject:
         Refused: with every error found.
     """
     compilation = compiler.compile_request(request, new_lock=True)
-    read, plans = compilation.context.project, compilation.plans()
+    project, plans = compilation.context.project, compilation.plans()
     changes, errors = files.compare_files(compilation.context.image_spec)
     if errors:
         raise Refused(errors)
     files.write_files(changes)
     return ImageProject(
-        root=read.path,
+        root=project.path,
         settings=compilation.context.settings,
-        plans=tuple(pipeline_narrowing.narrow_pipelines(read, plans)),
-        conf=read.conf_folder,
-        lock=compilation.context.lock_path,
-        findings=tuple(one for one in compilation.findings if _matters_to_build(one)),
+        plans=tuple(pipeline_narrowing.narrow_pipelines(project, plans)),
+        conf_folder=project.conf_folder,
+        lock_path=compilation.context.lock_path,
+        findings=tuple(finding for finding in compilation.findings if _matters_to_build(finding)),
     )
 
 
-def _inputs_to_bring(read: Project, plans: Sequence[Plan]) -> list[LocalInput]:
+def _inputs_to_bring(project: Project, plans: Sequence[Plan]) -> list[LocalInput]:
     """What nodes load from the volumes and no node of these DAGs makes."""
-    made = {base_name(name) for plan in plans for node in read.pipelines[plan.pipeline] for name in node.outputs}
-    brought = {one for plan in plans for one in plan.local_inputs if one.dataset not in made}
-    return sorted(brought, key=lambda one: (one.local_path, one.dataset))
+    saved_names = {
+        base_name(name) for plan in plans for node in project.pipelines[plan.pipeline] for name in node.outputs
+    }
+    inputs = {
+        local_input for plan in plans for local_input in plan.local_inputs if local_input.dataset not in saved_names
+    }
+    return sorted(inputs, key=lambda one: (one.local_path, one.dataset))
 
 
-def _expand_path(root: Path, here: str) -> list[str]:
+def _expand_path(root: Path, pattern: str) -> list[str]:
     """The files and folders that a path names; it may be a glob, as some datasets take."""
-    if (root / here).exists():
-        return [here]
-    matched = glob.glob(here, root_dir=root, recursive=True)  # noqa: PTH207  a path may be absolute
+    if (root / pattern).exists():
+        return [pattern]
+    matched = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207  a path may be absolute
     return sorted(path.replace("\\", "/") for path in matched)
 
 
-def _local_paths(root: Path, inputs: Sequence[LocalInput]) -> list[str]:
-    return sorted({path for one in inputs for path in _expand_path(root, one.local_path)})
+def _find_local_paths(root: Path, inputs: Sequence[LocalInput]) -> list[str]:
+    return sorted({path for local_input in inputs for path in _expand_path(root, local_input.local_path)})
 
 
-def _size_of(root: Path, here: str) -> int | None:
+def _size_of(root: Path, pattern: str) -> int | None:
     """Bytes of what a path names, folders with all in them; None when there is nothing."""
-    found = [root / path for path in _expand_path(root, here)]
-    files = [one for path in found for one in (path.rglob("*") if path.is_dir() else [path])]
+    paths = [root / path for path in _expand_path(root, pattern)]
+    entries = [entry for path in paths for entry in (path.rglob("*") if path.is_dir() else [path])]
     try:
-        return sum(one.stat().st_size for one in files if one.is_file()) if found else None
+        return sum(entry.stat().st_size for entry in entries if entry.is_file()) if paths else None
     except OSError:
         return None
 
 
 def _find_stale_files(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
     """Warnings for DAG files of this project and environment that the settings no longer make."""
-    made = {f"{plan.dag_id}.py" for plan in plans}
+    current_names = {f"{plan.dag_id}.py" for plan in plans}
     origin = render.describe_origin(plans[0]).partition(" of Kedro project ")[2]
     for path in sorted(folder.glob("*.py")):
-        if path.name in made or not path.is_file():
+        if path.name in current_names or not path.is_file():
             continue
         head = path.read_bytes()[:2000].decode("utf-8", "replace").splitlines()[:2]
-        if len(head) > 1 and head[0].startswith(render.MARKER) and head[1].endswith(f" of Kedro project {origin}."):
+        if (
+            len(head) > 1
+            and head[0].startswith(render.DAG_FILE_MARKER)
+            and head[1].endswith(f" of Kedro project {origin}.")
+        ):
             yield warning(
                 "file-stale",
                 Location(file=path.name),

@@ -24,144 +24,152 @@ if TYPE_CHECKING:
 
 _POD_PROJECT = "/app"
 # Keys of kedro-airflow's airflow.yml that mean the same here.
-_SAME = ("catchup", "owner", "retries", "max_active_runs")
+_SHARED_KEYS = ("catchup", "owner", "retries", "max_active_runs")
 
 
-def draft_settings_file(read: Project) -> tuple[list[OutputFile], list[Finding]]:
+def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[Finding]]:
     """The file to write, with the schema that editors read it by, and what still has to be decided before `create` works.
 
     Raises:
         Refused: when the project has such a file already, or its configuration lies elsewhere.
     """
-    found = project.settings_files(read)
-    if found or read.settings is not None:
+    existing = project.settings_files(kedro_project)
+    if existing or kedro_project.settings is not None:
         raise refuse(
             "settings-there",
-            Location(file=found[-1].relative_to(read.path).as_posix() if found else loader.NAME),
+            Location(file=existing[-1].relative_to(kedro_project.path).as_posix() if existing else loader.NAME),
             "is there already and is left alone.",
             "Edit it, or remove it first.",
         )
-    if "://" in read.conf_source:
+    if "://" in kedro_project.conf_source:
         raise refuse(
             "conf-source",
-            Location(subject=read.conf_source),
+            Location(subject=kedro_project.conf_source),
             "is not on this machine, so nothing can be written there.",
             f"Add {loader.NAME} there yourself.",
         )
-    dag, dags, left = _from_kedro_airflow(read.kedro_airflow or {}, read)
-    volumes, in_image = _volumes_and_inputs(read)
-    slug = _slug(read.package)
-    folder = read.path / read.conf_source / read.base_env
-    place = schema.relative_schema_path(folder, read.path)
+    dag, dags, unsupported = _convert_kedro_airflow(kedro_project.kedro_airflow or {}, kedro_project)
+    volumes, in_image = _choose_volumes_and_inputs(kedro_project)
+    slug = _to_slug(kedro_project.package)
+    folder = kedro_project.path / kedro_project.conf_source / kedro_project.base_env
+    schema_path = schema.relative_schema_path(folder, kedro_project.path)
     text = templates.fill_template(
         "k8s_airflow.yml.j2",
-        schema=place,
+        schema=schema_path,
         image=f"registry.example.com/{slug}",
         namespace="default",
         volumes=volumes,
         in_image=in_image,
         dag=dag,
         dags=dags,
-        left=left,
+        left=unsupported,
     )
     outputs = [
-        OutputFile(folder / loader.NAME, text, yields=True),
-        *([schema.schema_output(read.path)] if place else []),
+        OutputFile(folder / loader.NAME, text, keep_existing=True),
+        *([schema.schema_output(kedro_project.path)] if schema_path else []),
     ]
-    return outputs, _remaining_findings(text, read)
+    return outputs, _remaining_findings(text, kedro_project)
 
 
-def _remaining_findings(text: str, read: Project) -> list[Finding]:
+def _remaining_findings(text: str, kedro_project: Project) -> list[Finding]:
     """What `create` would refuse with the new file, as warnings."""
     import yaml
 
     try:
-        compiler.compile_project(read, loader.load_settings(yaml.safe_load(text), [], read.path)).plans()
+        compiler.compile_project(
+            kedro_project, loader.load_settings(yaml.safe_load(text), [], kedro_project.path)
+        ).plans()
     except Refused as refused:
         return [replace(finding, severity="warning", detail="") for finding in refused.findings]
     return []
 
 
-def _slug(name: str) -> str:
+def _to_slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-") or "kedro"
 
 
-def _volumes_and_inputs(read: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _choose_volumes_and_inputs(kedro_project: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
-    places = PodPaths(_POD_PROJECT)
-    carried = (read.code, read.conf_source)
+    pod_paths = PodPaths(_POD_PROJECT)
+    carried = (kedro_project.code, kedro_project.conf_source)
     mounts: set[str] = set()
     in_image: set[str] = set()
-    for path, saved in sorted(_local_paths(read, places).items()):
+    for path, saved in sorted(_find_local_paths(kedro_project, pod_paths).items()):
         inside = path.removeprefix(f"{_POD_PROJECT}/") if path.startswith(f"{_POD_PROJECT}/") else path
         mount = posixpath.dirname(inside) if inside.startswith("/") else inside.split("/", 1)[0]
         if any(inside.startswith(f"{folder}/") for folder in carried):
-            if not saved and (read.path / inside).exists():
+            if not saved and (kedro_project.path / inside).exists():
                 in_image.add(inside)
         elif "/" in inside and not mount.startswith("/tmp") and not any(sign in inside for sign in ":\\"):  # noqa: S108
             mounts.add(mount)
     volumes: dict[str, dict[str, str]] = {}
     for mount in sorted(mounts):
-        place = places.in_pod(mount)
-        if any(mount.startswith(f"{other}/") for other in mounts) or find_hidden(place, read, _POD_PROJECT):
+        pod_path = pod_paths.in_pod(mount)
+        if any(mount.startswith(f"{other}/") for other in mounts) or find_hidden(pod_path, kedro_project, _POD_PROJECT):
             continue
-        slug = _slug(mount)
+        slug = _to_slug(mount)
         name = f"data-{slug}" if slug in RESERVED_NAMES or slug.startswith("scratch-") else slug
         if name in volumes:
             name = f"{name}-{short_hash([mount])}"
-        volumes[name] = {"claim": f"{_slug(read.package)}-{name}"[:63].rstrip("-"), "mount": mount}
+        volumes[name] = {"claim": f"{_to_slug(kedro_project.package)}-{name}"[:63].rstrip("-"), "mount": mount}
     return volumes, sorted(in_image)
 
 
-def _local_paths(read: Project, places: PodPaths) -> dict[str, bool]:
+def _find_local_paths(kedro_project: Project, pod_paths: PodPaths) -> dict[str, bool]:
     """Local paths of all pipelines' datasets, and whether a node saves there."""
-    loaded = {name for nodes in read.pipelines.values() for node in nodes for name in node.inputs}
-    saved = {name for nodes in read.pipelines.values() for node in nodes for name in node.outputs}
+    loaded = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.inputs}
+    saved = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.outputs}
     names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
     paths: dict[str, bool] = {}
-    for name, entry in read.catalog.entries(names).items():
-        found = reach.reach_of_entry(entry, places)
-        if found.kind == "pod" and found.path:
-            paths[found.path] = paths.get(found.path, False) or name in saved
+    for name, entry in kedro_project.catalog.entries(names).items():
+        entry_reach = reach.reach_of_entry(entry, pod_paths)
+        if entry_reach.kind == "pod" and entry_reach.path:
+            paths[entry_reach.path] = paths.get(entry_reach.path, False) or name in saved
     return paths
 
 
-def _from_kedro_airflow(airflow: Mapping[str, Any], read: Project) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def _convert_kedro_airflow(
+    airflow: Mapping[str, Any], kedro_project: Project
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """kedro-airflow's settings in our words: defaults, DAGs by pipeline, and lines about what has no place here."""
     defaults: dict[str, Any] = {"schedule": None, "start_date": "2025-01-01", "retries": 1}
-    left: list[str] = []
-    defaults.update(_translate(airflow.get("default") or {}, "default", left))
+    unsupported: list[str] = []
+    defaults.update(_translate(airflow.get("default") or {}, "default", unsupported))
     dags: dict[str, Any] = {}
     for name, block in airflow.items():
         if name == "default" or not isinstance(block, dict):
             continue
-        if name in read.pipelines:
-            dags[name] = _translate(block, name, left)
+        if name in kedro_project.pipelines:
+            dags[name] = _translate(block, name, unsupported)
         else:
-            left.append(f"{name}: the project has no such pipeline")
-    if dags and dag_selection.DEFAULT_PIPELINE in read.pipelines and dag_selection.DEFAULT_PIPELINE not in dags:
+            unsupported.append(f"{name}: the project has no such pipeline")
+    if (
+        dags
+        and dag_selection.DEFAULT_PIPELINE in kedro_project.pipelines
+        and dag_selection.DEFAULT_PIPELINE not in dags
+    ):
         dags = {dag_selection.DEFAULT_PIPELINE: {}, **dags}
-    return defaults, dags, left
+    return defaults, dags, unsupported
 
 
-def _translate(block: Mapping[str, Any], name: str, left: list[str]) -> dict[str, Any]:
+def _translate(block: Mapping[str, Any], name: str, unsupported: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in block.items():
-        known = {"schedule_interval": "schedule"}.get(key, key)
+        setting = {"schedule_interval": "schedule"}.get(key, key)
         candidate: Any = value
-        if known == "start_date" and isinstance(value, list):
+        if setting == "start_date" and isinstance(value, list):
             candidate = "-".join(f"{int(part):02d}" for part in value[:3])
-        elif known == "retry_delay" and isinstance(value, int):
+        elif setting == "retry_delay" and isinstance(value, int):
             candidate = f"{value}m"
-        elif known not in (*_SAME, "schedule", "start_date", "retry_delay"):
-            left.append(
+        elif setting not in (*_SHARED_KEYS, "schedule", "start_date", "retry_delay"):
+            unsupported.append(
                 f"{name}.{key}: {'pods take no such setting' if key.startswith('email') or key == 'depends_on_past' else 'unknown here'}"
             )
             continue
         try:
-            models.DagSettings.model_validate({known: candidate})
+            models.DagSettings.model_validate({setting: candidate})
         except ValueError:
-            left.append(f"{name}.{key}: {value!r} cannot be used here")
+            unsupported.append(f"{name}.{key}: {value!r} cannot be used here")
             continue
-        result[known] = candidate
+        result[setting] = candidate
     return result

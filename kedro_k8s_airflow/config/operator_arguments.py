@@ -99,7 +99,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
     "list": {"type": "array"},
     "dict": {"type": "object"},
-    "duration": {"type": "string", "pattern": f"^{durations.PATTERN}$"},
+    "duration": {"type": "string", "pattern": f"^{durations.DURATION_PATTERN}$"},
     "datetime": {"type": "string"},
 }
 

@@ -39,7 +39,7 @@ def read_schema() -> str:
 
 def schema_output(root: Path) -> files.OutputFile:
     """The schema as a file of a project, which editors read."""
-    return files.OutputFile(root / SCHEMA_PATH, read_schema(), yields=True)
+    return files.OutputFile(root / SCHEMA_PATH, read_schema(), keep_existing=True)
 
 
 def refresh_schema(root: Path) -> list[files.OutputFile]:
@@ -110,7 +110,7 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
             task[key]["default"] = value
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": f"{files.MARKER.decode()}; do not edit.",
+        "$comment": f"{files.GENERATED_MARKER.decode()}; do not edit.",
         "$id": "urn:kedro-k8s-airflow:settings",
         "title": "k8s_airflow.yml",
         "description": "Settings of kedro-k8s-airflow: how a Kedro project runs as pods on Airflow.",

@@ -314,7 +314,7 @@ class WithoutKey:
         return {**schema, "properties": {key: said for key, said in schema["properties"].items() if key != self.key}}
 
 
-_DURATION = {"pattern": _pattern(durations.PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
+_DURATION = {"pattern": _pattern(durations.DURATION_PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
 _IMAGE_IS = "An image is spelled [registry/]repository[:tag][@sha256:digest]."
 _LOWER_CASE = {"patternErrorMessage": "Kubernetes wants lower-case letters, digits and '-', such as flights-data."}
 
@@ -343,7 +343,7 @@ Quantity = Annotated[
         {
             "type": ["string", "number"],
             "minimum": 0,
-            "pattern": _pattern(quantities.PATTERN),
+            "pattern": _pattern(quantities.QUANTITY_PATTERN),
             "patternErrorMessage": "Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G.",
         }
     ),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TASK = "kedro_task"
-_SETTINGS = "SETTINGS"
+_TASK_FUNCTION = "kedro_task"
+_SETTINGS_CONSTANT = "SETTINGS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def read_dag_file(text: str) -> DagFile | None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    _without_images(tree)
+    _mask_images(tree)
     if not tree.body or not isinstance(block := tree.body[-1], ast.With):
         return None
     dag = block.items[0].context_expr
@@ -59,74 +59,82 @@ def read_dag_file(text: str) -> DagFile | None:
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
-    calls = [one.value for one in block.body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    calls = [
+        statement.value
+        for statement in block.body
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    ]
     tasks = {
         str(call.args[0].value): call
         for call in calls
         if isinstance(call.func, ast.Name)
-        and call.func.id == _TASK
+        and call.func.id == _TASK_FUNCTION
         and call.args
         and isinstance(call.args[0], ast.Constant)
     }
-    settings = constants.get(_SETTINGS)
+    settings = constants.get(_SETTINGS_CONSTANT)
     if not tasks or not isinstance(dag, ast.Call) or not isinstance(settings, ast.Dict):
         return None
     shared = {
-        str(key.value): _source(value, constants)
+        str(key.value): _source_with_constants(value, constants)
         for key, value in zip(settings.keys, settings.values, strict=True)
         if isinstance(key, ast.Constant)
     }
-    said = {name for node in [settings, *tasks.values(), dag] for name in _names(node, constants)}
-    shared |= {name: ast.unparse(value) for name, value in constants.items() if name not in said | {_SETTINGS}}
-    functions = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
+    named_constants = {name for node in [settings, *tasks.values(), dag] for name in _find_constants(node, constants)}
+    shared |= {
+        name: ast.unparse(value)
+        for name, value in constants.items()
+        if name not in named_constants | {_SETTINGS_CONSTANT}
+    }
+    functions = [statement for statement in tree.body if isinstance(statement, ast.FunctionDef)]
     return DagFile(
-        tasks={task: _source(call, constants) for task, call in tasks.items()},
-        shared={**shared, **{f"{one.name}()": ast.unparse(one) for one in functions}},
-        dag={str(one.arg): _source(one.value, constants) for one in dag.keywords},
+        tasks={task: _source_with_constants(call, constants) for task, call in tasks.items()},
+        shared={**shared, **{f"{function.name}()": ast.unparse(function) for function in functions}},
+        dag={str(keyword.arg): _source_with_constants(keyword.value, constants) for keyword in dag.keywords},
     )
 
 
-def _without_images(tree: ast.AST) -> None:
+def _mask_images(tree: ast.AST) -> None:
     """Images of pods are told by the manifest; here all are alike."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "image":
             node.value = ast.Constant("an image")
         elif isinstance(node, ast.Dict):
-            for place, key in enumerate(node.keys):
+            for index, key in enumerate(node.keys):
                 if isinstance(key, ast.Constant) and key.value == "image":
-                    node.values[place] = ast.Constant("an image")
+                    node.values[index] = ast.Constant("an image")
 
 
-def compare_dag_files(before: DagFile, now: DagFile) -> DagFileDiff:
+def compare_dag_files(old: DagFile, new: DagFile) -> DagFileDiff:
     """What is to be told of a file that has changed."""
     return DagFileDiff(
-        added=tuple(sorted(now.tasks.keys() - before.tasks.keys())),
-        removed=tuple(sorted(before.tasks.keys() - now.tasks.keys())),
+        added=tuple(sorted(new.tasks.keys() - old.tasks.keys())),
+        removed=tuple(sorted(old.tasks.keys() - new.tasks.keys())),
         changed=tuple(
-            sorted(one for one in before.tasks.keys() & now.tasks.keys() if before.tasks[one] != now.tasks[one])
+            sorted(task for task in old.tasks.keys() & new.tasks.keys() if old.tasks[task] != new.tasks[task])
         ),
-        shared=_changed_names(before.shared, now.shared),
-        dag=_changed_names(before.dag, now.dag),
+        shared=_changed_names(old.shared, new.shared),
+        dag=_changed_names(old.dag, new.dag),
     )
 
 
-def _changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
+def _changed_names(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
 
 
-def _names(node: ast.AST, constants: Mapping[str, ast.expr]) -> set[str]:
+def _find_constants(node: ast.AST, constants: Mapping[str, ast.expr]) -> set[str]:
     """The constants that an expression names, and those that they name."""
-    found: set[str] = set()
-    waiting = [node]
-    while waiting:
-        for inner in ast.walk(waiting.pop()):
-            if isinstance(inner, ast.Name) and inner.id in constants and inner.id not in found:
-                found.add(inner.id)
-                waiting.append(constants[inner.id])
-    return found
+    constant_names: set[str] = set()
+    pending = [node]
+    while pending:
+        for inner in ast.walk(pending.pop()):
+            if isinstance(inner, ast.Name) and inner.id in constants and inner.id not in constant_names:
+                constant_names.add(inner.id)
+                pending.append(constants[inner.id])
+    return constant_names
 
 
-def _source(node: ast.expr, constants: Mapping[str, ast.expr]) -> str:
+def _source_with_constants(node: ast.expr, constants: Mapping[str, ast.expr]) -> str:
     """The source of an expression, and of all constants behind it."""
-    lines = [f"{name} = {ast.unparse(constants[name])}" for name in sorted(_names(node, constants))]
+    lines = [f"{name} = {ast.unparse(constants[name])}" for name in sorted(_find_constants(node, constants))]
     return "\n".join([ast.unparse(node), *lines])

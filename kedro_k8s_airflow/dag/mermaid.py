@@ -22,40 +22,40 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.sections import PlanSection
     from kedro_k8s_airflow.plan.statistics import PlanStatistics
 
-MOST_CHARACTERS = 50_000
-MOST_ARROWS = 500
-_MOST_PLANS = 100
+MAX_CHARACTERS = 50_000
+MAX_ARROWS = 500
+_MAX_PLANS = 100
 _NODES_SHOWN = 3
 # Letters, digits and what stands between two of them mean nothing to Mermaid, to the Markdown in its labels, to HTML; every
 # other sign may. An address begins with www and becomes a link.
-_SIGN = re.compile(
+_SPECIAL_CHARACTER = re.compile(
     r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])((?<![wW]{3})[.-]|_+)(?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
 )
 
 # $ * _ ` ~, the colon of an icon (fa:fa-car), the backslash of a line break.
-_READ = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
+_INTERPRETED_ENTITY = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 
 
 def draw_plans(plans: Sequence[Plan]) -> str:
     """One flowchart of all plans, each in a frame of its own when there are several."""
-    known = [(plan, plan_statistics(plan)) for plan in plans]
-    for draw in (_tasks, _namespaces, _steps):
+    plans_and_statistics = [(plan, plan_statistics(plan)) for plan in plans]
+    for draw in (_draw_tasks, _draw_namespaces, _draw_steps):
         canvas = _Canvas()
-        for plan, of in known:
+        for plan, statistics in plans_and_statistics:
             with canvas.frame(plan.dag_id if len(plans) > 1 else None):
-                draw(canvas, plan, of)
-        if len(canvas.text) <= MOST_CHARACTERS and canvas.arrows <= MOST_ARROWS:
+                draw(canvas, plan, statistics)
+        if len(canvas.text) <= MAX_CHARACTERS and canvas.arrows <= MAX_ARROWS:
             return canvas.text
-    return _frames(known)
+    return _draw_plan_boxes(plans_and_statistics)
 
 
-def _frames(known: Sequence[tuple[Plan, PlanStatistics]]) -> str:
+def _draw_plan_boxes(plans_and_statistics: Sequence[tuple[Plan, PlanStatistics]]) -> str:
     """Each plan as one box, when even its steps would be too much."""
     canvas = _Canvas()
-    for plan, of in known[:_MOST_PLANS]:
-        canvas.box([plan.dag_id, f"{count_of(len(plan.tasks), 'task')} in {count_of(len(of.steps), 'step')}"])
-    if len(known) > _MOST_PLANS:
-        canvas.note(f"and {len(known) - _MOST_PLANS} more; --pipeline draws one of them")
+    for plan, statistics in plans_and_statistics[:_MAX_PLANS]:
+        canvas.box([plan.dag_id, f"{count_of(len(plan.tasks), 'task')} in {count_of(len(statistics.steps), 'step')}"])
+    if len(plans_and_statistics) > _MAX_PLANS:
+        canvas.note(f"and {len(plans_and_statistics) - _MAX_PLANS} more; --pipeline draws one of them")
     else:
         canvas.note("too many tasks for one picture; --pipeline draws one of these")
     return canvas.text
@@ -82,7 +82,7 @@ class _Canvas:
         if title is None:
             yield
             return
-        self._line(f'subgraph g{self.frames}["{_legal(printable(title))}"]')
+        self._line(f'subgraph g{self.frames}["{_escape(printable(title))}"]')
         self.frames += 1
         self.depth += 1
         yield
@@ -92,7 +92,7 @@ class _Canvas:
     def box(self, lines: Iterable[str]) -> str:
         """A box with these lines, the first of several in bold; what to call it in arrows."""
         name = f"t{self.boxes}"
-        first, *rest = map(_legal, lines)
+        first, *rest = map(_escape, lines)
         head = f"<b>{first}</b>" if rest else first
         self._line(f'{name}["{"<br/>".join((head, *rest))}"]')
         self.boxes += 1
@@ -108,17 +108,17 @@ class _Canvas:
         self._line(f"style {name} stroke-dasharray: 4")
 
 
-def _legal(name: str) -> str:
+def _escape(name: str) -> str:
     """A text that is shown as it is: signs that may mean something by their numbers.
 
     Formulas between dollars, Markdown's emphasis, icons and line breaks are read even from numbers (Mermaid 10 to 12, in labels of several
     lines), so a space that has no width follows their signs.
     """
-    numbered = _SIGN.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
-    return _READ.sub(lambda found: f"{found[0]}#65279;", numbered)
+    numbered = _SPECIAL_CHARACTER.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
+    return _INTERPRETED_ENTITY.sub(lambda found: f"{found[0]}#65279;", numbered)
 
 
-def _tasks(canvas: _Canvas, plan: Plan, _known: PlanStatistics) -> None:
+def _draw_tasks(canvas: _Canvas, plan: Plan, _statistics: PlanStatistics) -> None:
     members: dict[str | None, list[Task]] = {}
     for task in plan.tasks:
         members.setdefault(task.group, []).append(task)
@@ -126,13 +126,13 @@ def _tasks(canvas: _Canvas, plan: Plan, _known: PlanStatistics) -> None:
     for group, tasks in members.items():
         with canvas.frame(None if group is None else plan.groups[group]):
             for task in tasks:
-                names[task.id] = canvas.box(_label(task))
+                names[task.id] = canvas.box(_task_label_lines(task))
     for task in plan.tasks:
         for other in task.upstream:
             canvas.arrow(names[other], names[task.id])
 
 
-def _label(task: Task) -> Iterable[str]:
+def _task_label_lines(task: Task) -> Iterable[str]:
     """The task's id and its nodes; a node alone has given the task its name."""
     yield one_line(task.id)
     if task.nodes == (task.id,):
@@ -143,34 +143,34 @@ def _label(task: Task) -> Iterable[str]:
         yield f"and {len(task.nodes) - len(shown):,} more"
 
 
-def _namespaces(canvas: _Canvas, plan: Plan, known: PlanStatistics) -> None:
-    found = namespace_sections(plan, known)
-    if not found:
-        _steps(canvas, plan, known)
+def _draw_namespaces(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) -> None:
+    sections = namespace_sections(plan, statistics)
+    if not sections:
+        _draw_steps(canvas, plan, statistics)
         return
-    names = _boxes(canvas, found)
-    part_of = {task.id: place for place, part in enumerate(found) for task in part.tasks}
-    waits = {(part_of[other], part_of[task.id]) for task in plan.tasks for other in task.upstream}
+    names = _draw_section_boxes(canvas, sections)
+    section_of = {task.id: index for index, part in enumerate(sections) for task in part.tasks}
+    waits = {(section_of[other], section_of[task.id]) for task in plan.tasks for other in task.upstream}
     for first, second in sorted(waits):
         if first != second:
             canvas.arrow(names[first], names[second])
-    canvas.note(_too_many(plan))
+    canvas.note(_describe_reduction(plan))
 
 
-def _steps(canvas: _Canvas, plan: Plan, known: PlanStatistics) -> None:
+def _draw_steps(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) -> None:
     """Each part after the one before it: nothing in it could start earlier, and more arrows would only hide that."""
-    names = _boxes(canvas, step_sections(known))
+    names = _draw_section_boxes(canvas, step_sections(statistics))
     for first, second in pairwise(names):
         canvas.arrow(first, second)
-    canvas.note(_too_many(plan))
+    canvas.note(_describe_reduction(plan))
 
 
-def _boxes(canvas: _Canvas, found: Sequence[PlanSection]) -> list[str]:
+def _draw_section_boxes(canvas: _Canvas, sections: Sequence[PlanSection]) -> list[str]:
     def size(part: PlanSection) -> str:
         return f"{count_of(len(part.tasks), 'task')}, {count_of(sum(len(task.nodes) for task in part.tasks), 'node')}"
 
-    return [canvas.box((part.name, size(part))) for part in found]
+    return [canvas.box((part.name, size(part))) for part in sections]
 
 
-def _too_many(plan: Plan) -> str:
+def _describe_reduction(plan: Plan) -> str:
     return f"{count_of(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"

@@ -40,7 +40,7 @@ def pod_command(plan: Plan, name: str) -> list[str]:
 
 def program_arguments(plan: Plan) -> list[str]:
     """The pod's program and the arguments that all tasks share."""
-    given = [
+    options = [
         f"--contract={CONTRACT_VERSION}",
         f"--project={plan.project_path}",
         *([f"--env={plan.env}"] if plan.env else []),
@@ -50,7 +50,7 @@ def program_arguments(plan: Plan) -> list[str]:
     ]
     return [
         posixpath.join(plan.project_path, POD_PROGRAM),
-        *(escape_template(text.replace("$", "$$")) for text in given),
+        *(escape_template(text.replace("$", "$$")) for text in options),
     ]
 
 
@@ -60,20 +60,20 @@ def _needs_runner_option(settings: Mapping[str, Any]) -> bool:
 
 def runner_option(plan: Plan, settings: Mapping[str, Any]) -> str | None:
     """The runner of a task, when it is another than the one all tasks are told."""
-    own, base = (one.get("runner") or "SequentialRunner" for one in (settings, plan.base))
-    return None if own in (base, "kedro") else own
+    runner, shared_runner = (source.get("runner") or "SequentialRunner" for source in (settings, plan.base))
+    return None if runner in (shared_runner, "kedro") else runner
 
 
 def kedro_run_arguments(plan: Plan, task: Task) -> list[str]:
     """Arguments of `kedro` for a task with `runner: kedro`."""
-    given = [
+    arguments = [
         "run",
         f"--pipelines={task.pipeline}",
         f"--nodes={','.join(task.nodes)}",
         *([f"--env={plan.env}"] if plan.env else []),
         *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
     ]
-    return [escape_template(text.replace("$", "$$")) for text in given]
+    return [escape_template(text.replace("$", "$$")) for text in arguments]
 
 
 def escape_template(text: str) -> str:
@@ -87,7 +87,7 @@ def escape_template(text: str) -> str:
 
 
 def unescape_template(text: str) -> str:
-    """What Airflow's templates make of a text that `verbatim` returned."""
+    """What Airflow's templates make of a text that `escape_template` returned."""
     if text.startswith("{{ ") and text.endswith(" }}"):
         return str(json.loads(text[3:-3]))
     return text
@@ -97,17 +97,17 @@ def standard_labels(plan: Plan) -> dict[str, str]:
     """What every pod of the DAG is labelled with, besides what the settings say."""
     return {
         "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
-        "app.kubernetes.io/part-of": names.label_value(plan.package),
-        f"{LABEL_PREFIX}pipeline": names.label_value(plan.pipeline),
+        "app.kubernetes.io/part-of": names.to_label_value(plan.package),
+        f"{LABEL_PREFIX}pipeline": names.to_label_value(plan.pipeline),
     }
 
 
-def environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def build_environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Environment variables: ours, the run's parameters, the user's."""
     fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
-    own = {variable["name"] for variable in settings.get("env") or []}
+    own_names = {variable["name"] for variable in settings.get("env") or []}
     variables: list[dict[str, Any]] = [
-        {"name": name, "value": value} for name, value in fixed.items() if name not in own
+        {"name": name, "value": value} for name, value in fixed.items() if name not in own_names
     ]
     variables.append({"name": RUN_VARIABLE, "value": Raw("RUN")})
     if plan.params or plan.runtime_params or plan.macros:
@@ -115,21 +115,21 @@ def environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list[dict[
     return [*variables, *(settings.get("env") or [])]
 
 
-def params_template(plan: Plan) -> Text:
+def build_params_template(plan: Plan) -> Text:
     """Airflow template for the run's parameters as JSON: declared ones, those the run decides, Kedro's runtime parameters."""
-    items = {name: _jinja(value) for name, value in plan.runtime_params.items()}
-    items.update({name: f"params[{_jinja(name)}]" for name in plan.params})
+    items = {name: _to_jinja(value) for name, value in plan.runtime_params.items()}
+    items.update({name: f"params[{_to_jinja(name)}]" for name in plan.params})
     items.update(plan.macros)
-    return _json_template(sorted(items.items()))
+    return _build_json_template(sorted(items.items()))
 
 
-def run_template() -> Text:
+def build_run_template() -> Text:
     """Airflow template that names DAG, run, task and try as JSON.
 
     Without `run_after` (Airflow 2) the time is the later of logical date and end of the data interval: two runs triggered by
     hand on one day share the latter.
     """
-    return _json_template(
+    return _build_json_template(
         (
             ("dag_id", "dag.dag_id"),
             ("run_id", "run_id"),
@@ -141,30 +141,30 @@ def run_template() -> Text:
     )
 
 
-def _json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Text:
+def _build_json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Text:
     r"""Airflow template that renders to a JSON object; `rest` ends the last expression.
 
     `$` is written as `\u0024`, because the kubelet expands `$(X)` and `$$` in the values of variables.
     """
-    *lines, last = (f"{_jinja(name)}: {expression}" for name, expression in items)
+    *lines, last = (f"{_to_jinja(name)}: {expression}" for name, expression in items)
     ends = (last, rest) if rest else (last,)
     return Text(("{{ {", *(f"{line}, " for line in lines), *ends, '} | tojson | replace("$", "\\\\u0024") }}'))
 
 
-def _jinja(value: Any) -> str:
+def _to_jinja(value: Any) -> str:
     """A value as a literal of a Jinja expression."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_jinja(str(key))}: {_jinja(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_to_jinja(str(key))}: {_to_jinja(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_jinja, value)) + "]"
+        return "[" + ", ".join(map(_to_jinja, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
-def pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+def build_pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
     """The pod's volumes: those of the DAG, writable folders, the user's."""
     volumes = []
     for mount in plan.mounts:
@@ -175,7 +175,7 @@ def pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...
         else:
             source = {"secret": Call("k8s.V1SecretVolumeSource", {"secret_name": mount.secret})}
         volumes.append(Call("k8s.V1Volume", {"name": mount.name, **source}))
-    for name, _ in _scratch(plan, settings, scratch):
+    for name, _ in _scratch_folders(plan, settings, scratch):
         volumes.append(
             Call(
                 "k8s.V1Volume",
@@ -188,7 +188,7 @@ def pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...
     return volumes
 
 
-def pod_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
+def build_volume_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
     """Where the pod's volumes appear in its container."""
     mounts = []
     for mount in plan.mounts:
@@ -200,7 +200,7 @@ def pod_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]
         if mount.read_only:
             keywords["read_only"] = True
         mounts.append(Call("k8s.V1VolumeMount", keywords))
-    for name, path in _scratch(plan, settings, scratch):
+    for name, path in _scratch_folders(plan, settings, scratch):
         mounts.append(Call("k8s.V1VolumeMount", {"name": name, "mount_path": path}))
     for extra in settings.get("volumeMounts") or []:
         keys = {"name": "name", "mountPath": "mount_path", "subPath": "sub_path", "readOnly": "read_only"}
@@ -208,18 +208,20 @@ def pod_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]
     return mounts
 
 
-def to_api(value: Any) -> Any:
+def to_kubernetes_api(value: Any) -> Any:
     """A value as Kubernetes' API spells it: a call of one of the client's models as a map in camelCase, null left out."""
     if isinstance(value, Call):
-        return {_camel(name): to_api(item) for name, item in value.keywords.items() if item is not None}
+        return {
+            _to_camel_case(name): to_kubernetes_api(item) for name, item in value.keywords.items() if item is not None
+        }
     if isinstance(value, dict):
-        return {name: to_api(item) for name, item in value.items() if item is not None}
+        return {name: to_kubernetes_api(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [to_api(item) for item in value]
+        return [to_kubernetes_api(item) for item in value]
     return value
 
 
-def _camel(name: str) -> str:
+def _to_camel_case(name: str) -> str:
     source = next((key for key, written in _VOLUME_SOURCES.items() if written == name), None)
     if source is not None:
         return source
@@ -227,10 +229,10 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _scratch(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:
+def _scratch_folders(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:
     """Writable folders of the pod's own, volume name and path, except where the user has mounted something else."""
-    taken = {mount.path for mount in plan.mounts} | {
+    mounted_paths = {mount.path for mount in plan.mounts} | {
         mount["mountPath"].rstrip("/") for mount in settings.get("volumeMounts") or []
     }
-    own = [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108
-    return [(name, path) for name, path in own if path not in taken]
+    folders = [("tmp", "/tmp"), ("home", plan.home), *((f"scratch-{names.short_hash([path])}", path) for path in extra)]  # noqa: S108
+    return [(name, path) for name, path in folders if path not in mounted_paths]

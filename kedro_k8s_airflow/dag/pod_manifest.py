@@ -41,29 +41,35 @@ def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> d
         name: of the pod.
         values: of the variables that the run decides, by the constant that stands for them in the DAG file.
     """
-    told, operator = task.settings, task.settings.get("operator") or {}
-    command, arguments = task_calls.task_command(plan, task)
+    settings, operator = task.settings, task.settings.get("operator") or {}
+    command, arguments = task_calls.build_task_command(plan, task)
     container = {
         "name": "base",
         "image": task.image,
         "command": [pod_arguments.unescape_template(word) for word in command],
         "args": [pod_arguments.unescape_template(text) for text in arguments],
-        "env": [_valued(variable, values) for variable in pod_arguments.environment_variables(plan, told)],
-        **{key: told[key] for key in task_calls.POD_ARGUMENTS if key in task_calls.CONTAINER_KEYS and key in told},
-        "volumeMounts": pod_arguments.pod_mounts(plan, told, task.scratch),
+        "env": [
+            _fill_value(variable, values) for variable in pod_arguments.build_environment_variables(plan, settings)
+        ],
+        **{
+            key: settings[key]
+            for key in task_calls.POD_ARGUMENTS
+            if key in task_calls.CONTAINER_KEYS and key in settings
+        },
+        "volumeMounts": pod_arguments.build_volume_mounts(plan, settings, task.scratch),
         **{field: operator[key] for key, field in _CONTAINER_ARGUMENTS.items() if key in operator},
     }
     spec = {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": pod_deadline(told),
+        "activeDeadlineSeconds": pod_deadline(settings),
         **{
-            _in_spec(key): told[key]
+            _spec_field(key): settings[key]
             for key in task_calls.POD_ARGUMENTS
-            if key not in task_calls.CONTAINER_KEYS and key in told
+            if key not in task_calls.CONTAINER_KEYS and key in settings
         },
         **{field: operator[key] for key, field in _POD_ARGUMENTS.items() if key in operator},
         "containers": [container],
-        "volumes": pod_arguments.pod_volumes(plan, told, task.scratch),
+        "volumes": pod_arguments.build_pod_volumes(plan, settings, task.scratch),
     }
     metadata = {
         "name": name,
@@ -71,22 +77,22 @@ def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> d
         "labels": {
             **pod_arguments.standard_labels(plan),
             f"{pod_arguments.LABEL_PREFIX}task": task.label,
-            **(told.get("labels") or {}),
+            **(settings.get("labels") or {}),
         },
         "annotations": {
             f"{pod_arguments.LABEL_PREFIX}nodes": "\n".join(task.nodes)[:_NODES_SHOWN],
-            **(told.get("annotations") or {}),
+            **(settings.get("annotations") or {}),
         },
     }
-    made = pod_arguments.to_api({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    pod = pod_arguments.to_kubernetes_api({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     # Parts that several fields share become equal ones, for writers that would point from one to the other.
-    return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(pod))  # type: ignore[no-any-return]
 
 
-def _in_spec(key: str) -> str:
+def _spec_field(key: str) -> str:
     return "securityContext" if key == "podSecurityContext" else key
 
 
-def _valued(variable: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+def _fill_value(variable: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     value = variable.get("value")
     return {**variable, "value": values[value.source]} if isinstance(value, Raw) else dict(variable)

@@ -37,7 +37,7 @@ POD_ARGUMENTS = {
 }
 # Those of them that are fields of the container, not of the pod.
 CONTAINER_KEYS = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
-_ARGUMENTS = {
+_OPERATOR_ARGUMENTS = {
     **POD_ARGUMENTS,
     "retries": "retries",
     "retry_delay": "retry_delay",
@@ -53,7 +53,7 @@ _ARGUMENTS = {
     "deferrable": "deferrable",
 }
 # What the operator is given when a task takes a shared setting away and None would not mean "as if never said".
-_WITHOUT = {
+_OPERATOR_DEFAULTS = {
     "deferrable": False,
     "trigger_rule": "all_success",
     "priority_weight": 1,
@@ -67,7 +67,7 @@ _WITHOUT = {
     "termination_message_policy": "File",
     "log_pod_spec_on_failure": True,
 }
-_RESERVED = frozenset(
+_RESERVED_CONSTANTS = frozenset(
     {
         "ARGUMENTS",
         "RUN",
@@ -83,23 +83,25 @@ _RESERVED = frozenset(
         "DOC_MD",
     }
 )
-_Block = str | dict[str, Any]
+_SettingsBlock = str | dict[str, Any]
 
 
-def shared_arguments(plan: Plan) -> dict[str, Any]:
+def build_shared_arguments(plan: Plan) -> dict[str, Any]:
     """Operator arguments of a node that no rule speaks of, in the order a reader expects."""
     return {
         "image": plan.base_image,
         "namespace": plan.namespace,
         "cmds": pod_arguments.pod_command(plan, "python"),
-        **_arguments(plan.base),
+        **_settings_arguments(plan.base),
         "do_xcom_push": False,
-        **_operator(plan.base),
+        **_operator_section_arguments(plan.base),
     }
 
 
-def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = {argument: _plain(settings[key]) for key, argument in _ARGUMENTS.items() if key in settings}
+def _settings_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {
+        argument: _tuple_to_list(settings[key]) for key, argument in _OPERATOR_ARGUMENTS.items() if key in settings
+    }
     if arguments.get("deferrable"):
         arguments["logging_interval"] = 60
     seconds = pod_deadline(settings)
@@ -108,46 +110,48 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _operator(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _operator_section_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: operator_arguments.parse_value(name, value) for name, value in settings.get("operator", {}).items()}
 
 
-def _plain(value: Any) -> Any:
+def _tuple_to_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def settings_blocks(plan: Plan, shared: Mapping[str, Any]) -> tuple[list[_Block], dict[str, dict[str, Any]]]:
+def build_settings_blocks(
+    plan: Plan, shared: Mapping[str, Any]
+) -> tuple[list[_SettingsBlock], dict[str, dict[str, Any]]]:
     """What differs from the shared settings, for each task: the name of a constant when other tasks differ in the same way.
 
     Returns:
         For each task the name of a constant or the arguments themselves; and the constants.
     """
     cache: dict[int, dict[str, Any]] = {id(plan.base): {}}
-    found: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = []
     for task in plan.tasks:
         if id(task.settings) not in cache:
-            cache[id(task.settings)] = _differences(plan, task, shared)
-        found.append(cache[id(task.settings)])
+            cache[id(task.settings)] = _differing_arguments(plan, task, shared)
+        blocks.append(cache[id(task.settings)])
     sources = {id(block): to_source(block) for block in cache.values()}
-    users: dict[str, list[int]] = {}
-    for place, block in enumerate(found):
+    indexes_by_source: dict[str, list[int]] = {}
+    for index, block in enumerate(blocks):
         if block:
-            users.setdefault(sources[id(block)], []).append(place)
-    named: dict[str, dict[str, Any]] = {}
-    result: list[_Block] = list(found)
-    for text, places in users.items():
-        if len(places) > 1:
-            name = _constant(plan.tasks[places[0]].rules, text, named)
-            named[name] = found[places[0]]
-            for place in places:
-                result[place] = name
-    return result, dict(sorted(named.items()))
+            indexes_by_source.setdefault(sources[id(block)], []).append(index)
+    constants: dict[str, dict[str, Any]] = {}
+    result: list[_SettingsBlock] = list(blocks)
+    for text, indexes in indexes_by_source.items():
+        if len(indexes) > 1:
+            name = _constant_name(plan.tasks[indexes[0]].rules, text, constants)
+            constants[name] = blocks[indexes[0]]
+            for index in indexes:
+                result[index] = name
+    return result, dict(sorted(constants.items()))
 
 
-def _constant(rules: tuple[str, ...], text: str, taken: Mapping[str, Any]) -> str:
+def _constant_name(rules: tuple[str, ...], text: str, used_names: Mapping[str, Any]) -> str:
     """A name for settings that several tasks share, made of the rules behind them."""
     name = re.sub(r"[^A-Z0-9]+", "_", "_".join(rules).upper()).strip("_")[:60]
-    if not name or not name[0].isalpha() or name in _RESERVED or name in taken:
+    if not name or not name[0].isalpha() or name in _RESERVED_CONSTANTS or name in used_names:
         return f"RULE_{names.short_hash([name, text])}".upper()
     return name
 
@@ -156,10 +160,12 @@ def common_metadata(plan: Plan, key: str) -> dict[str, str]:
     """Labels or annotations that every task has; a rule may have taken one away from some."""
     distinct = {id(task.settings): task.settings.get(key) or {} for task in plan.tasks}
     base = plan.base.get(key) or {}
-    return {name: value for name, value in base.items() if all(name in own for own in distinct.values())}
+    return {
+        name: value for name, value in base.items() if all(name in task_values for task_values in distinct.values())
+    }
 
 
-def task_call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mapping[str, str]]) -> Call:
+def build_task_call(plan: Plan, task: Task, block: _SettingsBlock, shared: Mapping[str, Mapping[str, str]]) -> Call:
     """One call of the factory: only what differs from the shared settings, labels and annotations."""
     keywords: dict[str, Any] = {"nodes": list(task.nodes)}
     if task.upstream:
@@ -171,39 +177,39 @@ def task_call(plan: Plan, task: Task, block: _Block, shared: Mapping[str, Mappin
             cmds=pod_arguments.pod_command(plan, "kedro"), arguments=pod_arguments.kedro_run_arguments(plan, task)
         )
     else:
-        keywords.update({name: value for name, value in _program(plan, task).items() if value})
+        keywords.update({name: value for name, value in _program_values(plan, task).items() if value})
     if isinstance(block, dict):
         keywords.update(block)
-    keywords.update(_extra_volumes(plan, task))
-    labels = _beyond(task, "labels", shared)
+    keywords.update(_differing_volumes(plan, task))
+    labels = _differing_metadata(task, "labels", shared)
     if task.label != task.id:
         labels[f"{pod_arguments.LABEL_PREFIX}task"] = task.label
     if labels:
         keywords["labels"] = labels
-    annotations = _beyond(task, "annotations", shared)
+    annotations = _differing_metadata(task, "annotations", shared)
     if annotations:
         keywords["annotations"] = annotations
     return Call("kedro_task", keywords, (task.id,), (block,) if isinstance(block, str) else ())
 
 
-def task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
+def build_task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
     """Command and arguments of a task's pod, as the factory puts them together for Airflow's templates to render."""
     if task.settings.get("runner") == "kedro" and not task.flags:
         return pod_arguments.pod_command(plan, "kedro"), pod_arguments.kedro_run_arguments(plan, task)
-    told = _program(plan, task)
-    given = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
+    program_values = _program_values(plan, task)
+    arguments = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
     for name, (option, many) in program_options(plan).items():
-        values = told[name] if many else [told[name]] if told[name] else []
-        given += [f"{option}={value}" for value in values]
-    given += task.flags
-    own = [pod_arguments.escape_template(text.replace("$", "$$")) for text in given]
-    return pod_arguments.pod_command(plan, "python"), [*pod_arguments.program_arguments(plan), *own]
+        values = program_values[name] if many else [program_values[name]] if program_values[name] else []
+        arguments += [f"{option}={value}" for value in values]
+    arguments += task.flags
+    escaped = [pod_arguments.escape_template(text.replace("$", "$$")) for text in arguments]
+    return pod_arguments.pod_command(plan, "python"), [*pod_arguments.program_arguments(plan), *escaped]
 
 
 PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})
 
 
-def _program(plan: Plan, task: Task) -> dict[str, Any]:
+def _program_values(plan: Plan, task: Task) -> dict[str, Any]:
     """What the pod's program is told of one task, as keywords of the factory."""
     return {
         "pipeline": task.pipeline if task.pipeline != plan.pipeline else None,
@@ -218,48 +224,58 @@ def _program(plan: Plan, task: Task) -> dict[str, Any]:
 
 def program_options(plan: Plan) -> dict[str, tuple[str, bool]]:
     """Keywords of the factory that this DAG uses: the program's option, and whether it is given once for each value."""
-    known = {
+    options = {
         "runner": ("--runner", False),
         "memory": ("--memory", True),
         "stored": ("--stored", True),
         "versions": ("--version-of", True),
         "latest": ("--latest-of", True),
     }
-    used = {name for task in plan.tasks for name, value in _program(plan, task).items() if value}
-    return {name: option for name, option in known.items() if name in used}
+    used = {name for task in plan.tasks for name, value in _program_values(plan, task).items() if value}
+    return {name: option for name, option in options.items() if name in used}
 
 
-def _beyond(task: Task, key: str, shared: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def _differing_metadata(task: Task, key: str, shared: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {name: value for name, value in (task.settings.get(key) or {}).items() if shared[key].get(name) != value}
 
 
-def _differences(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str, Any]:
-    own = {"image": task.image, **_arguments(task.settings), **_operator(task.settings)}
+def _differing_arguments(plan: Plan, task: Task, shared: Mapping[str, Any]) -> dict[str, Any]:
+    task_arguments = {
+        "image": task.image,
+        **_settings_arguments(task.settings),
+        **_operator_section_arguments(task.settings),
+    }
     fixed = {"namespace", "cmds", "do_xcom_push"}
-    without = {**_WITHOUT, "retries": plan.dag.retries, "retry_delay": plan.dag.retry_delay}
-    different = {name: value for name, value in own.items() if name not in shared or shared[name] != value}
+    defaults = {**_OPERATOR_DEFAULTS, "retries": plan.dag.retries, "retry_delay": plan.dag.retry_delay}
+    different = {name: value for name, value in task_arguments.items() if name not in shared or shared[name] != value}
     for name in shared:
-        if name not in own and name not in fixed:
-            different[name] = without.get(name)
+        if name not in task_arguments and name not in fixed:
+            different[name] = defaults.get(name)
     if (plan.base.get("env") or []) != (task.settings.get("env") or []):
-        base, whole = (
-            pod_arguments.environment_variables(plan, plan.base),
-            pod_arguments.environment_variables(plan, task.settings),
+        base_variables, variables = (
+            pod_arguments.build_environment_variables(plan, plan.base),
+            pod_arguments.build_environment_variables(plan, task.settings),
         )
-        shares = whole[: len(base)] == base
-        different["env_vars"] = Splice("ENV_VARS", tuple(whole[len(base) :])) if shares else whole
+        extends_base = variables[: len(base_variables)] == base_variables
+        different["env_vars"] = (
+            Splice("ENV_VARS", tuple(variables[len(base_variables) :])) if extends_base else variables
+        )
     return different
 
 
-def _extra_volumes(plan: Plan, task: Task) -> dict[str, Any]:
+def _differing_volumes(plan: Plan, task: Task) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if not task.scratch and all(plan.base.get(key) == task.settings.get(key) for key in ("volumes", "volumeMounts")):
         return result
-    for argument, constant, make in (
-        ("volumes", "VOLUMES", pod_arguments.pod_volumes),
-        ("volume_mounts", "VOLUME_MOUNTS", pod_arguments.pod_mounts),
+    for argument, constant, build in (
+        ("volumes", "VOLUMES", pod_arguments.build_pod_volumes),
+        ("volume_mounts", "VOLUME_MOUNTS", pod_arguments.build_volume_mounts),
     ):
-        base, own = make(plan, plan.base, ()), make(plan, task.settings, task.scratch)
-        if own != base:
-            result[argument] = Splice(constant, tuple(own[len(base) :])) if own[: len(base)] == base else own
+        base_value, task_value = build(plan, plan.base, ()), build(plan, task.settings, task.scratch)
+        if task_value != base_value:
+            result[argument] = (
+                Splice(constant, tuple(task_value[len(base_value) :]))
+                if task_value[: len(base_value)] == base_value
+                else task_value
+            )
     return result

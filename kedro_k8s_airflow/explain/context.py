@@ -29,18 +29,18 @@ class ExplainContext:
     plans: Sequence[Plan]
 
     @cached_property
-    def tasks(self) -> Mapping[tuple[str, str], str]:
+    def task_of_node(self) -> Mapping[tuple[str, str], str]:
         """The task of each node, by dag_id and name."""
         return {(plan.dag_id, name): task.id for plan in self.plans for task in plan.tasks for name in task.nodes}
 
     @cached_property
     def pipelines(self) -> Mapping[str, Sequence[str]]:
         """The registered pipelines that hold a node, by its name."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, nodes in sorted(self.project.pipelines.items()):
             for node in nodes:
-                found.setdefault(node.name, []).append(name)
-        return found
+                names.setdefault(node.name, []).append(name)
+        return names
 
 
 @dataclass(frozen=True)

@@ -27,59 +27,63 @@ def dataset_forms(plan: Plan, dataset: GraphDataset) -> tuple[str, ...]:
     )
 
 
-def explain_dataset(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> DatasetExplanation:
+def explain_dataset(context: ExplainContext, plan: Plan, dataset: GraphDataset) -> DatasetExplanation:
     """All about one dataset of a plan."""
-    writer, readers = _users(subject, plan, dataset)
-    crossing = _crossing(plan, dataset)
+    writer, readers = _find_users(context, plan, dataset)
+    crossing = _find_crossing(plan, dataset)
     return DatasetExplanation(
         dag=plan.dag_id,
         name=dataset.name,
         names=dataset_forms(plan, dataset),
         reach=dataset.reach.kind,
-        reach_reason=_reach(subject, plan, dataset),
+        reach_reason=_explain_reach(context, plan, dataset),
         path=dataset.reach.path,
         saved_by=writer,
         loaded_by=readers,
         passed_between_tasks=crossing is not None,
-        storage=_travels(plan, dataset, writer, crossing),
+        storage=_describe_transfer(plan, dataset, writer, crossing),
         versioned=dataset.reach.versioned,
-        version_choice=_versions(dataset),
+        version_choice=_describe_versions(dataset),
     )
 
 
-def dataset_flow(subject: ExplainContext, plan: Plan, task: Task, name: str) -> DatasetFlow:
+def dataset_flow(context: ExplainContext, plan: Plan, task: Task, name: str) -> DatasetFlow:
     """A dataset as one task sees it: where it is, and which other tasks save or load it."""
     dataset = plan.graph.datasets[name]
-    writer, readers = _users(subject, plan, dataset)
+    writer, readers = _find_users(context, plan, dataset)
     if writer is not None and writer.task != task.id:
-        return DatasetFlow(name, _kept(plan, dataset), (writer.task,))
+        return DatasetFlow(name, _storage_of(plan, dataset), (writer.task,))
     loading = {reader.task for reader in readers} - {task.id} if writer is not None else set()
-    return DatasetFlow(name, _kept(plan, dataset), tuple(sorted(loading)))
+    return DatasetFlow(name, _storage_of(plan, dataset), tuple(sorted(loading)))
 
 
-def _users(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> tuple[NodeUse | None, tuple[NodeUse, ...]]:
-    def uses(index: int, *, loads: bool) -> Iterator[NodeUse]:
+def _find_users(
+    context: ExplainContext, plan: Plan, dataset: GraphDataset
+) -> tuple[NodeUse | None, tuple[NodeUse, ...]]:
+    def list_uses(index: int, *, loads: bool) -> Iterator[NodeUse]:
         node = plan.graph.nodes[index]
         for form in node.inputs if loads else node.outputs:
             if base_name(form) == dataset.name:
-                yield NodeUse(node.name, subject.tasks[plan.dag_id, node.name], form)
+                yield NodeUse(node.name, context.task_of_node[plan.dag_id, node.name], form)
 
-    readers = tuple(one for index in dataset.consumers for one in uses(index, loads=True))
-    return None if dataset.producer is None else next(uses(dataset.producer, loads=False)), readers
-
-
-def _crossing(plan: Plan, dataset: GraphDataset) -> Crossing | None:
-    return next((one for one in plan.crossings if one.dataset == dataset.name), None)
+    readers = tuple(use for index in dataset.consumers for use in list_uses(index, loads=True))
+    return None if dataset.producer is None else next(list_uses(dataset.producer, loads=False)), readers
 
 
-def _reach(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> str:
-    declared = subject.settings.data.reach
+def _find_crossing(plan: Plan, dataset: GraphDataset) -> Crossing | None:
+    return next((crossing for crossing in plan.crossings if crossing.dataset == dataset.name), None)
+
+
+def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -> str:
+    declared = context.settings.data.reach
     key = dataset.name if dataset.name in declared else None
-    globs = (name for name in declared if any(sign in name for sign in "*?[") and fnmatchcase(dataset.name, name))
-    key = key or next(globs, None)
+    patterns = (
+        name for name in declared if any(character in name for character in "*?[") and fnmatchcase(dataset.name, name)
+    )
+    key = key or next(patterns, None)
     if key is not None:
-        return f"{subject.sources.file(('data', 'reach', key))} says so: data.reach.{key}"
-    entries = subject.project.catalog.entries(dataset_forms(plan, dataset))
+        return f"{context.sources.file(('data', 'reach', key))} says so: data.reach.{key}"
+    entries = context.project.catalog.entries(dataset_forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
     path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
@@ -96,12 +100,12 @@ def _reach(subject: ExplainContext, plan: Plan, dataset: GraphDataset) -> str:
     return f"its catalog entry does not tell{kind}"
 
 
-def _kept(plan: Plan, dataset: GraphDataset) -> str:
+def _storage_of(plan: Plan, dataset: GraphDataset) -> str:
     """Where a dataset is kept."""
     path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
     if dataset.reach.kind == "memory":
-        stored = plan.store is not None and _crossing(plan, dataset) is not None
-        return f"a pickle in the store, {plan.store.url}" if stored and plan.store is not None else "memory"
+        is_stored = plan.store is not None and _find_crossing(plan, dataset) is not None
+        return f"a pickle in the store, {plan.store.url}" if is_stored and plan.store is not None else "memory"
     if dataset.reach.kind == "pod":
         return f"the pod's own disk, {path}" if path else "the pod's own disk"
     if mount is not None:
@@ -111,23 +115,23 @@ def _kept(plan: Plan, dataset: GraphDataset) -> str:
     return "a server or an object store" if dataset.reach.kind == "shared" else "a place that the catalog does not tell"
 
 
-def _travels(plan: Plan, dataset: GraphDataset, writer: NodeUse | None, crossing: Crossing | None) -> str:
-    kept = _kept(plan, dataset)
+def _describe_transfer(plan: Plan, dataset: GraphDataset, writer: NodeUse | None, crossing: Crossing | None) -> str:
+    storage = _storage_of(plan, dataset)
     if writer is None:
-        brought = next((one for one in plan.local_inputs if one.dataset == dataset.name), None)
-        if brought is not None:
-            return f"no task saves it: {brought.local_path} has to be on volume {brought.mount!r} before the first run"
-        return f"no task saves it; it is loaded from {kept}"
+        local_input = next((candidate for candidate in plan.local_inputs if candidate.dataset == dataset.name), None)
+        if local_input is not None:
+            return f"no task saves it: {local_input.local_path} has to be on volume {local_input.mount!r} before the first run"
+        return f"no task saves it; it is loaded from {storage}"
     if crossing is not None:
-        return f"from task to task by way of {kept}"
+        return f"from task to task by way of {storage}"
     if dataset.reach.kind == "memory":
         return f"it does not leave the pod of task {writer.task!r}, in whose memory it is"
     if dataset.reach.kind == "pod":
         return f"it does not leave the pod of task {writer.task!r}, on whose disk it is, and is gone with it"
-    return f"no other task loads it; it is saved to {kept}"
+    return f"no other task loads it; it is saved to {storage}"
 
 
-def _versions(dataset: GraphDataset) -> str:
+def _describe_versions(dataset: GraphDataset) -> str:
     if not dataset.reach.versioned:
         return ""
     if dataset.producer is None:

@@ -25,51 +25,59 @@ def build_context(compilation: Compilation) -> ExplainContext:
     Raises:
         Refused: with every error found, when one of them kept a plan from being made.
     """
-    told = compilation.context
+    check_context = compilation.context
     return ExplainContext(
-        told.project, told.settings, told.sources, told.task_rules, compilation.plans_despite_errors()
+        check_context.project,
+        check_context.settings,
+        check_context.sources,
+        check_context.task_rules,
+        compilation.plans_despite_errors(),
     )
 
 
-def explain_name(subject: ExplainContext, name: str) -> list[Explanation]:
+def explain_name(context: ExplainContext, name: str) -> list[Explanation]:
     """The facts of every task, node and dataset of that name. A task and the only node in it are one.
 
     Raises:
         Refused: when there is nothing of that name.
     """
-    found: list[Explanation] = []
-    for plan in subject.plans:
+    explanations: list[Explanation] = []
+    for plan in context.plans:
         nodes = [node for node in plan.graph.nodes if node.name == name]
         for task in plan.tasks:
             if task.id == name:
-                found.append(tasks.explain_task(subject, plan, task))
+                explanations.append(tasks.explain_task(context, plan, task))
             if task.nodes != (task.id,):
-                found += [tasks.explain_node(subject, plan, task, node) for node in nodes if node.name in task.nodes]
+                explanations += [
+                    tasks.explain_node(context, plan, task, node) for node in nodes if node.name in task.nodes
+                ]
         dataset = plan.graph.datasets.get(base_name(name))
         if dataset is not None and name in (dataset.name, *datasets.dataset_forms(plan, dataset)):
-            found.append(datasets.explain_dataset(subject, plan, dataset))
-    if not found:
+            explanations.append(datasets.explain_dataset(context, plan, dataset))
+    if not explanations:
         raise refuse(
             "explain-unknown",
             Location(subject=f"explain {name!r}"),
-            f"{_describe_dags(subject)} no such task, node or dataset.",
-            _suggest(subject, name),
+            f"{_describe_dags(context)} no such task, node or dataset.",
+            _suggest(context, name),
         )
-    return found
+    return explanations
 
 
-def _describe_dags(subject: ExplainContext) -> str:
-    ids = [plan.dag_id for plan in subject.plans]
+def _describe_dags(context: ExplainContext) -> str:
+    ids = [plan.dag_id for plan in context.plans]
     return f"DAG {ids[0]} has" if len(ids) == 1 else f"of the DAGs {', '.join(ids)}, none has"
 
 
-def _suggest(subject: ExplainContext, name: str) -> str:
-    if name in subject.pipelines:
-        return f"Pipeline {subject.pipelines[name][0]!r} holds it: explain --pipeline."
-    known: set[str] = set()
-    for plan in subject.plans:
-        known |= {task.id for task in plan.tasks} | {node.name for node in plan.graph.nodes} | set(plan.graph.datasets)
-    close = difflib.get_close_matches(name, sorted(known), 3)
+def _suggest(context: ExplainContext, name: str) -> str:
+    if name in context.pipelines:
+        return f"Pipeline {context.pipelines[name][0]!r} holds it: explain --pipeline."
+    known_names: set[str] = set()
+    for plan in context.plans:
+        known_names |= (
+            {task.id for task in plan.tasks} | {node.name for node in plan.graph.nodes} | set(plan.graph.datasets)
+        )
+    close = difflib.get_close_matches(name, sorted(known_names), 3)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     if is_parameter(name):

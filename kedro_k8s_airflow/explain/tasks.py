@@ -18,40 +18,40 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import ProjectNode
 
 
-def explain_task(subject: ExplainContext, plan: Plan, task: Task) -> TaskExplanation:
+def explain_task(context: ExplainContext, plan: Plan, task: Task) -> TaskExplanation:
     """All about one task of a plan."""
     by_name = {node.name: node for node in plan.graph.nodes}
     nodes = [by_name[name] for name in task.nodes]
     loads = {base_name(name) for node in nodes for name in node.inputs if not is_parameter(name)}
     saves = {base_name(name) for node in nodes for name in node.outputs}
     settings = values.explain_settings(
-        subject, plan, [(node.name, subject.task_rules.matching_rules(node)) for node in nodes], task.settings
+        context, plan, [(node.name, context.task_rules.matching_rules(node)) for node in nodes], task.settings
     )
-    ends = pod_deadline(task.settings)
+    deadline = pod_deadline(task.settings)
     return TaskExplanation(
         dag=plan.dag_id,
         id=task.id,
         pipeline=task.pipeline,
         narrowing_declined=task.narrowing_declined,
         group=plan.groups[task.group] if task.group is not None else None,
-        nodes=tuple(explain_node(subject, plan, task, node) for node in nodes),
-        merge_reasons=tuple(dict.fromkeys(map(_describe_reason, task.merge_causes))),
+        nodes=tuple(explain_node(context, plan, task, node) for node in nodes),
+        merge_reasons=tuple(dict.fromkeys(map(_describe_cause, task.merge_causes))),
         upstream=task.upstream,
         downstream=tuple(sorted(other.id for other in plan.tasks if task.id in other.upstream)),
-        loads=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(loads - saves)),
-        saves=tuple(datasets.dataset_flow(subject, plan, task, name) for name in sorted(saves)),
+        loads=tuple(datasets.dataset_flow(context, plan, task, name) for name in sorted(loads - saves)),
+        saves=tuple(datasets.dataset_flow(context, plan, task, name) for name in sorted(saves)),
         rules=task.rules,
         settings=tuple(settings),
-        deadline_seconds=ends,
-        deadline_source=_describe_deadline(task.settings, ends),
+        deadline_seconds=deadline,
+        deadline_source=_describe_deadline(task.settings, deadline),
         image=task.image,
         image_source="an image of its own" if task.image_name is None else f"the project's image {task.image_name!r}",
-        debug_commands=debug_commands.debug_commands(plan, task),
+        debug_commands=debug_commands.build_debug_commands(plan, task),
     )
 
 
-def _describe_deadline(settings: Mapping[str, Any], ends: int | None) -> str:
-    if ends is None:
+def _describe_deadline(settings: Mapping[str, Any], deadline: int | None) -> str:
+    if deadline is None:
         return "never, as activeDeadlineSeconds is null"
     if "activeDeadlineSeconds" in settings:
         return "activeDeadlineSeconds"
@@ -60,23 +60,23 @@ def _describe_deadline(settings: Mapping[str, Any], ends: int | None) -> str:
     return "execution_timeout, the waits for a node and the image, and ten minutes"
 
 
-def _describe_reason(reason: MergeCause) -> str:
-    both = f"{reason.first!r} and {reason.second!r}"
+def _describe_cause(cause: MergeCause) -> str:
+    both = f"{cause.first!r} and {cause.second!r}"
     return {
-        "memory": f"{both} hand each other {reason.name!r}, which is in memory",
-        "pod": f"{both} hand each other {reason.name!r}, a file on the pod's own disk",
-        "confirms": f"{reason.first!r} confirms {reason.name!r}, which {reason.second!r} loads",
-        "group": f"{both} are in the group {reason.name!r} of the settings",
-        "namespace": f"{both} are in the namespace {reason.name!r} (group_by: namespace)",
-        "chain": f"{reason.second!r} comes after {reason.first!r} alone (group_by: chain)",
-        "between": f"{both} are joined, as otherwise their pods would wait for each other ({reason.name})",
-    }[reason.reason]
+        "memory": f"{both} hand each other {cause.name!r}, which is in memory",
+        "pod": f"{both} hand each other {cause.name!r}, a file on the pod's own disk",
+        "confirms": f"{cause.first!r} confirms {cause.name!r}, which {cause.second!r} loads",
+        "group": f"{both} are in the group {cause.name!r} of the settings",
+        "namespace": f"{both} are in the namespace {cause.name!r} (group_by: namespace)",
+        "chain": f"{cause.second!r} comes after {cause.first!r} alone (group_by: chain)",
+        "between": f"{both} are joined, as otherwise their pods would wait for each other ({cause.name})",
+    }[cause.reason]
 
 
-def explain_node(subject: ExplainContext, plan: Plan, task: Task, node: ProjectNode) -> NodeExplanation:
+def explain_node(context: ExplainContext, plan: Plan, task: Task, node: ProjectNode) -> NodeExplanation:
     """All about one node of a task."""
-    matching = subject.task_rules.matching_rules(node)
-    settings = values.explain_settings(subject, plan, [(node.name, matching)], subject.task_rules.settings_of(matching))
+    matching = context.task_rules.matching_rules(node)
+    settings = values.explain_settings(context, plan, [(node.name, matching)], context.task_rules.settings_of(matching))
     return NodeExplanation(
         dag=plan.dag_id,
         name=node.name,
@@ -86,7 +86,7 @@ def explain_node(subject: ExplainContext, plan: Plan, task: Task, node: ProjectN
         tags=tuple(sorted(node.tags)),
         inputs=node.inputs,
         outputs=node.outputs,
-        pipelines=tuple(subject.pipelines[node.name]),
+        pipelines=tuple(context.pipelines[node.name]),
         rules=matching,
         settings=tuple(settings),
     )

@@ -85,13 +85,13 @@ def build_image(
     file = dockerfile_name(name)
     recipe = read_text(root / file)
     if files.is_generated(root / file):
-        _check_context(root, made.conf, recipe, settings.build_of(name), options)
+        _check_context(root, made.conf_folder, recipe, settings.build_of(name), options)
     # Images of several platforms are several images.
     arguments = {**options.arguments, **({"platform": options.platform} if options.platform else {})}
 
     def now() -> dict[str, str]:
         return content_hash.hash_parts(
-            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=made.lock),
+            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=made.lock_path),
             read_text(root / file),
             arguments,
         )
@@ -136,8 +136,8 @@ def build_image(
         repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=options.platform
     )
     # Others of this project may have been built meanwhile.
-    entries = lock.write_lock({**lock.read_lock(made.lock), name: built})
-    files.write_files(files.compare_files([files.OutputFile(made.lock, entries)], force=True)[0])
+    entries = lock.write_lock({**lock.read_lock(made.lock_path), name: built})
+    files.write_files(files.compare_files([files.OutputFile(made.lock_path, entries)], force=True)[0])
     return BuildResult(
         name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proven, proven_by=prover
     )

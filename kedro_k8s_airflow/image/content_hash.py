@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.files import MARKER
+from kedro_k8s_airflow.files import GENERATED_MARKER
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 
@@ -60,7 +60,7 @@ def hash_parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str,
     """
     # Our first line names a version that may make the same image.
     lines = dockerfile.split("\n")
-    found = {**seen, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(MARKER) else lines)}
+    found = {**seen, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(GENERATED_MARKER) else lines)}
     if arguments:
         found[ARGUMENTS] = _digest(sorted(arguments.items()))
     return dict(sorted(found.items()))

@@ -99,11 +99,13 @@ def build_image_spec(
             mounts=_mounts(build),
             install=_install(lock, build, excluded, hashed=dependencies.has_hashes(project.path, requirements)),
         )
-        outputs.append(OutputFile(project.path / dockerfile_name(name), recipe, yields=True))
+        outputs.append(OutputFile(project.path / dockerfile_name(name), recipe, keep_existing=True))
     if files.is_generated(outputs[0].path) or (project.path / IGNORE_FILE).exists():
         # A Dockerfile of the user's own may copy what ours would not admit.
         outputs.append(
-            OutputFile(project.path / IGNORE_FILE, templates.fill_template("dockerignore.j2", **values), yields=True)
+            OutputFile(
+                project.path / IGNORE_FILE, templates.fill_template("dockerignore.j2", **values), keep_existing=True
+            )
         )
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
     outputs.append(OutputFile(project.path / POD_PROGRAM, program))
@@ -121,7 +123,9 @@ def hash_images(
         outputs: the image spec, written or not.
         lock: path of the image lock, see `content.context`.
     """
-    texts = {output.path: output.text for output in outputs if not output.yields or files.is_generated(output.path)}
+    texts = {
+        output.path: output.text for output in outputs if not output.keep_existing or files.is_generated(output.path)
+    }
     # Dockerfiles are no part of their own context.
     written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE_FILE))}
     seen = content_hash.hash_context(root, read_text(root / IGNORE_FILE, texts), texts=written, lock=lock)

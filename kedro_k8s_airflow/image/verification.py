@@ -55,7 +55,7 @@ def verify_image(
         "project": made.plans[0].project_path,
         "contract": CONTRACT_VERSION,
         "prefix": list(made.settings.build.prefix),
-        "conf": made.conf,
+        "conf": made.conf_folder,
         "venv": VENV,
         "tools": _tools(made, name),
         "nodes": nodes,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan.model import Plan, Task
 
-RUN_ID = "by-hand"
+BY_HAND_RUN_ID = "by-hand"
 # Before every real run, so that versions saved by hand are never the latest ones.
 _RUN_AFTER = "2000-01-01 00:00:00+00:00"
 _NAME_LIMIT = 63
@@ -45,39 +45,52 @@ class DebugCommands:
     notes: tuple[str, ...]
 
 
-def debug_commands(plan: Plan, task: Task) -> DebugCommands:
+def build_debug_commands(plan: Plan, task: Task) -> DebugCommands:
     """The lines for a task of a plan."""
-    made = pod_manifest.build_pod(plan, task, _name(task), {"RUN": _run(plan, task), "RUN_PARAMS": _params(plan)})
-    podman, missing = _podman(plan, made)
-    return DebugCommands(podman, tuple(_kubectl(plan.namespace, made)), made, (*_notes(plan, task, made), *missing))
+    pod = pod_manifest.build_pod(
+        plan, task, _pod_name(task), {"RUN": _run_json(plan, task), "RUN_PARAMS": _params_json(plan)}
+    )
+    podman, limitations = _build_podman_command(plan, pod)
+    return DebugCommands(
+        podman,
+        tuple(_build_kubectl_commands(plan.namespace, pod)),
+        pod,
+        (*_collect_notes(plan, task, pod), *limitations),
+    )
 
 
-def _name(task: Task) -> str:
+def _pod_name(task: Task) -> str:
     """A legal pod name that says which task it is."""
     slug = re.sub(r"[^a-z0-9]+", "-", task.label.lower()).strip("-")
     return f"by-hand-{slug}"[:_NAME_LIMIT].rstrip("-")
 
 
-def _run(plan: Plan, task: Task) -> str:
-    said = {"dag_id": plan.dag_id, "run_id": RUN_ID, "task_id": task.id, "try_number": 1, "run_after": _RUN_AFTER}
-    return _json(said)
+def _run_json(plan: Plan, task: Task) -> str:
+    values = {
+        "dag_id": plan.dag_id,
+        "run_id": BY_HAND_RUN_ID,
+        "task_id": task.id,
+        "try_number": 1,
+        "run_after": _RUN_AFTER,
+    }
+    return _to_json(values)
 
 
-def _params(plan: Plan) -> str:
-    return _json(dict(sorted({**plan.runtime_params, **plan.params}.items())))
+def _params_json(plan: Plan) -> str:
+    return _to_json(dict(sorted({**plan.runtime_params, **plan.params}.items())))
 
 
-def _json(value: Any) -> str:
+def _to_json(value: Any) -> str:
     # As in the DAG file: the kubelet expands `$` in the values of variables.
     return json.dumps(value, ensure_ascii=False).replace("$", "\\u0024")
 
 
-def _notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
+def _collect_notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
     if task.image_name is not None and is_unbuilt(task.image):
         yield "The image is not built yet: kedro k8s-airflow build-image --push."
     if task.versions or task.stored:
         yield (
-            f"Tasks by hand are one run, {RUN_ID!r}: they find what the others of it saved. For what a run of Airflow saved, give "
+            f"Tasks by hand are one run, {BY_HAND_RUN_ID!r}: they find what the others of it saved. For what a run of Airflow saved, give "
             f"that run's dag_id, run_id and run_after in {pod_arguments.RUN_VARIABLE}; to run a task once more, a higher try_number."
         )
     if plan.macros:
@@ -91,73 +104,77 @@ def _notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
             yield f"Airflow lays this pod over that of operator.{name}, which is not done here."
 
 
-def _podman(plan: Plan, pod: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _build_podman_command(plan: Plan, pod: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The line, and in words what of the pod it lacks."""
     spec = pod["spec"]
     container = spec["containers"][0]
-    rights = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
-    options = ["--rm", *_rights(rights)]
-    places, lacks = _places(plan, pod)
-    options += places
-    known: dict[str, str] = {}
+    security_context = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
+    options = ["--rm", *_security_options(security_context)]
+    volume_options, limitations = _volume_options(plan, pod)
+    options += volume_options
+    variables: dict[str, str] = {}
     for variable in container["env"]:
         if "valueFrom" in variable:
             options.append(f"--env={variable['name']}")
-            lacks.append(f"{variable['name']} is taken from your environment, instead of {_source(variable)}.")
+            limitations.append(
+                f"{variable['name']} is taken from your environment, instead of {_describe_source(variable)}."
+            )
         else:
-            known[variable["name"]] = _expanded(variable.get("value") or "", known)
-            options.append(f"--env={variable['name']}={known[variable['name']]}")
+            variables[variable["name"]] = _expand_variables(variable.get("value") or "", variables)
+            options.append(f"--env={variable['name']}={variables[variable['name']]}")
     for source in container.get("envFrom") or ():
         kind, reference = next((key, value) for key, value in source.items() if key != "prefix")
-        thing = "Secret" if kind == "secretRef" else "ConfigMap"
-        lacks.append(f"Give --env=NAME for each variable of the {thing} {reference['name']!r} that the nodes want.")
-    if rights.get("runAsUser"):
-        group = rights.get("runAsGroup", 0)
-        lacks.append(
-            f"Podman without root needs --userns=keep-id:uid={rights['runAsUser']},gid={group} to write into your folders."
+        kind_name = "Secret" if kind == "secretRef" else "ConfigMap"
+        limitations.append(
+            f"Give --env=NAME for each variable of the {kind_name} {reference['name']!r} that the nodes want."
+        )
+    if security_context.get("runAsUser"):
+        group = security_context.get("runAsGroup", 0)
+        limitations.append(
+            f"Podman without root needs --userns=keep-id:uid={security_context['runAsUser']},gid={group} to write into your folders."
         )
     # Emptied, as the pod's command takes the place of the image's own.
     words = ["--entrypoint=", container["image"]]
-    program = [_expanded(word, known) for word in (*container["command"], *container["args"])]
+    program = [_expand_variables(word, variables) for word in (*container["command"], *container["args"])]
     parts = ["podman run", *map(shlex.quote, (*options, *words)), " ".join(map(shlex.quote, program))]
-    return " \\\n    ".join(parts), lacks
+    return " \\\n    ".join(parts), limitations
 
 
-def _rights(rights: Mapping[str, Any]) -> list[str]:
-    capabilities = rights.get("capabilities") or {}
-    found = [f"--cap-drop={name}" for name in capabilities.get("drop") or ()]
-    found += [f"--cap-add={name}" for name in capabilities.get("add") or ()]
-    if rights.get("allowPrivilegeEscalation") is False:
-        found.append("--security-opt=no-new-privileges")
-    if rights.get("readOnlyRootFilesystem"):
-        found.append("--read-only")
-    if rights.get("runAsUser") is not None:
-        found.append(f"--user={rights['runAsUser']}:{rights.get('runAsGroup', 0)}")
-    return found
+def _security_options(security_context: Mapping[str, Any]) -> list[str]:
+    capabilities = security_context.get("capabilities") or {}
+    options = [f"--cap-drop={name}" for name in capabilities.get("drop") or ()]
+    options += [f"--cap-add={name}" for name in capabilities.get("add") or ()]
+    if security_context.get("allowPrivilegeEscalation") is False:
+        options.append("--security-opt=no-new-privileges")
+    if security_context.get("readOnlyRootFilesystem"):
+        options.append("--read-only")
+    if security_context.get("runAsUser") is not None:
+        options.append(f"--user={security_context['runAsUser']}:{security_context.get('runAsGroup', 0)}")
+    return options
 
 
-def _places(plan: Plan, pod: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _volume_options(plan: Plan, pod: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Options for what is mounted, and in words what cannot be."""
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-    options, lacks = [], []
+    options, limitations = [], []
     for mount in pod["spec"]["containers"][0]["volumeMounts"]:
         # A mount of no volume is an error of `check`; the lines can be looked at all the same.
         volume, path = volumes.get(mount["name"], {}), mount["mountPath"]
         if "emptyDir" in volume:
             options.append(f"--tmpfs={path}:mode=1777")
         elif "persistentVolumeClaim" in volume and f"{path}/".startswith(f"{plan.project_path}/"):
-            here = posixpath.relpath(path, plan.project_path)
-            options.append(f"--volume=./{here}:{path}{':ro' if mount.get('readOnly') else ''}")
+            host_path = posixpath.relpath(path, plan.project_path)
+            options.append(f"--volume=./{host_path}:{path}{':ro' if mount.get('readOnly') else ''}")
         elif mount["name"] == "credentials" and "secret" in volume:
-            lacks.append(
+            limitations.append(
                 f"Give a file of your own instead of the Secret: --volume=./conf/local/credentials.yml:{path}:ro."
             )
         else:
-            lacks.append(f"Give a folder of your own for the volume {mount['name']!r}: --volume=FOLDER:{path}.")
-    return options, lacks
+            limitations.append(f"Give a folder of your own for the volume {mount['name']!r}: --volume=FOLDER:{path}.")
+    return options, limitations
 
 
-def _source(variable: Mapping[str, Any]) -> str:
+def _describe_source(variable: Mapping[str, Any]) -> str:
     kind, reference = next(iter(variable["valueFrom"].items()))
     words = {"secretKeyRef": "the Secret", "configMapKeyRef": "the ConfigMap"}
     if kind in words:
@@ -165,12 +182,12 @@ def _source(variable: Mapping[str, Any]) -> str:
     return "what Kubernetes knows of the pod"
 
 
-def _expanded(text: str, variables: Mapping[str, str]) -> str:
+def _expand_variables(text: str, variables: Mapping[str, str]) -> str:
     """The text as the kubelet hands it to the container."""
     return _REFERENCE.sub(lambda found: "$" if found[1] is None else variables.get(found[1], found[0]), text)
 
 
-def _kubectl(namespace: str, pod: Mapping[str, Any]) -> Iterable[str]:
+def _build_kubectl_commands(namespace: str, pod: Mapping[str, Any]) -> Iterable[str]:
     name, kubectl = pod["metadata"]["name"], f"kubectl --namespace {namespace}"
     # No line of the object is just EOF: each begins with a key or a dash, and texts of several lines are quoted on one.
     yield f"{kubectl} apply --filename - <<'EOF'\n{to_yaml(pod)}EOF"
@@ -187,13 +204,13 @@ def to_yaml(value: Mapping[str, Any]) -> str:
     class Dumper(yaml.SafeDumper):
         """Readers differ in what is a number, a date or a truth: 1e3, 12:30, off."""
 
-    def text(dumper: yaml.SafeDumper, found: str) -> yaml.ScalarNode:
-        plain = re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", found) and found.lower() not in _NOT_TEXTS
-        return dumper.represent_scalar("tag:yaml.org,2002:str", found, style=None if plain else '"')
+    def represent_text(dumper: yaml.SafeDumper, scalar: str) -> yaml.ScalarNode:
+        plain = re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", scalar) and scalar.lower() not in _AMBIGUOUS_WORDS
+        return dumper.represent_scalar("tag:yaml.org,2002:str", scalar, style=None if plain else '"')
 
-    Dumper.add_representer(str, text)
-    made: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**9)
-    return made
+    Dumper.add_representer(str, represent_text)
+    dumped: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**9)
+    return dumped
 
 
-_NOT_TEXTS = frozenset({"y", "yes", "n", "no", "true", "false", "on", "off", "null"})
+_AMBIGUOUS_WORDS = frozenset({"y", "yes", "n", "no", "true", "false", "on", "off", "null"})

@@ -21,7 +21,7 @@ ROLE_RULES: tuple[dict[str, list[str]], ...] = (
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
 )
-_LISTED = 20
+_MAX_LISTED_PATHS = 20
 
 
 def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
@@ -57,7 +57,7 @@ def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
         about.append(
             "Bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
         )
-    return _text(about, objects)
+    return _render_manifest(about, objects)
 
 
 def build_data_pod(plan: Plan) -> str | None:
@@ -65,38 +65,47 @@ def build_data_pod(plan: Plan) -> str | None:
     claims = [mount for mount in plan.mounts if mount.claim]
     if not claims:
         return None
-    told = plan.base
+    settings = plan.base
     secrets = [mount for mount in plan.mounts if mount.secret]
     mounts: list[dict[str, Any]] = [
         {"name": mount.name, "mountPath": mount.path, **({"subPath": mount.sub_path} if mount.sub_path else {})}
         for mount in claims
     ]
-    mounts += [{"name": one.name, "mountPath": one.path, "subPath": one.key, "readOnly": True} for one in secrets]
-    own = {variable["name"] for variable in told.get("env") or ()}
-    home = [] if "HOME" in own else [{"name": "HOME", "value": plan.home}]
+    mounts += [
+        {"name": mount.name, "mountPath": mount.path, "subPath": mount.key, "readOnly": True} for mount in secrets
+    ]
+    own_names = {variable["name"] for variable in settings.get("env") or ()}
+    home = [] if "HOME" in own_names else [{"name": "HOME", "value": plan.home}]
     container: dict[str, Any] = {
         "name": "data",
         "image": plan.base_image,
-        "imagePullPolicy": told.get("imagePullPolicy"),
+        "imagePullPolicy": settings.get("imagePullPolicy"),
         "command": ["sleep", "3600"],
-        "env": [*home, *(told.get("env") or ())],
-        "envFrom": told.get("envFrom"),
-        "resources": told.get("resources"),
-        "securityContext": told.get("securityContext"),
+        "env": [*home, *(settings.get("env") or ())],
+        "envFrom": settings.get("envFrom"),
+        "resources": settings.get("resources"),
+        "securityContext": settings.get("securityContext"),
         "volumeMounts": [
             *mounts,
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "home", "mountPath": plan.home},
         ],
     }
-    same = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName")
+    copied_keys = (
+        "imagePullSecrets",
+        "nodeSelector",
+        "tolerations",
+        "affinity",
+        "priorityClassName",
+        "runtimeClassName",
+    )
     spec: dict[str, Any] = {
         "activeDeadlineSeconds": 3600,
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 0,
-        "securityContext": told.get("podSecurityContext"),
-        **{key: told.get(key) for key in (*same, "serviceAccountName")},
+        "securityContext": settings.get("podSecurityContext"),
+        **{key: settings.get(key) for key in (*copied_keys, "serviceAccountName")},
         "containers": [_without_none(container)],
         "volumes": [
             *({"name": mount.name, "persistentVolumeClaim": {"claimName": mount.claim}} for mount in claims),
@@ -106,7 +115,9 @@ def build_data_pod(plan: Plan) -> str | None:
     }
     metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": _labels(plan)}
     about = ["A pod that holds the volumes for an hour, to copy data to them or to look at what is there."]
-    return _text(about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _without_none(spec)}])
+    return _render_manifest(
+        about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _without_none(spec)}]
+    )
 
 
 def data_pod_name(plan: Plan) -> str:
@@ -115,48 +126,48 @@ def data_pod_name(plan: Plan) -> str:
 
 
 def _slug(plan: Plan) -> str:
-    return names.label_value(plan.package).lower().replace("_", "-").replace(".", "-")
+    return names.to_label_value(plan.package).lower().replace("_", "-").replace(".", "-")
 
 
-def fill_commands(plan: Plan, inputs: Sequence[LocalInput], here: Sequence[str], folder: str) -> list[str]:
+def build_fill_commands(plan: Plan, inputs: Sequence[LocalInput], local_paths: Sequence[str], folder: str) -> list[str]:
     """The commands that copy local inputs to the volumes, to be run in the project's folder.
 
     Args:
         plan: any of the project's.
         inputs: what is to be copied.
-        here: the files and folders among them that are on this machine, as `LocalInput.here` names them.
+        local_paths: the files and folders among them that are on this machine, as `LocalInput.local_path` names them.
         folder: where the manifests are, as the user would name it.
     """
     pod = data_pod_name(plan)
     kubectl = f"kubectl --namespace {plan.namespace}"
-    there = {root for one in inputs for root in [_root(one.local_path)]}
+    roots = {root for local_input in inputs for root in [_root_of(local_input.local_path)]}
     lines = [
         f"kubectl apply --filename {shlex.quote(f'{folder}/{DATA_FILE}')}",
         f"{kubectl} wait --for=condition=Ready --timeout=15m pod/{pod}",
     ]
-    for root in sorted(there):
-        paths = [path for path in here if _root(path) == root]
+    for root in sorted(roots):
+        paths = [path for path in local_paths if _root_of(path) == root]
         if not paths:
             continue
-        if len(paths) > _LISTED and not root:
-            what = f"--files-from={shlex.quote(f'{folder}/{LIST_FILE}')}"
+        if len(paths) > _MAX_LISTED_PATHS and not root:
+            selection = f"--files-from={shlex.quote(f'{folder}/{LIST_FILE}')}"
         else:
-            what = f"-- {' '.join(shlex.quote(path.removeprefix(root)) for path in paths)}"
+            selection = f"-- {' '.join(shlex.quote(path.removeprefix(root)) for path in paths)}"
         source = f"--directory={root} " if root else ""
         lines.append(
-            f"tar --create --file=- {source}{what} | {kubectl} exec --stdin {pod} -- "
+            f"tar --create --file=- {source}{selection} | {kubectl} exec --stdin {pod} -- "
             f"tar --extract --file=- --no-same-owner --directory={shlex.quote(root or plan.project_path)}"
         )
     return [*lines, f"{kubectl} delete pod {pod}"]
 
 
-def list_files(here: Sequence[str]) -> str | None:
+def build_file_list(local_paths: Sequence[str]) -> str | None:
     """What `tar --files-from` reads when a command line would be too long: the inputs of the project, one on each line."""
-    inside = [path for path in here if not _root(path)]
-    return "".join(f"{path}\n" for path in inside) if len(inside) > _LISTED else None
+    inside = [path for path in local_paths if not _root_of(path)]
+    return "".join(f"{path}\n" for path in inside) if len(inside) > _MAX_LISTED_PATHS else None
 
 
-def _root(path: str) -> str:
+def _root_of(path: str) -> str:
     """`/` for what lies outside the project."""
     return "/" if path.startswith("/") else ""
 
@@ -164,7 +175,7 @@ def _root(path: str) -> str:
 def _labels(plan: Plan) -> dict[str, str]:
     return {
         "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
-        "app.kubernetes.io/part-of": names.label_value(plan.package),
+        "app.kubernetes.io/part-of": names.to_label_value(plan.package),
     }
 
 
@@ -172,5 +183,5 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def _text(about: Sequence[str], objects: Sequence[Mapping[str, Any]]) -> str:
+def _render_manifest(about: Sequence[str], objects: Sequence[Mapping[str, Any]]) -> str:
     return templates.fill_template("manifest.yml.j2", version=__version__, about=about, objects=objects)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _INPUTS_SHOWN = 40
 # A step of buildah and podman, one of BuildKit, a line of ours.
-_STEP = re.compile(r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$")
+_STEP_PATTERN = re.compile(
+    r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$"
+)
 
 
 def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
@@ -45,30 +47,31 @@ def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Consol
         stream.reconfigure(
             errors="backslashreplace"
         )  # a name must not fail for want of a letter in the terminal's encoding
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return made if made.is_terminal else plain(stderr=stderr)
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return console if console.is_terminal else plain(stderr=stderr)
 
 
-def print_inputs(out: Console, found: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
+def print_inputs(out: Console, inputs: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
     """What has to be on the volumes before the first run, and the commands that bring it there."""
     from rich.markup import escape
 
-    if not found:
+    if not inputs:
         return
-    many = "1 input has" if len(found) == 1 else f"{len(found)} inputs have"
-    out.print(f"{many} to be on the volumes before the first run:")
-    for one, size in found[:_INPUTS_SHOWN]:
+    count = "1 input has" if len(inputs) == 1 else f"{len(inputs)} inputs have"
+    out.print(f"{count} to be on the volumes before the first run:")
+    for local_input, size in inputs[:_INPUTS_SHOWN]:
         out.print(
-            f"  {_bytes(size):>10}  {escape(printable(one.local_path))}  ({escape(printable(one.dataset))}, volume {one.mount})"
+            f"  {_format_size(size):>10}  {escape(printable(local_input.local_path))}  "
+            f"({escape(printable(local_input.dataset))}, volume {local_input.mount})"
         )
-    if len(found) > _INPUTS_SHOWN:
-        out.print(f"  and {len(found) - _INPUTS_SHOWN} more")
+    if len(inputs) > _INPUTS_SHOWN:
+        out.print(f"  and {len(inputs) - _INPUTS_SHOWN} more")
     out.print("In the project's folder:")
     for command in commands:
         out.print(f"  {escape(command)}")
 
 
-def _bytes(size: int | None) -> str:
+def _format_size(size: int | None) -> str:
     if size is None:
         return "not here"
     amount = float(size)
@@ -80,7 +83,7 @@ def _bytes(size: int | None) -> str:
 
 
 @contextlib.contextmanager
-def show_progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+def show_progress(out: Console, label: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Shows what an engine does: its step and the time in a terminal, its steps as plain lines elsewhere.
 
     Yields:
@@ -94,80 +97,82 @@ def show_progress(out: Console, what: str, *, quiet: bool) -> Iterator[Callable[
         return
     if not out.is_terminal:
 
-        def say(line: str) -> None:
-            if _STEP.match(line):
-                out.print(escape(f"{what}: {printable(line.strip())}"))
+        def print_step(line: str) -> None:
+            if _STEP_PATTERN.match(line):
+                out.print(escape(f"{label}: {printable(line.strip())}"))
 
-        yield say
+        yield print_step
         return
     columns = (SpinnerColumn(), TextColumn("[bold]{task.fields[what]}[/] {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=out, transient=True) as bar:
-        shown = bar.add_task("starts", what=what, total=None)
+        progress_task = bar.add_task("starts", what=label, total=None)
 
-        def turn(line: str) -> None:
-            if _STEP.match(line):
-                bar.update(shown, description=escape(printable(line.strip())))
+        def update_step(line: str) -> None:
+            if _STEP_PATTERN.match(line):
+                bar.update(progress_task, description=escape(printable(line.strip())))
 
-        yield turn
+        yield update_step
 
 
-def print_built(out: Console, made: BuildResult, lock: Path, root: Path) -> None:
+def print_build_result(out: Console, result: BuildResult, lock: Path, root: Path) -> None:
     """What there is to tell about a new image."""
     from rich.markup import escape
 
-    size = f", {_bytes(made.size)}" if made.size is not None else ""
-    out.print(f"[bold]{escape(made.built.repository)}:{escape(made.built.tag)}[/bold]")
-    out.print(f"  built   by {made.engine} in {made.seconds:.0f} s{size}")
-    if made.proof is not None and made.proven_by is not None:
-        told = made.proof
-        root_said = (
+    size = f", {_format_size(result.size)}" if result.size is not None else ""
+    out.print(f"[bold]{escape(result.built.repository)}:{escape(result.built.tag)}[/bold]")
+    out.print(f"  built   by {result.engine} in {result.seconds:.0f} s{size}")
+    if result.proof is not None and result.proven_by is not None:
+        proof = result.proof
+        root_description = (
             "a read-only root"
-            if made.proven_by.has_read_only_root
-            else f"{made.proven_by.name}, which has no read-only root"
+            if result.proven_by.has_read_only_root
+            else f"{result.proven_by.name}, which has no read-only root"
         )
         out.print(
-            f"  proven  contract {CONTRACT_VERSION}, Python {escape(told['python'])}, Kedro {escape(told['kedro'])}, "
-            f"{count_of(told['pipelines'], 'pipeline')} with {count_of(told['nodes'], 'node')} loaded in {told['seconds']} s "
-            f"by user {told['uid']} with {root_said}"
+            f"  proven  contract {CONTRACT_VERSION}, Python {escape(proof['python'])}, Kedro {escape(proof['kedro'])}, "
+            f"{count_of(proof['pipelines'], 'pipeline')} with {count_of(proof['nodes'], 'node')} loaded in {proof['seconds']} s "
+            f"by user {proof['uid']} with {root_description}"
         )
     else:
         out.print("  proven  not at all (--no-verify)")
-    if made.built.digest:
-        out.print(f"  pushed  {made.built.digest}")
+    if result.built.digest:
+        out.print(f"  pushed  {result.built.digest}")
     out.print(
         f"  wrote   {escape(files.display_path(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image"
     )
 
 
-def print_published(out: Console, made: Published, *, dry: bool) -> None:
+def print_publish_result(out: Console, result: Published, *, dry: bool) -> None:
     """What publishing has done, or would do: each DAG that changes and how, the commit, the branch."""
     from rich.markup import escape
 
-    if made.repaired:
-        out.print(f"finished what a publish that was stopped had begun in {escape(made.display_name)}")
-    branch = "the detached head" if made.branch is None else f"branch {made.branch}"
-    if not made.has_changes:
-        out.print(f"nothing to commit: {escape(made.up_to_date_branch)} of {escape(made.display_name)} has it already")
-    if made.has_changes and dry:
-        and_push = " and push" if made.will_push else ""
-        out.print(f"would commit to {escape(branch)} of {escape(made.display_name)}{and_push}:")
-        for line in made.message.splitlines():
+    if result.repaired:
+        out.print(f"finished what a publish that was stopped had begun in {escape(result.display_name)}")
+    branch = "the detached head" if result.branch is None else f"branch {result.branch}"
+    if not result.has_changes:
+        out.print(
+            f"nothing to commit: {escape(result.up_to_date_branch)} of {escape(result.display_name)} has it already"
+        )
+    if result.has_changes and dry:
+        and_push = " and push" if result.will_push else ""
+        out.print(f"would commit to {escape(branch)} of {escape(result.display_name)}{and_push}:")
+        for line in result.message.splitlines():
             out.print(escape(f"  {one_line(line)}".rstrip()))
-    elif made.has_changes:
-        for line in made.lines:
+    elif result.has_changes:
+        for line in result.lines:
             out.print(escape(line))
-        out.print(f"committed  {made.commit} to {escape(branch)} of {escape(made.display_name)}")
-    if made.pushed:
-        out.print(f"pushed     {escape(branch)} to {escape(made.pushed)}")
+        out.print(f"committed  {result.commit} to {escape(branch)} of {escape(result.display_name)}")
+    if result.pushed:
+        out.print(f"pushed     {escape(branch)} to {escape(result.pushed)}")
 
 
-def print_findings(out: Console, found: Iterable[Finding]) -> None:
+def print_findings(out: Console, findings: Iterable[Finding]) -> None:
     """One line for each finding, errors last so that they are seen."""
     from rich.markup import escape
 
     colour = {"error": "red", "warning": "yellow", "info": "cyan"}
-    rank = ("info", "warning", "error")
-    for finding in sorted(dict.fromkeys(found), key=lambda one: rank.index(one.severity)):
+    order = ("info", "warning", "error")
+    for finding in sorted(dict.fromkeys(findings), key=lambda one: order.index(one.severity)):
         text = "".join(
             sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
             for sign in " ".join(str(finding).split("\n"))
@@ -183,27 +188,32 @@ def print_findings(out: Console, found: Iterable[Finding]) -> None:
 
 
 def write_report(
-    found: Sequence[Finding], find_line: LineFinder, form: str, output: Path | None, *, nothing: str = "no findings"
+    findings: Sequence[Finding],
+    find_line: LineFinder,
+    format_name: str,
+    output: Path | None,
+    *,
+    empty_text: str = "no findings",
 ) -> None:
     """All findings in one of the formats of `check`, on stdout or in a file; `nothing` is said when there are none."""
     import click
 
     from kedro_k8s_airflow.output import finding_formats
 
-    if form == "text" and output is None:
-        _print_counted(open_console(), found, nothing)
+    if format_name == "text" and output is None:
+        _print_counted(open_console(), findings, empty_text)
         return
-    if form == "text":
+    if format_name == "text":
         stream = io.StringIO()
-        _print_counted(open_console(file=stream), found, nothing)
+        _print_counted(open_console(file=stream), findings, empty_text)
         text = stream.getvalue()
     else:
-        make = {
+        to_text = {
             "json": finding_formats.findings_to_json,
             "github": finding_formats.findings_to_github,
             "sarif": finding_formats.findings_to_sarif,
-        }[form]
-        text = make(found, find_line)
+        }[format_name]
+        text = to_text(findings, find_line)
     if output is None:
         open_console()  # or a letter that the terminal lacks would be an error
         click.echo(text, nl=False)
@@ -211,19 +221,19 @@ def write_report(
     files.write_file(output, text, force=True)
 
 
-def _print_counted(out: Console, found: Sequence[Finding], nothing: str) -> None:
+def _print_counted(out: Console, findings: Sequence[Finding], empty_text: str) -> None:
     """Findings, and how many there are."""
-    print_findings(out, found)
-    counts = Counter(finding.severity for finding in found)
-    said = [count_of(counts[one], one) for one in ("error", "warning", "info") if counts[one]]
-    out.print(", ".join(said) if said else nothing)
+    print_findings(out, findings)
+    counts = Counter(finding.severity for finding in findings)
+    counted = [count_of(counts[severity], severity) for severity in ("error", "warning", "info") if counts[severity]]
+    out.print(", ".join(counted) if counted else empty_text)
 
 
-def print_written(out: Console, changes: Sequence[FileChange], root: Path, *, dry: bool) -> None:
+def print_file_changes(out: Console, changes: Sequence[FileChange], root: Path, *, dry: bool) -> None:
     """One line for each file: new, changed, unchanged, or kept because it is the user's own."""
     from rich.markup import escape
 
-    words = {
+    labels = {
         "new": "would write" if dry else "wrote",
         "changed": "would change" if dry else "changed",
         "unchanged": "unchanged",
@@ -231,4 +241,4 @@ def print_written(out: Console, changes: Sequence[FileChange], root: Path, *, dr
     }
     for change in changes:
         path = change.output.path
-        out.print(f"{words[change.status]:<16} {escape(files.display_path(path, root))}")
+        out.print(f"{labels[change.status]:<16} {escape(files.display_path(path, root))}")

@@ -22,15 +22,15 @@ _KINDS = {TaskExplanation: "task", NodeExplanation: "node", DatasetExplanation: 
 
 def explanations_to_json(explanations: Sequence[Explanation]) -> str:
     """Return one object: `schema` and `explanations`, each with its `kind`."""
-    listed = [{"kind": _KINDS[type(explanation)], **_plain(explanation)} for explanation in explanations]
-    return json.dumps({"schema": SCHEMA_VERSION, "explanations": listed}, indent=2) + "\n"
+    documents = [{"kind": _KINDS[type(explanation)], **_to_json_value(explanation)} for explanation in explanations]
+    return json.dumps({"schema": SCHEMA_VERSION, "explanations": documents}, indent=2) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, Location):
         return location_object(value)
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _to_json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json_value(item) for item in value]
     return to_yaml_value(value)

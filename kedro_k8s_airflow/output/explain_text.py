@@ -15,104 +15,104 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.explain.context import DatasetFlow, Explanation, NodeUse, SettingExplanation
 
-_SHOWN = 40
+_ITEMS_SHOWN = 40
 _Rows = list[tuple[str, list[str]]]
 
 
-def print_explanations(out: Console, found: Sequence[Explanation]) -> None:
+def print_explanations(out: Console, explanations: Sequence[Explanation]) -> None:
     """All that was found of one name, block after block."""
-    for place, one in enumerate(found):
-        if place:
+    for index, explanation in enumerate(explanations):
+        if index:
             out.print()
-        if isinstance(one, TaskExplanation):
-            _task(out, one)
-        elif isinstance(one, NodeExplanation):
-            _node(out, one)
+        if isinstance(explanation, TaskExplanation):
+            _print_task(out, explanation)
+        elif isinstance(explanation, NodeExplanation):
+            _print_node(out, explanation)
         else:
-            _dataset(out, one)
+            _print_dataset(out, explanation)
 
 
-def _task(out: Console, one: TaskExplanation) -> None:
+def _print_task(out: Console, task: TaskExplanation) -> None:
     pipeline = (
-        one.pipeline if one.narrowing_declined is None else f"{one.pipeline}, all of it: {one.narrowing_declined}"
+        task.pipeline if task.narrowing_declined is None else f"{task.pipeline}, all of it: {task.narrowing_declined}"
     )
     rows: _Rows = [
         ("pipeline", [pipeline]),
-        ("image", [f"{one.image}, {one.image_source}"]),
-        ("task group", [one.group] if one.group else []),
-        ("nodes", [_of_task(node) for node in one.nodes[:_SHOWN]] + _more(one.nodes)),
-        ("share a pod", [*one.merge_reasons[:_SHOWN], *_more(one.merge_reasons)]),
-        ("upstream", list(one.upstream)),
-        ("downstream", list(one.downstream)),
-        ("loads", [_flow(flow, "from") for flow in one.loads]),
-        ("saves", [_flow(flow, "for") for flow in one.saves]),
-        ("rules", [", ".join(one.rules)] if one.rules else []),
+        ("image", [f"{task.image}, {task.image_source}"]),
+        ("task group", [task.group] if task.group else []),
+        ("nodes", [_describe_node(node) for node in task.nodes[:_ITEMS_SHOWN]] + _rest_of(task.nodes)),
+        ("share a pod", [*task.merge_reasons[:_ITEMS_SHOWN], *_rest_of(task.merge_reasons)]),
+        ("upstream", list(task.upstream)),
+        ("downstream", list(task.downstream)),
+        ("loads", [_describe_flow(flow, "from") for flow in task.loads]),
+        ("saves", [_describe_flow(flow, "for") for flow in task.saves]),
+        ("rules", [", ".join(task.rules)] if task.rules else []),
         (
             "ended after",
-            [f"{one.deadline_seconds} s: {one.deadline_source}" if one.deadline_seconds else one.deadline_source],
+            [f"{task.deadline_seconds} s: {task.deadline_source}" if task.deadline_seconds else task.deadline_source],
         ),
     ]
-    _block(out, f"{one.dag}: task {one.id}", rows)
-    _settings(out, one.settings)
+    _print_block(out, f"{task.dag}: task {task.id}", rows)
+    _print_settings(out, task.settings)
     out.print("\nRun it manually:")
-    for note in one.debug_commands.notes:
-        out.print(f"  {_on_one_line(note)}", markup=False, emoji=False)
-    _lines(out, "with podman, in the project's folder", [one.debug_commands.podman])
-    _lines(out, "in the cluster", one.debug_commands.kubectl)
+    for note in task.debug_commands.notes:
+        out.print(f"  {_escape_unprintable(note)}", markup=False, emoji=False)
+    _print_lines(out, "with podman, in the project's folder", [task.debug_commands.podman])
+    _print_lines(out, "in the cluster", task.debug_commands.kubectl)
 
 
-def _node(out: Console, one: NodeExplanation) -> None:
+def _print_node(out: Console, node: NodeExplanation) -> None:
     beside = (
         ""
-        if not one.other_nodes_in_task
-        else f", with {one.other_nodes_in_task} other{'s' if one.other_nodes_in_task > 1 else ''}"
+        if not node.other_nodes_in_task
+        else f", with {node.other_nodes_in_task} other{'s' if node.other_nodes_in_task > 1 else ''}"
     )
     rows: _Rows = [
-        ("task", [f"{one.task}{beside}"]),
-        ("namespace", [one.namespace] if one.namespace else []),
-        ("tags", [", ".join(one.tags)] if one.tags else []),
-        ("pipelines", [", ".join(one.pipelines)]),
-        ("inputs", list(one.inputs)),
-        ("outputs", list(one.outputs)),
-        ("rules", [", ".join(one.rules)] if one.rules else []),
+        ("task", [f"{node.task}{beside}"]),
+        ("namespace", [node.namespace] if node.namespace else []),
+        ("tags", [", ".join(node.tags)] if node.tags else []),
+        ("pipelines", [", ".join(node.pipelines)]),
+        ("inputs", list(node.inputs)),
+        ("outputs", list(node.outputs)),
+        ("rules", [", ".join(node.rules)] if node.rules else []),
     ]
-    _block(out, f"{one.dag}: node {one.name}", rows)
-    _settings(out, one.settings)
+    _print_block(out, f"{node.dag}: node {node.name}", rows)
+    _print_settings(out, node.settings)
 
 
-def _dataset(out: Console, one: DatasetExplanation) -> None:
+def _print_dataset(out: Console, dataset: DatasetExplanation) -> None:
     rows: _Rows = [
-        ("known as", [", ".join(one.names)] if one.names != (one.name,) else []),
-        ("reach", [f"{one.reach}: {one.reach_reason}"]),
-        ("saved by", [_use(one.saved_by, one)] if one.saved_by else []),
-        ("loaded by", [_use(use, one) for use in one.loaded_by]),
-        ("storage", [one.storage]),
-        ("versions", [one.version_choice] if one.versioned else []),
+        ("known as", [", ".join(dataset.names)] if dataset.names != (dataset.name,) else []),
+        ("reach", [f"{dataset.reach}: {dataset.reach_reason}"]),
+        ("saved by", [_describe_use(dataset.saved_by, dataset)] if dataset.saved_by else []),
+        ("loaded by", [_describe_use(use, dataset) for use in dataset.loaded_by]),
+        ("storage", [dataset.storage]),
+        ("versions", [dataset.version_choice] if dataset.versioned else []),
     ]
-    _block(out, f"{one.dag}: dataset {one.name}", rows)
+    _print_block(out, f"{dataset.dag}: dataset {dataset.name}", rows)
 
 
-def _use(use: NodeUse, dataset: DatasetExplanation) -> str:
+def _describe_use(use: NodeUse, dataset: DatasetExplanation) -> str:
     form = f" as {use.dataset}" if use.dataset != dataset.name else ""
     return f"node {use.node}{form}" + (f", in task {use.task}" if use.task != use.node else "")
 
 
-def _flow(flow: DatasetFlow, preposition: str) -> str:
+def _describe_flow(flow: DatasetFlow, preposition: str) -> str:
     others = f" ({preposition} {', '.join(flow.other_tasks)})" if flow.other_tasks else ""
     return f"{flow.dataset}{others}: {flow.storage}"
 
 
-def _of_task(node: NodeExplanation) -> str:
+def _describe_node(node: NodeExplanation) -> str:
     about = [f"namespace {node.namespace}"] if node.namespace else []
     about += [f"tags {', '.join(node.tags)}"] if node.tags else []
     return node.name + (f" ({'; '.join(about)})" if about else "")
 
 
-def _more(listed: Sequence[Any]) -> list[str]:
-    return [f"and {len(listed) - _SHOWN} more"] if len(listed) > _SHOWN else []
+def _rest_of(listed: Sequence[Any]) -> list[str]:
+    return [f"and {len(listed) - _ITEMS_SHOWN} more"] if len(listed) > _ITEMS_SHOWN else []
 
 
-def _block(out: Console, title: str, rows: _Rows) -> None:
+def _print_block(out: Console, title: str, rows: _Rows) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -120,13 +120,13 @@ def _block(out: Console, title: str, rows: _Rows) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, said in rows:
-        for place, text in enumerate(said):
-            table.add_row(f"  {name}" if not place else "", escape(_on_one_line(text)))
+    for name, texts in rows:
+        for index, text in enumerate(texts):
+            table.add_row(f"  {name}" if not index else "", escape(_escape_unprintable(text)))
     out.print(table, emoji=False)
 
 
-def _settings(out: Console, settings: Iterable[SettingExplanation]) -> None:
+def _print_settings(out: Console, settings: Iterable[SettingExplanation]) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -134,30 +134,35 @@ def _settings(out: Console, settings: Iterable[SettingExplanation]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in ("setting", "value", "from"):
         table.add_column(title, overflow="fold")
-    for one in settings:
-        table.add_row(*(escape(_on_one_line(text)) for text in (one.key, _value(one), _from(one))))
+    for setting in settings:
+        table.add_row(
+            *(
+                escape(_escape_unprintable(text))
+                for text in (setting.key, _format_value(setting), _describe_origin(setting))
+            )
+        )
     out.print(table, emoji=False)
 
 
-def _value(one: SettingExplanation) -> str:
-    if one.removed:
-        return "none" if one.note else "taken away"
-    if one.value is None:
+def _format_value(setting: SettingExplanation) -> str:
+    if setting.removed:
+        return "none" if setting.note else "taken away"
+    if setting.value is None:
         return "never"
-    return one.value if isinstance(one.value, str) else json.dumps(one.value, ensure_ascii=False)
+    return setting.value if isinstance(setting.value, str) else json.dumps(setting.value, ensure_ascii=False)
 
 
-def _from(one: SettingExplanation) -> str:
-    files = ", ".join(dict.fromkeys(str(location.file) for location in one.locations))
-    said = ", ".join(one.source) + (f" ({files})" if files else "")
-    return "; ".join(text for text in (said, one.note) if text)
+def _describe_origin(setting: SettingExplanation) -> str:
+    files = ", ".join(dict.fromkeys(str(location.file) for location in setting.locations))
+    origins = ", ".join(setting.source) + (f" ({files})" if files else "")
+    return "; ".join(text for text in (origins, setting.note) if text)
 
 
-def _on_one_line(text: str) -> str:
+def _escape_unprintable(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
-def _lines(out: Console, title: str, lines: Sequence[str]) -> None:
+def _print_lines(out: Console, title: str, lines: Sequence[str]) -> None:
     """Lines to copy: as they are, since a console would fold them and read markup into them."""
     out.print(f"\n  {title}:\n")
     for line in lines:

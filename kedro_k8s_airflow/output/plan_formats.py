@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan
 
 
-def print_plans(out: Console, plans: Sequence[Plan], form: str) -> None:
+def print_plans(out: Console, plans: Sequence[Plan], format_name: str) -> None:
     """Print plans as a `table`, a `tree`, `json` or `mermaid`."""
     from kedro_k8s_airflow.dag import mermaid
     from kedro_k8s_airflow.output import plan_json, plan_table, plan_tree
 
-    if form == "json":
+    if format_name == "json":
         out.file.write(plan_json.plans_to_json(plans))
-    elif form == "mermaid":
+    elif format_name == "mermaid":
         out.file.write(mermaid.draw_plans(plans))
     else:
-        for place, plan in enumerate(plans):
-            if place:
+        for index, plan in enumerate(plans):
+            if index:
                 out.print()
-            (plan_tree.print_tree if form == "tree" else plan_table.print_table)(out, plan)
+            (plan_tree.print_tree if format_name == "tree" else plan_table.print_table)(out, plan)
 
 
-def format_plans(plans: Sequence[Plan], form: str) -> str:
+def format_plans(plans: Sequence[Plan], format_name: str) -> str:
     """The same as a text."""
     from kedro_k8s_airflow.output.console import open_console
 
-    kept = io.StringIO()
-    print_plans(open_console(file=kept), plans, form)
-    return kept.getvalue()
+    stream = io.StringIO()
+    print_plans(open_console(file=stream), plans, format_name)
+    return stream.getvalue()

@@ -27,10 +27,10 @@ def plans_to_json(plans: Sequence[Plan]) -> str:
 
 def plans_document(plans: Sequence[Plan]) -> dict[str, Any]:
     """The document, of what JSON knows."""
-    return {"schema": SCHEMA, "dags": [_dag(plan, plan_statistics(plan)) for plan in plans]}
+    return {"schema": SCHEMA, "dags": [_dag_document(plan, plan_statistics(plan)) for plan in plans]}
 
 
-def _dag(plan: Plan, known: PlanStatistics) -> dict[str, Any]:
+def _dag_document(plan: Plan, statistics: PlanStatistics) -> dict[str, Any]:
     return {
         "dag_id": plan.dag_id,
         "pipeline": plan.pipeline,
@@ -41,45 +41,48 @@ def _dag(plan: Plan, known: PlanStatistics) -> dict[str, Any]:
         "max_active_tasks": plan.dag.max_active_tasks,
         "pods": len(plan.tasks),
         "nodes": plan.node_count,
-        "steps": len(known.steps),
-        "widest_step": {"step": known.widest, "tasks": [task.id for task in known.steps[known.widest - 1]]},
-        "critical_path": list(known.critical_path),
-        "requests_at_once": dict(known.at_once),
+        "steps": len(statistics.steps),
+        "widest_step": {
+            "step": statistics.widest,
+            "tasks": [task.id for task in statistics.steps[statistics.widest - 1]],
+        },
+        "critical_path": list(statistics.critical_path),
+        "requests_at_once": dict(statistics.at_once),
         "groups": [{"id": group, "namespace": namespace} for group, namespace in sorted(plan.groups.items())],
         "volumes": [
             {"name": mount.name, "path": mount.path, "claim": mount.claim, "read_only": mount.read_only}
             for mount in plan.mounts
             if mount.claim
         ],
-        "store": None if plan.store is None else _place(store_location(plan.store, plan.mounts)),
+        "store": None if plan.store is None else _storage_document(store_location(plan.store, plan.mounts)),
         "inputs": [
-            {"dataset": one.dataset, "volume": one.mount, "path": one.path}
-            for one in sorted(plan.local_inputs, key=lambda one: one.dataset)
+            {"dataset": local_input.dataset, "volume": local_input.mount, "path": local_input.path}
+            for local_input in sorted(plan.local_inputs, key=lambda one: one.dataset)
         ],
-        "tasks": [_task(task, plan, known) for task in plan.tasks],
+        "tasks": [_task_document(task, plan, statistics) for task in plan.tasks],
         "passed_datasets": [
             {
                 "dataset": crossing.dataset,
                 "saved_by": crossing.saved_by,
                 "loaded_by": list(crossing.loaded_by),
                 "versioned": crossing.reach.versioned,
-                "storage": _place(known.places[crossing.dataset]),
+                "storage": _storage_document(statistics.places[crossing.dataset]),
             }
             for crossing in plan.crossings
         ],
     }
 
 
-def _place(found: StorageLocation) -> dict[str, Any]:
-    return {"kind": found.kind, "volume": found.volume, "path": found.path, "protocol": found.protocol}
+def _storage_document(storage: StorageLocation) -> dict[str, Any]:
+    return {"kind": storage.kind, "volume": storage.volume, "path": storage.path, "protocol": storage.protocol}
 
 
-def _task(task: Task, plan: Plan, known: PlanStatistics) -> dict[str, Any]:
+def _task_document(task: Task, plan: Plan, statistics: PlanStatistics) -> dict[str, Any]:
     settings = task.settings
     timeout = settings.get("execution_timeout")
     return {
         "id": task.id,
-        "step": known.step_of[task.id],
+        "step": statistics.step_of[task.id],
         "nodes": list(task.nodes),
         "upstream": list(task.upstream),
         "group": task.group,

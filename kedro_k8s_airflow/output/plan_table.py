@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.statistics import PlanStatistics, StorageLocation
 
 # A pipeline and __default__: nothing smaller could be loaded.
-_ALONE = 2
-_RULES = {
+_SINGLE_PIPELINE = 2
+_MERGE_REASONS = {
     "memory": "in memory",
     "pod": "on the pod's disk",
     "confirms": "confirmed",
@@ -33,120 +33,126 @@ _RULES = {
 }
 
 
-def print_short(out: Console, made: Plan) -> None:
+def print_short(out: Console, plan: Plan) -> None:
     """The tasks of a DAG and its reasons, as `create` prints them."""
-    print_title(out, made)
-    if len(made.tasks) <= LARGE:
-        out.print(_tasks(made, {}))
-    for line in _reasons(made.tasks):
-        _line(out, line)
-    if made.crossings:
-        versioned = [crossing.dataset for crossing in made.crossings if crossing.reach.versioned]
-        names = first_names([crossing.dataset for crossing in made.crossings])
-        cross = "dataset crosses" if len(made.crossings) == 1 else "datasets cross"
-        _line(out, f"{len(made.crossings):,} {cross} between tasks ({names}); {len(versioned):,} versioned")
-    if made.store is not None:
-        stored = sorted({name for task in made.tasks for name in task.stored})
-        _line(out, f"{count_of(len(stored), 'dataset')} in memory stored in {made.store.url} ({first_names(stored)})")
-    _loaded(out, made)
+    print_title(out, plan)
+    if len(plan.tasks) <= LARGE:
+        out.print(_tasks_table(plan, {}))
+    for line in _merge_lines(plan.tasks):
+        _print_line(out, line)
+    if plan.crossings:
+        versioned = [crossing.dataset for crossing in plan.crossings if crossing.reach.versioned]
+        names = first_names([crossing.dataset for crossing in plan.crossings])
+        cross = "dataset crosses" if len(plan.crossings) == 1 else "datasets cross"
+        _print_line(out, f"{len(plan.crossings):,} {cross} between tasks ({names}); {len(versioned):,} versioned")
+    if plan.store is not None:
+        stored = sorted({name for task in plan.tasks for name in task.stored})
+        _print_line(
+            out, f"{count_of(len(stored), 'dataset')} in memory stored in {plan.store.url} ({first_names(stored)})"
+        )
+    _print_loaded_pipelines(out, plan)
 
 
-def print_table(out: Console, made: Plan) -> None:
+def print_table(out: Console, plan: Plan) -> None:
     """All of it, as `plan` prints it: a line for each task, or of a large DAG for each namespace or step."""
-    known = plan_statistics(made)
-    print_title(out, made)
-    if len(made.tasks) <= LARGE:
-        images = {"image": _image} if any(task.image != made.base_image for task in made.tasks) else {}
-        out.print(_tasks(made, {"resources": _resources, **images}))
+    statistics = plan_statistics(plan)
+    print_title(out, plan)
+    if len(plan.tasks) <= LARGE:
+        images = {"image": _image} if any(task.image != plan.base_image for task in plan.tasks) else {}
+        out.print(_tasks_table(plan, {"resources": _resources, **images}))
     else:
-        out.print(_parts(split_plan(made, known)))
-    for line in _reasons(made.tasks):
-        _line(out, line)
-    _loaded(out, made)
-    _crossings(out, made, known)
-    print_summary(out, made, known)
+        out.print(_sections_table(split_plan(plan, statistics)))
+    for line in _merge_lines(plan.tasks):
+        _print_line(out, line)
+    _print_loaded_pipelines(out, plan)
+    _print_crossings(out, plan, statistics)
+    print_summary(out, plan, statistics)
 
 
-def print_title(out: Console, made: Plan) -> None:
+def print_title(out: Console, plan: Plan) -> None:
     """The DAG's name and size."""
     from rich.markup import escape
 
-    size = f"{count_of(len(made.tasks), 'task')}, {count_of(made.node_count, 'node')}"
-    out.print(f"[bold]{escape(made.dag_id)}[/bold]: {size} of pipeline {escape(printable(made.pipeline))}")
+    size = f"{count_of(len(plan.tasks), 'task')}, {count_of(plan.node_count, 'node')}"
+    out.print(f"[bold]{escape(plan.dag_id)}[/bold]: {size} of pipeline {escape(printable(plan.pipeline))}")
 
 
-def print_summary(out: Console, made: Plan, known: PlanStatistics) -> None:
+def print_summary(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
     """How many pods there are, how many run at once, and what they ask for."""
-    widest = known.steps[known.widest - 1]
-    limit = made.dag.max_active_tasks
+    widest = statistics.steps[statistics.widest - 1]
+    limit = plan.dag.max_active_tasks
     limited = f"; max_active_tasks lets {limit} run" if limit is not None and limit < len(widest) else ""
-    several = len(known.steps) > 1
-    _line(out, f"pods: {len(made.tasks):,}, in {count_of(len(known.steps), 'step')}")
-    _line(
+    several = len(statistics.steps) > 1
+    _print_line(out, f"pods: {len(plan.tasks):,}, in {count_of(len(statistics.steps), 'step')}")
+    _print_line(
         out,
-        f"widest step: {count_of(len(widest), 'task')}{f' in step {known.widest:,}' if several else ''} "
+        f"widest step: {count_of(len(widest), 'task')}{f' in step {statistics.widest:,}' if several else ''} "
         f"({first_names([task.id for task in widest])}){limited}",
     )
-    path = known.critical_path
+    path = statistics.critical_path
     shown = path if len(path) <= 8 else (*path[:4], "...", *path[-3:])
-    _line(out, f"critical path: {count_of(len(path), 'task')}: {' > '.join(map(printable, shown))}")
-    request = ", ".join(f"{amount} {resource}" for resource, amount in known.at_once.items())
-    _line(out, f"requested at once by the tasks of a step: {f'up to {request}' if request else 'nothing'}")
+    _print_line(out, f"critical path: {count_of(len(path), 'task')}: {' > '.join(map(printable, shown))}")
+    requests = ", ".join(f"{amount} {resource}" for resource, amount in statistics.at_once.items())
+    _print_line(out, f"requested at once by the tasks of a step: {f'up to {requests}' if requests else 'nothing'}")
 
 
-def _line(out: Console, text: str) -> None:
+def _print_line(out: Console, text: str) -> None:
     from rich.markup import escape
 
     out.print(f"  {escape(text)}")
 
 
-def _crossings(out: Console, made: Plan, known: PlanStatistics) -> None:
-    if len(made.crossings) > LARGE:
-        _line(out, f"{len(made.crossings):,} datasets cross between tasks:")
-        found = Counter(describe_storage(known.places[crossing.dataset], short=True) for crossing in made.crossings)
-        for where, number in sorted(found.items()):
-            _line(out, f"  {number:,} {where}")
-        return
-    if made.crossings:
-        out.print("  what crosses between tasks:")
-    for crossing in made.crossings:
-        versioned = ", versioned" if crossing.reach.versioned else ""
-        where = describe_storage(known.places[crossing.dataset])
-        goes = f"{printable(crossing.saved_by)} -> {first_names(crossing.loaded_by)}"
-        _line(out, f"  {printable(crossing.dataset)}: {goes}, {where}{versioned}")
-
-
-def _loaded(out: Console, made: Plan) -> None:
-    smaller = [task for task in made.tasks if task.pipeline != made.pipeline and task.nodes]
-    pipeline = printable(made.pipeline)
-    if smaller:
-        of = f"{len(smaller):,} of {count_of(len([task for task in made.tasks if task.nodes]), 'task')}"
-        _line(
-            out,
-            f"{of} load a smaller pipeline than {pipeline} ({first_names(sorted({task.pipeline for task in smaller}))})",
+def _print_crossings(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
+    if len(plan.crossings) > LARGE:
+        _print_line(out, f"{len(plan.crossings):,} datasets cross between tasks:")
+        locations = Counter(
+            describe_storage(statistics.places[crossing.dataset], short=True) for crossing in plan.crossings
         )
-    whole = Counter(task.narrowing_declined for task in made.tasks if task.narrowing_declined)
-    for message, number in whole.items():
-        if made.registered > _ALONE and made.pipeline == DEFAULT_PIPELINE:
-            _line(out, f"{count_of(number, 'task')} load{'s' if number == 1 else ''} all of {pipeline}: {message}")
+        for location, number in sorted(locations.items()):
+            _print_line(out, f"  {number:,} {location}")
+        return
+    if plan.crossings:
+        out.print("  what crosses between tasks:")
+    for crossing in plan.crossings:
+        versioned = ", versioned" if crossing.reach.versioned else ""
+        location = describe_storage(statistics.places[crossing.dataset])
+        goes = f"{printable(crossing.saved_by)} -> {first_names(crossing.loaded_by)}"
+        _print_line(out, f"  {printable(crossing.dataset)}: {goes}, {location}{versioned}")
 
 
-def _tasks(made: Plan, more: Mapping[str, Any]) -> object:
+def _print_loaded_pipelines(out: Console, plan: Plan) -> None:
+    smaller = [task for task in plan.tasks if task.pipeline != plan.pipeline and task.nodes]
+    pipeline = printable(plan.pipeline)
+    if smaller:
+        share = f"{len(smaller):,} of {count_of(len([task for task in plan.tasks if task.nodes]), 'task')}"
+        _print_line(
+            out,
+            f"{share} load a smaller pipeline than {pipeline} ({first_names(sorted({task.pipeline for task in smaller}))})",
+        )
+    messages = Counter(task.narrowing_declined for task in plan.tasks if task.narrowing_declined)
+    for message, number in messages.items():
+        if plan.registered > _SINGLE_PIPELINE and plan.pipeline == DEFAULT_PIPELINE:
+            _print_line(
+                out, f"{count_of(number, 'task')} load{'s' if number == 1 else ''} all of {pipeline}: {message}"
+            )
+
+
+def _tasks_table(plan: Plan, more_columns: Mapping[str, Any]) -> object:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("task", no_wrap=True)
-    for name in ("nodes", "after", "together because", *more):
+    for name in ("nodes", "after", "together because", *more_columns):
         table.add_column(name, overflow="fold")
-    for task in made.tasks:
+    for task in plan.tasks:
         cells = (printable(task.id), first_names(task.nodes), first_names(task.upstream), describe_merges(task))
-        table.add_row(*map(escape, cells), *(escape(cell(task)) for cell in more.values()))
+        table.add_row(*map(escape, cells), *(escape(cell(task)) for cell in more_columns.values()))
     return table
 
 
-def _parts(found: Sequence[PlanSection]) -> object:
+def _sections_table(sections: Sequence[PlanSection]) -> object:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -156,21 +162,23 @@ def _parts(found: Sequence[PlanSection]) -> object:
     table.add_column("tasks", justify="right")
     table.add_column("nodes", justify="right")
     table.add_column("requests of each", overflow="fold")
-    for part in found:
-        nodes = sum(len(task.nodes) for task in part.tasks)
-        table.add_row(escape(part.name), f"{len(part.tasks):,}", f"{nodes:,}", escape(_range(part.tasks)))
+    for section in sections:
+        nodes = sum(len(task.nodes) for task in section.tasks)
+        table.add_row(
+            escape(section.name), f"{len(section.tasks):,}", f"{nodes:,}", escape(_request_range(section.tasks))
+        )
     return table
 
 
-def _range(tasks: Iterable[Task]) -> str:
+def _request_range(tasks: Iterable[Task]) -> str:
     """The smallest and the largest request of each resource."""
     distinct = {id(task.settings): task.settings for task in tasks}
-    request: dict[str, list[str | float]] = defaultdict(list)
+    amounts_by_resource: dict[str, list[str | float]] = defaultdict(list)
     for settings in distinct.values():
-        for resource, wanted in pod_requests(settings).items():
-            request[resource].append(wanted)
+        for resource, amount in pod_requests(settings).items():
+            amounts_by_resource[resource].append(amount)
     texts = []
-    for resource, amounts in sorted(request.items()):
+    for resource, amounts in sorted(amounts_by_resource.items()):
         least, most = min(amounts, key=parse_quantity), max(amounts, key=parse_quantity)
         span = str(most) if parse_quantity(least) == parse_quantity(most) else f"{least} to {most}"
         texts.append(f"{span} {resource}")
@@ -195,21 +203,23 @@ def _image(task: Task) -> str:
 
 def describe_merges(task: Task) -> str:
     """Why the nodes of a task are together, in a few words."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for reason in task.merge_causes:
-        found[reason.reason][reason.name] = None
-    return "; ".join(f"{_RULES[rule]}: {first_names(list(what))}" for rule, what in found.items())
+    names_by_reason: dict[str, dict[str, None]] = defaultdict(dict)
+    for cause in task.merge_causes:
+        names_by_reason[cause.reason][cause.name] = None
+    return "; ".join(
+        f"{_MERGE_REASONS[reason]}: {first_names(list(names))}" for reason, names in names_by_reason.items()
+    )
 
 
-def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
+def _merge_lines(tasks: Iterable[Task]) -> Iterable[str]:
     """One line for each rule that fused something."""
-    fused: dict[str, dict[str, None]] = defaultdict(dict)
-    pods: dict[str, int] = defaultdict(int)
+    names_by_reason: dict[str, dict[str, None]] = defaultdict(dict)
+    pod_counts: dict[str, int] = defaultdict(int)
     for task in tasks:
-        for rule in dict.fromkeys(reason.reason for reason in task.merge_causes):
-            pods[rule] += 1
-        for reason in task.merge_causes:
-            fused[reason.reason][reason.name] = None
+        for reason in dict.fromkeys(cause.reason for cause in task.merge_causes):
+            pod_counts[reason] += 1
+        for cause in task.merge_causes:
+            names_by_reason[cause.reason][cause.name] = None
     texts = {
         "memory": "fused by data in memory",
         "pod": "fused by files of the pod's own disk",
@@ -219,8 +229,8 @@ def _reasons(tasks: Iterable[Task]) -> Iterable[str]:
         "chain": "fused as chains, before",
         "between": "fused because they lie between fused nodes",
     }
-    for rule, what in fused.items():
-        yield f"{pods[rule]} pod{'s' if pods[rule] > 1 else ''} {texts[rule]}: {first_names(list(what))}"
+    for reason, names in names_by_reason.items():
+        yield f"{pod_counts[reason]} pod{'s' if pod_counts[reason] > 1 else ''} {texts[reason]}: {first_names(list(names))}"
 
 
 def describe_storage(location: StorageLocation, *, short: bool = False) -> str:

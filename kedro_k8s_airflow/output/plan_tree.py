@@ -18,52 +18,54 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.plan.statistics import PlanStatistics
 
-_PARTS_SHOWN = 12
+_SECTIONS_SHOWN = 12
 _TASKS_SHOWN = 5
 _NODES_SHOWN = 12
 
 
-def print_tree(out: Console, made: Plan) -> None:
+def print_tree(out: Console, plan: Plan) -> None:
     """All of a small plan; of a large one parts that look alike as one, with some tasks of each."""
     from rich.markup import escape
     from rich.tree import Tree
 
-    known = plan_statistics(made)
-    plan_table.print_title(out, made)
+    statistics = plan_statistics(plan)
+    plan_table.print_title(out, plan)
     root = Tree("", hide_root=True)
-    if len(made.tasks) <= LARGE:
-        _whole(root, made, known)
+    if len(plan.tasks) <= LARGE:
+        _add_namespaces(root, plan, statistics)
     else:
-        found = namespace_sections(made, known, most=len(made.tasks)) or step_sections(known, most=_PARTS_SHOWN)
-        for alike in _shown(_alike(found, known)):
-            names = first_names([part.name for part in alike])
-            tasks = alike[0].tasks
-            size = count_of(len(tasks), "task") + (" each" if len(alike) > 1 else "")
+        sections = namespace_sections(plan, statistics, most=len(plan.tasks)) or step_sections(
+            statistics, most=_SECTIONS_SHOWN
+        )
+        for group in _limit_groups(_group_alike(sections, statistics)):
+            names = first_names([section.name for section in group])
+            tasks = group[0].tasks
+            size = count_of(len(tasks), "task") + (" each" if len(group) > 1 else "")
             branch = root.add(f"[bold]{escape(names)}[/bold]: {size}")
-            _add(branch, tasks[:_TASKS_SHOWN])
+            _add_tasks(branch, tasks[:_TASKS_SHOWN])
             if len(tasks) > _TASKS_SHOWN:
                 branch.add(f"and {count_of(len(tasks) - _TASKS_SHOWN, 'more task')}")
     out.print(root)
-    plan_table.print_summary(out, made, known)
+    plan_table.print_summary(out, plan, statistics)
 
 
-def _whole(root: Tree, made: Plan, known: PlanStatistics) -> None:
+def _add_namespaces(root: Tree, plan: Plan, statistics: PlanStatistics) -> None:
     from rich.markup import escape
 
-    spaces: dict[str | None, list[Task]] = {}
-    for task in made.tasks:
-        spaces.setdefault(known.tops.get(task.id), []).append(task)
-    if len(spaces) == 1:
-        _add(root, made.tasks)
+    by_namespace: dict[str | None, list[Task]] = {}
+    for task in plan.tasks:
+        by_namespace.setdefault(statistics.tops.get(task.id), []).append(task)
+    if len(by_namespace) == 1:
+        _add_tasks(root, plan.tasks)
         return
-    outside = spaces.pop(None, None)
-    for space, tasks in spaces.items():
-        _add(root.add(f"[bold]namespace {escape(printable(str(space)))}[/bold]"), tasks)
-    if outside:
-        _add(root.add(f"[bold]{OUTSIDE}[/bold]"), outside)
+    without_namespace = by_namespace.pop(None, None)
+    for namespace, tasks in by_namespace.items():
+        _add_tasks(root.add(f"[bold]namespace {escape(printable(str(namespace)))}[/bold]"), tasks)
+    if without_namespace:
+        _add_tasks(root.add(f"[bold]{OUTSIDE}[/bold]"), without_namespace)
 
 
-def _add(branch: Tree, tasks: Iterable[Task]) -> None:
+def _add_tasks(branch: Tree, tasks: Iterable[Task]) -> None:
     from rich.markup import escape
 
     for task in tasks:
@@ -78,35 +80,35 @@ def _add(branch: Tree, tasks: Iterable[Task]) -> None:
             leaf.add(f"and {count_of(len(task.nodes) - _NODES_SHOWN, 'more node')}")
 
 
-def _alike(found: Sequence[PlanSection], known: PlanStatistics) -> list[list[PlanSection]]:
+def _group_alike(sections: Sequence[PlanSection], statistics: PlanStatistics) -> list[list[PlanSection]]:
     """Parts by what they look like when their own names are taken out of their tasks' names."""
-    alike: dict[object, list[PlanSection]] = {}
-    for part in found:
-        alike.setdefault(_looks(part, known.tops), []).append(part)
-    return list(alike.values())
+    groups: dict[object, list[PlanSection]] = {}
+    for section in sections:
+        groups.setdefault(_shape_of(section, statistics.tops), []).append(section)
+    return list(groups.values())
 
 
-def _shown(found: Sequence[list[PlanSection]]) -> list[list[PlanSection]]:
+def _limit_groups(groups: Sequence[list[PlanSection]]) -> list[list[PlanSection]]:
     """The first kinds of parts, and the tasks of all others as one part."""
-    if len(found) <= _PARTS_SHOWN:
-        return list(found)
-    rest = [part for alike in found[_PARTS_SHOWN - 1 :] for part in alike]
-    tasks = tuple(task for part in rest for task in part.tasks)
-    return [*found[: _PARTS_SHOWN - 1], [PlanSection(f"{len(rest):,} more namespaces", tasks)]]
+    if len(groups) <= _SECTIONS_SHOWN:
+        return list(groups)
+    further_sections = [section for group in groups[_SECTIONS_SHOWN - 1 :] for section in group]
+    tasks = tuple(task for section in further_sections for task in section.tasks)
+    return [*groups[: _SECTIONS_SHOWN - 1], [PlanSection(f"{len(further_sections):,} more namespaces", tasks)]]
 
 
-def _looks(part: PlanSection, tops: Mapping[str, str]) -> object:
-    inside = {task.id: place for place, task in enumerate(part.tasks)}
+def _shape_of(section: PlanSection, tops: Mapping[str, str]) -> object:
+    positions = {task.id: index for index, task in enumerate(section.tasks)}
 
-    def bare(name: str, task: Task) -> str:
+    def without_namespace(name: str, task: Task) -> str:
         return name.removeprefix(f"{tops.get(task.id)}.")
 
     return tuple(
         (
-            bare(task.id, task),
-            tuple(bare(node, task) for node in task.nodes),
-            tuple(sorted(inside[other] for other in task.upstream if other in inside)),
-            sum(other not in inside for other in task.upstream),
+            without_namespace(task.id, task),
+            tuple(without_namespace(node, task) for node in task.nodes),
+            tuple(sorted(positions[other] for other in task.upstream if other in positions)),
+            sum(other not in positions for other in task.upstream),
         )
-        for task in part.tasks
+        for task in section.tasks
     )

@@ -36,8 +36,10 @@ class LineFinder:
         """Return a file of the project as its git repository names it, which may hold the project in a folder."""
         if file is None:
             return None
-        above = next((folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root)
-        return (self.root / file).relative_to(above).as_posix()
+        repository = next(
+            (folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root
+        )
+        return (self.root / file).relative_to(repository).as_posix()
 
     def __call__(self, location: Location) -> Location:
         """Return a location with file and line where they can be found; a file that does not exist is left out."""
@@ -72,7 +74,7 @@ class LineFinder:
         for env in dict.fromkeys((self.project.run_env, self.project.base_env)):
             folder = self.root / self.project.conf_folder / env
             for file in sorted({*folder.glob("**/catalog*.y*ml"), *folder.glob("catalog*/**/*.y*ml")}):
-                for name, line, _ in _yaml_entries(_composed(file)):
+                for name, line, _ in _yaml_entries(_compose_yaml(file)):
                     entries.setdefault(name, (file.relative_to(self.root).as_posix(), line))
         return entries
 
@@ -93,7 +95,7 @@ def _code_of(function: Any) -> Any:
 
 def _line_of(file: Path, key: Sequence[str]) -> int | None:
     """Return the line of a YAML file that a key is on, or the longest part of it; it counts from 1."""
-    yaml_node = _composed(file)
+    yaml_node = _compose_yaml(file)
     line: int | None = None
     for part in key:
         entry = next((entry for entry in _yaml_entries(yaml_node) if entry[0] == part), None)
@@ -104,7 +106,7 @@ def _line_of(file: Path, key: Sequence[str]) -> int | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _composed(file: Path) -> Any:
+def _compose_yaml(file: Path) -> Any:
     import yaml
 
     try:

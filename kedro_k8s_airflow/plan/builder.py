@@ -164,7 +164,7 @@ def _build_plan(
     dag_name = () if dag.name == dag_selection.DEFAULT_PIPELINE else (dag.name,)
     parts = (project.package, *dag_name, *((project.env,) if project.env else ()))
     return Plan(
-        dag_id=names.airflow_key("_".join(parts), parts),
+        dag_id=names.to_airflow_key("_".join(parts), parts),
         name=dag.name,
         pipeline=dag.pipeline,
         env=project.env,
@@ -271,7 +271,7 @@ def _build_tasks(
                 nodes=tuple(node.name for node in nodes),
                 upstream=tuple(sorted(ids[other] for other in grouped.upstream[place])),
                 group=shown.get(place),
-                label=names.label_value(ids[place]),
+                label=names.to_label_value(ids[place]),
                 pipeline=dag.pipeline,
                 image_name=image_name,
                 image=image,

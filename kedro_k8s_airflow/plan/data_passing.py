@@ -118,7 +118,7 @@ def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str])
         settings={key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")},
         upstream=tuple(sorted(task.id for task in tasks if task.id not in followed)),
         group=None,
-        label=names.label_value(task_id),
+        label=names.to_label_value(task_id),
         rules=(),
         scratch=(),
         merge_causes=(),

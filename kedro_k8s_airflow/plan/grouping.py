@@ -176,7 +176,7 @@ def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: Groupin
         path = graph.datasets[dataset].reach.path
         if rule == "memory":
             message = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
-            help_text = "Give it a catalog entry on a volume or in an object store, allow fusion (group_by: memory), or store it (data.memory: store)."
+            help_text = "Give it a catalog entry on a volume or in an object store, set group_by: memory, or data.memory: store."
         elif rule == "pod":
             message = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
             help_text = "Cover the path by a volume (data.volumes) or use a remote path."

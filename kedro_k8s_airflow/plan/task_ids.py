@@ -38,7 +38,7 @@ def assign_task_ids(graph: Graph, grouped: Grouping) -> list[str]:
         else:
             name = f"{members[0].name}-to-{members[-1].name}"
         wanted.append((name, sorted(node.name for node in members)))
-    ids = [names.airflow_key(name, of) for name, of in wanted]
+    ids = [names.to_airflow_key(name, of) for name, of in wanted]
     taken: dict[str, list[int]] = defaultdict(list)
     for place, task_id in enumerate(ids):
         taken[task_id].append(place)
@@ -87,7 +87,7 @@ def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tupl
     # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
     reserved = taken | {task.partition(".upstream_join")[0] for task in taken}
     for space in shown:
-        group_id = names.task_group_id(space)
+        group_id = names.to_task_group_id(space)
         while group_id in reserved:
             group_id = f"{group_id[: names.GROUP_LIMIT - 9]}-{names.short_hash([space, group_id])}"
         reserved.add(group_id)

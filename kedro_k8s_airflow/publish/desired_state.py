@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import RULES
-from kedro_k8s_airflow.checks.registry import findings_of as found_by
+from kedro_k8s_airflow.checks.registry import run_rule as found_by
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import is_unbuilt

@@ -288,7 +288,8 @@ def _check_other_projects(
         yield error(
             "publish-owned",
             Location(file=manifest_file),
-            f"was published by a project called {old_manifest.project_name!r} with the same package name; this one is called {manifest.project_name!r}.",
+            f"was published by project {old_manifest.project_name!r}, which has the same package name as this one, "
+            f"{manifest.project_name!r}.",
             "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
             "is the same project, renamed, delete that manifest and publish with --force.",
         )

@@ -1,7 +1,7 @@
 """Git, as far as publishing needs it: one function that runs it, and a repository's objects, branches and remotes.
 
 Only git's own commands are used, so configuration, credentials and hooks of a push work as in a shell. What git says is shown as it is,
-but for passwords in addresses. Nothing here writes into a work tree; that is `checkout.py`.
+but for passwords in addresses. Nothing here writes into a work tree; that is `worktree.py`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Git:
             index: another index than the repository's own.
 
         Raises:
-            Failed: when it does.
+            GitError: when it does.
             Refused: when there is no git.
         """
         env = _build_environment()
@@ -184,7 +184,7 @@ class Git:
         """Write the tree of a commit with some files changed; nothing refers to it yet.
 
         Args:
-            resolve_commit: whose tree it is, or None for an empty one.
+            commit: whose tree it is, or None for an empty one.
             changes: new content by path; None removes.
             modes: of files that have another than the usual one.
         """
@@ -211,10 +211,10 @@ class Git:
         """Write a commit; no branch has it yet. Signed where git is set to sign.
 
         Args:
-            write_tree: its files.
+            tree: its files.
             parents: of it.
-            reason: of it.
-            repository_option: the repository, for people.
+            message: of it.
+            display_name: the repository, for people.
 
         Raises:
             Refused: when nobody has told git who commits.
@@ -239,9 +239,9 @@ class Git:
                 .decode()
                 .strip()
             )
-        except GitError as failed:
+        except GitError as error:
             if not re.search(
-                r"(?i)empty ident|ident name|tell me who you are|auto-detect|no (name|email) was given", str(failed)
+                r"(?i)empty ident|ident name|tell me who you are|auto-detect|no (name|email) was given", str(error)
             ):
                 raise
             raise refuse(
@@ -256,7 +256,7 @@ class Git:
         """Let a branch, or a detached head, name another commit: at once, and only when it still names the old one.
 
         Raises:
-            Failed: when it does not.
+            GitError: when it does not.
         """
         reference = "HEAD" if branch is None else f"{_BRANCH_PREFIX}{branch}"
         self.run("update-ref", "-m", f"k8s-airflow publish: {reason}", reference, new, old or "0" * len(new))
@@ -289,8 +289,8 @@ class Git:
         """Bring commits of a remote's branches.
 
         Args:
-            find_push_remote: its name, or an address.
-            list_branches: of it.
+            remote: its name, or an address.
+            branches: of it.
             shallow: the last commit alone, not all before it.
             objects_only: bring objects and nothing else.
         """
@@ -305,16 +305,16 @@ class Git:
         """Push a commit to a branch, as plain `git push` does.
 
         Args:
-            find_push_remote: its name, or an address.
-            resolve_commit: that is pushed.
-            find_branch_commit: of the remote.
+            remote: its name, or an address.
+            commit: that is pushed.
+            branch: of the remote.
             known: the commit that the branch named when it was asked last.
 
         Returns:
             `moved` when it names another by now.
 
         Raises:
-            Failed: when it is refused for any other reason.
+            GitError: when it is refused for any other reason.
         """
         try:
             self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCH_PREFIX}{branch}")

@@ -93,7 +93,7 @@ def lock_index(git: Git) -> Iterator[None]:
     """Git's lock of its index, for the block.
 
     Raises:
-        Failed: when somebody else has it.
+        GitError: when somebody else has it.
     """
     marker, lock = git.git_path(_LOCK_MARKER), _lock_path(git)
     marker.touch()

@@ -102,7 +102,7 @@ def format_commit_message(
 
     Args:
         changes: what the commit does.
-        difference: the lines about that.
+        lines: the lines about that.
         manifest: that it has.
         source: where it comes from.
         own_subject: the user's words instead of the subject.

@@ -27,7 +27,7 @@ def is_bare_repository(folder: Path) -> bool:
     """Whether a folder is a repository without a work tree.
 
     Raises:
-        Failed: when it looks like one and git does not read it.
+        GitError: when it looks like one and git does not read it.
     """
     if not ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
         return False
@@ -272,7 +272,8 @@ def _open_checkout(
         )
     upstream = git.query_text("config", f"branch.{branch}.merge") if push and not named_branch else None
     if upstream is not None and upstream != f"refs/heads/{branch}":
-        message = f"branch {branch} follows {upstream.removeprefix('refs/heads/')} of {mask_credentials(str(remote))}, so it is not clear which one to push."
+        tracked = f"{upstream.removeprefix('refs/heads/')} of {mask_credentials(str(remote))}"
+        message = f"branch {branch} tracks {tracked}, so it is not clear which one to push."
         raise refuse("publish-branch", Location(subject=display_name), message, "Say it with --branch.")
     target = PublishTarget(
         git=git,

@@ -27,7 +27,7 @@ METADATA_FOLDER = ".k8s-airflow"
 _MANIFESTS_FOLDER = f"{METADATA_FOLDER}/manifests"
 IGNORE_FILE = f"{METADATA_FOLDER}/.airflowignore"
 # A word without any sign that a glob (Airflow 3) and a regular expression (Airflow 2) read differently.
-IGNORE_FILE_TEXT = f"{render.MARKER}: records of what was published, no DAGs.\nmanifests\n"
+IGNORE_FILE_TEXT = f"{render.DAG_FILE_MARKER}: records of what was published, no DAGs.\nmanifests\n"
 _FORMAT_VERSION = 1
 
 
@@ -87,7 +87,7 @@ class OwnershipManifest:
             for path, file in sorted(self.files.items())
         }
         document = {
-            "$comment": f"{render.MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
+            "$comment": f"{render.DAG_FILE_MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
             "version": _FORMAT_VERSION,
             "generator": self.generator,
             "project": self.project,
@@ -110,7 +110,7 @@ def compute_sha256(content: bytes) -> str:
 
 def manifest_path(project: str, environment: str | None) -> str:
     """Path of a manifest, relative to the target folder."""
-    name = project if environment is None else f"{project}@{names.airflow_key(environment, [environment])}"
+    name = project if environment is None else f"{project}@{names.to_airflow_key(environment, [environment])}"
     if len(name) > 200:
         name = f"{name[:190]}-{names.short_hash([name])}"
     return f"{_MANIFESTS_FOLDER}/{name}.json"

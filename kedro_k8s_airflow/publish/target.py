@@ -1,4 +1,4 @@
-"""A target: a repository, a branch of it, and what to publish on by now. How it was found is the business of `opening.py`.
+"""A target: a repository, a branch of it, and what to publish on by now. How it was found is the business of `open_target.py`.
 
 Everything is decided from commits, never from the files of a work tree. With a push the remote is asked first, so that one publishes on what is
 there by now.
@@ -99,7 +99,7 @@ class PublishTarget:
 
         Raises:
             Refused: when branches cannot be brought together, or there is no such base.
-            Failed: when git does.
+            GitError: when git does.
         """
         git = self.git
         local = (
@@ -219,8 +219,8 @@ class PublishTarget:
             "publish-diverged",
             Location(subject=self.display_name),
             f"{self.branch_label} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
-            f"Bring them together (in {self.display_name}: git pull --rebase, with {self.branch_label} checked out), or delete {self.branch_label} there if all "
-            "that it has was published from here; then publish again.",
+            f"Rebase it (check out {self.branch_label} in {self.display_name} and run git pull --rebase), or delete "
+            f"{self.branch_label} there if everything on it was published from here; then publish again.",
         )
 
     def _is_published_by(self, since: str, until: str, owner: tuple[str, str | None]) -> bool:

@@ -253,7 +253,7 @@ def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, 
     file = project / schema.SCHEMA_PATH
     assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
     assert not file.exists()
-    old = json.dumps({"$comment": files.MARKER.decode(), "title": "of another version"})
+    old = json.dumps({"$comment": files.GENERATED_MARKER.decode(), "title": "of another version"})
     file.write_text(old)
     assert forge.kedro("k8s-airflow", "create", "--check", cwd=project).code == 1
     assert file.read_text() == old

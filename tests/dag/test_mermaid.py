@@ -145,6 +145,6 @@ def test_a_plan_that_mermaid_would_refuse_is_drawn_in_parts(tmp_path: Path) -> N
 
 
 def test_as_many_arrows_as_mermaid_draws_are_drawn(tmp_path: Path) -> None:
-    waits = {f"n{place:03}": (f"n{place - 1:03}",) if place else () for place in range(mermaid.MOST_ARROWS + 1)}
+    waits = {f"n{place:03}": (f"n{place - 1:03}",) if place else () for place in range(mermaid.MAX_ARROWS + 1)}
     drawn = browser.draw({"most": mermaid.draw_plans([planned(waits)])}, tmp_path)["most"]
-    assert (drawn.error, drawn.arrows) == ("", mermaid.MOST_ARROWS)
+    assert (drawn.error, drawn.arrows) == ("", mermaid.MAX_ARROWS)

@@ -57,7 +57,7 @@ def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
     assert len(known.steps) == len(known.critical_path) == 20_000
     for form in ("table", "tree"):
         assert shown(plan, form).count("\n") < 100
-    assert len(mermaid.draw_plans([plan])) < mermaid.MOST_CHARACTERS
+    assert len(mermaid.draw_plans([plan])) < mermaid.MAX_CHARACTERS
 
 
 def test_the_most_requested_at_once_is_that_of_the_step_that_asks_for_most() -> None:

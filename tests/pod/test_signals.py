@@ -20,9 +20,9 @@ PATIENCE = 1
 def impatient(pods: Pods) -> Pods:
     """Pods that wait for a shorter time for a node to give way."""
     source = pods.pod.read_text(encoding="utf-8")
-    assert source.count("\nPATIENCE = 15 ") == 1
+    assert source.count("\nGRACE_SECONDS = 15 ") == 1
     copy = pods.project.parent / "pod.py"
-    copy.write_text(source.replace("\nPATIENCE = 15 ", f"\nPATIENCE = {PATIENCE} "), encoding="utf-8")
+    copy.write_text(source.replace("\nGRACE_SECONDS = 15 ", f"\nGRACE_SECONDS = {PATIENCE} "), encoding="utf-8")
     return pods.but(pod=copy)
 
 

@@ -32,7 +32,7 @@ def main(options: list[str]) -> None:
     metadata = bootstrap_project(Path.cwd())
     given = cli.create.make_context("create", options).params
     with cli.create.make_context("create", options):
-        params = cli._split_params(given["params"])
+        params = cli._parse_params(given["params"])
     shared = {name: given[name] for name in ("pipelines", "all_pipelines", "env", "conf_source")}
     asked = CompileRequest(metadata=metadata, params=params, **shared)
     created = create.prepare_create(asked, folder=given["output"], force=given["force"])
@@ -68,7 +68,7 @@ def _plan(plan, pipeline) -> dict:
                 "latest": task.latest,
                 "flags": task.flags,
                 "reasons": [[cause.reason, cause.name, cause.first, cause.second] for cause in task.merge_causes],
-                "by_hand": dataclasses.asdict(debug_commands.debug_commands(plan, task)),
+                "by_hand": dataclasses.asdict(debug_commands.build_debug_commands(plan, task)),
             }
             for task in plan.tasks
         ],
