@@ -97,11 +97,11 @@ bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark o
 	$(BIN)/python benchmarks/image.py $(ARGS)
 
 .PHONY: comparison
-comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
+comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/how-it-works/comparison.md again: the scenarios through kedro-airflow
 	$(BIN)/python tools/compare.py
 
 .PHONY: docs
-docs: .venvs/kedro/.made ## Make docs/settings.md, docs/checks.md and the settings' JSON schema again, from the models and the table of checks
+docs: .venvs/kedro/.made ## Make docs/reference/settings.md, docs/reference/checks.md and the settings' JSON schema again, from the models and the table of checks
 	$(BIN)/python tools/make_settings.py
 	$(BIN)/python tools/make_checks.py
 
@@ -112,7 +112,7 @@ build: .venvs/kedro/.made ## Build the wheel and the source distribution into di
 
 .PHONY: clean
 clean: ## Delete what these targets made
-	rm -rf .tools .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .tools .venvs dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- locked sets: requirement files with hashes, without index lines and hosts (a uv.lock names them)

@@ -54,7 +54,7 @@ def codes(words: Iterable[str], where: str, *, ignoring: bool = False) -> frozen
             found |= {rule.code for rule in RULES.values() if rule.family == word}
         elif word not in RULES:
             close = difflib.get_close_matches(word, [*RULES, *families], 1)
-            mend = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
+            mend = f"Did you mean {close[0]!r}?" if close else "docs/reference/checks.md lists them all."
             raise refuse("checks-unknown", where, f"there is no finding {word!r}.", mend)
         elif ignoring and not RULES[word].can_be_ignored:
             why = f"{word!r} cannot be ignored: nothing can be made of such a project."

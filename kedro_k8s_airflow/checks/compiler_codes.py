@@ -56,7 +56,7 @@ image image-ignore error | A .dockerignore that leaves out what the image needs,
 image image-build error | The engine could not build. | -
 image image-changed error | Files that changed while the image was being built. | the lock would name another content
 image image-digest error | A push without a digest. | -
-image image-contract error | An image that pods could not run in. | own Dockerfiles that broke it, one by one (docs/image.md)
+image image-contract error | An image that pods could not run in. | own Dockerfiles that broke it, one by one (docs/guides/image.md)
 security secret error | A literal that looks like a credential, where a DAG, an image or a log would show it. | apache/airflow#17604 and #68975
 publish publish-to error | A target that is no repository, or that nobody names. | -
 publish publish-password error | An address with a password in it. | shells, logs and process lists show it

@@ -75,7 +75,7 @@ def own(subject: Subject) -> Iterator[Said]:
         if lacks:
             why = f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({PROGRAM})."
             mend = (
-                f"Let the image have it under {subject.settings.project_path}, as docs/image.md says, or move the file away and "
+                f"Let the image have it under {subject.settings.project_path}, as docs/guides/image.md says, or move the file away and "
                 "create again."
             )
             yield name, why, mend
@@ -228,7 +228,7 @@ def _used(subject: Subject, image: str) -> dict[str, Mapping[str, Any]]:
 def plugins(subject: Subject) -> Iterator[Said]:
     """Packages for development in the production image; Kedro loads every plugin at the start of every pod.
 
-    Source: measured, `kedro run` starts up to 2.8 times slower with them (docs/benchmarks.md); kedro#5207.
+    Source: measured, `kedro run` starts up to 2.8 times slower with them (docs/contributing/benchmarks.md); kedro#5207.
     """
     path = subject.project.path
     try:

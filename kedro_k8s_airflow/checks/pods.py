@@ -243,7 +243,7 @@ def plain_run(subject: Subject) -> Iterator[Said]:
 def plain_run_loses(subject: Subject) -> Iterator[Said]:
     """A task with `runner: kedro`, which goes without what our program in the pod does.
 
-    Source: kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-runs.md has all.
+    Source: kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-works/how-it-runs.md has all.
     """
 
     def look(told: Mapping[str, Any]) -> Iterator[Said]:

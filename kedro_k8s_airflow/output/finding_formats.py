@@ -24,7 +24,7 @@ _PROJECT = "pyproject.toml"
 
 
 def as_json(found: Sequence[Finding], locate: Locator) -> str:
-    """One object: `schema`, `summary` (how many of each severity) and `findings`; see docs/checks.md."""
+    """One object: `schema`, `summary` (how many of each severity) and `findings`; see docs/reference/checks.md."""
     counts = Counter(finding.severity for finding in found)
     report = {
         "schema": 1,
@@ -77,7 +77,7 @@ def as_sarif(found: Sequence[Finding], locate: Locator) -> str:
             "id": code,
             "shortDescription": {"text": RULES[code].title},
             "fullDescription": {"text": f"{RULES[code].title} Behind it: {RULES[code].source or 'the compiler'}"},
-            "help": {"text": f"{RULES[code].title} See docs/checks.md."},
+            "help": {"text": f"{RULES[code].title} See docs/reference/checks.md."},
             "defaultConfiguration": {"level": _LEVELS[RULES[code].severity]},
             "properties": {"family": RULES[code].family},
         }
