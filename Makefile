@@ -117,9 +117,10 @@ site-serve: .venvs/site/.made $(MERMAID)/package.json ## Serve the documentation
 	.venvs/site/bin/python -m mkdocs serve --strict
 
 .PHONY: build
-build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
+build: .venvs/release/.made ## Build the wheel and the source distribution into dist/, and check their metadata
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	.venvs/release/bin/python -m build --no-isolation
+	.venvs/release/bin/python -m twine check --strict dist/*
 
 .PHONY: clean
 clean: ## Delete what these targets made
@@ -139,6 +140,7 @@ lock: $(UV) ## Lock what the environments hold (UPGRADE=1: at newest versions)
 	$(COMPILE) --python-version 3.10 -c $(LOCKS)/kedro.txt --group demo-project/pyproject.toml:dev \
 		pyproject.toml demo-project/pyproject.toml $(LOCKS)/demo.in -o $(LOCKS)/demo.txt
 	$(COMPILE) --python-version 3.10 $(LOCKS)/kedro-docker.in -o $(LOCKS)/kedro-docker.txt
+	$(COMPILE) --python-version 3.10 $(LOCKS)/release.in -o $(LOCKS)/release.txt
 	$(COMPILE) --python-version 3.10 $(LOCKS)/site.in -o $(LOCKS)/site.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-2.in -o $(LOCKS)/airflow-2.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-3.in -o $(LOCKS)/airflow-3.txt
@@ -164,6 +166,7 @@ $(eval $(call environment,kedro-oldest,3.10,kedro-oldest,$(PLUGIN) --optional,py
 $(eval $(call environment,$(MATRIX),$(PYTHON),$(if $(filter oldest,$(KEDRO)),kedro-oldest,kedro),$(PLUGIN),pyproject.toml))
 $(eval $(call environment,demo,$(AT_HAND),demo,$(PLUGIN),pyproject.toml))
 $(eval $(call environment,kedro-docker,$(AT_HAND),kedro-docker,--optional))
+$(eval $(call environment,release,$(AT_HAND),release))
 $(eval $(call environment,site,$(AT_HAND),site,--optional))
 $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))

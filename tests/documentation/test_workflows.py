@@ -74,6 +74,16 @@ def test_ci_tries_both_airflows() -> None:
     assert matrix("airflow") == {("2",), ("3",)}
 
 
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+def test_a_job_that_may_write_runs_no_code_of_the_repository(file: Path) -> None:
+    workflow = yaml.safe_load(file.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        if "write" in job.get("permissions", {}).values():
+            used = {step.get("uses", "").partition("@")[0] for step in job["steps"]}
+            assert "actions/checkout" not in used, name
+
+
 @pytest.mark.parametrize("file", RECIPES, ids=lambda path: path.name)
 def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path) -> None:
     text = file.read_text()
