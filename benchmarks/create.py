@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> bool:
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
     parser.add_argument("--nodes", type=int, nargs="+", default=[10, 100, 1000, 5000])
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="kka-create-") as folder:
         return report.tell(section(given.python.absolute(), given.nodes, given.turns, Path(folder)), write=given.write)

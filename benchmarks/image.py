@@ -283,7 +283,7 @@ def main(argv: list[str] | None = None) -> bool:
     parser.add_argument("--uv", type=Path, default=ROOT / ".tools" / "uv" / "bin" / "uv")
     parser.add_argument("--kedro-docker", type=Path, default=ROOT / ".venvs" / "kedro-docker" / "bin" / "python")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="kka-image-") as folder:
         there = Path(folder).resolve()

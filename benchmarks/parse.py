@@ -236,7 +236,7 @@ def main(argv: list[str] | None = None) -> bool:
     )  # fmt: skip
     parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--turns", type=int, default=11)
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     options = parser.parse_args(argv)
     environments = options.airflow or given
     for python in environments:

@@ -208,7 +208,7 @@ def main(argv: list[str] | None = None) -> bool:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="kka-pod-start-") as folder:
         return report.tell(section(given.python.absolute(), given.turns, Path(folder).resolve()), write=given.write)

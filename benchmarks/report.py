@@ -1,4 +1,4 @@
-"""The tables of the benchmarks: on the terminal, and each in a marked section of docs/benchmarks.md."""
+"""The tables of the benchmarks: on the terminal, and each in a marked section of docs/contributing/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "contributing" / "benchmarks.md"
 
 _HEAD = """\
 # Benchmarks

@@ -18,7 +18,7 @@ def main() -> None:
     """Run them, handing on what all of them understand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", help="of a Kedro environment (this one)")
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help="few turns: does it run, not how fast")
     parser.add_argument("--enforce", action="store_true", help="fail when an aim is missed")
     given = parser.parse_args()

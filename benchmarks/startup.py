@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> bool:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
     parser.add_argument("--turns", type=int, default=25)
-    parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     given = parser.parse_args(argv)
     if os.name != "posix":
         sys.exit("startup.py links environments as POSIX systems lay them out")

@@ -225,3 +225,10 @@ def test_the_airflow_environments_hold_no_kedro(major: int) -> None:
     locked = (ROOT / "tests" / "requirements" / f"airflow-{major}.txt").read_text()
     assert re.search(rf"(?m)^apache-airflow=={major}\.", locked)
     assert "kedro" not in locked
+
+
+def test_every_classifier_is_one_that_the_index_accepts(metadata: Message) -> None:
+    known = pytest.importorskip("trove_classifiers", reason="trove-classifiers is only in the environment kedro")
+    classifiers = metadata.get_all("Classifier")
+    assert "Framework :: Kedro" in classifiers
+    assert set(classifiers) <= known.classifiers

@@ -1,4 +1,4 @@
-"""Compare what this package and kedro-airflow make of the scenarios, in real Airflow 3; write docs/comparison.md.
+"""Compare what this package and kedro-airflow make of the scenarios, in real Airflow 3; write docs/how-it-works/comparison.md.
 
     KKA_PYTHON_AIRFLOW_3=... python tools/compare.py [--only NAME...] [--out FILE]
 
@@ -77,7 +77,7 @@ def main() -> int:
     """Compare and write; 0 when that worked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="only these scenarios; prints the table")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "comparison.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "how-it-works" / "comparison.md")
     given = parser.parse_args()
     airflow = os.environ.get("KKA_PYTHON_AIRFLOW_3")
     if not airflow:

@@ -1,4 +1,4 @@
-"""Write the tables of docs/checks.md from the table of checks.
+"""Write the tables of docs/reference/checks.md from the table of checks.
 
     python tools/make_checks.py            # or: make docs
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kedro_k8s_airflow.checks import RULES
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "checks.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "checks.md"
 MARKED = re.compile(r"<!-- findings of (?P<family>\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

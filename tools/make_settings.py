@@ -1,4 +1,4 @@
-"""Write what is made from the models of the settings: the JSON schema that the package carries, and the tables of docs/settings.md.
+"""Write what is made from the models of the settings: the JSON schema that the package carries, and the tables of docs/reference/settings.md.
 
     python tools/make_settings.py            # or: make docs
     python tools/make_settings.py --check    # 1 and a diff when something is stale
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "settings.md"
+PAGE = ROOT / "docs" / "reference" / "settings.md"
 SCHEMA = ROOT / "kedro_k8s_airflow" / "config" / "settings.schema.json"
 TOP = "the file"
 # Its keys are Airflow's, and documented there.
@@ -109,7 +110,7 @@ class Page:
 
     def row(self, name: str, said: dict[str, Any], *, required: bool) -> tuple[str, str, str]:
         default = "required" if required else f"`{_yaml(said['default'])}`" if "default" in said else ""
-        words = re.sub(r"docs/([a-z-]+)\.md", _linked, said["description"])
+        words = re.sub(r"docs/([a-z/-]+)\.md", _linked, said["description"])
         _, held = self.held(name, said)
         kinds = [] if held else [kind for kind in _alternatives(said) if "enum" in kind]
         values = [value for kind in kinds for value in kind["enum"] if value is not None]
@@ -167,7 +168,9 @@ class Page:
 
 
 def _linked(page: re.Match[str]) -> str:
-    return f"[{page[1]}]({page[1]}.md)" if PAGE.with_name(f"{page[1]}.md").exists() else page[0]
+    target = ROOT / page[0]
+    relative = os.path.relpath(target, PAGE.parent).replace(os.sep, "/")
+    return f"[{target.stem}]({relative})" if target.exists() else page[0]
 
 
 def _alternatives(said: dict[str, Any]) -> list[dict[str, Any]]:

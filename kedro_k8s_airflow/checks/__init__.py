@@ -56,7 +56,7 @@ def resolve_codes(words: Iterable[str], location: Location, *, ignoring: bool = 
             codes |= {rule.code for rule in RULES.values() if rule.family == word}
         elif word not in RULES:
             close = difflib.get_close_matches(word, [*RULES, *families], 1)
-            help_text = f"Did you mean {close[0]!r}?" if close else "docs/checks.md lists them all."
+            help_text = f"Did you mean {close[0]!r}?" if close else "docs/reference/checks.md lists them all."
             raise refuse("checks-unknown", location, f"there is no finding {word!r}.", help_text)
         elif ignoring and not RULES[word].can_be_ignored:
             message = f"{word!r} cannot be ignored: nothing can be made of such a project."

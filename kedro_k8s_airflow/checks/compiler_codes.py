@@ -276,7 +276,7 @@ compiler_code(
     "error",
     family="image",
     title="An image that pods could not run in.",
-    source="own Dockerfiles that broke it, one by one (docs/image.md)",
+    source="own Dockerfiles that broke it, one by one (docs/guides/image.md)",
 )
 compiler_code(
     "secret",

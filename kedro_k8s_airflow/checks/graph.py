@@ -94,7 +94,7 @@ def find_interrupted_namespaces(context: CheckContext) -> Iterator[RuleFinding]:
                 name for name in _nodes_between(task) if namespaces and spaces[name].split(".")[0] not in namespaces
             ]
             if others:
-                message = f"namespace {quote_names(sorted(namespaces))} is interrupted: {quote_names(others)} between its nodes had to come into its pod."
+                message = f"the pod of namespace {quote_names(sorted(namespaces))} also runs {quote_names(others)}, which lies between its nodes."
                 yield Location(task=task.id), message, "Give those nodes the namespace, or group by memory or chain."
 
 
@@ -110,7 +110,7 @@ def find_extended_groups(context: CheckContext) -> Iterator[RuleFinding]:
             groups = sorted({cause.name for cause in task.merge_causes if cause.reason == "group"})
             others = _nodes_between(task) if groups else []
             if others:
-                message = f"group {quote_names(groups)} took {quote_names(others)} with it, between its nodes; a pod cannot stop half-way for another."
+                message = f"group {quote_names(groups)} also holds {quote_names(others)}, which lies between its nodes."
                 yield Location(task=task.id), message, "Put them into the group, or let the group begin after them."
 
 

@@ -88,7 +88,7 @@ def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
         if is_missing:
             message = f"is your own and leaves .k8s-airflow out, so the image may lack the program that pods start ({POD_PROGRAM})."
             help_text = (
-                f"Let the image have it under {context.settings.project_path}, as docs/image.md says, or move the file away and "
+                f"Let the image have it under {context.settings.project_path}, as docs/guides/image.md says, or move the file away and "
                 "create again."
             )
             yield Location(file=name), message, help_text
@@ -255,7 +255,7 @@ def _used_entries(context: CheckContext, image: str) -> dict[str, Mapping[str, A
     "image-plugins",
     "warning",
     title=("Packages for development in the production image; Kedro loads every plugin at the start of every pod."),
-    source="measured, `kedro run` starts up to 2.8 times slower with them (docs/benchmarks.md); kedro#5207.",
+    source="measured, `kedro run` starts up to 2.8 times slower with them (docs/contributing/benchmarks.md); kedro#5207.",
 )
 def find_development_packages(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path

@@ -275,7 +275,7 @@ def find_impossible_kedro_runs(context: CheckContext) -> Iterator[RuleFinding]:
     "runner-kedro-loses",
     "warning",
     title="A task with `runner: kedro`, which goes without what our program in the pod does.",
-    source="kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-runs.md has all.",
+    source="kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-works/how-it-runs.md has all.",
 )
 def find_kedro_run_losses(context: CheckContext) -> Iterator[RuleFinding]:
 

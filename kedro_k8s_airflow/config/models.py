@@ -1,6 +1,6 @@
 """The settings file: what users may write in `k8s_airflow.yml`, key by key, and what is refused.
 
-The descriptions are what editors show (schema.py), and the tables of docs/settings.md; `make docs` makes both again.
+The descriptions are what editors show (schema.py), and the tables of docs/reference/settings.md; `make docs` makes both again.
 
 One spelling rule: what lands in the pod is spelled as in a PodSpec or Container (camelCase), what Airflow does is spelled
 as in Airflow (snake_case). Defaults of a task's keys are not here but in `rules.BUILT_IN`, the first layer of its settings.
@@ -155,7 +155,7 @@ class DagSettings(Model):
     pipeline: Text | None = Field(default=None, description="Registered pipeline; the DAG's own name if not given.")
     group_by: Literal["none", "memory", "namespace", "chain"] = Field(
         default="memory",
-        description="Which nodes share a pod: `none`, `memory`, `namespace` or `chain`; see docs/grouping.md.",
+        description="Which nodes share a pod: `none`, `memory`, `namespace` or `chain`; see docs/guides/grouping.md.",
     )
     schedule: Schedule = Field(
         default=None,
@@ -188,7 +188,7 @@ class DagSettings(Model):
     doc_md: Text | None = Field(default=None, description="Markdown that Airflow shows with the DAG.")
     doc_graph: bool = Field(
         default=False,
-        description="Add the picture of `plan --format mermaid` to `doc_md`, which Airflow shows as text; see docs/commands.md.",
+        description="Add the picture of `plan --format mermaid` to `doc_md`, which Airflow shows as text; see docs/reference/commands.md.",
     )
     dag_display_name: Text | None = Field(default=None, description="Name that Airflow shows instead of the dag_id.")
     is_paused_upon_creation: bool | None = Field(
@@ -202,7 +202,7 @@ class DagSettings(Model):
     macros: dict[Text, Text] = Field(
         default_factory=dict,
         description="Kedro parameters that the run decides: `{run_date: run_date}`, or one Airflow expression, "
-        '`{run: "{{ run_id }}"}`; see docs/dag-file.md.',
+        '`{run: "{{ run_id }}"}`; see docs/how-it-works/dag-file.md.',
     )
     narrow_pipeline: bool = Field(
         default=True,
@@ -305,7 +305,7 @@ class TaskSettings(Model):
         default=None,
         json_schema_extra={"minimum": 1},
         description="The pod is killed after that time, in seconds or as `2h`; `null`: never. Else it follows from "
-        "`execution_timeout`, or is a day; see docs/dag-file.md.",
+        "`execution_timeout`, or is a day; see docs/how-it-works/dag-file.md.",
     )
     podSecurityContext: PodSecurityContext | None = Field(
         default=None,
@@ -324,7 +324,7 @@ class TaskSettings(Model):
     runner: Literal["SequentialRunner", "ThreadRunner", "ParallelRunner", "kedro"] | None = Field(
         default=None,
         description="Kedro's runner inside the pod, `SequentialRunner` if not given, or `ThreadRunner`, `ParallelRunner`; `kedro`: plain "
-        "`kedro run`, see docs/how-it-runs.md.",
+        "`kedro run`, see docs/how-it-works/how-it-runs.md.",
     )
     labels: Labels | None = Field(default=None, description="Further labels of the pod.")
     annotations: Annotations | None = Field(default=None, description="Further annotations of the pod.")
@@ -491,7 +491,7 @@ class CheckSettings(Model):
     ignore: tuple[Text, ...] = Field(
         default=(),
         strict=False,
-        description="Codes or families of findings that are not to be told, as docs/checks.md lists them.",
+        description="Codes or families of findings that are not to be told, as docs/reference/checks.md lists them.",
     )
 
 
@@ -523,7 +523,7 @@ class Settings(Model):
 
     image: Image = Field(
         description="`[registry/]repository[:tag][@sha256:...]`; `latest` is refused. Without tag or digest the DAG names the image "
-        "that the image lock has (docs/image.md), and before the first build the tag `unbuilt`, which `create` says."
+        "that the image lock has (docs/guides/image.md), and before the first build the tag `unbuilt`, which `create` says."
     )
     namespace: DnsLabel = Field(default="default", description="Kubernetes namespace of the pods.")
     project_path: ProjectPath = Field(default="/app", description="Folder of the project in the image.")
@@ -539,7 +539,7 @@ class Settings(Model):
         description="Further images of the project by name; what one does not say is as under `build`.",
     )
     data: DataSettings = Field(
-        default_factory=DataSettings, description="How data gets from task to task; see docs/data.md."
+        default_factory=DataSettings, description="How data gets from task to task; see docs/guides/data.md."
     )
     dag: Annotated[DagSettings, WithoutKey("pipeline")] = Field(
         default_factory=DagSettings, description="Defaults of every DAG."
@@ -549,7 +549,7 @@ class Settings(Model):
     )
     groups: dict[Text, Match | None] = Field(
         default_factory=dict,
-        description="Nodes that share a pod by choice: a match by name, `null` to drop that of another environment; see docs/grouping.md.",
+        description="Nodes that share a pod by choice: a match by name, `null` to drop that of another environment; see docs/guides/grouping.md.",
     )
     profiles: dict[ProfileName, TaskSettings | None] = Field(
         default_factory=dict,
@@ -564,7 +564,7 @@ class Settings(Model):
         default_factory=CheckSettings, description="What `check` and `create` leave unsaid, by code."
     )
     publish: PublishSettings = Field(
-        default=PublishSettings(), description="Where `publish` puts the DAGs; see docs/publish.md."
+        default=PublishSettings(), description="Where `publish` puts the DAGs; see docs/guides/publish.md."
     )
 
     @field_validator("images")

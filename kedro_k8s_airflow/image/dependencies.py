@@ -136,7 +136,7 @@ def find_credentials_in(path: Path, files: Iterable[str]) -> Iterable[Finding]:
                     "secret",
                     Location(file=file, line=number),
                     "holds what looks like a credential, and the image would hold the file.",
-                    "Name the index without it, and its variables under build.secrets: docs/image.md, private indexes.",
+                    "Name the index without it, and its variables under build.secrets: docs/guides/image.md, private indexes.",
                 )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Nobody's: neither the image's own user nor one that its /etc/passwd knows.
 _SOMEBODY = 54321
 _TAIL = 15
-_CONTRACT = "docs/image.md says what pods need from an image."
+_CONTRACT = "docs/guides/image.md says what pods need from an image."
 
 
 def verify_image(

@@ -134,7 +134,7 @@ def test_github_annotations_can_be_read_back(forge: Forge, tmp_path: Path) -> No
 
 
 def test_sarif_names_rules_and_places(forge: Forge, tmp_path: Path) -> None:
-    """What GitHub's code scanning asks for; the whole was read by Microsoft's validator, see docs/checks.md."""
+    """What GitHub's code scanning asks for; the whole was read by Microsoft's validator, see docs/reference/checks.md."""
     folder = project("data-lost", tmp_path / "project")
     run(forge, folder, "--format", "sarif", "--output", "found.sarif")
     report = json.loads((folder / "found.sarif").read_text())

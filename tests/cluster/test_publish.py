@@ -1,6 +1,6 @@
 """`publish` for real: a repository that git-sync brings to a running Airflow 3, whose DAGs run in the image that was published; CI that builds it.
 
-What the recipes of docs/ci do besides is tried in tests/test_recipes.py, without a registry.
+What the recipes of docs/guides/ci do besides is tried in tests/test_recipes.py, without a registry.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ CHANGED = NODES.replace("counted {x}", "doubled to {2 * x}").replace(
 )
 COUNTING, WORDS = "small_counting", "small_words"
 OURS = "app.kubernetes.io/part-of=small"  # the label of the project's pods
-RECIPES = ROOT / "docs" / "ci"
+RECIPES = ROOT / "docs" / "guides" / "ci"
 FOLDER = "dags"
 RECORD = f"{FOLDER}/.k8s-airflow"
 MANIFEST = f"{RECORD}/manifests/small.json"

@@ -15,7 +15,7 @@ from tools.compare import OURS, THEIRS, compared
 
 
 def test_the_page_has_a_row_for_each_scenario_and_ours_are_all_right_or_refused() -> None:
-    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-it-works" / "comparison.md").read_text(encoding="utf-8")
     table = text[text.index("| scenario |") :].splitlines()
     rows = {
         cells[1]: cells[3]

@@ -36,7 +36,7 @@ def test_the_page_of_checks_has_every_finding() -> None:
 
 
 def test_every_setting_has_its_words() -> None:
-    text = (ROOT / "docs" / "settings.md").read_text()
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text()
     described = (
         models.Settings,
         models.BuildSettings,
@@ -84,7 +84,7 @@ def test_every_finding_that_a_page_quotes_is_one() -> None:
 @pytest.mark.parametrize("scenario", pages.SCENARIOS, ids=str)
 def test_every_picture_of_a_grouping_is_what_plan_draws(scenario: Scenario, built: Callable[..., Any]) -> None:
     """To mend one: copy `plan --format mermaid` of the scenario that is named above the picture into the page."""
-    page = (ROOT / "docs" / "grouping.md").read_text()
+    page = (ROOT / "docs" / "guides" / "grouping.md").read_text()
     pictures = dict(re.findall(r"<!-- (page-\w+) -->\n```mermaid\n(.*?)```\n", page, re.DOTALL))
     assert pictures[scenario.name] == built(scenario)["picture"]
 

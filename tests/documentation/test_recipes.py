@@ -1,4 +1,4 @@
-"""The recipes of docs/ci, tried by bash: their own steps, in order, against a bare repository on this disk.
+"""The recipes of docs/guides/ci, tried by bash: their own steps, in order, against a bare repository on this disk.
 
 Stand-ins are there for what a forge does by itself (checking out, handing a file from job to job) and for `gh` and `glab`, which talk to
 one. The step that builds the image is left out: it wants a registry and is tried in tests/cluster; its lock is written as it writes it.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.support.kedro_server import Forge
 
-RECIPES = ROOT / "docs" / "ci"
+RECIPES = ROOT / "docs" / "guides" / "ci"
 BRANCH, BASE = "publish/flights", "main"
 TOKEN = "token-of-the-dags"  # noqa: S105  nobody's
 FOLDER = "dags"

@@ -1,4 +1,4 @@
-"""The workflow files of public CI: linted, and calling only what the Makefile has; and the recipes of docs/ci, with the rights they ask for."""
+"""The workflow files of public CI: linted, and calling only what the Makefile has; and the recipes of docs/guides/ci, with their rights."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-RECIPES = sorted((ROOT / "docs" / "ci").glob("github-*.yml"))
+RECIPES = sorted((ROOT / "docs" / "guides" / "ci").glob("github-*.yml"))
 # As https://docs.gitlab.com/ci/yaml/ has them: those of a job, of which no job has the name, and those of the file.
 GITLAB_JOB = re.findall(
     r"\w+",
@@ -74,6 +74,16 @@ def test_ci_tries_both_airflows() -> None:
     assert matrix("airflow") == {("2",), ("3",)}
 
 
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+def test_a_job_that_may_write_runs_no_code_of_the_repository(file: Path) -> None:
+    workflow = yaml.safe_load(file.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        if "write" in job.get("permissions", {}).values():
+            used = {step.get("uses", "").partition("@")[0] for step in job["steps"]}
+            assert "actions/checkout" not in used, name
+
+
 @pytest.mark.parametrize("file", RECIPES, ids=lambda path: path.name)
 def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path) -> None:
     text = file.read_text()
@@ -94,7 +104,7 @@ def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path)
 
 
 def test_the_recipe_for_gitlab_has_only_gitlabs_keywords() -> None:
-    recipe = yaml.safe_load((ROOT / "docs" / "ci" / "gitlab-ci.yml").read_text())
+    recipe = yaml.safe_load((ROOT / "docs" / "guides" / "ci" / "gitlab-ci.yml").read_text())
     assert set(recipe["default"]) <= set(GITLAB_JOB)
     jobs = {name: job for name, job in recipe.items() if name not in GITLAB_FILE}
     assert set(jobs).isdisjoint(GITLAB_JOB)

@@ -305,7 +305,7 @@ def test_findings_go_to_stderr_and_quiet_leaves_them_out(forge: Forge, tmp_path:
 
 
 def test_the_page_names_every_field_of_the_document() -> None:
-    page = (ROOT / "docs" / "commands.md").read_text()
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
     page = page[page.index("### The JSON") : page.index("## `build-image`")]
     fields: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""What docs/grouping.md draws: one small pipeline, grouped in every way."""
+"""What docs/guides/grouping.md draws: one small pipeline, grouped in every way."""
 
 from __future__ import annotations
 

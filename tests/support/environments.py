@@ -14,6 +14,7 @@ CONTENTS = {
     "KKA_PYTHON_AIRFLOW_2": "Airflow 2.11 with the Kubernetes provider",
     "KKA_PYTHON_KEDRO_OLDEST": "the oldest Kedro we support",
     "KKA_PYTHON_KEDRO_DOCKER": "kedro-docker",
+    "KKA_PYTHON_SITE": "MkDocs",
     "KKA_PYTHON_310": "Python 3.10",
     "KKA_PYTHON_313": "Python 3.13",
 }
