@@ -1,4 +1,7 @@
-"""The commands: parse, call, print. Everything heavy is imported inside a command, because Kedro loads this module at every start."""
+"""The commands: parse, call, print.
+
+Everything heavy is imported inside a command, because Kedro loads this module at every start.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kedro_k8s_airflow import __version__
+from kedro_k8s_airflow.stdout import reserve_for_results, result_stream
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,40 +25,100 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.request import CompileRequest
 
 
+PROGRAM = "kedro-k8s-airflow"
+QUIET_HELP = "Print errors only."
+
+
 @click.group(name="Kubernetes on Airflow")
 def commands() -> None:
-    """What this plugin adds to `kedro`."""
+    """Commands that this plugin adds to `kedro`."""
 
 
-@commands.group(name="k8s-airflow")
+@commands.group(name="k8s-airflow", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM, help="Show the version of this plugin and exit.")
 def k8s_airflow() -> None:
     """Run this project's pipelines as Kubernetes pods on Airflow."""
+
+
+def main() -> None:
+    """Run the commands without Kedro's command line around them: the console script `kedro-k8s-airflow`."""
+    k8s_airflow(prog_name=PROGRAM)
+
+
+class NoProjectError(click.ClickException):
+    """There is no Kedro project to work on."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def _open_project(metadata: ProjectMetadata | None) -> Iterator[ProjectMetadata]:
+    """Yield the project that Kedro's command line has opened, or open the one around the working directory.
+
+    In the second case standard output is kept for results meanwhile.
+
+    Raises:
+        NoProjectError: if there is none, or Kedro cannot open it.
+    """
+    if metadata is not None:
+        yield metadata
+        return
+    with reserve_for_results():
+        folder = _find_project()
+        if folder is None:
+            raise NoProjectError(
+                "not inside a Kedro project: neither this folder nor one above it "
+                "has a pyproject.toml with a [tool.kedro] section."
+            )
+        yield _bootstrap_project(folder)
+
+
+def _find_project() -> Path | None:
+    """Return the folder of the Kedro project that the working directory is in."""
+    from kedro.utils import find_kedro_project
+
+    folder: Path | None = find_kedro_project(Path.cwd())
+    return folder
+
+
+def _bootstrap_project(folder: Path) -> ProjectMetadata:
+    """Open a project as Kedro's command line does."""
+    try:
+        from kedro.framework.startup import bootstrap_project
+
+        return bootstrap_project(folder)
+    except Exception as exc:
+        from kedro_k8s_airflow.exceptions import describe_exception
+
+        raise NoProjectError(f"Kedro cannot open the project in this folder: {describe_exception(exc)}.") from exc
 
 
 def _request_options(
     *, dags: bool = False, params: bool = True, lock: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options that say which project is meant, and how it is to be read, and hands them on as one value.
+    """Return a decorator that adds the options for reading a project, and passes them to the command as one value.
 
     Args:
-        dags: with those that choose DAGs.
-        params: with Kedro's runtime parameters.
-        lock: with the image lock.
+        dags: whether to add those that select DAGs.
+        params: whether to add Kedro's runtime parameters.
+        lock: whether to add the image lock.
     """
+    env_help = "Kedro environment that the pods run with."
+    conf_help = "Configuration folder of the project, or a URL that the pods can read."
     options = [
-        click.option("--env", "-e", default=None, envvar="KEDRO_ENV", help="Kedro environment the pods run with."),
-        click.option("--conf-source", default=None, metavar="PATH", help="Folder of the project's configuration."),
+        click.option("--env", "-e", default=None, metavar="ENV", envvar="KEDRO_ENV", help=env_help),
+        click.option("--conf-source", default=None, metavar="PATH", help=conf_help),
     ]
     if params:
-        help_text = "Kedro runtime parameters: for the configuration, and of every pod."
+        help_text = "Kedro runtime parameters, used here and passed to every pod."
         options.append(click.option("--params", default="", metavar="k=v,...", help=help_text))
     if lock:
         file = click.Path(dir_okay=False, path_type=Path)
-        help_text = "The image lock, when it is not k8s-airflow.lock."
+        help_text = "Image lock to use instead of k8s-airflow.lock."
         options.append(click.option("--lock", "lock_file", default=None, type=file, help=help_text))
     if dags:
-        help_text = "Only DAGs of this registered pipeline; repeat for more."
-        all_help = "One DAG for every registered pipeline."
+        help_text = "Only DAGs of this registered pipeline. Repeatable."
+        all_help = "Also make a DAG for every other registered pipeline."
         options = [
             click.option("--pipeline", "-p", "pipelines", multiple=True, metavar="NAME", help=help_text),
             click.option("--all", "all_pipelines", is_flag=True, help=all_help),
@@ -61,7 +127,7 @@ def _request_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def wrapped(metadata: ProjectMetadata, /, **values: Any) -> None:
+        def wrapped(metadata: ProjectMetadata | None, /, **values: Any) -> None:
             from kedro_k8s_airflow.request import CompileRequest
 
             text = values.pop("params", "")
@@ -71,9 +137,10 @@ def _request_options(
                 if name in values
             }
             if shared.get("all_pipelines") and shared.get("pipelines"):
-                raise click.UsageError("--all and --pipeline exclude each other.")
-            runtime_params = _parse_params(text) if params else {}
-            command(CompileRequest(metadata=metadata, params=runtime_params, params_text=text, **shared), **values)
+                raise click.UsageError("--all and --pipeline cannot be used together.")
+            with _open_project(metadata) as project:
+                runtime_params = _parse_params(text) if text else {}
+                command(CompileRequest(metadata=project, params=runtime_params, params_text=text, **shared), **values)
 
         decorated: Callable[..., None] = click.pass_obj(wrapped)
         for option in reversed(options):
@@ -83,38 +150,39 @@ def _request_options(
     return decorate
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Write a first k8s_airflow.yml for this project.")
 @_request_options(params=False, lock=False)
 def init(request: CompileRequest, /) -> None:
-    """Write a first k8s_airflow.yml that fits this project."""
-    from kedro_k8s_airflow import files, project
-    from kedro_k8s_airflow.commands import init
-    from kedro_k8s_airflow.output import console
-
+    """Write a first k8s_airflow.yml for this project. An existing one is never overwritten."""
     with _exit_on_refusal():
-        kedro_project = project.read_project(
+        from kedro_k8s_airflow import files
+        from kedro_k8s_airflow.commands.init import draft_settings_file
+        from kedro_k8s_airflow.output import console
+        from kedro_k8s_airflow.project import read_project
+
+        kedro_project = read_project(
             request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True
         )
-        outputs, findings = init.draft_settings_file(kedro_project)
+        outputs, findings = draft_settings_file(kedro_project)
         changes, _ = files.compare_files(outputs)
         files.write_files(changes)
         console.print_file_changes(console.open_console(), changes, kedro_project.path, dry=False)
         console.print_findings(console.open_console(stderr=True), findings)
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Write the DAG files and the image spec.")
 @click.option(
     "--output",
     "-o",
     default="dags",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the DAG files.",
+    help="Folder for the DAG files, relative to the project.",
 )
-@click.option("--force", is_flag=True, help="Overwrite DAG files that were not written by this command.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file would change.")
-@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--force", is_flag=True, help="Overwrite DAG files that this command did not write.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with code 1 if a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print the changes as a unified diff.")
+@click.option("--quiet", "-q", is_flag=True, help=QUIET_HELP)
 @_request_options(dags=True)
 def create(
     request: CompileRequest,
@@ -125,20 +193,20 @@ def create(
     diff: bool,
     quiet: bool,
 ) -> None:
-    """Write a DAG file for each pipeline, and the image spec."""
+    """Write the DAG files and the image spec. Nothing is written if there is an error in any DAG."""
     with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow import files
-        from kedro_k8s_airflow.commands import create
+        from kedro_k8s_airflow.commands.create import prepare_create
         from kedro_k8s_airflow.output import console, plan_table
 
-        result = create.prepare_create(request, folder=output, force=force)
+        result = prepare_create(request, folder=output, force=force)
         if not (check or diff):
             files.write_files(result.changes)
         out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
             console.print_findings(err, result.findings)
         if diff:
-            click.echo(files.diff_files(result.changes, result.root), nl=False)
+            click.echo(files.diff_files(result.changes, result.root), nl=False, file=result_stream())
         elif not quiet:
             for plan in result.plans:
                 plan_table.print_short(out, plan)
@@ -150,23 +218,23 @@ def create(
         sys.exit(1)
 
 
-@k8s_airflow.command("plan")
+@k8s_airflow.command("plan", short_help="Show the DAGs that `create` would write.")
 @click.option(
     "--format",
     "form",
     default="table",
     show_default=True,
     type=click.Choice(["table", "tree", "json", "mermaid"]),
-    help="A table or a tree for people, JSON for programs, or a picture in Mermaid.",
+    help="Table or tree for people, JSON for programs, or a Mermaid diagram.",
 )
 @click.option(
     "--output",
     "-o",
     default="-",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="A file instead of standard output, where Kedro may log a line of its own.",
+    help="Write the plan to this file instead of standard output.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Print errors and the plan only.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the plan and errors only.")
 @_request_options(dags=True)
 def show_plan(
     request: CompileRequest,
@@ -175,7 +243,7 @@ def show_plan(
     output: Path,
     quiet: bool,
 ) -> None:
-    """Show the DAGs as create would write them: pods, order, reasons, data, resources. Writes no DAG."""
+    """Show the DAGs that `create` would write: pods, order, grouping reasons, data and resources. Writes no DAG."""
     with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow import compiler, files
         from kedro_k8s_airflow.output import console, plan_formats
@@ -192,32 +260,46 @@ def show_plan(
     sys.exit(int(bool(compilation.errors)))
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Check the project for problems before deploying.")
 @click.option(
     "--format",
     "form",
     default="text",
     show_default=True,
     type=click.Choice(["text", "json", "github", "sarif"]),
-    help="For people, for programs, as annotations of GitHub Actions, for code scanning.",
-)
-@click.option("--select", "selected", multiple=True, metavar="CODES", help="Only these findings or families; repeat.")
-@click.option("--ignore", "ignored", multiple=True, metavar="CODES", help="Not these findings or families; repeat.")
-@click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
-@click.option(
-    "--output", "-o", default=None, type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout."
+    help="Text for people, JSON for programs, annotations for GitHub Actions, or SARIF for code scanning.",
 )
 @click.option(
-    "--drift", is_flag=True, help="Say instead in what the published DAGs differ from what would be published."
+    "--select",
+    "selected",
+    multiple=True,
+    metavar="CODES",
+    help="Report only these findings or families, separated by commas. Repeatable.",
 )
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="CODES",
+    help="Do not report these findings or families, separated by commas. Repeatable.",
+)
+@click.option("--strict", is_flag=True, help="Exit with code 1 for warnings, too.")
+@click.option(
+    "--output",
+    "-o",
+    default=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the findings to this file instead of standard output.",
+)
+@click.option("--drift", is_flag=True, help="Compare with the published DAGs instead.")
 @click.option(
     "--against",
     default=None,
     metavar="PATH|REF|URL",
-    help="With --drift: what was published to, or a commit of this repository; else as the settings say.",
+    help="With --drift: the publish target, or a commit of this repository. Default: publish.to in the settings.",
 )
-@click.option("--subfolder", default=None, metavar="FOLDER", help="With --drift: folder of the DAG files there.")
-@click.option("--branch", default=None, help="With --drift: the branch that Airflow reads there.")
+@click.option("--subfolder", default=None, metavar="FOLDER", help="With --drift: folder of the published DAG files.")
+@click.option("--branch", default=None, metavar="BRANCH", help="With --drift: the branch that Airflow reads.")
 @_request_options(dags=True)
 def check(
     request: CompileRequest,
@@ -232,15 +314,16 @@ def check(
     subfolder: str | None,
     branch: str | None,
 ) -> None:
-    """Say what will break, or mean other than it seems, before anything is deployed. Writes no DAG.
+    """Check the project for problems before deploying. Writes no DAG.
 
-    Exit code 0: nothing to mend; 1: errors, or warnings with --strict; 2: the project cannot be read.
+    Exit codes: 0 if there is nothing to fix, 1 for errors (and for warnings with --strict), 2 if the project cannot be
+    read.
     """
     if not drift and (against, subfolder, branch) != (None, None, None):
-        raise click.UsageError("--against, --subfolder and --branch go with --drift.")
+        raise click.UsageError("--against, --subfolder and --branch need --drift.")
     if drift and (request.pipelines or request.all_pipelines):
         raise click.UsageError(
-            "--drift looks at all DAGs of the settings, as publish does: leave --pipeline and --all out."
+            "--drift compares all DAGs of the settings, as publish does. Remove --pipeline and --all."
         )
     with _without_garbage_collection(), _exit_on_refusal(code=2):
         from kedro_k8s_airflow import checks, compiler
@@ -250,14 +333,12 @@ def check(
         selected_codes = _resolve_codes(selected, "--select") or frozenset(checks.RULES)
         ignored_codes = _resolve_codes(ignored, "--ignore")
         if drift:
-            from kedro_k8s_airflow.publish import drift as drifting
+            from kedro_k8s_airflow.publish.drift import DriftTarget, check_drift
 
-            result = drifting.check_drift(
-                request, drifting.DriftTarget(reference=against, subfolder=subfolder, branch=branch)
-            )
+            result = check_drift(request, DriftTarget(reference=against, subfolder=subfolder, branch=branch))
         else:
             result = compiler.check_request(request)
-        # What kept the project from being compiled is always told: without it the rest was not looked at.
+        # A finding that stopped the compiler is always reported: whatever comes after it was not checked.
         findings = [
             finding
             for finding in result.findings
@@ -273,7 +354,7 @@ def check(
 
 
 def _resolve_codes(values: tuple[str, ...], option: str) -> frozenset[str]:
-    """Codes of findings from an option's words, each a code, a family or several with commas between them."""
+    """Return the codes of findings that an option selects: codes and families, separated by commas."""
     from kedro_k8s_airflow import checks
     from kedro_k8s_airflow.findings import Refused
     from kedro_k8s_airflow.locations import Location
@@ -285,9 +366,16 @@ def _resolve_codes(values: tuple[str, ...], option: str) -> frozenset[str]:
         raise click.UsageError(str(refused)) from None
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Explain a task, node or dataset.")
 @click.argument("name")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, or JSON for programs.",
+)
 @_request_options(dags=True)
 def explain(
     request: CompileRequest,
@@ -295,52 +383,55 @@ def explain(
     name: str,
     form: str,
 ) -> None:
-    """Tell all about a task, node or dataset: settings and who said them, why it is so, how to run it by hand."""
+    """Explain a task, node or dataset.
+
+    Shows effective settings and their source, grouping reasons, data locations, and commands to run it manually.
+    """
     with _exit_on_refusal():
         from kedro_k8s_airflow import compiler
-        from kedro_k8s_airflow.explain import explanation
+        from kedro_k8s_airflow.explain.explanation import build_context, explain_name
         from kedro_k8s_airflow.output import console, explain_json, explain_text
 
         compilation = compiler.compile_request(request)
-        explanations = explanation.explain_name(explanation.build_context(compilation), name)
+        explanations = explain_name(build_context(compilation), name)
         console.print_findings(console.open_console(stderr=True), compilation.errors)
         if form == "json":
-            click.echo(explain_json.explanations_to_json(explanations), nl=False)
+            click.echo(explain_json.explanations_to_json(explanations), nl=False, file=result_stream())
         else:
             explain_text.print_explanations(console.open_console(), explanations)
     sys.exit(int(bool(compilation.errors)))
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Print the JSON Schema of k8s_airflow.yml for editors.")
 @click.option(
     "--output",
     "-o",
     default=None,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it to this file instead of printing it.",
+    help="Write the schema to this file instead of standard output.",
 )
-@click.option("--force", is_flag=True, help="Overwrite a file that was not written by this plugin.")
+@click.option("--force", is_flag=True, help="Overwrite a file that this plugin did not write.")
 def schema(output: Path | None, force: bool) -> None:
-    """Print the JSON schema of k8s_airflow.yml, for editors."""
+    """Print the JSON Schema of k8s_airflow.yml for editors. Works outside a project, too."""
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
-        from kedro_k8s_airflow.config import schema
+        from kedro_k8s_airflow.config.schema import read_schema
         from kedro_k8s_airflow.output import console
 
         if output is None:
-            click.echo(schema.read_schema(), nl=False)
+            click.echo(read_schema(), nl=False, file=result_stream())
             return
-        changes = files.write_file(output, schema.read_schema(), force=force)
+        changes = files.write_file(output, read_schema(), force=force)
         console.print_file_changes(console.open_console(), changes, Path.cwd(), dry=False)
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Write the Role for Airflow and a pod to upload data.")
 @click.option(
     "--subject",
     "subjects",
     multiple=True,
     metavar="NAMESPACE:NAME",
-    help="ServiceAccount of Airflow's workers, triggerer or scheduler that gets the role; repeat for more.",
+    help="ServiceAccount of Airflow's workers, triggerer or scheduler to bind the Role to. Repeatable.",
 )
 @click.option(
     "--output",
@@ -348,9 +439,9 @@ def schema(output: Path | None, force: bool) -> None:
     default="manifests",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the manifests.",
+    help="Folder for the manifests, relative to the project.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that were not written by this command.")
+@click.option("--force", is_flag=True, help="Overwrite files that this command did not write.")
 @_request_options(lock=False)
 def manifests(
     request: CompileRequest,
@@ -359,16 +450,16 @@ def manifests(
     output: Path,
     force: bool,
 ) -> None:
-    """Write the Role Airflow needs, and a pod that fills the volumes."""
+    """Write the Role that Airflow needs, and a pod to upload data to the volumes."""
     accounts = [tuple(subject.split(":")) for subject in subjects]
     if any(len(account) != 2 or not all(account) for account in accounts):
-        raise click.UsageError("--subject is NAMESPACE:NAME of a ServiceAccount.")
+        raise click.UsageError("--subject must be NAMESPACE:NAME of a ServiceAccount.")
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
-        from kedro_k8s_airflow.commands import create
+        from kedro_k8s_airflow.commands.create import prepare_manifests
         from kedro_k8s_airflow.output import console
 
-        result = create.prepare_manifests(
+        result = prepare_manifests(
             request, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
         )
         files.write_files(result.changes)
@@ -376,7 +467,7 @@ def manifests(
 
 
 def _parse_pairs(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`NAME=VALUE` of a repeated option."""
+    """Return the values of a repeated `NAME=VALUE` option by name."""
     pairs = dict(text.partition("=")[::2] for text in values)
     if any("=" not in text or not text.partition("=")[0] for text in values):
         raise click.BadParameter("write NAME=VALUE.", param=option)
@@ -384,41 +475,41 @@ def _parse_pairs(_context: click.Context, option: click.Parameter, values: tuple
 
 
 def _check_utf8(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A text that can be written in UTF-8."""
+    """Check that a text can be encoded in UTF-8; raise BadParameter otherwise."""
     try:
         (value or "").encode()
     except UnicodeEncodeError:
-        raise click.BadParameter("it is no text in UTF-8.", param=option) from None
+        raise click.BadParameter("it cannot be encoded in UTF-8.", param=option) from None
     return value
 
 
-@k8s_airflow.command("build-image")
-@click.option(
-    "--image", "names", multiple=True, metavar="NAME", help="Only this image of the settings; repeat for more."
-)
-@click.option("--tag", default=None, metavar="TAG", help="Instead of the hash of the image's content.")
-@click.option("--push", is_flag=True, help="Push to the registry, so that the DAG names a digest.")
+@k8s_airflow.command("build-image", short_help="Build and verify the image, and write the image lock.")
+@click.option("--image", "names", multiple=True, metavar="NAME", help="Build only this image. Repeatable.")
+@click.option("--tag", default=None, metavar="TAG", help="Tag to use instead of the content hash.")
+@click.option("--push", is_flag=True, help="Push the image, and write its digest to the image lock.")
 @click.option(
     "--engine",
     "engine_name",
     default=None,
     type=click.Choice(["buildah", "podman", "docker"]),
-    help="What builds; by default the first of these that is there.",
+    help="Build engine. Default: the first of these on PATH.",
 )
-@click.option("--platform", default=None, metavar="OS/ARCH", help="Such as linux/arm64; by default this machine's.")
+@click.option(
+    "--platform", default=None, metavar="OS/ARCH", help="Platform, such as linux/arm64. Default: that of this machine."
+)
 @click.option(
     "--build-arg",
     "arguments",
     multiple=True,
     metavar="NAME=VALUE",
     callback=_parse_pairs,
-    help="A build argument; repeat.",
+    help="Build argument. Repeatable.",
 )
-@click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="A build secret; repeat.")
-@click.option("--no-verify", is_flag=True, help="Do not start the image to prove that pods can run in it.")
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="Build secret. Repeatable.")
+@click.option("--no-verify", is_flag=True, help="Do not start the image to verify that pods can run in it.")
+@click.option("--quiet", "-q", is_flag=True, help=QUIET_HELP)
 @_request_options()
-def build_image(
+def build_image_command(
     request: CompileRequest,
     /,
     names: tuple[str, ...],
@@ -431,52 +522,62 @@ def build_image(
     no_verify: bool,
     quiet: bool,
 ) -> None:
-    """Build the image of this project, prove it, and write the image lock."""
+    """Build the project's image, verify that pods can run in it, and write the image lock."""
     with _exit_on_refusal():
-        from kedro_k8s_airflow.commands import create
-        from kedro_k8s_airflow.image import build, build_options, engines
+        from kedro_k8s_airflow.commands.create import write_image_spec
+        from kedro_k8s_airflow.image.build import build_image
+        from kedro_k8s_airflow.image.build_options import parse_options, select_images
+        from kedro_k8s_airflow.image.engines import find_engine
         from kedro_k8s_airflow.output import console
 
-        options = build_options.parse_options(
+        options = parse_options(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
-        engine = engines.find_engine(engine_name)
-        image_project = create.write_image_spec(request)
+        engine = find_engine(engine_name)
+        image_project = write_image_spec(request)
         out, err = console.open_console(), console.open_console(stderr=True)
         if not quiet:
             console.print_findings(err, image_project.findings)
-        for name in build_options.select_images(image_project.settings, names):
+        for name in select_images(image_project.settings, names):
             with console.show_progress(err, f"image {name}", quiet=quiet) as report:
-                built = build.build_image(image_project, name, engine, options, report)
+                built = build_image(image_project, name, engine, options, report)
             if not quiet:
                 console.print_build_result(out, built, image_project.lock_path, image_project.root)
 
 
-@k8s_airflow.command()
+@k8s_airflow.command(short_help="Commit the DAGs to the repository that Airflow reads.")
 @click.option(
-    "--to", default=None, metavar="PATH|URL", help="The repository that Airflow reads; else as the settings say."
+    "--to",
+    default=None,
+    metavar="PATH|URL",
+    help="Repository that Airflow reads. Default: publish.to in the settings.",
 )
 @click.option(
     "--subfolder",
     default=None,
     metavar="FOLDER",
-    help="Folder in it for the DAG files; else as the settings say: dags.",
+    help="Folder for the DAG files in it. Default: publish.subfolder in the settings, which is dags.",
 )
-@click.option("--branch", default=None, help="Branch to commit to; else as the settings say, or --base.")
+@click.option(
+    "--branch",
+    default=None,
+    metavar="BRANCH",
+    help="Branch to commit to. Default: publish.branch in the settings, or the base.",
+)
 @click.option(
     "--base",
     default=None,
     metavar="BRANCH",
-    help="Branch that Airflow reads; else as the settings say, or what is checked out there.",
+    help="Branch that Airflow reads. Default: publish.base in the settings, or the branch checked out there.",
 )
 @click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
 @click.option(
-    "--message", "-m", default=None, callback=_check_utf8, help="First line of the commit's message, or more of it."
+    "--message", "-m", default=None, metavar="TEXT", callback=_check_utf8, help="Commit subject, or a whole message."
 )
-@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
-@click.option("--allow-tag", is_flag=True, help="Let DAGs name images by tags, which may be other images tomorrow.")
-@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand or are of unknown origin.")
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; print what would be committed.")
+@click.option("--allow-tag", is_flag=True, help="Allow images named by tag, which may point to another image later.")
+@click.option("--force", is_flag=True, help="Overwrite files edited by hand or of unknown origin.")
+@click.option("--quiet", "-q", is_flag=True, help=QUIET_HELP)
 @_request_options()
 def publish(
     request: CompileRequest,
@@ -488,9 +589,9 @@ def publish(
     """Commit the DAGs to the repository that Airflow reads: all of them, or nothing."""
     with _without_garbage_collection(), _exit_on_refusal():
         from kedro_k8s_airflow.output import console
-        from kedro_k8s_airflow.publish import publisher as publishing
+        from kedro_k8s_airflow.publish.publisher import PublishOptions, publish_dags
 
-        result = publishing.publish_dags(request, publishing.PublishOptions(**options))
+        result = publish_dags(request, PublishOptions(**options))
         if not quiet:
             console.print_findings(console.open_console(stderr=True), result.findings)
             console.print_publish_result(console.open_console(), result, dry=options["dry_run"])
@@ -498,17 +599,17 @@ def publish(
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Without the cyclic garbage collector: of a large project it takes a quarter of the time and finds nothing."""
+    """Switch off the cyclic garbage collector: on a large project it takes a quarter of the time and frees nothing."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # or the interpreter goes through the whole heap once more when it ends
+        gc.freeze()  # otherwise the interpreter traverses the whole heap once more at exit
         gc.enable()
 
 
 def _parse_params(text: str) -> dict[str, Any]:
-    """`k=v,...` as Kedro reads it for `kedro run --params`."""
+    """Return the parameters of `k=v,...`, parsed as `kedro run --params` does."""
     from kedro.framework.cli.utils import _split_params
 
     context = click.get_current_context()
@@ -517,12 +618,12 @@ def _parse_params(text: str) -> dict[str, Any]:
         return dict(_split_params(context, option, text))
     except click.ClickException:
         raise
-    except Exception as exc:  # noqa: BLE001  Kedro hands on whatever its parser of YAML raises
+    except Exception as exc:  # noqa: BLE001  Kedro passes on whatever its YAML parser raises
         raise click.BadParameter(f"{text!r} cannot be read: {' '.join(str(exc).split())}", param=option) from None
 
 
 class _exit_on_refusal:  # noqa: N801  used as a `with` block, like those of contextlib
-    """Turns what the user can mend into findings on stderr and an exit code; bugs of ours keep their traceback."""
+    """Turn what the user can fix into findings on stderr and an exit code; bugs keep their traceback."""
 
     def __init__(self, code: int = 1) -> None:
         self.code = code

@@ -1,4 +1,4 @@
-"""What the command line asks of a project: the options that all commands share, as one value."""
+"""The options that all commands share, as one value."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CompileRequest:
-    """A project, and how it is to be read.
+    """A project, and how to read it.
 
     Attributes:
-        metadata: of the project, as Kedro's command line has it.
-        env: Kedro environment the pods run with.
-        conf_source: configuration folder, when it is not the project's own.
-        params: Kedro's runtime parameters of every pod.
-        params_text: the same as they were written.
-        pipelines: only DAGs of these registered pipelines; those of the settings when there are none.
-        all_pipelines: a DAG for every registered pipeline.
-        lock_file: the image lock, when it is not the project's own.
+        metadata: the project, as Kedro describes it.
+        env: Kedro environment that the pods run with.
+        conf_source: configuration folder; None for the project's own.
+        params: Kedro runtime parameters for every pod.
+        params_text: the same, as written on the command line.
+        pipelines: registered pipelines whose DAGs are selected; empty for all DAGs of the settings.
+        all_pipelines: whether every other registered pipeline gets a DAG, too.
+        lock_file: image lock; None for the project's own.
     """
 
     metadata: ProjectMetadata
@@ -39,6 +39,6 @@ class CompileRequest:
 
     @property
     def options(self) -> str:
-        """Those that say how the project is read, as one would write them behind a command."""
+        """The options for reading the project, spelled as on a command line, each after a space."""
         given = {"--env": self.env, "--conf-source": self.conf_source, "--params": self.params_text}
         return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)

@@ -40,6 +40,7 @@ LAYERS = (
             "names",
             "python_source",
             "quantities",
+            "stdout",
             "templates",
             "text",
         ),
@@ -55,7 +56,7 @@ LAYERS = (
     Layer("The compiler", ("request", "compiler")),
     Layer("What commands do", ("commands", "publish", "explain")),
     Layer("What commands print", ("output",)),
-    Layer("The command line", ("cli",)),
+    Layer("The command line", ("cli", "__main__")),
 )
 
 

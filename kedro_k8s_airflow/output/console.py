@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+from kedro_k8s_airflow.stdout import result_stream
 from kedro_k8s_airflow.text import count_of, one_line, printable
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Consol
     plain = partial(Console, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
     if file is not None:
         return plain(file=file)
-    stream = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if stderr else result_stream()
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(
             errors="backslashreplace"
         )  # a name must not fail for want of a letter in the terminal's encoding
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else plain(stderr=stderr)
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    return console if console.is_terminal else plain(file=stream)
 
 
 def print_inputs(out: Console, inputs: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
@@ -216,7 +217,7 @@ def write_report(
         text = to_text(findings, find_line)
     if output is None:
         open_console()  # or a letter that the terminal lacks would be an error
-        click.echo(text, nl=False)
+        click.echo(text, nl=False, file=result_stream())
         return
     files.write_file(output, text, force=True)
 
