@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ from kedro_k8s_airflow import checks, project
 from kedro_k8s_airflow.checks import CheckContext
 from kedro_k8s_airflow.config import loader
 from kedro_k8s_airflow.config.loader import SettingsSources
+from kedro_k8s_airflow.diagnostics import Diagnostics
 from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.image import lock
-from kedro_k8s_airflow.image.spec import build_image_spec as image_spec
+from kedro_k8s_airflow.image.spec import build_image_spec
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import builder, pipeline_narrowing, task_rules
+from kedro_k8s_airflow.plan.context import PlanContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,25 +49,34 @@ class Compilation:
         """What stops `create`."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
+    @cached_property
+    def _complete_plans(self) -> list[Plan]:
+        """Every plan, with the registered pipeline that each pod loads."""
+        return pipeline_narrowing.narrow_pipelines(self.context.project, self.context.plans)
+
     def plans(self) -> list[Plan]:
-        """The plans of all DAGs.
+        """Return the plans of all DAGs, complete.
 
         Raises:
             Refused: with every error found.
         """
         if self.errors:
             raise Refused(self.errors)
-        return self.context.plans
+        return self._complete_plans
 
     def plans_despite_errors(self) -> list[Plan]:
-        """The plans of all DAGs with errors or without, to be looked at; each task with the pipeline that it loads.
+        """Return the plans of all DAGs whether or not there are errors, to be looked at.
 
         Raises:
             Refused: with every error found, when one of them kept a plan from being made.
         """
         if any(draft.plan is None for draft in self.context.drafts):
             raise Refused(self.errors)
-        return pipeline_narrowing.narrow_pipelines(self.context.project, self.context.plans)
+        return self._complete_plans
+
+    def with_images(self, request: CompileRequest, images: Mapping[str, str]) -> Compilation:
+        """Return the same project compiled with other references for some of its images."""
+        return compile_project(self.context.project, lock_file=request.lock_file, images=images)
 
 
 def compile_request(request: CompileRequest, *, new_lock: bool = False) -> Compilation:
@@ -120,38 +132,41 @@ def compile_project(
     if settings is None:
         settings = loader.load_settings(project_read.settings, sources.files, project_read.path)
     ignored = checks.resolve_codes(settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True)
-    path = project_read.path / (lock_file or lock.LOCK_NAME)
-    if lock_file is not None and not path.is_file() and not new_lock:
-        raise refuse(
-            "image-lock",
-            Location(file=str(lock_file)),
-            "there is no such file.",
-            "Name the lock that build-image wrote.",
-        )
-    built = lock.read_lock(path)
-    image_references = {**lock.image_references(settings, built), **(images or {})}
-    ruled = task_rules.build_task_rules(settings, project_read.pipelines, sources)
-    drafts, found = builder.draft_dags(
-        project_read, settings, ruled, image_references, pipelines=pipelines, all_pipelines=all_pipelines
-    )
-    found += [*ruled.findings, *(error for draft in drafts for error in draft.errors)]
-    spec: list[OutputFile] = []
-    try:
-        spec, said = image_spec(project_read, settings, sources)
-    except Refused as refused:
-        said = list(refused.findings)
-    subject = CheckContext(
+    lock_path = project_read.path / (lock_file or lock.LOCK_NAME)
+    if lock_file is not None and not lock_path.is_file() and not new_lock:
+        location = Location(file=str(lock_file))
+        raise refuse("image-lock", location, "does not exist.", "Name the lock that build-image wrote.")
+    locked_images = lock.read_lock(lock_path)
+    rules = task_rules.build_task_rules(settings, project_read.pipelines, sources)
+    diagnostics = Diagnostics()
+    diagnostics.extend(project_read.findings)
+    plan_context = PlanContext(
         project=project_read,
         settings=settings,
-        task_rules=ruled,
+        task_rules=rules,
+        image_references={**lock.image_references(settings, locked_images), **(images or {})},
+    )
+    drafts = builder.draft_dags(plan_context, diagnostics, pipelines=pipelines, all_pipelines=all_pipelines)
+    diagnostics.extend(rules.findings)
+    for draft in drafts:
+        diagnostics.extend(draft.errors)
+    image_spec: list[OutputFile] = []
+    with diagnostics.collecting():
+        image_spec, spec_findings = build_image_spec(project_read, settings, sources)
+        diagnostics.extend(spec_findings)
+    context = CheckContext(
+        project=project_read,
+        settings=settings,
+        task_rules=rules,
         sources=sources,
         drafts=drafts,
-        image_spec=spec,
-        lock_path=path,
-        locked_images=built,
+        image_spec=image_spec,
+        lock_path=lock_path,
+        locked_images=locked_images,
     )
-    everything_said = [*project_read.findings, *found, *said, *checks.run_rules(subject)]
-    return Compilation(subject, ignored, tuple(checks.without_ignored(dict.fromkeys(everything_said), ignored)))
+    diagnostics.extend(checks.run_rules(context))
+    findings = checks.without_ignored(dict.fromkeys(diagnostics.findings), ignored)
+    return Compilation(context, ignored, tuple(findings))
 
 
 @dataclass(frozen=True)

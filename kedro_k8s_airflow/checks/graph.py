@@ -143,6 +143,15 @@ def _nodes_between(task: Task) -> list[str]:
 )
 def find_declined_groups(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
-        for text in plan.declined:
-            group, _, message = text.rpartition(": ")
-            yield Location(subject=group), f"{message}.", ""
+        for declined in plan.declined:
+            is_group = declined.reason == "group"
+            location = (
+                context.location_of("groups", declined.name) if is_group else context.dag_location(plan, "group_by")
+            )
+            subject = f"{declined.reason} {declined.name!r}"
+            message = (
+                f"{subject} is {declined.pods} pods, because its nodes have settings that cannot share one pod."
+                if declined.pods
+                else f"{subject} is several pods, because what lies between its nodes cannot share their pod."
+            )
+            yield location, message, ""

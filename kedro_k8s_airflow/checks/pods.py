@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
+from kedro_k8s_airflow.config.defaults import PLATFORM
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import data_passing, volumes
-from kedro_k8s_airflow.plan.builder import UNSET
 from kedro_k8s_airflow.plan.model import pod_deadline
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def find_early_retries(context: CheckContext) -> Iterator[RuleFinding]:
 
 def _retries_early(settings: Mapping[str, Any], plan: Plan) -> bool:
     retries, delay = settings.get("retries", plan.dag.retries), settings.get("retry_delay", plan.dag.retry_delay)
-    grace = settings.get("terminationGracePeriodSeconds", UNSET["terminationGracePeriodSeconds"])
+    grace = settings.get("terminationGracePeriodSeconds", PLATFORM["terminationGracePeriodSeconds"])
     return not settings.get("deferrable", False) and bool(retries) and delay.total_seconds() < grace + 5
 
 

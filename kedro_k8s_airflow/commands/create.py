@@ -12,7 +12,6 @@ from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.kubernetes import manifests
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.plan.graph import base_name
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> Cre
     """
     compilation = compiler.compile_request(request)
     project = compilation.context.project
-    plans = pipeline_narrowing.narrow_pipelines(project, compilation.plans())
+    plans = compilation.plans()
     root = project.path / folder
     command = f"kedro k8s-airflow create{request.options}"
     outputs = [files.OutputFile(root / f"{plan.dag_id}.py", render.render_dag(plan, command=command)) for plan in plans]
@@ -162,7 +161,7 @@ def write_image_spec(request: CompileRequest) -> ImageProject:
     return ImageProject(
         root=project.path,
         settings=compilation.context.settings,
-        plans=tuple(pipeline_narrowing.narrow_pipelines(project, plans)),
+        plans=tuple(plans),
         conf_folder=project.conf_folder,
         lock_path=compilation.context.lock_path,
         findings=tuple(finding for finding in compilation.findings if _matters_to_build(finding)),

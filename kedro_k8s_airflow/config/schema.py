@@ -65,7 +65,7 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
     from pydantic.json_schema import GenerateJsonSchema
 
     from kedro_k8s_airflow.config import models
-    from kedro_k8s_airflow.plan import task_rules
+    from kedro_k8s_airflow.config.defaults import BUILT_IN
 
     class Generated(GenerateJsonSchema):
         """pydantic's schema, with keys of maps checked, null as a type among others, and defaults as users would write them."""
@@ -101,7 +101,7 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
         if key not in schema["required"]:
             properties[key] = _or_null(said)
     task = schema["$defs"]["TaskRule"]["properties"]
-    for key, value in task_rules.BUILT_IN.items():
+    for key, value in BUILT_IN.items():
         if key == "operator":
             # As words: editors would write all of these below a new `operator:`.
             for name, default in value.items():

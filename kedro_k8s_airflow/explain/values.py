@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from kedro_k8s_airflow.plan import provenance
 from kedro_k8s_airflow.plan.settings_merge import SIZE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from kedro_k8s_airflow.explain.context import ExplainContext
     from kedro_k8s_airflow.plan.model import Plan
@@ -99,7 +100,7 @@ def _describe_merge(path: provenance.Path, same: Sequence[str], *, absent: bool)
 
 def _value_at(values: Any, path: provenance.Path) -> Any:
     for key in path:
-        if not isinstance(values, dict) or key not in values:
+        if not isinstance(values, Mapping) or key not in values:
             return _ABSENT
         values = values[key]
     return values

@@ -1,6 +1,6 @@
 """From groups to the plan: every group becomes a task with an id, settings, an image and the folders it may write to.
 
-What is merely doubtful about a plan is not said here but in `checks`.
+Reports what keeps a plan from being made. What is merely doubtful about a plan is for `checks`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import names
+from kedro_k8s_airflow.config.defaults import PLATFORM
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
-from kedro_k8s_airflow.findings import Finding, Refused, error
+from kedro_k8s_airflow.diagnostics import Diagnostics
+from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import dag_selection, data_passing, grouping, parameters, settings_merge, task_ids, volumes
-from kedro_k8s_airflow.plan import graph as graphs
+from kedro_k8s_airflow.plan.graph import build_graph, is_parameter
 from kedro_k8s_airflow.plan.model import Crossing, MergeCause, Plan, Task
 from kedro_k8s_airflow.plan.reach import PodPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.config.models import Settings
+    from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.plan.context import PlanContext
     from kedro_k8s_airflow.plan.dag_selection import SelectedDag
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.grouping import Grouping, NodeGroup
     from kedro_k8s_airflow.plan.model import Mount
-    from kedro_k8s_airflow.plan.task_rules import TaskRules
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
-# What Airflow and Kubernetes take when a task's settings say nothing.
-UNSET = {"priority_weight": 1, "terminationGracePeriodSeconds": 30, "runner": "SequentialRunner"}
+_HOME = "/home/kedro"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,246 +58,233 @@ class DagDraft:
 
 
 def draft_dags(
-    project: Project,
-    settings: Settings,
-    task_rules: TaskRules,
-    image_references: Mapping[str, str],
-    *,
-    pipelines: Sequence[str] = (),
-    all_pipelines: bool = False,
-) -> tuple[list[DagDraft], list[Finding]]:
-    """The DAGs that are asked for, each with its plan or with what kept it from being made; and what else there is to say.
+    context: PlanContext, diagnostics: Diagnostics, *, pipelines: Sequence[str] = (), all_pipelines: bool = False
+) -> list[DagDraft]:
+    """Return the selected DAGs, each with its plan or with what kept it from being made.
 
     Args:
-        project: as it was read.
-        settings: the checked settings file.
-        task_rules: its rules.
-        image_references: how pods name each image of the project; see `image.lock.references`.
+        context: the project, its settings and rules.
+        diagnostics: gets what is wrong beyond single DAGs.
         pipelines: only DAGs of these registered pipelines; all configured ones when empty.
         all_pipelines: one DAG for each registered pipeline besides the configured ones.
 
     Raises:
-        Refused: when it cannot be said which DAGs there are to be.
+        Refused: when the DAGs cannot be selected.
     """
-    file = task_rules.sources.file()
-    dags, notes = dag_selection.select_dags(project, settings, file, pipelines, all_pipelines=all_pipelines)
-    mounts = volumes.build_mounts(project, settings, file)
-    made = [
-        _with_plan(_draft(project, settings, dag, mounts), project, settings, image_references, task_rules, file)
-        for dag in dags
-    ]
-    plans = [draft.plan for draft in made if draft.plan is not None]
-    return made, [*notes, *dag_selection.find_duplicate_ids(plans, file)]
+    dags = dag_selection.select_dags(context, diagnostics, pipelines, all_pipelines=all_pipelines)
+    mounts = volumes.build_mounts(context)
+    drafts = [_plan_draft(_draft(context, dag, mounts), context) for dag in dags]
+    plans = [draft.plan for draft in drafts if draft.plan is not None]
+    diagnostics.extend(dag_selection.find_duplicate_ids(plans, context))
+    return drafts
 
 
-def _draft(project: Project, settings: Settings, dag: SelectedDag, mounts: tuple[Mount, ...]) -> DagDraft:
-    nodes = project.pipelines[dag.pipeline]
-    places = PodPaths(settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
-    used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)})
-    entries = project.catalog.entries(used)
-    graph = graphs.build_graph(nodes, entries, places, settings.data.reach)
+def _draft(context: PlanContext, dag: SelectedDag, mounts: tuple[Mount, ...]) -> DagDraft:
+    nodes = context.project.pipelines[dag.pipeline]
+    pod_paths = PodPaths(context.settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
+    used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not is_parameter(name)})
+    entries = context.project.catalog.entries(used)
+    graph = build_graph(nodes, entries, pod_paths, context.settings.data.reach)
     return DagDraft(dag=dag, graph=graph, entries=entries, mounts=mounts)
 
 
-def _with_plan(
-    draft: DagDraft,
-    project: Project,
-    settings: Settings,
-    image_references: Mapping[str, str],
-    task_rules: TaskRules,
-    file: str,
-) -> DagDraft:
+def _plan_draft(draft: DagDraft, context: PlanContext) -> DagDraft:
     try:
-        return replace(draft, plan=_build_plan(draft, project, settings, image_references, task_rules, file))
+        return replace(draft, plan=_Planner(draft, context).plan())
     except Refused as refused:
         return replace(draft, errors=refused.findings)
 
 
-def _build_plan(
-    draft: DagDraft,
-    project: Project,
-    settings: Settings,
-    image_references: Mapping[str, str],
-    task_rules: TaskRules,
-    file: str,
-) -> Plan:
-    dag, graph, mounts = draft.dag, draft.graph, draft.mounts
-    nodes = graph.nodes
-    matching = [task_rules.matching_rules(node) for node in nodes]
-    told = [task_rules.settings_of(names) for names in matching]
-    kinds = {key: settings_merge.compatibility_key(one) for key, one in {id(one): one for one in told}.items()}
-    wishes = grouping.GroupingOptions(
-        group_by=dag.settings.group_by,
-        store=settings.data.memory == "store" and dag.settings.group_by != "memory",
-        pod_local=settings.data.pod_local,
-        named=task_rules.nodes_by_group(nodes),
-        kinds=[kinds[id(one)] for one in told],
-    )
-    grouped, errors = grouping.group_nodes(graph, wishes)
-    known = parameters.parameter_names(project.parameters)
-    params = parameters.offered_params(known, project, dag.settings, file, errors)
-    fixed = parameters.flatten(project.runtime_params)
-    # What lies below an offered parameter is part of its default already.
-    fixed = {name: value for name, value in fixed.items() if not any(name.startswith(f"{one}.") for one in params)}
-    errors += parameters.find_leaked(fixed)
-    errors += parameters.find_unsendable(
-        {**fixed, **params}, Location(file=file, key=("dag", "params")) if params else Location(subject="--params")
-    )
-    macros = parameters.parse_macros(known, project, dag.settings, file, {**fixed, **params}, errors)
-    if grouped is None:
-        raise Refused(errors)
-    ids = task_ids.assign_task_ids(graph, grouped)
-    crossings = _find_crossings(graph, grouped, ids)
-    try:
-        tasks, group_ids = _build_tasks(
-            project, settings, image_references, dag, graph, grouped, ids, crossings, task_rules, matching, file
-        )
-    except Refused as refused:
-        raise Refused([*errors, *refused.findings]) from None
-    store = None
-    if any(task.stored for task in tasks):
-        store = data_passing.memory_store(settings, mounts, file, errors)
-        name, image = _image_of(task_rules.base.get("image"), image_references)
-        like = replace(tasks[0], settings=task_rules.base, image_name=name, image=image)
-        tasks.append(data_passing.store_clearing_task(tasks, like, {*(task.id for task in tasks), *group_ids}))
-    if errors:
-        raise Refused(errors)
-    dag_name = () if dag.name == dag_selection.DEFAULT_PIPELINE else (dag.name,)
-    parts = (project.package, *dag_name, *((project.env,) if project.env else ()))
-    return Plan(
-        dag_id=names.to_airflow_key("_".join(parts), parts),
-        name=dag.name,
-        pipeline=dag.pipeline,
-        env=project.env,
-        package=project.package,
-        graph=graph,
-        dag=dag.settings,
-        namespace=settings.namespace,
-        project_path=settings.project_path,
-        conf_source=volumes.conf_in_pod(project, settings)
-        if project.conf_source_given or project.conf_source != "conf"
-        else None,
-        home="/home/kedro",
-        scratch_size=settings.data.scratch.sizeLimit,
-        mounts=mounts,
-        base=task_rules.base,
-        base_image=_image_of(task_rules.base.get("image"), image_references)[1],
-        prefix=settings.build.prefix,
-        params=params,
-        runtime_params=fixed,
-        groups=group_ids,
-        tasks=tuple(tasks),
-        crossings=crossings,
-        declined=grouped.declined,
-        in_image=settings.data.in_image,
-        macros=macros,
-        store=store,
-        registered=len(project.pipelines),
-        local_inputs=data_passing.find_local_inputs(graph, mounts, settings.project_path),
-    )
+class _Planner:
+    """Makes the plan of one DAG."""
 
+    def __init__(self, draft: DagDraft, context: PlanContext) -> None:
+        self.draft = draft
+        self.dag = draft.dag
+        self.graph = draft.graph
+        self.context = context
+        self.diagnostics = Diagnostics()
+        self.matching = [context.task_rules.matching_rules(node) for node in draft.graph.nodes]
 
-def _image_of(own: str | None, image_references: Mapping[str, str]) -> tuple[str | None, str]:
-    """Name, when it is one of the project's own, and reference of the image that a task's settings ask for."""
-    name = own or DEFAULT_IMAGE
-    return (name, image_references[name]) if name in image_references else (None, name)
+    def plan(self) -> Plan:
+        """Return the plan.
 
-
-def _image_errors(
-    own: Mapping[str, Any], image_references: Mapping[str, str], node: str, file: str
-) -> Iterable[Finding]:
-    """An error for an image that is neither one of the project's nor a whole reference."""
-    image = own.get("image")
-    if image is not None and image not in image_references and split_reference(image)[1:] == (None, None):
-        yield error(
-            "image-unknown",
-            Location(file=file, key=("tasks",)),
-            f"node {node!r} asks for the image {image!r}, which `images:` does not have and which has neither tag nor digest.",
-            f"Images of this project are {', '.join(image_references)}.",
+        Raises:
+            Refused: with every error found.
+        """
+        context, project, settings = self.context, self.context.project, self.context.settings
+        base = context.task_rules.base
+        grouped = grouping.group_nodes(self.graph, self._grouping_options(), self.diagnostics)
+        params, runtime_params, macros = self._parameters()
+        if grouped is None:
+            self.diagnostics.raise_if_errors()
+            raise AssertionError("a grouping is missing without an error")
+        ids = task_ids.assign_task_ids(self.graph, grouped)
+        crossings = _find_crossings(self.graph, grouped, ids)
+        group_of, group_ids = task_ids.assign_task_groups(self.graph, grouped, set(ids))
+        tasks = self._tasks(grouped, ids, group_of, crossings)
+        if len(tasks) < len(grouped.groups):
+            self.diagnostics.raise_if_errors()  # what follows needs every task
+        store = None
+        if any(task.stored for task in tasks):
+            store = data_passing.memory_store(context, self.draft.mounts, self.diagnostics)
+            image_name, image = context.image_of(base.get("image"))
+            like = replace(tasks[0], settings=base, image_name=image_name, image=image)
+            tasks.append(data_passing.store_clearing_task(tasks, like, {*(task.id for task in tasks), *group_ids}))
+        self.diagnostics.raise_if_errors()
+        dag_name = () if self.dag.name == dag_selection.DEFAULT_PIPELINE else (self.dag.name,)
+        parts = (project.package, *dag_name, *((project.env,) if project.env else ()))
+        return Plan(
+            dag_id=names.to_airflow_key("_".join(parts), parts),
+            name=self.dag.name,
+            pipeline=self.dag.pipeline,
+            env=project.env,
+            package=project.package,
+            graph=self.graph,
+            dag=self.dag.settings,
+            namespace=settings.namespace,
+            project_path=settings.project_path,
+            conf_source=volumes.conf_in_pod(project, settings)
+            if project.conf_source_given or project.conf_source != "conf"
+            else None,
+            home=_HOME,
+            scratch_size=settings.data.scratch.sizeLimit,
+            mounts=self.draft.mounts,
+            base=base,
+            base_image=context.image_of(base.get("image"))[1],
+            prefix=settings.build.prefix,
+            params=params,
+            runtime_params=runtime_params,
+            groups=group_ids,
+            tasks=tuple(tasks),
+            crossings=crossings,
+            declined=grouped.declined,
+            in_image=settings.data.in_image,
+            macros=macros,
+            store=store,
+            registered=len(project.pipelines),
+            local_inputs=data_passing.find_local_inputs(self.graph, self.draft.mounts, settings.project_path),
         )
 
+    def _grouping_options(self) -> grouping.GroupingOptions:
+        settings, task_rules = self.context.settings, self.context.task_rules
+        resolved = [task_rules.settings_of(rule_names) for rule_names in self.matching]
+        keys = {one: settings_merge.compatibility_key(one) for one in dict.fromkeys(resolved)}
+        return grouping.GroupingOptions(
+            group_by=self.dag.settings.group_by,
+            store=settings.data.memory == "store" and self.dag.settings.group_by != "memory",
+            pod_local=settings.data.pod_local,
+            named=task_rules.nodes_by_group(self.graph.nodes),
+            kinds=[keys[one] for one in resolved],
+        )
 
-def _build_tasks(
-    project: Project,
-    settings: Settings,
-    image_references: Mapping[str, str],
-    dag: SelectedDag,
-    graph: Graph,
-    grouped: Grouping,
-    ids: Sequence[str],
-    crossings: Iterable[Crossing],
-    task_rules: TaskRules,
-    matching: Sequence[tuple[str, ...]],
-    file: str,
-) -> tuple[list[Task], dict[str, str]]:
-    unset = {
-        **UNSET,
-        "image": DEFAULT_IMAGE,
-        "retries": dag.settings.retries,
-        "retry_delay": dag.settings.retry_delay,
-    }
-    crossing = {one.dataset: one for one in crossings}
-    shown, group_ids = task_ids.assign_task_groups(graph, grouped, set(ids))
-    made: list[Task] = []
-    errors: list[Finding] = []
-    checked: set[int] = set()
-    written: dict[int, list[str]] = defaultdict(list)
-    for dataset in graph.datasets.values():
-        if dataset.producer is not None and dataset.reach.kind == "pod" and dataset.reach.path:
-            written[dataset.producer].append(dataset.reach.path)
-    for place, group in enumerate(grouped.groups):
-        nodes = [graph.nodes[index] for index in group.members]
-        rules, own = matching[group.members[0]], task_rules.settings_of(matching[group.members[0]])
-        try:
-            if len(nodes) > 1:
-                rules_of = {graph.nodes[index].name: matching[index] for index in group.members}
-                members = [(name, task_rules.settings_of(names)) for name, names in rules_of.items()]
-                own = settings_merge.merge_settings(
-                    members, unset, _because(group), partial(_location_of, task_rules, rules_of)
+    def _parameters(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+        """Return the parameters of the trigger form, those of every pod, and those that a run decides."""
+        project, dag = self.context.project, self.dag.settings
+        known = parameters.parameter_names(project.parameters)
+        params = parameters.offered_params(known, self.context, dag, self.diagnostics)
+        # What lies below an offered parameter is part of its default already.
+        runtime_params = {
+            name: value
+            for name, value in parameters.flatten(project.runtime_params).items()
+            if not any(name.startswith(f"{offered}.") for offered in params)
+        }
+        location = self.context.location_of("dag", "params") if params else Location(subject="--params")
+        self.diagnostics.extend(parameters.find_leaked(runtime_params))
+        self.diagnostics.extend(parameters.find_unsendable({**runtime_params, **params}, location))
+        macros = parameters.parse_macros(known, self.context, dag, {**runtime_params, **params}, self.diagnostics)
+        return params, runtime_params, macros
+
+    def _tasks(
+        self, grouped: Grouping, ids: Sequence[str], group_of: Mapping[int, str], crossings: Sequence[Crossing]
+    ) -> list[Task]:
+        """Return one task for each group; what keeps a group from being one is reported."""
+        graph = self.graph
+        crossing_of = {crossing.dataset: crossing for crossing in crossings}
+        saved_paths: dict[int, list[str]] = defaultdict(list)
+        for dataset in graph.datasets.values():
+            if dataset.producer is not None and dataset.reach.kind == "pod" and dataset.reach.path:
+                saved_paths[dataset.producer].append(dataset.reach.path)
+        tasks: list[Task] = []
+        checked: set[ResolvedSettings] = set()
+        for index, group in enumerate(grouped.groups):
+            nodes = [graph.nodes[member] for member in group.members]
+            with self.diagnostics.collecting():
+                settings, rules = self._settings_of(group)
+                scratch = volumes.scratch_folders(
+                    [path for member in group.members for path in saved_paths[member]], self.context
                 )
-                rules = task_rules.union_of(rules_of.values())
-            scratch = volumes.scratch_folders(
-                [path for index in group.members for path in written[index]], project, settings
-            )
-        except Refused as refused:
-            errors += refused.findings
-            continue
-        if id(own) not in checked:
-            errors += _image_errors(own, image_references, nodes[0].name, file)
-            checked.add(id(own))
-        image_name, image = _image_of(own.get("image"), image_references)
-        made.append(
-            Task(
-                id=ids[place],
-                nodes=tuple(node.name for node in nodes),
-                upstream=tuple(sorted(ids[other] for other in grouped.upstream[place])),
-                group=shown.get(place),
-                label=names.to_label_value(ids[place]),
-                pipeline=dag.pipeline,
-                image_name=image_name,
-                image=image,
-                settings=own,
-                rules=rules,
-                scratch=scratch,
-                merge_causes=tuple(
-                    MergeCause(merge.reason, merge.name, graph.nodes[merge.first].name, graph.nodes[merge.second].name)
-                    for merge in group.merges
-                ),
-                **data_passing.passed_datasets(ids[place], nodes, graph, crossing)._asdict(),
-            )
+                if settings not in checked:
+                    self._check_image(settings, nodes[0].name)
+                    checked.add(settings)
+                image_name, image = self.context.image_of(settings.get("image"))
+                tasks.append(
+                    Task(
+                        id=ids[index],
+                        nodes=tuple(node.name for node in nodes),
+                        upstream=tuple(sorted(ids[other] for other in grouped.upstream[index])),
+                        group=group_of.get(index),
+                        label=names.to_label_value(ids[index]),
+                        pipeline=self.dag.pipeline,
+                        image_name=image_name,
+                        image=image,
+                        settings=settings,
+                        rules=rules,
+                        scratch=scratch,
+                        merge_causes=tuple(
+                            MergeCause(
+                                merge.reason, merge.name, graph.nodes[merge.first].name, graph.nodes[merge.second].name
+                            )
+                            for merge in group.merges
+                        ),
+                        **data_passing.passed_datasets(ids[index], nodes, graph, crossing_of)._asdict(),
+                    )
+                )
+        return tasks
+
+    def _settings_of(self, group: NodeGroup) -> tuple[ResolvedSettings, tuple[str, ...]]:
+        """Return the settings of a group's pod, and the rules behind them.
+
+        Raises:
+            Refused: when the settings of its nodes contradict each other.
+        """
+        task_rules = self.context.task_rules
+        if len(group.members) == 1:
+            rules = self.matching[group.members[0]]
+            return task_rules.settings_of(rules), rules
+        rules_of = {self.graph.nodes[member].name: self.matching[member] for member in group.members}
+        members = [(name, task_rules.settings_of(rules)) for name, rules in rules_of.items()]
+        merge_context = settings_merge.MergeContext(
+            unset={
+                **PLATFORM,
+                "image": DEFAULT_IMAGE,
+                "retries": self.dag.settings.retries,
+                "retry_delay": self.dag.settings.retry_delay,
+            },
+            cause=_describe_cause(group),
+            locate=partial(_locate, self.context, rules_of),
         )
-    if errors:
-        raise Refused(errors)
-    return made, group_ids
+        return settings_merge.merge_settings(members, merge_context), task_rules.union_of(rules_of.values())
+
+    def _check_image(self, settings: Mapping[str, Any], node: str) -> None:
+        """Report an image that is neither one of the project's nor a whole reference."""
+        image, references = settings.get("image"), self.context.image_references
+        if image is not None and image not in references and split_reference(image)[1:] == (None, None):
+            self.diagnostics.error(
+                "image-unknown",
+                replace(self.context.location_of("tasks"), node=node),
+                f"image {image!r} is not defined under `images:` and has neither a tag nor a digest.",
+                f"Images of this project are {', '.join(references)}.",
+            )
 
 
-def _location_of(
-    task_rules: TaskRules, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]
+def _locate(
+    context: PlanContext, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]
 ) -> Location | None:
-    return task_rules.location_of(rules_of[node], key)
+    return context.task_rules.location_of(rules_of[node], key)
 
 
-def _because(group: NodeGroup) -> str:
+def _describe_cause(group: NodeGroup) -> str:
     merge = next((merge for merge in group.merges if merge.reason in grouping.FORCED), group.merges[0])
     return {
         "memory": "dataset {0!r} is in memory",
@@ -306,12 +294,12 @@ def _because(group: NodeGroup) -> str:
 
 
 def _find_crossings(graph: Graph, grouped: Grouping, ids: Sequence[str]) -> tuple[Crossing, ...]:
-    task_of = {member: ids[place] for place, group in enumerate(grouped.groups) for member in group.members}
+    task_of = {member: ids[index] for index, group in enumerate(grouped.groups) for member in group.members}
     crossings = []
     for name, dataset in graph.datasets.items():
         if dataset.producer is not None:
-            home = task_of[dataset.producer]
-            readers = sorted({task_of[reader] for reader in dataset.consumers} - {home})
-            if readers:
-                crossings.append(Crossing(name, dataset.reach, home, tuple(readers)))
+            saved_by = task_of[dataset.producer]
+            loaded_by = sorted({task_of[reader] for reader in dataset.consumers} - {saved_by})
+            if loaded_by:
+                crossings.append(Crossing(name, dataset.reach, saved_by, tuple(loaded_by)))
     return tuple(crossings)

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kedro_k8s_airflow import names
-from kedro_k8s_airflow.findings import Finding, error
-from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan import volumes
 from kedro_k8s_airflow.plan.model import LocalInput, MemoryStore, Task, claim_over
+from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kedro_k8s_airflow.config.models import Settings
+    from kedro_k8s_airflow.diagnostics import Diagnostics
+    from kedro_k8s_airflow.plan.context import PlanContext
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Crossing, Mount
     from kedro_k8s_airflow.project import ProjectNode
@@ -63,40 +63,24 @@ def passed_datasets(
     return PassedDatasets(*(tuple(sorted(names)) for names in found))
 
 
-def memory_store(settings: Settings, mounts: Sequence[Mount], file: str, errors: list[Finding]) -> MemoryStore:
-    """The store of the settings; a folder that no pod could share is an error."""
+def memory_store(context: PlanContext, mounts: Sequence[Mount], diagnostics: Diagnostics) -> MemoryStore:
+    """Return the store of the settings; report a folder that pods cannot share."""
+    settings = context.settings
+    location = context.location_of("data", "store", "path")
+    help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
     path = settings.data.store.path or ""
     keep = int(settings.data.store.keep.total_seconds())
-    protocol, url, rest = path.partition("://")
-    if url and protocol.lower() == "memory":
-        help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
-        errors.append(
-            error(
-                "store",
-                Location(file=file, key=("data", "store", "path")),
-                f"{path!r} is the memory of one process.",
-                help_text,
-            )
-        )
-    if url and protocol.lower() not in ("file", "local"):
+    protocol, separator, rest = path.partition("://")
+    if separator and protocol.lower() == "memory":
+        diagnostics.error("store", location, f"{path!r} is the memory of one process.", help_text)
+    if separator and protocol.lower() not in ("file", "local"):
         return MemoryStore(path, keep)
-    path = rest if url else path
-    place = volumes.path_in_pod(path, settings)
-    innermost = claim_over(place, mounts)
+    folder = volumes.path_in_pod(rest if separator else path, settings)
+    innermost = claim_over(folder, mounts)
     if innermost is None or innermost.read_only:
-        message = (
-            "is on no volume" if innermost is None else f"is on volume {innermost.name!r}, which is mounted read-only"
-        )
-        help_text = "Name a folder on a volume (data.volumes), or a URL such as s3://bucket/folder."
-        errors.append(
-            error(
-                "store",
-                Location(file=file, key=("data", "store", "path")),
-                f"{path!r} {message}, so no other pod would see it.",
-                help_text,
-            )
-        )
-    return MemoryStore(place, keep)
+        reason = "is not on a volume" if innermost is None else f"is on volume {innermost.name!r}, which is read-only"
+        diagnostics.error("store", location, f"{path!r} {reason}, so other pods would not see it.", help_text)
+    return MemoryStore(folder, keep)
 
 
 def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
@@ -115,7 +99,9 @@ def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str])
         like,
         id=task_id,
         nodes=(),
-        settings={key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")},
+        settings=ResolvedSettings(
+            {key: value for key, value in like.settings.items() if key not in ("trigger_rule", "runner")}
+        ),
         upstream=tuple(sorted(task.id for task in tasks if task.id not in followed)),
         group=None,
         label=names.to_label_value(task_id),

@@ -17,6 +17,7 @@ from kedro_k8s_airflow.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
+    from kedro_k8s_airflow.diagnostics import Diagnostics
     from kedro_k8s_airflow.plan.graph import Graph
 
 MergeReason = Literal["memory", "pod", "confirms", "group", "namespace", "chain", "between"]
@@ -54,6 +55,22 @@ class NodeGroup:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DeclinedGroup:
+    """A group or namespace that was asked for as one pod and is several.
+
+    Attributes:
+        reason: `group` or `namespace`.
+        name: of it.
+        pods: how many pods it is, because its nodes' settings cannot share one; 0 when it is what lies between its nodes
+            that cannot share their pod.
+    """
+
+    reason: MergeReason
+    name: str
+    pods: int = 0
+
+
 @dataclass(frozen=True)
 class Grouping:
     """All groups of a pipeline, in topological order, with the groups each has to wait for.
@@ -64,7 +81,7 @@ class Grouping:
 
     groups: tuple[NodeGroup, ...]
     upstream: tuple[tuple[int, ...], ...]
-    declined: tuple[str, ...] = ()
+    declined: tuple[DeclinedGroup, ...] = ()
     _size: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
@@ -122,19 +139,20 @@ class _Sets:
         self.size[first] += self.size[second]
 
 
-def group_nodes(graph: Graph, options: GroupingOptions) -> tuple[Grouping | None, list[Finding]]:
+def group_nodes(graph: Graph, options: GroupingOptions, diagnostics: Diagnostics) -> Grouping | None:
     """Group the nodes of a graph.
 
     Returns:
-        The grouping, or None when a finding is an error; and the findings.
+        The grouping; None when nodes have to share a pod and the settings forbid it, which is reported.
     """
     forced = list(_forced_merges(graph, store=options.store))
-    findings = list(_forbidden_merges(graph, forced, options))
-    if findings:
-        return None, findings
+    forbidden = list(_forbidden_merges(graph, forced, options))
+    if forbidden:
+        diagnostics.extend(forbidden)
+        return None
     kinds = options.kinds or [None] * len(graph.nodes)
     asks = bool(options.named) or options.group_by == "namespace"
-    chosen, declined = _chosen_merges(graph, options, _pod_kinds(graph, forced, kinds)) if asks else ([], [])
+    chosen, declined = _chosen_merges(graph, options, _pod_kinds(graph, forced, kinds)) if asks else ([], set())
     while True:
         sets = _Sets(len(graph.nodes))
         for merge in (*forced, *chosen):
@@ -143,13 +161,11 @@ def group_nodes(graph: Graph, options: GroupingOptions) -> tuple[Grouping | None
         clashing = dict.fromkeys(_clashing_merges(sets, chosen, kinds))
         if not clashing:
             break
-        declined += [
-            f"{merge.reason} {merge.name!r}: what lies between its nodes cannot share their pod" for merge in clashing
-        ]
+        declined |= {DeclinedGroup(merge.reason, merge.name) for merge in clashing}
         chosen = [merge for merge in chosen if merge not in clashing]
     if options.group_by == "chain":
         _join_chains(graph, sets, kinds)
-    return _build_grouping(graph, sets, options, tuple(sorted(set(declined)))), []
+    return _build_grouping(graph, sets, options, tuple(sorted(declined)))
 
 
 def _forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
@@ -201,7 +217,7 @@ def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashab
 
 def _chosen_merges(
     graph: Graph, wishes: GroupingOptions, kinds: Sequence[Hashable]
-) -> tuple[list[NodeMerge], list[str]]:
+) -> tuple[list[NodeMerge], set[DeclinedGroup]]:
     """The merges the user asks for, between nodes of one kind; and in words what was declined."""
     wanted: list[tuple[MergeReason, str, Sequence[int]]] = [
         ("group", name, members) for name, members in wishes.named.items()
@@ -213,15 +229,13 @@ def _chosen_merges(
                 spaces[node.namespace.split(".")[0]].append(index)
         wanted += [("namespace", name, members) for name, members in sorted(spaces.items())]
     merges: list[NodeMerge] = []
-    declined: list[str] = []
+    declined: set[DeclinedGroup] = set()
     for rule, name, members in wanted:
         by_kind: dict[Hashable, list[int]] = defaultdict(list)
         for index in members:
             by_kind[kinds[index]].append(index)
         if len(by_kind) > 1:
-            declined.append(
-                f"{rule} {name!r}: its nodes have settings that cannot live in one pod, so it is {len(by_kind)} pods"
-            )
+            declined.add(DeclinedGroup(rule, name, len(by_kind)))
         for same in by_kind.values():
             merges += [NodeMerge(rule, name, same[0], other) for other in same[1:]]
     return merges, declined
@@ -302,7 +316,9 @@ def _join_chains(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
         sets.join(NodeMerge("chain", graph.nodes[successor].name, root, successor))
 
 
-def _build_grouping(graph: Graph, sets: _Sets, wishes: GroupingOptions, declined: tuple[str, ...]) -> Grouping:
+def _build_grouping(
+    graph: Graph, sets: _Sets, wishes: GroupingOptions, declined: tuple[DeclinedGroup, ...]
+) -> Grouping:
     members: dict[int, list[int]] = defaultdict(list)
     for index in range(len(graph.nodes)):
         members[sets.find(index)].append(index)

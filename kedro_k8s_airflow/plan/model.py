@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kedro_k8s_airflow.config.defaults import PROVIDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from kedro_k8s_airflow.config.models import DagSettings
     from kedro_k8s_airflow.plan.graph import Graph
+    from kedro_k8s_airflow.plan.grouping import DeclinedGroup
     from kedro_k8s_airflow.plan.reach import Reach
+    from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
 CONTRACT_VERSION = 2
 
@@ -68,7 +72,7 @@ class Task:
     label: str
     pipeline: str
     image: str
-    settings: Mapping[str, Any]
+    settings: ResolvedSettings
     rules: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
     merge_causes: tuple[MergeCause, ...] = ()
@@ -82,18 +86,18 @@ class Task:
 
 
 def pod_deadline(settings: Mapping[str, Any]) -> int | None:
-    """Seconds after which Kubernetes ends the pod whatever Airflow thinks; None when the user switched it off.
+    """Return the seconds after which Kubernetes ends the pod, whatever Airflow does; None when the settings switch it off.
 
-    Execution timeout, waiting for a node and an image, and ten minutes; a day when there is no timeout.
+    Execution timeout, waits for a cluster node and the image, and ten minutes; a day when there is no timeout.
     """
     if "activeDeadlineSeconds" in settings:
         return settings["activeDeadlineSeconds"]  # type: ignore[no-any-return]
     timeout: timedelta | None = settings.get("execution_timeout")
     if timeout is None:
         return 24 * 3600
-    told = settings.get("operator", {})
-    waits = (told.get("startup_timeout_seconds", 120), told.get("schedule_timeout_seconds", 0))
-    return int(timeout.total_seconds()) + sum(map(int, waits)) + 600
+    operator = settings.get("operator", {})
+    startup = operator.get("startup_timeout_seconds", PROVIDER["startup_timeout_seconds"])
+    return int(timeout.total_seconds()) + int(startup) + int(operator.get("schedule_timeout_seconds", 0)) + 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class Plan:
     home: str
     scratch_size: str
     mounts: tuple[Mount, ...]
-    base: Mapping[str, Any]
+    base: ResolvedSettings
     base_image: str
     prefix: tuple[str, ...] = ()
     params: Mapping[str, Any]
@@ -189,7 +193,7 @@ class Plan:
     groups: Mapping[str, str]
     tasks: tuple[Task, ...]
     crossings: tuple[Crossing, ...] = ()
-    declined: tuple[str, ...] = ()
+    declined: tuple[DeclinedGroup, ...] = ()
     in_image: tuple[str, ...] = field(default=())
     macros: Mapping[str, str] = field(default_factory=dict)
     store: MemoryStore | None = None

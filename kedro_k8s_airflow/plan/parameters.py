@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kedro_k8s_airflow.config.models import DagSettings
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.diagnostics import Diagnostics
+    from kedro_k8s_airflow.plan.context import PlanContext
 
 
-_LIMIT = 100_000
+LIMIT = 100_000  # bytes; `pod.PARAMS_LIMIT` is the same
+_DOTTED = "{0!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+_NEST_KEYS = "Write it as nested keys in the parameters file."
 _EXPRESSION = re.compile(r"\s*\{\{[-+]?(.+?)[-+]?\}\}\s*\Z", re.DOTALL)
 # Runs have a logical date, or (Airflow 3, triggered by hand or by an asset) only the moment they may run after.
 _MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
@@ -37,87 +40,77 @@ def parameter_names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str
 
 
 def offered_params(
-    known: Mapping[str, Any], project: Project, dag: DagSettings, file: str, errors: list[Finding]
+    known: Mapping[str, Any], context: PlanContext, dag: DagSettings, diagnostics: Diagnostics
 ) -> dict[str, Any]:
-    """Defaults of the parameters that the trigger form offers, by dotted name; what is wrong goes to `errors`."""
-    found: dict[str, Any] = {}
+    """Return the defaults of the parameters that the trigger form offers, by dotted name; report the wrong ones."""
+    offered: dict[str, Any] = {}
+    location = context.location_of("dag", "params")
     for name in dag.params:
         if name not in known:
-            help_text = "Name it as in `params:` inputs, with dots for what is nested."
-            errors.append(
-                error(
-                    "param-unknown",
-                    Location(file=file, key=("dag", "params")),
-                    f"the project has no parameter {name!r}.",
-                    help_text,
-                )
-            )
-        elif not _reachable(name, project.parameters):
-            help_text = "Spell it as nested keys in the parameters file."
-            message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", Location(file=file, key=("dag", "params")), message, help_text))
+            help_text = "Name it as `params:` inputs do, with dots for nested keys."
+            diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
+        elif not _is_reachable(name, context.project.parameters):
+            diagnostics.error("param-dotted", location, _DOTTED.format(name), _NEST_KEYS)
         elif is_credential(name, known[name]):
-            errors.append(_credential(Location(file=file, key=("dag", "params")), name))
+            diagnostics.extend([_credential(location, name)])
         else:
-            found[name] = known[name]
-    overlap = next(((one, other) for one in found for other in found if other.startswith(f"{one}.")), None)
+            offered[name] = known[name]
+    overlap = next(((name, other) for name in offered for other in offered if other.startswith(f"{name}.")), None)
     if overlap:
-        message = f"{overlap[1]!r} is part of {overlap[0]!r}."
-        errors.append(error("param-twice", Location(file=file, key=("dag", "params")), message, "Offer one of them."))
-    return found
+        diagnostics.error(
+            "param-twice", location, f"{overlap[1]!r} is part of {overlap[0]!r}.", "Offer only one of them."
+        )
+    return offered
 
 
 def parse_macros(
     known: Mapping[str, Any],
-    project: Project,
+    context: PlanContext,
     dag: DagSettings,
-    file: str,
     others: Mapping[str, Any],
-    errors: list[Finding],
+    diagnostics: Diagnostics,
 ) -> dict[str, str]:
-    """Expressions of Airflow's templates for the parameters that the run decides; what is wrong goes to `errors`.
+    """Return expressions of Airflow's templates for the parameters that the run decides; report the wrong ones.
 
     Args:
         known: every name that `params:` can load.
-        project: as it was read.
+        context: the project.
         dag: settings of the DAG.
-        file: the settings file, for messages.
         others: parameters given in another way, by dotted name.
-        errors: gets what is wrong.
+        diagnostics: gets what is wrong.
     """
     import jinja2
 
-    found: dict[str, str] = {}
+    expressions: dict[str, str] = {}
     for name, text in dag.macros.items():
-        location = Location(file=file, key=("dag", "macros", name))
-        if name not in known and not project.has_catalog_hooks:
-            help_text = "Add it to parameters.yml; its value there is what `kedro run` uses."
-            errors.append(error("param-unknown", location, f"the project has no parameter {name!r}.", help_text))
-        elif name in known and not _reachable(name, project.parameters):
-            message = f"{name!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-            errors.append(error("param-dotted", location, message, "Spell it as nested keys in the parameters file."))
+        location = context.location_of("dag", "macros", name)
+        if name not in known and not context.project.has_catalog_hooks:
+            help_text = "Add it to parameters.yml; `kedro run` uses the value there."
+            diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
+        elif name in known and not _is_reachable(name, context.project.parameters):
+            diagnostics.error("param-dotted", location, _DOTTED.format(name), _NEST_KEYS)
         elif overlap := next(
             (other for other in others if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")),
             None,
         ):
-            message = f"{name!r} and {overlap!r}, which is given by dag.params or --params, are one."
-            errors.append(error("param-twice", location, message, "Give it in one way."))
+            message = f"{name!r} overlaps with {overlap!r}, which dag.params or --params set."
+            diagnostics.error("param-twice", location, message, "Set it in one way only.")
         elif text in _MACROS:
-            found[name] = _MACROS[text]
+            expressions[name] = _MACROS[text]
         else:
-            expression = _EXPRESSION.match(text)
+            match = _EXPRESSION.match(text)
             try:
-                if expression is None or "}}" in expression[1] or "{{" in expression[1]:
-                    raise jinja2.TemplateSyntaxError("it is no single expression", 1)
-                jinja2.Environment(autoescape=False).parse(f"{{{{ ({expression[1]}) }}}}")  # noqa: S701  Python is not HTML
+                if match is None or "}}" in match[1] or "{{" in match[1]:
+                    raise jinja2.TemplateSyntaxError("it is not a single expression", 1)
+                jinja2.Environment(autoescape=False).parse(f"{{{{ ({match[1]}) }}}}")  # noqa: S701  Python is not HTML
             except jinja2.TemplateSyntaxError as exc:
                 help_text = (
                     f"Write {', '.join(_MACROS)} or one expression of Airflow's templates, such as '{{{{ run_id }}}}'."
                 )
-                errors.append(error("macro", location, f"{text!r} cannot be used: {exc.message}.", help_text))
+                diagnostics.error("macro", location, f"{text!r} cannot be used: {exc.message}.", help_text)
             else:
-                found[name] = f"({expression[1].strip()})"
-    return found
+                expressions[name] = f"({match[1].strip()})"
+    return expressions
 
 
 def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[Finding]:
@@ -133,9 +126,11 @@ def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[F
             yield error(
                 "param-type", location, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
             )
-    if size > _LIMIT:
+    if size > LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
-        message = f"parameters take {size} bytes, and a pod gets 100,000 at most; the largest is {largest!r}."
+        message = (
+            f"parameters take {size} bytes, more than the {LIMIT:,} that a pod can get; the largest is {largest!r}."
+        )
         yield error("param-size", location, message, "Keep large values in the project's parameters, or in a dataset.")
 
 
@@ -167,7 +162,7 @@ def find_leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
             yield _credential(Location(subject="--params"), name)
 
 
-def _reachable(name: str, parameters: Mapping[str, Any]) -> bool:
+def _is_reachable(name: str, parameters: Mapping[str, Any]) -> bool:
     place: Any = parameters
     for part in name.split("."):
         if not isinstance(place, dict) or part not in place:

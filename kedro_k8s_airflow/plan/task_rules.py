@@ -13,6 +13,7 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import quantities
+from kedro_k8s_airflow.config.defaults import BUILT_IN
 from kedro_k8s_airflow.config.models import Match
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.locations import Location
@@ -25,6 +26,7 @@ from kedro_k8s_airflow.plan.provenance import (
     iterate_leaves,
     trace_origins,
 )
+from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,38 +34,6 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings, TaskSettings
     from kedro_k8s_airflow.project import ProjectNode
-
-BUILT_IN: dict[str, Any] = {
-    "imagePullPolicy": "IfNotPresent",
-    "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
-    "podSecurityContext": {
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "fsGroup": 1000,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    },
-    "securityContext": {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    },
-    "automountServiceAccountToken": False,
-    "deferrable": True,
-    # 15 minutes for an image of 5 GB, half an hour for a node that has yet to be started.
-    "operator": {
-        "startup_timeout_seconds": 900,
-        "schedule_timeout_seconds": 1800,
-        # What a task lasts beyond its pod: half of each on average. One look costs the triggerer 5 ms.
-        "startup_check_interval_seconds": 2,
-        "poll_interval": 1.5,
-        "on_finish_action": "delete_pod",
-        "termination_message_policy": "FallbackToLogsOnError",
-        "log_pod_spec_on_failure": False,
-        # The reason (OOMKilled, DeadlineExceeded) and the exit code are told nowhere else.
-        "log_events_on_failure": True,
-    },
-}
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +106,10 @@ class TaskRules:
 
     layers: tuple[SettingsLayer, ...]
     groups: tuple[tuple[str, _Matcher], ...]
-    base: Mapping[str, Any]
+    base: ResolvedSettings
     sources: SettingsSources
     findings: tuple[Finding, ...] = ()
-    _resolved: dict[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
+    _resolved: dict[tuple[str, ...], ResolvedSettings] = field(default_factory=dict)
     _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
     def matching_rules(self, node: ProjectNode) -> tuple[str, ...]:
@@ -152,7 +122,7 @@ class TaskRules:
         all_names = {name for matching in several for name in matching}
         return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
 
-    def settings_of(self, matching: tuple[str, ...]) -> Mapping[str, Any]:
+    def settings_of(self, matching: tuple[str, ...]) -> ResolvedSettings:
         """What nodes of these rules are told; the same object for the same rules."""
         if not matching:
             return self.base
@@ -168,7 +138,7 @@ class TaskRules:
         if matching not in self._traced:
             laid = ((layer.origin, layer.values) for layer in self._of(matching))
             found = trace_origins([(BUILT_IN_ORIGIN, BUILT_IN), *laid])
-            for path, value in iterate_leaves({"resources": self.settings_of(matching).get("resources") or {}}):
+            for path, value in iterate_leaves({"resources": dict(self.settings_of(matching).get("resources") or {})}):
                 if path[1:2] == ("requests",) and found.get(path) == BUILT_IN_ORIGIN and value != _built_in(path):
                     found[path] = replace(found[path[0], "limits", path[2]], limit=True)
             self._traced[matching] = found
@@ -307,7 +277,7 @@ def _unmatched(
     ]
 
 
-def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _fold(layers: Iterable[Mapping[str, Any]]) -> ResolvedSettings:
     result: dict[str, Any] = BUILT_IN
     never_ends = False
     request: set[str] = set()
@@ -327,4 +297,4 @@ def _fold(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         and quantities.parse_quantity(amount) > quantities.parse_quantity(limits[name])
     }
     # A request that nobody wrote gives way to a limit that somebody did.
-    return overlay(result, {"resources": {"requests": lower}}) if lower else result
+    return ResolvedSettings(overlay(result, {"resources": {"requests": lower}}) if lower else result)

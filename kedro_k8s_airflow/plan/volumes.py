@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kedro_k8s_airflow.config.models import Settings
+    from kedro_k8s_airflow.plan.context import PlanContext
     from kedro_k8s_airflow.project import Project
 
 
@@ -21,47 +22,48 @@ RESERVED_NAMES = ("tmp", "home", "credentials")
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
 
 
-def build_mounts(project: Project, settings: Settings, file: str) -> tuple[Mount, ...]:
-    """The volumes of every pod: the claims of the settings and the credentials' Secret.
+def build_mounts(context: PlanContext) -> tuple[Mount, ...]:
+    """Return the volumes of every pod: the claims of the settings and the credentials' Secret.
 
     Raises:
         Refused: when a mount would hide the project's own files, or two are in one place.
     """
-    found: list[Mount] = []
+    project, settings = context.project, context.settings
+    mounts: list[Mount] = []
     for name, volume in settings.data.volumes.items():
-        path = posixpath.normpath(posixpath.join(settings.project_path, volume.mount))
+        path = path_in_pod(volume.mount, settings)
         hidden = find_hidden(path, project, settings.project_path)
         if hidden:
             raise refuse(
                 "volume",
-                Location(file=file, key=("data", "volumes", name, "mount")),
+                context.location_of("data", "volumes", name, "mount"),
                 f"{volume.mount!r} would hide {hidden} in the image.",
                 "Mount a folder that holds only data.",
             )
-        found.append(
+        mounts.append(
             Mount(name=name, path=path, claim=volume.claim, sub_path=volume.subPath, read_only=volume.readOnly)
         )
-    paths = [mount.path for mount in found]
+    paths = [mount.path for mount in mounts]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice:
         raise refuse(
             "volume",
-            Location(file=file, key=("data", "volumes")),
+            context.location_of("data", "volumes"),
             f"two volumes are mounted at {twice}.",
-            "Give each a folder of its own.",
+            "Mount each at its own folder.",
         )
     if settings.credentials_secret is not None:
         secret = settings.credentials_secret
         if "://" in project.conf_source:
             raise refuse(
                 "volume",
-                Location(file=file, key=("credentials_secret",)),
+                context.location_of("credentials_secret"),
                 f"cannot be mounted into the configuration at {project.conf_source}.",
                 "Keep the configuration in the project, or give credentials by envFrom.",
             )
         path = posixpath.join(conf_in_pod(project, settings), project.run_env, "credentials_from_secret.yml")
-        found.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
-    return tuple(found)
+        mounts.append(Mount(name="credentials", path=path, secret=secret.name, key=secret.key, read_only=True))
+    return tuple(mounts)
 
 
 def path_in_pod(path: str, settings: Settings) -> str:
@@ -92,13 +94,18 @@ def conf_in_pod(project: Project, settings: Settings) -> str:
     return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
 
 
-def scratch_folders(paths: Sequence[str], project: Project, settings: Settings) -> tuple[str, ...]:
-    """Folders that have to be writable in the pod for local files that die with it."""
+def scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ...]:
+    """Return the folders that must be writable in the pod for local files that are lost with it.
+
+    Raises:
+        Refused: when such a file would lie beside the project's own files, or in a folder of the image.
+    """
     if not paths:
         return ()
+    project, settings = context.project, context.settings
     folders: set[str] = set()
     conf = project.conf_folder
-    kept = [posixpath.normpath(posixpath.join(settings.project_path, name)) for name in ("", project.code, conf)]
+    kept = [path_in_pod(name, settings) for name in ("", project.code, conf)]
     for path in paths:
         folder = posixpath.dirname(path)
         if any(own == folder or own.startswith(f"{folder}/") for own in kept) and not posixpath.splitext(path)[1]:
@@ -107,16 +114,16 @@ def scratch_folders(paths: Sequence[str], project: Project, settings: Settings) 
         if hidden is not None:
             raise refuse(
                 "data-place",
-                Location(subject=f"path {path}"),
+                Location(file=path),
                 f"lies beside the project's own files ({hidden}), which pods cannot write to.",
                 "Save it in a folder that holds only data.",
             )
         for pattern in settings.data.in_image:
-            carried = posixpath.normpath(posixpath.join(settings.project_path, pattern))
+            carried = path_in_pod(pattern, settings)
             if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):
                 raise refuse(
                     "data-place",
-                    Location(subject=f"path {path}"),
+                    Location(file=path),
                     f"is written into {folder}, which the image carries (data.in_image: {pattern}).",
                     "Save it in another folder.",
                 )

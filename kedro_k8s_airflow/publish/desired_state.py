@@ -12,7 +12,6 @@ from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import ownership_manifest
 from kedro_k8s_airflow.publish.git import Git, GitError
 from kedro_k8s_airflow.publish.ownership_manifest import OwnershipManifest, PublishedFile
@@ -65,7 +64,7 @@ def render_desired_state(request: CompileRequest, compilation: Compilation, *, a
     Raises:
         Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
     """
-    plans = pipeline_narrowing.narrow_pipelines(compilation.context.project, compilation.plans())
+    plans = compilation.plans()
     errors = [*find_stale_images(compilation.context), *_find_mutable_tags(plans, allow_tag=allow_tag)]
     if errors:
         raise Refused(errors)

@@ -15,7 +15,6 @@ from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import pipeline_narrowing
 from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
 from kedro_k8s_airflow.publish.diff import DagDiff
 from kedro_k8s_airflow.publish.git import SUBMODULE_MODE, Git, GitError, mask_credentials, refuse_git
@@ -102,7 +101,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
             "Compare with the folder that this project is published to.",
         )
     compilation = _with_published_images(request, compilation, published)
-    plans = pipeline_narrowing.narrow_pipelines(compilation.context.project, compilation.plans())
+    plans = compilation.plans()
     publish_command = f"kedro k8s-airflow publish{request.options}"
     findings = list(
         _find_differences(
@@ -133,7 +132,7 @@ def _with_published_images(request: CompileRequest, compilation: Compilation, pu
                 images[name] = published_images[name]
     if not images:
         return compilation
-    return compiler.compile_project(compilation.context.project, lock_file=request.lock_file, images=images)
+    return compilation.with_images(request, images)
 
 
 def _find_differences(

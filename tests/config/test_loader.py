@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from kedro_k8s_airflow.config import loader, models, types
 from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.locations import dotted
 from tests.scenarios import BY_NAME, make_project
 from tests.scenarios.factory import snapshot
 
@@ -139,9 +140,9 @@ def test_the_models_hold_the_keys_of_the_design() -> None:
 def test_a_value_of_the_wrong_type_is_refused_by_file_and_key(key: Key, tmp_path: Path) -> None:
     findings = refused(document(key.path, wrong(key.annotation)), tmp_path).findings
 
-    assert {finding.where for finding in findings} == {f"{FILE}: {key}"}
+    assert {(finding.location.file, dotted(finding.location.key)) for finding in findings} == {(FILE, str(key))}
     assert {finding.severity for finding in findings} == {"error"}
-    assert all("cannot be used" in finding.why for finding in findings)
+    assert all("cannot be used" in finding.message for finding in findings)
 
 
 @pytest.mark.parametrize("key", NAMED, ids=str)
@@ -150,15 +151,15 @@ def test_a_misspelt_key_is_refused_with_the_right_one(key: Key, tmp_path: Path) 
     findings = refused(document((*above, f"{name}z"), wrong(key.annotation)), tmp_path).findings
 
     (finding,) = findings
-    assert finding.where == f"{FILE}: {key}z"
+    assert (finding.location.file, dotted(finding.location.key)) == (FILE, f"{key}z")
     assert finding.code == "settings-unknown"
-    assert f"Did you mean {name!r}?" in finding.mend
+    assert f"Did you mean {name!r}?" in finding.help
 
 
 def test_a_key_of_nobody_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
     (finding,) = refused({"image": RIGHT["image"], "dag": {"qqq": 1}}, tmp_path).findings
-    assert "schedule" in finding.mend
-    assert "group_by" in finding.mend
+    assert "schedule" in finding.help
+    assert "group_by" in finding.help
 
 
 def by_parent() -> dict[Path_, list[Key]]:

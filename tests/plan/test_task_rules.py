@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kedro_k8s_airflow.config import models
+from kedro_k8s_airflow.config.defaults import BUILT_IN
 from kedro_k8s_airflow.config.loader import NAME, SettingsSources
 from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import provenance
-from kedro_k8s_airflow.plan.settings_merge import compatibility_key, merge_settings
-from kedro_k8s_airflow.plan.task_rules import BUILT_IN, TaskRules, build_task_rules, overlay
+from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
+from kedro_k8s_airflow.plan.settings_merge import MergeContext, compatibility_key, merge_settings
+from kedro_k8s_airflow.plan.task_rules import TaskRules, build_task_rules, overlay
 from kedro_k8s_airflow.project import ProjectNode
 
 UNSET = {
@@ -105,7 +109,10 @@ def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
 )
 def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
     found = ruled({"x": {"match": match, "retries": 9}}, {"y": match})
-    assert [finding.where for finding in found.findings] == [f"{NAME}: tasks.x.match", f"{NAME}: groups.y"]
+    assert [finding.location for finding in found.findings] == [
+        Location(file=NAME, key=("tasks", "x", "match")),
+        Location(file=NAME, key=("groups", "y")),
+    ]
 
 
 def test_a_node_is_in_the_first_group_that_it_matches() -> None:
@@ -262,17 +269,17 @@ def test_a_tag_lays_a_profile_over_the_defaults_and_under_the_rules_with_a_match
 def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(profiles: dict[str, Any]) -> None:
     _, by_rule = of_tagged({"x": {"profile": "gpu"}}, profiles)
     _, by_tag = of_tagged({}, profiles, "k8s.gpu", "other")
-    assert [finding.where for finding in by_rule.findings] == [f"{NAME}: tasks.x.profile"]
-    assert [finding.where for finding in by_tag.findings] == ["node 'n'"]
+    assert [finding.location for finding in by_rule.findings] == [Location(file=NAME, key=("tasks", "x", "profile"))]
+    assert [finding.location for finding in by_tag.findings] == [Location(node="n")]
     for finding in (*by_rule.findings, *by_tag.findings):
         assert finding.code == "profile-unknown"
-        assert "'gpu'" in finding.why
-        assert all(name in finding.mend for name, profile in profiles.items() if profile is not None)
+        assert "'gpu'" in finding.message
+        assert all(name in finding.help for name, profile in profiles.items() if profile is not None)
 
 
 def test_the_right_profile_is_guessed() -> None:
     _, found = of_tagged({}, {"gpu-large": {}, "memory": {}}, "k8s.gpu-lagre")
-    assert "Did you mean 'gpu-large'?" in found.findings[0].mend
+    assert "Did you mean 'gpu-large'?" in found.findings[0].help
 
 
 # -- which layer said it ----------------------------------------------------------------------------------------------
@@ -303,7 +310,7 @@ _PROFILE = _RULE.map(lambda rule: {key: value for key, value in rule.items() if 
 def at(values: Any, path: tuple[str, ...]) -> Any:
     """The value at a path; "absent" when there is none."""
     for key in path:
-        values = values.get(key, "absent") if isinstance(values, dict) else "absent"
+        values = values.get(key, "absent") if isinstance(values, Mapping) else "absent"
     return values
 
 
@@ -374,10 +381,10 @@ def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> No
         file.write_text(yaml.safe_dump(content))
     raw = {"image": "registry.example.com/x", **overlay(base, prod)}
     found = build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources(files, tmp_path))
-    assert found.location_of(("x",), ("retries",)) == "prod.yml: tasks.x.retries"
-    assert found.location_of(("x",), ("pool",)) == "base.yml: profiles.p.pool"
-    assert found.location_of(("x",), ("nodeSelector",)) == "prod.yml: profiles.p.nodeSelector.a"
-    assert found.location_of(("x",), ("deferrable",)) == ""
+    assert found.location_of(("x",), ("retries",)) == Location(file="prod.yml", key=("tasks", "x", "retries"))
+    assert found.location_of(("x",), ("pool",)) == Location(file="base.yml", key=("profiles", "p", "pool"))
+    assert found.location_of(("x",), ("nodeSelector",)) == Location(file="prod.yml", key=("profiles", "p", "nodeSelector", "a"))
+    assert found.location_of(("x",), ("deferrable",)) is None
 
 
 def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_path: Path) -> None:
@@ -386,15 +393,20 @@ def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_p
     files[1].write_text("tasks: {x: {retries: 1}}\n")
     raw = {"image": "registry.example.com/x", "tasks": {"x": {"retries": 1, "match": {"tag": "nobody"}}}}
     found = build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources(files, tmp_path))
-    assert [finding.where for finding in found.findings] == ["prod.yml: tasks.x.match"]
+    assert [finding.location for finding in found.findings] == [Location(file="prod.yml", key=("tasks", "x", "match"))]
 
 
 # -- a pod of several nodes -------------------------------------------------------------------------------------------
 
 
 def together(*settings: dict[str, Any]) -> dict[str, Any]:
-    members = [(f"n{index}", {**one}) for index, one in enumerate(settings)]
-    return dict(merge_settings(members, UNSET, "dataset 'd' is in memory", lambda node, key: f"{node} {'.'.join(key)}"))
+    members = [(f"n{index}", ResolvedSettings(one)) for index, one in enumerate(settings)]
+    context = MergeContext(
+        unset=UNSET,
+        cause="dataset 'd' is in memory",
+        locate=lambda node, key: Location(file=f"{node}.yml", key=key),
+    )
+    return dict(merge_settings(members, context))
 
 
 @pytest.mark.parametrize(
@@ -471,9 +483,9 @@ def test_nodes_that_share_a_pod_may_not_contradict_each_other(
             together(*order)
         (finding,) = caught.value.findings
         assert finding.code == "settings-clash"
-        assert all(words in finding.why for words in (said, "'n0'", "'n1'", "dataset 'd' is in memory"))
-        assert finding.where.startswith("n0 ")
-        assert ", n1 " in finding.where, "both nodes' rules are named"
+        assert all(words in finding.message for words in (said, "'n0'", "'n1'", "dataset 'd' is in memory"))
+        assert (finding.location.file, finding.location.node) == ("n0.yml", "n0")
+        assert "see also n1.yml: " in finding.message, "both nodes' rules are named"
 
 
 def test_a_node_without_end_makes_a_pod_without_end() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.config.models import DagSettings
 from kedro_k8s_airflow.plan.graph import Graph
 from kedro_k8s_airflow.plan.model import Mount, Plan, Task
+from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 from kedro_k8s_airflow.project import ProjectNode
 from tests.scenarios.model import IMAGE
 
@@ -42,7 +43,7 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
         "home": "/home/kedro",
         "scratch_size": "2Gi",
         "mounts": (Mount("data", "/app/data", "claim"), Mount("deep", "/app/data/deep", "claim")),
-        "base": BASE,
+        "base": ResolvedSettings(BASE),
         "base_image": IMAGE,
         "params": {},
         "runtime_params": {},
@@ -56,7 +57,7 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
                 label=name,
                 pipeline="__default__",
                 image=IMAGE,
-                settings=told.get(name, BASE),
+                settings=ResolvedSettings(told.get(name, BASE)),
             )
             for name, waits in after.items()
         ),
