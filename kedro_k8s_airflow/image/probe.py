@@ -41,7 +41,7 @@ def main(request: dict[str, Any]) -> None:
 def _entry(project: Path, request: dict[str, Any], errors: list[str]) -> None:
     """The program of the pods is there, runs, and has the DAG's contract."""
     program = project / ".k8s-airflow" / "pod.py"
-    command = [*request["prefix"], "python", str(program), "--answer"]
+    command = [*request["prefix"], "python", str(program), "--contract-version"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as exc:

@@ -95,7 +95,7 @@ def test_an_image_of_another_contract_ends_with_2_and_says_what_to_do(begun: Run
     begun.fails()
     log = begun.log("hold")
     assert "exit_code=2" in log, log
-    assert "the DAG expects contract 1 and this image has 2" in log, log
+    assert "the DAG expects contract 1 but this image has contract 2" in log, log
 
 
 # --- faults of a run that waits for the test; other runs go on meanwhile

@@ -54,7 +54,7 @@ def test_a_version_that_is_not_there_ends_with_2_though_other_runs_have_one(begu
     begun.fails()
     log = begun.log("read")
     assert "exit_code=2" in log, log
-    assert f"no task of run '{begun.run_id}' has written it; clear the task that makes it" in log, log
+    assert f"no task of DAG run '{begun.run_id}' has saved it; clear the task that saves it" in log, log
 
 
 @pytest.mark.full
@@ -183,7 +183,7 @@ def test_what_cannot_be_pickled_fails_with_its_name_and_what_to_do(begun: Run) -
     assert begun.tasks()["make_odd"] == ("failed", 1)
     log = begun.log("make_odd")
     assert "dataset 'odd' cannot be pickled for another pod" in log, log
-    assert "fuse these nodes" in log, log
+    assert "run these nodes in one pod" in log, log
 
 
 @pytest.fixture(scope="module")

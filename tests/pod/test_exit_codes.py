@@ -92,12 +92,12 @@ def test_a_pipeline_or_node_that_is_not_there_ends_with_2(
             "'the.long.one'",
             id="parameters over 100 KB",
         ),
-        pytest.param("KEDRO_K8S_AIRFLOW_RUN", None, "which DAG run", id="no run"),
-        pytest.param("KEDRO_K8S_AIRFLOW_RUN", "{}", "which DAG run", id="an empty run"),
+        pytest.param("KEDRO_K8S_AIRFLOW_RUN", None, "does not identify the DAG run", id="no run"),
+        pytest.param("KEDRO_K8S_AIRFLOW_RUN", "{}", "does not identify the DAG run", id="an empty run"),
         pytest.param(
             "KEDRO_K8S_AIRFLOW_RUN",
             '{"dag_id": "d", "run_id": "r", "try_number": 1, "run_after": "noon"}',
-            "which DAG run",
+            "does not identify the DAG run",
             id="a run without a time",
         ),
     ],
@@ -173,8 +173,8 @@ def test_what_is_printed_is_plain_and_comes_at_once(any_pods: Pods) -> None:
     assert "\x1b" not in ended.out
     assert "node is at work\n" in ended.out
     for place, name in enumerate(("hello", "talk", "shout"), 1):
-        assert re.search(rf"node \d of 3 '{name}' starts\n", ended.out), place
-        assert re.search(rf"node \d of 3 '{name}' took \d+\.\d s, peak memory \d+ MiB", ended.out)
+        assert re.search(rf"node \d of 3 '{name}' started\n", ended.out), place
+        assert re.search(rf"node \d of 3 '{name}' finished in \d+\.\d s, peak memory \d+ MiB", ended.out)
     assert re.search(r"done: 3 nodes in \d+\.\d s, peak memory \d+ MiB", ended.out.splitlines()[-1])
     # Kedro's own lines: one line for each record, though some are longer than a terminal.
     assert re.search(r"INFO kedro\.\S+: Loading data from (\x1b\[[0-9;]*m)?word", ended.out)

@@ -1,4 +1,4 @@
-"""A pod that is told to stop says so by its exit code, and the project's error hooks are called before."""
+"""A pod stopped by SIGTERM shows it by its exit code, and the project's error hooks are called before."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_a_node_that_swallows_it_and_ends_is_the_last_one(pods: Pods) -> None:
     pod.until("begun")
     ended = pod.tell().end()
     assert_told(ended)
-    assert "'swallow_once' took" in ended.out
-    assert "'after_swallow' starts" not in ended.out
+    assert "'swallow_once' finished" in ended.out
+    assert "'after_swallow' started" not in ended.out
     assert not (pods.project / "data" / "swallowed_copy.txt").exists()
     assert errors(pods) == ["on_pipeline_error"]
 

@@ -131,7 +131,7 @@ def test_what_cannot_be_pickled_fails_by_name_and_leaves_nothing(pods: Pods, sto
     assert ended.code == 1
     assert "'make_lock'" in ended.last
     assert "'lock'" in ended.last
-    assert "fuse these nodes" in ended.last
+    assert "run these nodes in one pod" in ended.last
     assert store.files() == []
     assert CANARY not in ended.said
 
