@@ -402,6 +402,34 @@ def explain(
     sys.exit(int(bool(compilation.errors)))
 
 
+@k8s_airflow.command(short_help="Show versions and project facts for a bug report.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, or JSON for programs.",
+)
+@click.pass_obj
+def info(metadata: ProjectMetadata | None, /, form: str) -> None:
+    """Show versions and project facts for a bug report.
+
+    Shows no values of settings, no names of registries and no paths outside the project.
+    """
+
+    def open_project() -> ProjectMetadata | None:
+        folder = None if metadata else _find_project()
+        return metadata if folder is None else _bootstrap_project(folder)
+
+    with contextlib.nullcontext() if metadata else reserve_for_results():
+        from kedro_k8s_airflow.commands.info import gather_info
+        from kedro_k8s_airflow.output.info_formats import info_to_json, info_to_text
+
+        facts = gather_info(open_project)
+        click.echo(info_to_json(facts) if form == "json" else info_to_text(facts), nl=False, file=result_stream())
+
+
 @k8s_airflow.command(short_help="Print the JSON Schema of k8s_airflow.yml for editors.")
 @click.option(
     "--output",
