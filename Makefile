@@ -107,6 +107,7 @@ comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/how-it-works/
 docs: .venvs/kedro/.made ## Make docs/reference/settings.md, docs/reference/checks.md and the settings' JSON schema again, from the models and the table of checks
 	$(BIN)/python tools/make_settings.py
 	$(BIN)/python tools/make_checks.py
+	$(BIN)/python tools/make_map.py
 
 .PHONY: site
 site: .venvs/site/.made $(MERMAID)/package.json ## Build the documentation site into site/, with every link checked

@@ -31,6 +31,7 @@ LAYERS = (
         (
             "",
             "credential_detection",
+            "diagnostics",
             "durations",
             "exceptions",
             "files",

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kedro_k8s_airflow.commands.create import ImageProject
     from kedro_k8s_airflow.config.models import BuildSettings
     from kedro_k8s_airflow.image.build_options import BuildOptions
     from kedro_k8s_airflow.image.engines import Engine
+    from kedro_k8s_airflow.image.image_project import ImageProject
     from kedro_k8s_airflow.image.lock import LockedImage
 
 

@@ -17,8 +17,8 @@ from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kedro_k8s_airflow.commands.create import ImageProject
     from kedro_k8s_airflow.image.engines import Engine
+    from kedro_k8s_airflow.image.image_project import ImageProject
 
 # Nobody's: neither the image's own user nor one that its /etc/passwd knows.
 _SOMEBODY = 54321

@@ -255,12 +255,12 @@ LOCK = f"""
 from pathlib import Path
 from kedro.framework.startup import bootstrap_project
 from kedro_k8s_airflow import compiler
-from kedro_k8s_airflow.commands import create
+from kedro_k8s_airflow.commands.build_image import write_image_spec
 from kedro_k8s_airflow.image import content_hash, lock, spec
 from kedro_k8s_airflow.request import CompileRequest
 
 request = CompileRequest(metadata=bootstrap_project(Path.cwd()))
-made = create.write_image_spec(request)
+made = write_image_spec(request)
 parts = spec.hash_images(Path.cwd(), made.settings, compiler.compile_request(request).context.image_spec)
 images = {{
     name: lock.LockedImage(
