@@ -1,4 +1,4 @@
-"""Read, plan, check: what every command knows of a project before it makes anything of it."""
+"""The compiler's entry: read, plan and check a project. Every command starts here."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compilation:
-    """A project with its plans, and everything there is to say about them.
+    """A compiled project: its plans and its findings.
 
     Attributes:
-        context: what was looked at.
-        ignored: codes that the settings leave unsaid.
-        findings: errors among them; without those that are left unsaid.
+        context: what the checks looked at.
+        ignored: codes that the settings ignore.
+        findings: all but the ignored ones.
     """
 
     context: CheckContext
@@ -46,7 +46,7 @@ class Compilation:
 
     @property
     def errors(self) -> list[Finding]:
-        """What stops `create`."""
+        """The findings that stop `create`."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @cached_property
@@ -80,14 +80,14 @@ class Compilation:
 
 
 def compile_request(request: CompileRequest, *, new_lock: bool = False) -> Compilation:
-    """A project, read, planned and checked.
+    """Read, plan and check a project.
 
     Args:
         request: the project, and how it is to be read.
-        new_lock: whether the image lock that is asked for may be one that is yet to be written.
+        new_lock: whether the given image lock may not exist yet.
 
     Raises:
-        Refused: when the project or its settings cannot be read, or it cannot be said which DAGs there are to be.
+        Refused: when the project or its settings cannot be read, or the DAGs cannot be selected.
     """
     return compile_project(
         _read_project(request),
@@ -114,19 +114,19 @@ def compile_project(
     new_lock: bool = False,
     images: Mapping[str, str] | None = None,
 ) -> Compilation:
-    """A project that was read, planned and checked.
+    """Plan and check a project that was read.
 
     Args:
         project_read: the project.
-        settings: other settings than its own.
-        pipelines: as in `Asked`, like the next two.
+        settings: used instead of the project's own.
+        pipelines: see `CompileRequest`, like the next two.
         all_pipelines: a DAG for each pipeline.
         lock_file: the image lock.
-        new_lock: whether that may be yet to be written.
-        images: references of images, instead of those of the lock.
+        new_lock: whether the image lock may not exist yet.
+        images: references of images that override those of the lock.
 
     Raises:
-        Refused: when its settings cannot be used, or it cannot be said which DAGs there are to be.
+        Refused: when its settings cannot be used, or the DAGs cannot be selected.
     """
     sources = SettingsSources(project.settings_files(project_read) if settings is None else [], project_read.path)
     if settings is None:

@@ -1,14 +1,14 @@
-"""Literals that look like credentials: recognised, so that none reaches a DAG file, an image or a message.
+"""Detects literals that look like credentials, so that none reaches a DAG file, an image or a message.
 
 Patterns follow the published formats of the issuers (AWS key ids, GitHub, GitLab and Slack tokens, PEM blocks, JSON web
-tokens, URLs with a password). A miss is possible, a Secret reference is the only safe way.
+tokens, URLs with a password). It can miss one; only a reference to a Secret is safe.
 """
 
 from __future__ import annotations
 
 import re
 
-# The telling word ends a name: TOKENIZERS_PARALLELISM and max_tokens are ordinary settings.
+# A telling word ends a name: TOKENIZERS_PARALLELISM and max_tokens are ordinary settings.
 _NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)(_|[0-9]|$)"
     r"|(^|_)(PASS|PWD|SECRET|[A-Z]*TOKEN|AUTH|AUTHORIZATION|PAT|CREDENTIALS?|SAS|CONNECTION_STRING"
@@ -37,25 +37,25 @@ _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable or key of this name usually holds a credential; `dbPassword` and `db-password` count as `DB_PASSWORD`."""
+    """Return whether a variable or key of this name usually holds a credential; `dbPassword` and `db-password` count as `DB_PASSWORD`."""
     words = _WORD_END.sub("_", name).upper()
     return bool(_NAME.search(words)) and not _NOT_SECRET_NAME.search(words)
 
 
 def is_secret_value(value: str) -> bool:
-    """Whether the text has the form of a known credential."""
+    """Return whether the text has the form of a known credential."""
     return bool(_VALUE.search(value))
 
 
 def find_credentials(
     value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...] = ()
 ) -> list[tuple[str, ...]]:
-    """Paths of all texts inside nested `value` that have the form of a credential.
+    """Return the paths of all strings inside nested `value` that have the form of a credential.
 
     Args:
-        value: maps, lists and texts.
-        free: keys below which names are the user's own; a text under a telling name counts there, too.
-        path: where `value` itself is.
+        value: maps, lists and strings.
+        free: keys below which users choose names; there, a string under a telling name counts, too.
+        path: of `value` itself.
     """
     if isinstance(value, str):
         named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
@@ -68,7 +68,7 @@ def find_credentials(
 
 
 def may_be_credential(value: object) -> bool:
-    """Whether a value, or a name or assignment anywhere inside it, may be a credential; for messages, so rather too often."""
+    """Return whether a value, or a name or assignment inside it, may be a credential. For messages, so it errs on the safe side."""
     if isinstance(value, str):
         return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNED.findall(value)))
     if isinstance(value, dict):

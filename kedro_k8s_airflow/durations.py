@@ -10,7 +10,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(value: object) -> timedelta:
-    """The `timedelta` that `value` writes.
+    """Return the `timedelta` that `value` spells.
 
     Raises:
         ValueError: with the spelling that would be right.
@@ -26,12 +26,12 @@ def parse_duration(value: object) -> timedelta:
     if duration > timedelta(days=3650):
         raise ValueError(f"a duration is ten years at most; got {value!r}")
     if not duration:
-        raise ValueError(f"a duration is longer than nothing; got {value!r}")
+        raise ValueError(f"a duration must be greater than zero; got {value!r}")
     return duration
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest of our spellings of a duration, for what people read."""
+    """Return the shortest spelling of a duration, for display."""
     seconds = int(duration.total_seconds())
     size, unit = next(
         (size, unit) for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % size

@@ -1,4 +1,4 @@
-"""Other people's exceptions in our messages."""
+"""Exceptions of other packages, described in messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kedro_k8s_airflow import credential_detection
 
 
 def describe_exception(exc: BaseException) -> str:
-    """An exception and what caused it in one line, without this machine's home folder."""
+    """Return an exception and its cause in one line, without this machine's home folder and without credentials."""
     text = (
         f"{type(exc).__name__}: {' '.join(str(exc).split())}".rstrip(": ")
         .replace(str(Path.home()) + os.sep, "~/")

@@ -1,7 +1,7 @@
 """Names: legal, short and stable identifiers for DAGs, tasks, task groups and labels.
 
-A name that is legal already is kept. One that had to change ends in a hash of what it stands for, so that no two things
-meet in one name and an edit elsewhere never renames anything.
+A legal name is kept. A name that had to change ends in a hash of what it stands for, so that two things never share a name
+and an edit elsewhere never renames anything.
 
 Limits: Airflow keys have at most 250 characters of `[A-Za-z0-9_.-]` (`airflow.utils.helpers.validate_key`, 3.3 also refuses
 `..`), task group ids no dot and at most 200 characters; Kubernetes label values at most 63 characters that begin and end with a letter or digit.
@@ -27,7 +27,7 @@ _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def short_hash(parts: Iterable[str]) -> str:
-    """Eight hexadecimal digits of the sha256 of the parts, each ended by a NUL."""
+    """Return eight hexadecimal digits of the SHA-256 of the parts, each terminated by a NUL."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
@@ -44,17 +44,17 @@ def _make_legal(name: str, members: Iterable[str], forbidden: re.Pattern[str], l
 
 
 def to_airflow_key(name: str, members: Iterable[str]) -> str:
-    """A legal Airflow dag or task id for `name`; `members` feed the hash when the name has to change."""
+    """Return a legal dag_id or task_id for `name`; `members` feed the hash when the name has to change."""
     return _make_legal(name, members, _NOT_IN_KEY, KEY_LIMIT)
 
 
 def to_task_group_id(name: str) -> str:
-    """A legal Airflow task group id for `name`."""
+    """Return a legal Airflow task group id for `name`."""
     return _make_legal(name, [name], _NOT_IN_GROUP_ID, GROUP_LIMIT)
 
 
 def to_label_value(value: str) -> str:
-    """A legal Kubernetes label value for `value`."""
+    """Return a legal Kubernetes label value for `value`."""
     if _LABEL.match(value):
         return value
     legal = _NOT_IN_LABEL.sub("_", value)[: LABEL_LIMIT - 9].strip("_.-")

@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`500m`, `1Gi`, `2`): recognised, compared and added up; a given one is never rewritten.
+"""Kubernetes quantities (`500m`, `1Gi`, `2`): parsed, compared and summed; a given one is never rewritten.
 
 Grammar: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -27,7 +27,7 @@ _SCALE = {
 
 
 def parse_quantity(quantity: str | float) -> Decimal:
-    """How much a quantity is, in its base unit (cores, bytes, pieces).
+    """Return the amount of a quantity in its base unit (cores, bytes, pieces).
 
     Raises:
         ValueError: when Kubernetes would refuse the quantity.
@@ -42,12 +42,12 @@ def parse_quantity(quantity: str | float) -> Decimal:
 
 
 def greater_quantity(first: str | float, second: str | float) -> str | float:
-    """The larger of two quantities, spelled as it was; the first when they are equal."""
+    """Return the larger of two quantities as it was spelled; the first if they are equal."""
     return first if parse_quantity(first) >= parse_quantity(second) else second
 
 
 def sum_quantities(quantities: Iterable[str | float]) -> str:
-    """The sum of quantities, in the largest unit that tells it exactly; what is below a thousandth is rounded up."""
+    """Return the sum of quantities in the largest exact unit; fractions below a thousandth are rounded up."""
     total = sum(map(parse_quantity, quantities), Decimal(0))
     if total != int(total):
         return f"{int((total * 1000).to_integral_value(ROUND_CEILING))}m"

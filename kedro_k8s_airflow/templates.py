@@ -1,4 +1,4 @@
-"""Finding and filling the templates: every text that is emitted lies in `templates/`, in the wheel inside the package."""
+"""Finds and fills templates: every emitted text is in `templates/`, which the wheel holds inside the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent
 
 @cache
 def find_templates_folder() -> Path:
-    """The folder of the templates: in the package when it is installed from a wheel, beside it in a checkout."""
+    """Return the folder of the templates: in the package if installed from a wheel, beside it in a checkout."""
     return next(
         folder for folder in (_HERE / "templates", _HERE.parent / "templates") if (folder / "dag.py.j2").is_file()
     )
@@ -42,7 +42,7 @@ def _make_environment() -> Environment:
 
 
 def _to_inline_yaml(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Return a value as YAML on one line."""
     import yaml
 
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
@@ -50,13 +50,13 @@ def _to_inline_yaml(value: Any) -> str:
 
 
 def _quote(value: str) -> str:
-    """A text as a word of a Dockerfile, which expands variables in it no more."""
+    """Return a string as a word of a Dockerfile in which no variable is expanded."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
 
 
 def _to_yaml_block(value: Any) -> str:
-    """A map as YAML, a key on each line."""
+    """Return a map as YAML, one key a line."""
     import yaml
 
     text: str = yaml.safe_dump(value, default_flow_style=False, width=100, sort_keys=False, allow_unicode=True)
@@ -64,9 +64,9 @@ def _to_yaml_block(value: Any) -> str:
 
 
 def fill_template(template: str, **values: Any) -> str:
-    """The text of a template.
+    """Return the text of a filled template.
 
     Raises:
-        jinja2.UndefinedError: when the template names a value that is not given.
+        jinja2.UndefinedError: when the template uses a value that is not given.
     """
     return _make_environment().get_template(template).render(**values)

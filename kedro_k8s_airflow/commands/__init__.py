@@ -1,1 +1,1 @@
-"""What the commands do beyond printing: `init`, `create` and `manifests`."""
+"""What commands do, without the printing: `init`, `create`, `manifests`, `build-image` and `info`."""

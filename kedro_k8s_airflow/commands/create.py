@@ -9,6 +9,7 @@ from kedro_k8s_airflow import checks, compiler, files
 from kedro_k8s_airflow.commands.local_inputs import find_local_paths, inputs_to_bring, size_of
 from kedro_k8s_airflow.config import schema
 from kedro_k8s_airflow.dag import render
+from kedro_k8s_airflow.dag.header import DagFileHeader, read_header
 from kedro_k8s_airflow.findings import Refused, warning
 from kedro_k8s_airflow.kubernetes import manifests
 from kedro_k8s_airflow.locations import Location
@@ -27,15 +28,15 @@ MANIFESTS_FOLDER = "manifests"
 
 @dataclass(frozen=True)
 class CreateResult:
-    """What a command came to.
+    """What `create` or `manifests` would write, and what to report.
 
     Attributes:
         root: the project's folder.
-        plans: of the DAGs.
+        plans: the plans of the DAGs.
         changes: what writing would do.
-        findings: those that stop nothing.
-        inputs: what has to be on the volumes before the first run, with its size here in bytes or None.
-        fill_commands: the commands that bring it there.
+        findings: warnings and facts.
+        inputs: what must be on the volumes before the first run, each with its local size in bytes or None.
+        fill_commands: the commands that upload it.
     """
 
     root: Path
@@ -47,12 +48,12 @@ class CreateResult:
 
 
 def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> CreateResult:
-    """Everything `create` does short of writing.
+    """Return what `create` would write.
 
     Args:
         request: the project, and how it is to be read.
         folder: where the DAG files go, relative to the project or absolute.
-        force: overwrite DAG files of somebody else's.
+        force: overwrite DAG files that this plugin did not generate.
 
     Raises:
         Refused: with every error found.
@@ -82,21 +83,17 @@ def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> Cre
 
 
 def _find_stale_files(folder: Path, plans: Sequence[Plan]) -> Iterable[Finding]:
-    """Warnings for DAG files of this project and environment that the settings no longer make."""
+    """Yield a warning for each DAG file of this project and environment that the settings no longer define."""
     current_names = {f"{plan.dag_id}.py" for plan in plans}
-    origin = render.describe_origin(plans[0]).partition(" of Kedro project ")[2]
+    own = DagFileHeader.of_plan(plans[0])
     for path in sorted(folder.glob("*.py")):
         if path.name in current_names or not path.is_file():
             continue
-        head = path.read_bytes()[:2000].decode("utf-8", "replace").splitlines()[:2]
-        if (
-            len(head) > 1
-            and head[0].startswith(render.DAG_FILE_MARKER)
-            and head[1].endswith(f" of Kedro project {origin}.")
-        ):
+        header = read_header(path.read_text(encoding="utf-8", errors="replace"))
+        if header is not None and (header.package, header.env) == (own.package, own.env):
             yield warning(
                 "file-stale",
                 Location(file=path.name),
-                "the settings make no such DAG any more.",
-                "Delete the file, or Airflow goes on running it.",
+                "was generated for a DAG that the settings no longer define.",
+                "Delete the file; until then Airflow keeps running the DAG.",
             )

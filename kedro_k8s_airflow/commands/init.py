@@ -1,4 +1,4 @@
-"""`init`: a first settings file that fits the project at hand. It is the user's from then on and never overwritten."""
+"""`init`: a first settings file that fits the project. It belongs to the user and is never overwritten."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _SHARED_KEYS = ("catchup", "owner", "retries", "max_active_runs")
 
 
 def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[Finding]]:
-    """The file to write, with the schema that editors read it by, and what still has to be decided before `create` works.
+    """Return the file to write, with its schema for editors, and what is still open before `create` works.
 
     Raises:
-        Refused: when the project has such a file already, or its configuration lies elsewhere.
+        Refused: when the project already has a settings file, or its configuration is not local.
     """
     existing = project.settings_files(kedro_project)
     if existing or kedro_project.settings is not None:
         raise refuse(
             "settings-there",
             Location(file=existing[-1].relative_to(kedro_project.path).as_posix() if existing else loader.NAME),
-            "is there already and is left alone.",
+            "already exists and is left unchanged.",
             "Edit it, or remove it first.",
         )
     if "://" in kedro_project.conf_source:
         raise refuse(
             "conf-source",
             Location(subject=kedro_project.conf_source),
-            "is not on this machine, so nothing can be written there.",
+            "is not a local folder, so nothing can be written there.",
             f"Add {loader.NAME} there yourself.",
         )
     dag, dags, unsupported = _convert_kedro_airflow(kedro_project.kedro_airflow or {}, kedro_project)
@@ -72,7 +72,7 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
 
 
 def _remaining_findings(text: str, kedro_project: Project) -> list[Finding]:
-    """What `create` would refuse with the new file, as warnings."""
+    """Return what `create` would refuse with the new file, as warnings."""
     import yaml
 
     try:
@@ -89,7 +89,7 @@ def _to_slug(name: str) -> str:
 
 
 def _choose_volumes_and_inputs(kedro_project: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Volumes for the folders that local paths of the catalog lie in, and local inputs that are part of the project."""
+    """Return volumes for the folders of the catalog's local paths, and local inputs that are part of the project."""
     pod_paths = PodPaths(_POD_PROJECT)
     carried = (kedro_project.code, kedro_project.conf_source)
     mounts: set[str] = set()
@@ -116,7 +116,7 @@ def _choose_volumes_and_inputs(kedro_project: Project) -> tuple[dict[str, dict[s
 
 
 def _find_local_paths(kedro_project: Project, pod_paths: PodPaths) -> dict[str, bool]:
-    """Local paths of all pipelines' datasets, and whether a node saves there."""
+    """Return the local paths of all pipelines' datasets, and whether a node saves there."""
     loaded = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.inputs}
     saved = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.outputs}
     names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
@@ -131,7 +131,7 @@ def _find_local_paths(kedro_project: Project, pod_paths: PodPaths) -> dict[str, 
 def _convert_kedro_airflow(
     airflow: Mapping[str, Any], kedro_project: Project
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """kedro-airflow's settings in our words: defaults, DAGs by pipeline, and lines about what has no place here."""
+    """Return kedro-airflow's settings converted: defaults, DAGs by pipeline, and notes about what was left out."""
     defaults: dict[str, Any] = {"schedule": None, "start_date": "2025-01-01", "retries": 1}
     unsupported: list[str] = []
     defaults.update(_translate(airflow.get("default") or {}, "default", unsupported))

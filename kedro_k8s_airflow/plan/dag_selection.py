@@ -1,4 +1,4 @@
-"""Which DAGs are to be: those of the settings, or those that the command line asks for."""
+"""Which DAGs to make: those of the settings, or those that the command line names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REGISTRY = Location(subject="pipeline registry")
 
 @dataclass(frozen=True, slots=True)
 class SelectedDag:
-    """A DAG that is to be: its name, its pipeline and its settings."""
+    """A DAG to make: its name, its pipeline and its settings."""
 
     name: str
     pipeline: str

@@ -1,4 +1,4 @@
-"""How data gets from pod to pod: what each task is told of memory, of versions and of the store, and what a user has to bring."""
+"""How data gets from pod to pod: memory, versions and the store of each task, and the inputs that users have to upload."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POD_LIMIT = 1_000_000
 
 
 class PassedDatasets(NamedTuple):
-    """What a pod is told of its datasets; see the attributes of `plan.Task` with these names."""
+    """The datasets that a pod handles specially; see the attributes of `plan.model.Task` with these names."""
 
     memory: tuple[str, ...]
     stored: tuple[str, ...]
@@ -37,13 +37,13 @@ class PassedDatasets(NamedTuple):
 def passed_datasets(
     task_id: str, nodes: Iterable[ProjectNode], graph: Graph, crossings: Mapping[str, Crossing]
 ) -> PassedDatasets:
-    """The datasets that a task keeps in memory, those it stores, and those whose version it has to choose.
+    """Return the datasets that a task keeps in memory, those it stores, and those whose version it chooses.
 
     Args:
-        task_id: of the task.
-        nodes: that it runs.
-        graph: they are part of.
-        crossings: what goes from task to task, by dataset.
+        task_id: id of the task.
+        nodes: its nodes.
+        graph: the pipeline's graph.
+        crossings: datasets passed between tasks, by name.
     """
     used = {name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)}
     found: list[set[str]] = [set(), set(), set(), set()]
@@ -84,9 +84,9 @@ def memory_store(context: PlanContext, mounts: Sequence[Mount], diagnostics: Dia
 
 
 def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str]) -> Task:
-    """The task that removes what the others have stored, when all of them have succeeded.
+    """Return the task that empties the store after all others have succeeded.
 
-    It waits for the last tasks; for every task when some start although one before them has failed.
+    It is downstream of the last tasks, or of every task if a trigger rule lets some start after a failure.
     """
     task_rules = any(task.settings.get("trigger_rule") for task in tasks)
     followed = set() if task_rules else {other for task in tasks for other in task.upstream}
@@ -117,33 +117,33 @@ def store_clearing_task(tasks: Sequence[Task], like: Task, taken: Iterable[str])
 
 
 def kedro_run_limits(task: Task, given: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What plain `kedro run` cannot do for a task, with the mend of each.
+    """Yield what plain `kedro run` cannot do for a task, each with a fix.
 
     Args:
         task: with `runner: kedro`.
-        given: names of the parameters that the run has.
+        given: names of the run's parameters.
     """
     comma = next((name for name in task.nodes if "," in name), None)
     if comma is not None:
         message = f"runner: kedro passes node names to `kedro run --nodes`, which splits {comma!r} at its comma."
-        yield message, "Rename the node, or leave the runner to us."
+        yield message, "Rename the node, or remove `runner: kedro`."
     parameters = sorted(given)
     if parameters:
         message = f"runner: kedro cannot be given the run's parameters ({', '.join(parameters[:3])})."
-        yield message, "Offer none (dag.params, dag.macros, --params), or leave the runner to us."
+        yield message, "Set none (dag.params, dag.macros, --params), or remove `runner: kedro`."
     if task.stored:
-        message = f"runner: kedro does not know the store, and {task.stored[0]!r} goes through it."
-        yield message, "Leave the runner to us, or give the dataset a catalog entry."
+        message = f"runner: kedro does not support the store, but {task.stored[0]!r} goes through it."
+        yield message, "Remove `runner: kedro`, or give the dataset a catalog entry."
 
 
 def arguments_size(task: Task) -> int:
-    """How much a pod is told, in bytes; more than `POD_LIMIT` does not fit."""
+    """Return the size of a pod's arguments in bytes; more than `POD_LIMIT` does not fit."""
     told = (*task.nodes, *task.memory, *task.stored, *task.versions, *task.latest)
     return sum(len(name.encode()) + 20 for name in told)
 
 
 def find_local_inputs(graph: Graph, mounts: Sequence[Mount], project_path: str) -> tuple[LocalInput, ...]:
-    """What has to be on the volumes before the first run: files that nodes load and no node makes."""
+    """Return what must be on the volumes before the first run: files that nodes load and no node saves."""
     found = []
     for name, dataset in graph.datasets.items():
         path = dataset.reach.path

@@ -1,6 +1,6 @@
-"""The graph of one pipeline: which node hands which dataset to which, and how far each dataset reaches.
+"""The graph of one pipeline: which node passes which dataset to which, and how far each dataset reaches.
 
-Pure: nodes and resolved catalog entries in, a frozen graph out. What shares a pod is decided in `grouping`.
+Pure: nodes and resolved catalog entries in, a frozen graph out. Which nodes share a pod is decided in `grouping`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import ProjectNode
 
 
-# What a catalog entry in memory can have data from, without any node: data itself, or a query that an engine reads it by.
+# Keys by which a catalog entry in memory provides data without any node: the data itself, or a query for an engine.
 _HELD = frozenset({"data", "sql"})
 
 
 def is_parameter(dataset: str) -> bool:
-    """Whether a node's input is a parameter; parameters come with the project and are not handed over."""
+    """Return whether a node's input is a parameter; parameters come with the project and are not passed between nodes."""
     return dataset == "parameters" or dataset.startswith("params:")
 
 
 def base_name(dataset: str) -> str:
-    """The dataset behind a transcoded name: `flights@pandas` and `flights@arrow` are one dataset, `flights`."""
+    """Return the dataset behind a transcoded name: `flights@pandas` and `flights@arrow` are one dataset, `flights`."""
     return dataset.split("@", 1)[0]
 
 
@@ -51,7 +51,7 @@ class GraphDataset:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes of one pipeline and what flows between them; nodes are known by their index."""
+    """Nodes of one pipeline and the datasets between them; nodes are identified by index."""
 
     nodes: tuple[ProjectNode, ...]
     datasets: Mapping[str, GraphDataset]
@@ -60,7 +60,7 @@ class Graph:
 
     @property
     def children(self) -> list[list[int]]:
-        """For each node the nodes that directly depend on it, ascending."""
+        """For each node, the nodes that depend on it directly, ascending."""
         children: list[list[int]] = [[] for _ in self.nodes]
         for index, parents in enumerate(self.parents):
             for parent in parents:
@@ -74,13 +74,13 @@ def build_graph(
     places: PodPaths,
     declared: Mapping[str, str],
 ) -> Graph:
-    """The graph of a pipeline.
+    """Return the graph of a pipeline.
 
     Args:
         nodes: the pipeline's nodes, in any order.
         entries: resolved catalog entries of those datasets the catalog knows.
         places: where local paths lie in a pod.
-        declared: reach by dataset name or glob, as the user's settings say it; it wins over the catalog.
+        declared: reach by dataset name or glob from the settings; it overrides the catalog.
     """
     producers: dict[str, int] = {}
     consumers: dict[str, set[int]] = {}
@@ -139,7 +139,7 @@ def _reach(
 
 
 def _confirmed(nodes: Sequence[ProjectNode], datasets: Mapping[str, GraphDataset]) -> list[tuple[str, int, int]]:
-    """Dataset, the node that confirms it and each node that loads it: a confirmation is kept in the loading process."""
+    """Return each dataset, the node that confirms it and each other node that loads it: the loading process keeps confirmations."""
     found: list[tuple[str, int, int]] = []
     for index, node in enumerate(nodes):
         for confirm in node.confirms:

@@ -1,8 +1,8 @@
 """Grouping: which nodes run together in one pod, and why.
 
-Three steps. What must share a pod (data in memory, files of the pod's disk, confirmations) is joined first; then what the
-user asks for; then everything that lies on a path between two joined nodes, because a pod cannot stop half-way and wait for
-another. The result is acyclic by construction, and every merge remembers what forced it.
+Three steps. First come nodes that must share a pod: data in memory, files on the pod's disk, confirmations. Then come the
+groups of the settings. Last comes everything on a path between two merged nodes, because a pod cannot pause and wait for
+another one. The result is acyclic by construction, and every merge keeps its reason.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class NodeMerge:
     """Why two nodes share a pod.
 
     Attributes:
-        reason: the rule that joined them; `between` for what lies on a path between two joined nodes.
-        name: the dataset, group or namespace; for `between` the merge that closed the circle, in words.
+        reason: why they are merged; `between` for nodes on a path between two merged nodes.
+        name: the dataset, group or namespace; for `between`, the merges that closed a cycle, in words.
         first, second: indices of the two nodes.
     """
 
@@ -47,7 +47,7 @@ class NodeGroup:
     Attributes:
         members: indices of the nodes.
         merges: why they are together; empty for a single node.
-        name: the user's name for the group, when all its members were asked for by that name.
+        name: the group's name in the settings, if it holds exactly the nodes of that group.
     """
 
     members: tuple[int, ...]
@@ -57,11 +57,11 @@ class NodeGroup:
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeclinedGroup:
-    """A group or namespace that was asked for as one pod and is several.
+    """A group or namespace that was to be one pod and is several.
 
     Attributes:
         reason: `group` or `namespace`.
-        name: of it.
+        name: name of the group or namespace.
         pods: how many pods it is, because its nodes' settings cannot share one; 0 when it is what lies between its nodes
             that cannot share their pod.
     """
@@ -73,10 +73,10 @@ class DeclinedGroup:
 
 @dataclass(frozen=True)
 class Grouping:
-    """All groups of a pipeline, in topological order, with the groups each has to wait for.
+    """All groups of a pipeline, in topological order, with the upstream groups of each.
 
     Raises:
-        ValueError: when a node is in no group or in two, or a group waits for a later one. An invalid grouping cannot exist.
+        ValueError: when a node is not in exactly one group, or a group is upstream of an earlier one.
     """
 
     groups: tuple[NodeGroup, ...]
@@ -96,14 +96,14 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupingOptions:
-    """What the user asks for beyond what has to be.
+    """The grouping that the settings ask for, beyond merges that are necessary.
 
     Attributes:
-        group_by: `none` forbids every merge, `memory` allows the forced ones alone.
-        store: data in memory may go from pod to pod, and forces nothing.
-        pod_local: `refuse` makes it an error when nodes hand each other files of the pod's disk.
+        group_by: `none` forbids every merge, `memory` allows only necessary ones.
+        store: data in memory is stored between pods, so it forces no merge.
+        pod_local: `refuse` makes it an error when nodes pass files on the pod's disk.
         named: nodes by group name.
-        kinds: for each node a value that nodes must share to be fused by choice (image, operator, ...).
+        kinds: for each node, a value that nodes must share to be merged by choice (image, operator, ...).
     """
 
     group_by: Literal["none", "memory", "namespace", "chain"] = "memory"
@@ -129,7 +129,7 @@ class _Sets:
         return index
 
     def join(self, merge: NodeMerge) -> None:
-        self.merges.append(merge)  # also when the two are joined already: mending one reason then shows the next
+        self.merges.append(merge)  # also when the two are joined already: fixing one reason then shows the next
         first, second = self.find(merge.first), self.find(merge.second)
         if first == second:
             return
@@ -181,7 +181,7 @@ def _forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
 
 
 def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: GroupingOptions) -> Iterable[Finding]:
-    """Errors for the merges that have to be and that the settings do not allow."""
+    """Yield an error for each necessary merge that the settings forbid."""
     seen: dict[tuple[str, str], list[NodeMerge]] = defaultdict(list)
     for merge in forced:
         if wishes.group_by == "none" or (merge.reason == "pod" and wishes.pod_local == "refuse"):
@@ -191,19 +191,19 @@ def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: Groupin
         more = f" and {len(merges) - 1} more" if len(merges) > 1 else ""
         path = graph.datasets[dataset].reach.path
         if rule == "memory":
-            message = f"is kept in memory, and {second!r}{more} would look for it in another pod than {first!r}, which makes it."
+            message = f"is in memory, but {second!r}{more} would load it in another pod than {first!r}, which saves it."
             help_text = "Give it a catalog entry on a volume or in an object store, set group_by: memory, or data.memory: store."
         elif rule == "pod":
-            message = f"is a file of the pod's own disk ({path}), and {second!r}{more} would look for it in another pod than {first!r}."
-            help_text = "Cover the path by a volume (data.volumes) or use a remote path."
+            message = f"is a file on the pod's own disk ({path}), but {second!r}{more} would load it in another pod than {first!r}."
+            help_text = "Mount a volume over the path (data.volumes), or use a remote path."
         else:
-            message = f"is confirmed by {first!r} and loaded by {second!r}{more}, which have to share a process."
-            help_text = "Allow fusion (group_by: memory)."
+            message = f"is confirmed by {first!r} and loaded by {second!r}{more}, which must share a process."
+            help_text = "Set group_by: memory."
         yield error(f"data-{rule}", Location(dataset=dataset), message, help_text)
 
 
 def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[Hashable]:
-    """For each node the kind of the pod that forced merges put it in; a pod of several kinds is a kind of its own."""
+    """Return, for each node, the kind of the pod that necessary merges put it in; a pod of several kinds is a kind of its own."""
     sets = _Sets(len(graph.nodes))
     for merge in forced:
         sets.join(merge)
@@ -218,7 +218,7 @@ def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashab
 def _chosen_merges(
     graph: Graph, wishes: GroupingOptions, kinds: Sequence[Hashable]
 ) -> tuple[list[NodeMerge], set[DeclinedGroup]]:
-    """The merges the user asks for, between nodes of one kind; and in words what was declined."""
+    """Return the merges that the settings ask for, between nodes of one kind, and the groups that were declined."""
     wanted: list[tuple[MergeReason, str, Sequence[int]]] = [
         ("group", name, members) for name, members in wishes.named.items()
     ]
@@ -242,7 +242,7 @@ def _chosen_merges(
 
 
 def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
-    """Edges between sets: root of the earlier one -> roots that depend on it."""
+    """Return the edges between sets: root of the upstream set -> roots of its downstream sets."""
     edges: dict[int, set[int]] = {find(index): set() for index in range(len(graph.nodes))}
     for index, parents in enumerate(graph.parents):
         root = find(index)
@@ -254,7 +254,7 @@ def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
 
 
 def _join_cycles(graph: Graph, sets: _Sets) -> None:
-    """Join what lies on circles between sets: contract the strongly connected components."""
+    """Join sets on a cycle: contract the strongly connected components."""
     edges = _quotient(graph, sets.find)
     waiting = dict.fromkeys(edges, 0)
     for successors in edges.values():
@@ -283,7 +283,7 @@ def _join_cycles(graph: Graph, sets: _Sets) -> None:
 
 
 def _clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[NodeMerge]:
-    """The chosen merges inside sets where closing circles brought nodes of several kinds together."""
+    """Return the chosen merges in sets where contracting a cycle brought nodes of several kinds together."""
     between = {sets.find(merge.first) for merge in sets.merges if merge.reason == "between"}
     if not between or not chosen:
         return []
@@ -296,7 +296,7 @@ def _clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[H
 
 
 def _join_chains(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
-    """Join each set with its only successor when that has no other predecessor; no parallelism is lost."""
+    """Join each set with its only successor if that has no other predecessor; this loses no parallelism."""
     edges = _quotient(graph, sets.find)
     before: dict[int, int] = defaultdict(int)
     for successors in edges.values():
@@ -350,7 +350,7 @@ def _build_grouping(
 
 
 def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:
-    """The members in an order that depends on nothing outside the group, so that edits elsewhere never rename it."""
+    """Return the members in an order that depends only on the group, so that edits elsewhere never rename it."""
     if len(members) == 1:
         return tuple(members)
     inside = set(members)
@@ -363,7 +363,7 @@ def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:
 
 
 def _topological(edges: Mapping[int, Iterable[int]], names: Mapping[int, str]) -> list[int]:
-    """A topological order in which the smallest name that is ready comes next."""
+    """Return a topological order in which the smallest name that is ready comes next."""
     import heapq
 
     waiting = dict.fromkeys(edges, 0)

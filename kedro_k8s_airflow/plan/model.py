@@ -1,4 +1,4 @@
-"""The plan: all tasks of one DAG and their edges, frozen, checked and complete. Every back end reads only this."""
+"""The plan: all tasks of one DAG and their edges, frozen and checked. `Compilation.plans` hands it out complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTRACT_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class MergeCause:
-    """Why two nodes of a task share its pod: the rule, the dataset or name behind it, and the two nodes."""
+    """Why two nodes of a task share its pod: the reason, the dataset or name behind it, and the two nodes."""
 
     reason: str
     name: str

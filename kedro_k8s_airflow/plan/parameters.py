@@ -1,4 +1,4 @@
-"""Kedro's parameters in a plan: those the trigger form offers, those every pod gets, those that are missing."""
+"""Kedro parameters in a plan: those of the trigger form, those of every pod, and those that a run decides."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LIMIT = 100_000  # bytes; `pod.PARAMS_LIMIT` is the same
 _DOTTED = "{0!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
 _NEST_KEYS = "Write it as nested keys in the parameters file."
 _EXPRESSION = re.compile(r"\s*\{\{[-+]?(.+?)[-+]?\}\}\s*\Z", re.DOTALL)
-# Runs have a logical date, or (Airflow 3, triggered by hand or by an asset) only the moment they may run after.
+# A run has a logical date or, in Airflow 3 when triggered manually or by an asset, only run_after.
 _MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
 
 
 def parameter_names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every name that `params:` can load, with its value, as Kedro makes them: keys as they are spelled, joined by dots.
+    """Return every name that `params:` can load, with its value: Kedro joins the keys by dots.
 
     Source: `KedroContext._get_parameters`.
     """
@@ -114,17 +114,20 @@ def parse_macros(
 
 
 def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[Finding]:
-    """Errors for parameters that cannot reach a pod as JSON in one environment variable of at most 100 KB."""
+    """Yield an error for parameters that do not fit into JSON, or into one environment variable of at most 100 KB."""
     size = 0
     for name, value in params.items():
         try:
             size += len(json.dumps({name: value}, allow_nan=False).replace("$", "\\u0024"))
         except ValueError:
             message = f"{name!r} holds a number that JSON cannot write (nan or infinity)."
-            yield error("param-number", location, message, "Write it as a text, and read it as a number in the node.")
+            yield error("param-number", location, message, "Write it as a string, and convert it in the node.")
         except TypeError:
             yield error(
-                "param-type", location, f"{name!r} holds what JSON cannot write.", "Use texts, numbers, lists and maps."
+                "param-type",
+                location,
+                f"{name!r} holds what JSON cannot write.",
+                "Use strings, numbers, lists and maps.",
             )
     if size > LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
@@ -135,7 +138,7 @@ def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[F
 
 
 def is_credential(name: str, value: Any) -> bool:
-    """Whether a parameter, or anything inside it, looks like a credential."""
+    """Return whether a parameter, or anything inside it, looks like a credential."""
     if value is None or isinstance(value, bool | int | float):
         return False
     if value and any(credential_detection.is_secret_name(part) for part in name.split(".")):
@@ -156,7 +159,7 @@ def _credential(location: Location, name: str) -> Finding:
 
 
 def find_leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
-    """Runtime parameters, by dotted name, that look like credentials."""
+    """Yield an error for each runtime parameter that looks like a credential."""
     for name, value in runtime_params.items():
         if is_credential(name, value):
             yield _credential(Location(subject="--params"), name)
@@ -172,7 +175,7 @@ def _is_reachable(name: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters by dotted name."""
+    """Return nested parameters by dotted name."""
     dotted: dict[str, Any] = {}
     for name, value in params.items():
         if isinstance(value, dict) and value:

@@ -1,7 +1,7 @@
-"""Which registered pipeline a pod loads: a smaller one that holds the same nodes starts faster, when that is proven.
+"""Which registered pipeline a pod loads: a smaller one that provably holds the same nodes starts faster.
 
-The proof is Kedro's own: the registry is evaluated anew with nothing requested but that pipeline, and every node of the
-task has to come out equal. Kedro loads less then only where the registry asks `find_pipelines()`.
+The proof is Kedro's own: the registry is evaluated again with only that pipeline requested, and every node of the task
+must be equal. Kedro then loads less only if the registry uses `find_pipelines()`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
-    """The plans, with the smallest pipeline for each task.
+    """Return the plans with the smallest pipeline for each task.
 
     Raises:
-        Refused: naming the DAGs' own pipelines that Kedro finds only when it loads all.
+        Refused: naming the DAGs' pipelines that Kedro can load only together with all others.
     """
     alone: Alones = cache(registry.evaluate_alone)
     errors = find_unloadable(project, plans, alone)
@@ -44,7 +44,7 @@ def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
 
 
 def find_unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.evaluate_alone) -> list[Finding]:
-    """Errors for the DAGs' own pipelines that Kedro finds only when it loads all."""
+    """Return an error for each DAG's pipeline that Kedro can load only together with all others."""
     errors = []
     for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT_PIPELINE}):
         found = alone(name)

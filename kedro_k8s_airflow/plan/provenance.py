@@ -1,6 +1,6 @@
-"""Origins: which layer of the settings said each value that a node ends up with. Not for what the values are; see `rules`.
+"""Origins: which layer of the settings set each value of a node. The values themselves are resolved in `task_rules`.
 
-A leaf is a value that is no map: a list is one leaf, an empty map is one. Its path are the keys that lead to it.
+A leaf is a value that is not a map: a list is one leaf, an empty map is one. Its path is the keys that lead to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 Path = tuple[str, ...]
-# Tags of nodes that pick a profile, and the layers that such tags make, begin with it.
+# Node tags that pick a profile begin with it, and so do the layers they make.
 PROFILE_TAG_PREFIX = "k8s."
 
 
@@ -22,8 +22,8 @@ class Origin:
 
     Attributes:
         layer: name of the rule, `k8s.<profile>` for a profile that a node's tag picks, or "" for what is built in.
-        profile: the profile whose words these are, when they are not the rule's own.
-        limit: whether it is about the limit beside a request: a request that nobody wrote gives way to it.
+        profile: the profile that sets the value, if it is not the rule itself.
+        limit: whether a built-in request was lowered to a limit of this layer.
     """
 
     layer: str
@@ -42,7 +42,7 @@ class Origin:
         return f"the limit of {words}" if self.limit else words
 
     def settings_key(self, path: Path) -> Path:
-        """Where the settings file has what this layer says of a task's key; nothing for what is built in."""
+        """Return the key of the settings file by which this layer sets a task's key; empty for a built-in default."""
         if self.limit:
             path = (path[0], "limits", *path[2:])
         if not self.layer:
@@ -54,7 +54,7 @@ BUILT_IN_ORIGIN = Origin("")
 
 
 def trace_origins(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:
-    """The layer that had the last word on each leaf; also on keys that it took away by null."""
+    """Return the layer that set each leaf, or removed it by null."""
     found: dict[Path, Origin] = {}
     for origin, values in layers:
         _lay(found, values, origin, ())
@@ -76,7 +76,7 @@ def _lay(found: dict[Path, Origin], values: Mapping[str, Any], origin: Origin, a
 
 
 def iterate_leaves(values: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every leaf with its path, in the order of the keys."""
+    """Yield every leaf with its path, in the order of the keys."""
     for key, value in values.items():
         path = (*above, str(key))
         if isinstance(value, dict) and value:

@@ -1,7 +1,7 @@
 """Reach: how far the data of one dataset goes, read from its resolved catalog entry.
 
 `memory` (one process), `pod` (a file on the pod's own disk), `shared` (an object store, a server, a mounted volume) or
-`unknown`. No dataset class is imported: what matters is in the entry, and classes need not be installed here.
+`unknown`. No dataset class is imported: the entry holds what matters, and the classes need not be installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Kind = Literal["memory", "pod", "shared", "unknown"]
-# From the nearest to the farthest; of two entries for one dataset the nearer one counts.
+# From nearest to farthest; if a dataset has two entries, the nearer one counts.
 ORDER: tuple[Kind, ...] = ("memory", "pod", "unknown", "shared")
 
 _PACKAGE = re.compile(r"^kedro_datasets(_experimental)?\.")
@@ -23,7 +23,7 @@ _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
 _PATH_KEYS = ("filepath", "path", "filename")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
 _MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
-# Classes of kedro-datasets that speak to a server whatever else their entry says, and to what kind of server.
+# Classes of kedro-datasets that always use a server, and its kind.
 _SERVER_CLASSES = {
     "api.APIDataset": "http",
     "databricks.ExternalTableDataset": "databricks",
@@ -38,7 +38,7 @@ _SERVER_CLASSES = {
 }
 _SQL_CLASSES = frozenset({"pandas.SQLTableDataset", "pandas.SQLQueryDataset", "polars.PolarsDatabaseDataset"})
 _LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
-# Backends of ibis that live in the process.
+# Backends of ibis that run inside the process.
 _ENGINES = frozenset({"polars", "datafusion"})
 
 
@@ -49,8 +49,8 @@ class Reach:
     Attributes:
         path: the absolute path in the pod of local data, else None.
         versioned: whether the catalog says so.
-        plain: whether Kedro's own memory holds it: no entry, or a MemoryDataset.
-        protocol: of an address elsewhere, such as `s3` or `postgresql`, to tell people; it decides nothing.
+        plain: whether Kedro itself keeps it in memory: no entry, or a MemoryDataset.
+        protocol: of a remote address, such as `s3` or `postgresql`; for display only.
     """
 
     kind: Kind
@@ -77,18 +77,18 @@ class PodPaths:
     mounts: Sequence[str] = ()
 
     def in_pod(self, path: str) -> str:
-        """The absolute path in the pod that a catalog entry's local path means there."""
+        """Return the absolute path in the pod of a catalog entry's local path."""
         return posixpath.normpath(posixpath.join(self.project_path, path))
 
     def local(self, path: str, *, versioned: bool = False) -> Reach:
-        """The reach of a file or folder at a local path."""
+        """Return the reach of a file or folder at a local path."""
         place = self.in_pod(path)
         covered = any(place == mount or place.startswith(mount + "/") for mount in self.mounts)
         return Reach("shared" if covered else "pod", place, versioned)
 
 
 def reach_of_entry(entry: Mapping[str, Any] | None, places: PodPaths) -> Reach:
-    """The reach that a resolved catalog entry has; None is a dataset the catalog does not know."""
+    """Return the reach of a resolved catalog entry; None is a dataset that the catalog does not know."""
     if entry is None:
         return PLAIN
     module, _, name = str(entry.get("type", "")).rpartition(".")
@@ -118,7 +118,7 @@ def reach_of_entry(entry: Mapping[str, Any] | None, places: PodPaths) -> Reach:
 
 def _path(path: str, places: PodPaths, *, versioned: bool) -> Reach:
     if "::" in path:
-        return Reach("unknown", None, versioned)  # fsspec's chained addresses are no paths to Kedro
+        return Reach("unknown", None, versioned)  # Kedro does not read fsspec's chained addresses as paths
     match = _PROTOCOL.match(path)
     protocol = match["name"].lower() if match else "file"
     if protocol == "memory":
@@ -150,5 +150,5 @@ def _ibis(connection: Mapping[str, Any], places: PodPaths) -> Reach:
 
 
 def nearer_reach(first: Reach, second: Reach) -> Reach:
-    """Of two reaches the one that goes less far."""
+    """Return the nearer of two reaches."""
     return first if ORDER.index(first.kind) <= ORDER.index(second.kind) else second

@@ -1,4 +1,4 @@
-"""A large plan in parts, so that a thousand tasks can be looked at: by top namespace, or by step where there are none."""
+"""Sections of a large plan, so that a thousand tasks can be viewed: by top namespace, or by step if there are none."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OUTSIDE = "outside of namespaces"
 
 @dataclass(frozen=True, slots=True)
 class PlanSection:
-    """Some tasks of a plan, in its order, and what they have in common."""
+    """Some tasks of a plan, in plan order, under one title."""
 
     name: str
     tasks: tuple[Task, ...]
 
 
 def split_plan(plan: Plan, facts: PlanStatistics) -> list[PlanSection]:
-    """The plan in about `LARGE` parts at most: its namespaces, if it has any to speak of, else its steps."""
+    """Return the plan in about `LARGE` sections at most: by namespace if most tasks have one, else by step."""
     return namespace_sections(plan, facts) or step_sections(facts)
 
 
 def namespace_sections(plan: Plan, facts: PlanStatistics, most: int = LARGE) -> list[PlanSection]:
-    """The plan by top namespaces, `most` and what is outside; nothing when not even half of the tasks are in two or more."""
+    """Return at most `most` namespaces and the tasks outside; nothing if fewer than half of the tasks are in two or more."""
     if len(set(facts.tops.values())) < 2 or 2 * len(facts.tops) < len(plan.tasks):
         return []
     found: dict[str | None, list[Task]] = {}
@@ -48,7 +48,7 @@ def namespace_sections(plan: Plan, facts: PlanStatistics, most: int = LARGE) -> 
 
 
 def step_sections(facts: PlanStatistics, most: int = LARGE) -> list[PlanSection]:
-    """The plan's steps, each or so many together that there are no more than `most` parts."""
+    """Return the steps, combined so that there are at most `most` sections."""
     together = -(-len(facts.steps) // most) or 1
     return [_steps(facts.steps[first : first + together], first + 1) for first in range(0, len(facts.steps), together)]
 

@@ -1,6 +1,6 @@
-"""Facts of a plan: its steps, how much runs at once, its longest chain, and where what goes between tasks lives.
+"""Statistics of a plan: steps, parallelism, critical path, and where data between tasks is stored.
 
-Pure and in linear time: plans of 20,000 tasks in a chain are read as they are.
+Pure and in linear time: a chain of 20,000 tasks works.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ _OBJECT_STORES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class StorageLocation:
-    """Where a dataset is while it goes from task to task.
+    """Where a dataset is stored between tasks.
 
     Attributes:
-        kind: on a volume, in an object store, on a server, pickled in the store of data in memory, or, where the catalog
-            cannot tell and the settings say `shared` (data.reach), declared; where nobody says anything,
-            unknown, which `create` refuses.
+        kind: volume, object store, server, store (pickled data of memory), declared (the settings say `shared` in
+            data.reach) or unknown (neither catalog nor settings say; `create` refuses it).
         volume: name of the volume, for data on one.
         path: absolute path in the pod, for local data.
-        protocol: such as `s3` or `postgresql`, for data elsewhere, where the catalog tells.
+        protocol: such as `s3` or `postgresql`, for remote data, if the catalog says.
     """
 
     kind: Kind
@@ -44,20 +43,19 @@ class StorageLocation:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanStatistics:
-    """What a plan comes to.
+    """Statistics of a plan.
 
     Attributes:
-        steps: tasks by step; the first are those that wait for nothing, and every other task is in the step after the last
-            of those it waits for.
+        steps: tasks by step: those without upstream tasks first, every other task one step after its last upstream task.
         step_of: number of its step by task id, from 1.
-        widest: number of the step with the most tasks, the first of several. Its tasks can run at the same time. More can
-            than that where branches of different lengths run side by side: this is the least that fills the DAG, not the
-            largest set of independent tasks, whose search takes too long for thousands of tasks.
-        critical_path: ids of the longest chain of tasks that wait for each other, by their number, since nobody knows how
-            long they take; of several the one whose tasks come first in the plan.
-        at_once: for each resource the most that the pods of one step request together, sorted.
+        widest: number of the step with the most tasks, the first of several. Its tasks can run at the same time. More
+            can run in parallel where branches have different lengths: the largest set of independent tasks is not computed,
+            because that takes too long for thousands of tasks.
+        critical_path: ids of the longest chain of tasks, by number of tasks since durations are unknown; of several, the one
+            whose tasks come first in the plan.
+        at_once: for each resource, the most that the pods of one step request together, sorted.
         tops: top namespace of each task whose nodes are all in one, by task id.
-        places: where each of the plan's crossings lives, by dataset.
+        places: where each dataset passed between tasks is stored, by name.
     """
 
     steps: tuple[tuple[Task, ...], ...]
@@ -70,7 +68,7 @@ class PlanStatistics:
 
 
 def plan_statistics(plan: Plan) -> PlanStatistics:
-    """The facts of a plan."""
+    """Return the statistics of a plan."""
     step_of: dict[str, int] = {}
     before: dict[str, str] = {}
     place_of = {task.id: place for place, task in enumerate(plan.tasks)}
@@ -101,7 +99,7 @@ def _chain(last: str, before: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def pod_requests(settings: Mapping[str, Any]) -> dict[str, str | float]:
-    """What the scheduler keeps free for a pod: its requests, and its limits where it requests nothing."""
+    """Return what the scheduler reserves for a pod: its requests, and its limits where it has no request."""
     resources = settings.get("resources") or {}
     return {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
 
@@ -124,7 +122,7 @@ def _at_once(steps: Iterable[Sequence[Task]]) -> dict[str, str]:
 
 
 def _tops(plan: Plan) -> dict[str, str]:
-    """Airflow's task groups show the same, but for namespaces in circles and where there is one alone."""
+    """Return the top namespace of each task; task groups differ only for namespaces on a cycle and for a single one."""
     space_of = {node.name: (node.namespace or "").partition(".")[0] for node in plan.graph.nodes}
     tops: dict[str, str] = {}
     for task in plan.tasks:
@@ -135,7 +133,7 @@ def _tops(plan: Plan) -> dict[str, str]:
 
 
 def store_location(store: MemoryStore, mounts: Iterable[Mount]) -> StorageLocation:
-    """Where the store of data in memory is."""
+    """Return where the store of data in memory is."""
     protocol, url, _ = store.url.partition("://")
     if url:
         return StorageLocation("store", protocol=protocol)

@@ -1,4 +1,4 @@
-"""Task ids and task groups: what the groups of a pipeline are called in Airflow."""
+"""Task ids and task groups: the names of a pipeline's groups in Airflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def assign_task_ids(graph: Graph, grouped: Grouping) -> list[str]:
-    """Task ids: the node's name, else the group's, else the namespace that the group is all of, else first-to-last."""
+    """Return task ids: the node's name, else the group's, else the namespace if the group is all of it, else first-to-last."""
     sizes: dict[str, int] = defaultdict(int)
     for node in graph.nodes:
         for space in _spaces(node.namespace):
@@ -43,7 +43,7 @@ def assign_task_ids(graph: Graph, grouped: Grouping) -> list[str]:
     for place, task_id in enumerate(ids):
         taken[task_id].append(place)
     for places in taken.values():
-        # A single node keeps its own name; of what else would have the same id, each gets a hash of its members.
+        # A single node keeps its own name; others with the same id get a hash of their members.
         for place in places:
             if len(places) > 1 and len(wanted[place][1]) > 1:
                 ids[place] = f"{ids[place][: names.KEY_LIMIT - 9]}-{names.short_hash(wanted[place][1])}"
@@ -51,14 +51,14 @@ def assign_task_ids(graph: Graph, grouped: Grouping) -> list[str]:
 
 
 def _spaces(namespace: str | None) -> Iterable[str]:
-    """A namespace and all above it."""
+    """Yield a namespace and all its parents."""
     while namespace:
         yield namespace
         namespace = namespace.rpartition(".")[0]
 
 
 def _common_space(namespaces: Sequence[str | None]) -> str:
-    """The longest namespace that holds all."""
+    """Return the longest namespace that holds all."""
     parts = [(namespace or "").split(".") for namespace in namespaces]
     common = []
     for level in zip(*parts, strict=False):
@@ -69,10 +69,10 @@ def _common_space(namespaces: Sequence[str | None]) -> str:
 
 
 def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tuple[dict[int, str], dict[str, str]]:
-    """Task groups by position of the task, and the namespace each shows.
+    """Return the task group of each task by its position, and the namespace that each group shows.
 
-    One for each top namespace, when there are two or more. A namespace whose tasks wait for tasks outside that wait for it
-    is left out: Airflow's grid orders task groups as wholes and fails on a circle of them.
+    There is one for each top namespace, if there are two or more. A namespace on a cycle with other tasks is left out:
+    Airflow's grid orders task groups as wholes and fails on a cycle of them.
     """
     tops: dict[int, str] = {}
     for place, group in enumerate(grouped.groups):
@@ -84,7 +84,7 @@ def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tupl
     if len(shown) < 2:
         return {}, {}
     ids: dict[str, str] = {}
-    # Airflow keeps the ids of a group's ends, <group>.upstream_join_id and the like, for itself.
+    # Airflow reserves the ids of a group's ends, such as <group>.upstream_join_id.
     reserved = taken | {task.partition(".upstream_join")[0] for task in taken}
     for space in shown:
         group_id = names.to_task_group_id(space)
@@ -98,7 +98,7 @@ def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tupl
 
 
 def _circular(grouped: Grouping, tops: Mapping[int, str]) -> set[str]:
-    """Namespaces that lie on a circle when each is taken as one thing."""
+    """Return the namespaces on a cycle when each is one vertex."""
     edges: dict[object, set[object]] = defaultdict(set)
     for place, waits in enumerate(grouped.upstream):
         here: object = tops.get(place, place)

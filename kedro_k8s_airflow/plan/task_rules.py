@@ -1,7 +1,7 @@
-"""Rules: which settings a node gets. What nodes in one pod get together is decided in `together`.
+"""Rules: which settings a node gets. The settings of several nodes in one pod are merged in `settings_merge`.
 
-Layers, each over the one before: what is built in, then the user's rules in file order, under each the profile it names.
-Profiles that nodes pick by tag stand before the first rule with a `match`. Maps are merged, lists replaced, null takes away.
+Each layer overrides the one before: built-in defaults, then the user's rules in file order, each with its profile below it.
+Profiles that nodes pick by tag come before the first rule with a `match`. Maps are merged, lists replaced, null removes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`: maps merged, everything else replaced, null inside a map takes the key away."""
+    """Return `above` over `below`: maps are merged, everything else is replaced, null inside a map removes the key."""
     result = dict(below)
     for key, value in above.items():
         if isinstance(value, dict):
@@ -51,7 +51,7 @@ def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 class _Matcher:
-    """Says whether a node fits a `match`; patterns are compiled once."""
+    """Decides whether a node matches; patterns are compiled once."""
 
     def __init__(self, match: Match, pipelines_of: Mapping[str, frozenset[str]]) -> None:
         self.node = _globs(match.node)
@@ -87,12 +87,12 @@ def _inside(namespace: str | None, name: str) -> bool:
 
 @dataclass(frozen=True)
 class SettingsLayer:
-    """What one rule says, or one profile.
+    """The settings of one rule or profile.
 
     Attributes:
-        origin: its name.
-        matcher: says which nodes it is for; None is all.
-        values: the keys it states.
+        origin: which rule or profile it is.
+        matcher: which nodes it is for; None is all.
+        values: the keys it sets.
     """
 
     origin: Origin
@@ -102,7 +102,7 @@ class SettingsLayer:
 
 @dataclass(frozen=True)
 class TaskRules:
-    """The user's rules and groups, ready to be asked about nodes."""
+    """The user's rules and groups, resolved for nodes."""
 
     layers: tuple[SettingsLayer, ...]
     groups: tuple[tuple[str, _Matcher], ...]
@@ -113,17 +113,17 @@ class TaskRules:
     _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
 
     def matching_rules(self, node: ProjectNode) -> tuple[str, ...]:
-        """Names of the rules with a `match` that a node fits, in file order; a profile that its tag picks is `k8s.<profile>`."""
+        """Return the names of the rules that match a node, in file order; a profile picked by tag is `k8s.<profile>`."""
         fits = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
         return tuple(dict.fromkeys(fits))
 
     def union_of(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-        """The names of several `matching`, each once, in file order."""
+        """Return the rule names of several nodes, each once, in file order."""
         all_names = {name for matching in several for name in matching}
         return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
 
     def settings_of(self, matching: tuple[str, ...]) -> ResolvedSettings:
-        """What nodes of these rules are told; the same object for the same rules."""
+        """Return the settings of nodes with these rules."""
         if not matching:
             return self.base
         if matching not in self._resolved:
@@ -134,7 +134,7 @@ class TaskRules:
         return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
 
     def origins_of(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
-        """The layer that had the last word on each leaf of what nodes of these rules are told, or that took it away."""
+        """Return the layer that set, or removed, each leaf of the settings of nodes with these rules."""
         if matching not in self._traced:
             laid = ((layer.origin, layer.values) for layer in self._of(matching))
             found = trace_origins([(BUILT_IN_ORIGIN, BUILT_IN), *laid])
@@ -145,7 +145,7 @@ class TaskRules:
         return self._traced[matching]
 
     def origin_names(self, matching: tuple[str, ...]) -> Mapping[str, str]:
-        """The same by dotted path and name: a rule, `k8s.<profile>` for a profile by tag, "" for what is built in."""
+        """Return the same by dotted key and layer name: a rule, `k8s.<profile>`, or "" for a built-in default."""
         return {".".join(path): origin.layer for path, origin in self.origins_of(matching).items()}
 
     def location_of(self, matching: tuple[str, ...], key: Path) -> Location | None:
@@ -156,7 +156,7 @@ class TaskRules:
         return None
 
     def nodes_by_group(self, nodes: Sequence[ProjectNode]) -> dict[str, list[int]]:
-        """Indices of the nodes in each of the user's groups; a node belongs to the first that it matches."""
+        """Return the indices of the nodes in each group of the settings; a node belongs to the first group that matches it."""
         found: dict[str, list[int]] = {}
         for index, node in enumerate(nodes):
             for name, matcher in self.groups:
@@ -176,7 +176,7 @@ def _built_in(path: Path) -> Any:
 def build_task_rules(
     settings: Settings, pipelines: Mapping[str, tuple[ProjectNode, ...]], sources: SettingsSources
 ) -> TaskRules:
-    """The rules of the settings file; errors for those that match no node of any registered pipeline or name no profile."""
+    """Return the rules of the settings, with errors for those that match no node or name an unknown profile."""
     pipelines_of: dict[str, set[str]] = {}
     for pipeline, nodes in pipelines.items():
         for node in nodes:
@@ -222,7 +222,7 @@ def _stated_settings(settings: TaskSettings) -> dict[str, Any]:
 def _unknown_tags(
     nodes: Iterable[ProjectNode], profiles: Mapping[str, Any], sources: SettingsSources
 ) -> Iterable[Finding]:
-    """An error for each tag that picks a profile which is not there, with the first node that has it."""
+    """Yield an error for each tag that picks an unknown profile, with the first node that has it."""
     told: set[str] = set()
     for node in nodes:
         for tag in sorted(node.tags):
@@ -245,11 +245,11 @@ def _unknown(
     location: Location, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources
 ) -> Finding:
     close = difflib.get_close_matches(profile, profiles, 1)
-    known = f"Known are {', '.join(profiles)}." if profiles else "There are none; write it under `profiles:`."
+    known = f"Known are {', '.join(profiles)}." if profiles else "No profile is defined; add it under `profiles:`."
     return error(
         "profile-unknown",
         location,
-        f"{says} the profile {profile!r}, which {sources.file(('profiles',))} does not have.",
+        f"{says} profile {profile!r}, which {sources.file(('profiles',))} does not define.",
         f"Did you mean {close[0]!r}? {known}" if close else known,
     )
 
@@ -271,8 +271,8 @@ def _unmatched(
         error(
             "rule-unmatched",
             sources.location_of(key),
-            f"{said} matches no node of any registered pipeline.",
-            "Mend the match or remove it.",
+            f"{said} matches no node in any registered pipeline.",
+            "Correct the match or remove it.",
         )
     ]
 
@@ -296,5 +296,5 @@ def _fold(layers: Iterable[Mapping[str, Any]]) -> ResolvedSettings:
         and name in limits
         and quantities.parse_quantity(amount) > quantities.parse_quantity(limits[name])
     }
-    # A request that nobody wrote gives way to a limit that somebody did.
+    # A built-in request is lowered to a limit that the user set.
     return ResolvedSettings(overlay(result, {"resources": {"requests": lower}}) if lower else result)

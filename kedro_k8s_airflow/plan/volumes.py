@@ -1,4 +1,4 @@
-"""Folders in the pod: claims and the credentials' Secret for every pod, writable folders for what dies with one."""
+"""Folders in the pod: claims and the credentials Secret of every pod, and writable folders for files that are lost with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project import Project
 
 
-# Volumes every pod has; their names are ours.
+# Names of volumes that every pod has.
 RESERVED_NAMES = ("tmp", "home", "credentials")
 _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
 
@@ -67,12 +67,12 @@ def build_mounts(context: PlanContext) -> tuple[Mount, ...]:
 
 
 def path_in_pod(path: str, settings: Settings) -> str:
-    """The absolute path in the pod of one that is relative to the project."""
+    """Return the absolute path in the pod of a path that is relative to the project."""
     return posixpath.normpath(posixpath.join(settings.project_path, path))
 
 
 def find_hidden(path: str, project: Project, project_path: str) -> str | None:
-    """What of the image a volume at `path` would hide: the project's own files, or the system's."""
+    """Return what a volume at `path` would hide in the image: the project's own files, or the system's; None if nothing."""
     if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
         return "the system's own files"
     conf = project.conf_folder
@@ -88,7 +88,7 @@ def find_hidden(path: str, project: Project, project_path: str) -> str | None:
 
 
 def conf_in_pod(project: Project, settings: Settings) -> str:
-    """The configuration folder as pods name it."""
+    """Return the configuration folder as pods name it."""
     if "://" in project.conf_source:
         return project.conf_source
     return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
@@ -115,7 +115,7 @@ def scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ..
             raise refuse(
                 "data-place",
                 Location(file=path),
-                f"lies beside the project's own files ({hidden}), which pods cannot write to.",
+                f"is beside the project's own files ({hidden}), where pods cannot write.",
                 "Save it in a folder that holds only data.",
             )
         for pattern in settings.data.in_image:
