@@ -25,37 +25,29 @@ def reserve_for_results() -> Iterator[None]:
     """Keep standard output for `result_stream()`; whatever else writes to it, a child process too, reaches standard error.
 
     The swap is made at the file descriptor as well as at `sys.stdout`, because logging handlers, extension modules and
-    child processes each hold on to one of the two.
+    child processes each hold on to one of the two. It stays until the process ends, for what the project prints then.
     """
-    original = sys.stdout
-    results, descriptor = _duplicate(original)
+    results = _take(sys.stdout)
     sys.stdout = sys.stderr
     token = _RESULTS.set(results)
     try:
         yield
     finally:
+        _RESULTS.reset(token)
         try:
-            results.flush()  # a reader that is gone raises here, where click handles it
+            results.flush()  # if the reader is gone this raises, as click expects
         finally:
-            _RESULTS.reset(token)
-            sys.stdout = original
-            if descriptor is not None:
-                os.dup2(results.fileno(), descriptor)
-            if results is not original:
-                with contextlib.suppress(OSError):
-                    results.close()
+            with contextlib.suppress(OSError):
+                results.close()
 
 
-def _duplicate(stream: TextIO | None) -> tuple[TextIO, int | None]:
-    """Return a stream of its own that leads where `stream` does, and the descriptor that now leads to standard error."""
+def _take(stream: TextIO | None) -> TextIO:
+    """Return a new stream that leads where `stream` does, and let the descriptor of `stream` lead to standard error."""
     if stream is None:  # the process was started without standard output
-        return Path(os.devnull).open("w", encoding="utf-8"), None
+        return Path(os.devnull).open("w", encoding="utf-8")
     stream.flush()
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):  # nothing but Python's own stream, as in click's test runner
-        return stream, None
-    copy = os.fdopen(os.dup(descriptor), "w", encoding=stream.encoding, errors=stream.errors)
-    with contextlib.suppress(OSError, AttributeError, ValueError):  # without standard error there is nowhere else to go
+    descriptor = stream.fileno()
+    results = os.fdopen(os.dup(descriptor), "w", encoding=stream.encoding, errors=stream.errors)
+    with contextlib.suppress(OSError, AttributeError):  # without standard error the descriptor stays as it is
         os.dup2(sys.stderr.fileno(), descriptor)
-    return copy, descriptor
+    return results
