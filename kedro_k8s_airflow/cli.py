@@ -484,7 +484,7 @@ def manifests(
         raise click.UsageError("--subject must be NAMESPACE:NAME of a ServiceAccount.")
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
-        from kedro_k8s_airflow.commands.create import prepare_manifests
+        from kedro_k8s_airflow.commands.manifests import prepare_manifests
         from kedro_k8s_airflow.output import console
 
         result = prepare_manifests(
@@ -552,7 +552,7 @@ def build_image_command(
 ) -> None:
     """Build the project's image, verify that pods can run in it, and write the image lock."""
     with _exit_on_refusal():
-        from kedro_k8s_airflow.commands.create import write_image_spec
+        from kedro_k8s_airflow.commands.build_image import write_image_spec
         from kedro_k8s_airflow.image.build import build_image
         from kedro_k8s_airflow.image.build_options import parse_options, select_images
         from kedro_k8s_airflow.image.engines import find_engine
