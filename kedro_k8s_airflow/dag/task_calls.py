@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kedro_k8s_airflow.plan.model import Plan, Task
+    from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
 # What the settings file (and Kubernetes) calls it -> what KubernetesPodOperator calls it.
 POD_ARGUMENTS = {
@@ -126,17 +127,16 @@ def build_settings_blocks(
     Returns:
         For each task the name of a constant or the arguments themselves; and the constants.
     """
-    cache: dict[int, dict[str, Any]] = {id(plan.base): {}}
-    blocks: list[dict[str, Any]] = []
+    block_of: dict[ResolvedSettings, dict[str, Any]] = {plan.base: {}}
     for task in plan.tasks:
-        if id(task.settings) not in cache:
-            cache[id(task.settings)] = _differing_arguments(plan, task, shared)
-        blocks.append(cache[id(task.settings)])
-    sources = {id(block): to_source(block) for block in cache.values()}
+        if task.settings not in block_of:
+            block_of[task.settings] = _differing_arguments(plan, task, shared)
+    source_of = {settings: to_source(block) for settings, block in block_of.items()}
+    blocks = [block_of[task.settings] for task in plan.tasks]
     indexes_by_source: dict[str, list[int]] = {}
-    for index, block in enumerate(blocks):
-        if block:
-            indexes_by_source.setdefault(sources[id(block)], []).append(index)
+    for index, task in enumerate(plan.tasks):
+        if blocks[index]:
+            indexes_by_source.setdefault(source_of[task.settings], []).append(index)
     constants: dict[str, dict[str, Any]] = {}
     result: list[_SettingsBlock] = list(blocks)
     for text, indexes in indexes_by_source.items():
@@ -158,11 +158,9 @@ def _constant_name(rules: tuple[str, ...], text: str, used_names: Mapping[str, A
 
 def common_metadata(plan: Plan, key: str) -> dict[str, str]:
     """Labels or annotations that every task has; a rule may have taken one away from some."""
-    distinct = {id(task.settings): task.settings.get(key) or {} for task in plan.tasks}
+    all_values = [settings.get(key) or {} for settings in {task.settings for task in plan.tasks}]
     base = plan.base.get(key) or {}
-    return {
-        name: value for name, value in base.items() if all(name in task_values for task_values in distinct.values())
-    }
+    return {name: value for name, value in base.items() if all(name in values for values in all_values)}
 
 
 def build_task_call(plan: Plan, task: Task, block: _SettingsBlock, shared: Mapping[str, Mapping[str, str]]) -> Call:
@@ -204,9 +202,6 @@ def build_task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
     arguments += task.flags
     escaped = [pod_arguments.escape_template(text.replace("$", "$$")) for text in arguments]
     return pod_arguments.pod_command(plan, "python"), [*pod_arguments.program_arguments(plan), *escaped]
-
-
-PROGRAM_KEYWORDS = frozenset({"pipeline", "runner", "memory", "stored", "versions", "latest", "flags"})
 
 
 def _program_values(plan: Plan, task: Task) -> dict[str, Any]:

@@ -172,9 +172,8 @@ def _sections_table(sections: Sequence[PlanSection]) -> object:
 
 def _request_range(tasks: Iterable[Task]) -> str:
     """The smallest and the largest request of each resource."""
-    distinct = {id(task.settings): task.settings for task in tasks}
     amounts_by_resource: dict[str, list[str | float]] = defaultdict(list)
-    for settings in distinct.values():
+    for settings in {task.settings for task in tasks}:
         for resource, amount in pod_requests(settings).items():
             amounts_by_resource[resource].append(amount)
     texts = []

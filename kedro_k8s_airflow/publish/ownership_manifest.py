@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, names
-from kedro_k8s_airflow.dag import render
+from kedro_k8s_airflow.dag.header import DAG_FILE_MARKER
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 
@@ -27,7 +27,7 @@ METADATA_FOLDER = ".k8s-airflow"
 _MANIFESTS_FOLDER = f"{METADATA_FOLDER}/manifests"
 IGNORE_FILE = f"{METADATA_FOLDER}/.airflowignore"
 # A word without any sign that a glob (Airflow 3) and a regular expression (Airflow 2) read differently.
-IGNORE_FILE_TEXT = f"{render.DAG_FILE_MARKER}: records of what was published, no DAGs.\nmanifests\n"
+IGNORE_FILE_TEXT = f"{DAG_FILE_MARKER}: records of what was published, no DAGs.\nmanifests\n"
 _FORMAT_VERSION = 1
 
 
@@ -87,7 +87,7 @@ class OwnershipManifest:
             for path, file in sorted(self.files.items())
         }
         document = {
-            "$comment": f"{render.DAG_FILE_MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
+            "$comment": f"{DAG_FILE_MARKER} {self.generator}; do not edit. Written by: kedro k8s-airflow publish",
             "version": _FORMAT_VERSION,
             "generator": self.generator,
             "project": self.project,

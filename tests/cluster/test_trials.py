@@ -118,7 +118,7 @@ def test_a_run_with_a_logical_date_has_that_day_as_its_date_and_the_parameters_o
 def test_parameters_over_100_kb_are_refused_by_name_before_a_pod_is_made(begun: Run, trials: Trials) -> None:
     begun.fails()
     log = begun.log("echo")
-    assert "a pod gets 100,000 at most; the largest is 'text'" in log, log
+    assert "more than the 100,000 that a pod can get; the largest is 'text'" in log, log
     assert trials.made(begun) == set()
 
 

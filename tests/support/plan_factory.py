@@ -43,7 +43,7 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
         "home": "/home/kedro",
         "scratch_size": "2Gi",
         "mounts": (Mount("data", "/app/data", "claim"), Mount("deep", "/app/data/deep", "claim")),
-        "base": ResolvedSettings(BASE),
+        "base": BASE,
         "base_image": IMAGE,
         "params": {},
         "runtime_params": {},
@@ -62,7 +62,8 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
             for name, waits in after.items()
         ),
     }
-    return Plan(**{**given, **more})
+    values = {**given, **more}
+    return Plan(**{**values, "base": ResolvedSettings(values["base"])})
 
 
 def chain(length: int) -> Plan:
