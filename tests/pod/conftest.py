@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedro_k8s_airflow.pod import CONTRACT_VERSION, PARAMS_VARIABLE, RUN_VARIABLE
 from tests.scenarios import make_project
 from tests.support.environments import interpreter
 from tests.support.kedro_server import clean_env
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 POD = ROOT / "kedro_k8s_airflow" / "pod.py"
-CONTRACT = "--contract=2"
+CONTRACT = f"--contract={CONTRACT_VERSION}"
 LIMIT = 60
 # Kedro imports these at every start if it finds them, and no node here needs them: the project's image has none.
 HEAVY = ("flask", "numpy", "pandas")
@@ -166,10 +167,8 @@ class Pods:
         variables = {
             # Kedro's own libraries warn of each other on stderr, of which tests read what a pod says.
             **clean_env(PYTHONUNBUFFERED="1", PYTHONWARNINGS="ignore"),
-            "KEDRO_K8S_AIRFLOW_RUN": json.dumps(run),
-            "KEDRO_K8S_AIRFLOW_PARAMS": json.dumps(params or {}).replace(
-                "$", "\\u0024"
-            ),  # which the kubelet leaves alone
+            RUN_VARIABLE: json.dumps(run),
+            PARAMS_VARIABLE: json.dumps(params or {}).replace("$", "\\u0024"),  # which the kubelet leaves alone
             **self.base,
             **self.env,
             **(env or {}),

@@ -79,7 +79,7 @@ def _plan(plan, pipeline) -> dict:
         "macros": dict(plan.macros),
         "inputs": [one.local_path for one in plan.local_inputs],
         "runtime_params": dict(plan.runtime_params),
-        "declined": plan.declined,
+        "declined": [dataclasses.asdict(declined) for declined in plan.declined],
         "kedro": {
             node.name: sorted(parent.name for parent in parents) for node, parents in pipeline.node_dependencies.items()
         },
