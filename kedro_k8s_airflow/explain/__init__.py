@@ -1,1 +1,1 @@
-"""What there is to explain about a task, a node or a dataset, as data. `output.explain_text` prints it."""
+"""Explanations of tasks, nodes and datasets, as data. `output.explain_text` and `output.explain_json` print them."""

@@ -1,4 +1,4 @@
-"""What is told of a task, a node and a dataset: plain data, in the words of users. Not where it comes from."""
+"""The explanation of a task, a node and a dataset: plain data. Not where it comes from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExplainContext:
-    """What is asked about: the plans, and what they were made of."""
+    """The plans, and what they were made from."""
 
     project: Project
     settings: Settings
@@ -30,12 +30,12 @@ class ExplainContext:
 
     @cached_property
     def task_of_node(self) -> Mapping[tuple[str, str], str]:
-        """The task of each node, by dag_id and name."""
+        """Id of each node's task, by dag_id and the node's name."""
         return {(plan.dag_id, name): task.id for plan in self.plans for task in plan.tasks for name in task.nodes}
 
     @cached_property
     def pipelines(self) -> Mapping[str, Sequence[str]]:
-        """The registered pipelines that hold a node, by its name."""
+        """Registered pipelines that contain a node, by its name."""
         names: dict[str, list[str]] = {}
         for name, nodes in sorted(self.project.pipelines.items()):
             for node in nodes:
@@ -45,15 +45,15 @@ class ExplainContext:
 
 @dataclass(frozen=True)
 class SettingExplanation:
-    """One value, and who said it.
+    """One effective setting and its source.
 
     Attributes:
-        key: dotted, below the rule.
-        value: as the settings file spells it; None when it was taken away, or means never.
-        source: the layers, in words; several when the nodes of a pod have it from different ones.
+        key: dotted key below the rule.
+        value: the value as the settings file spells it; None if it was removed, or means never.
+        source: the layers that set it; several if the nodes of a pod get it from different ones.
         locations: each file and key that sets it.
-        removed: whether null took it away.
-        note: how it came about when the nodes of a pod differ.
+        removed: whether a null in the settings removed it.
+        note: how the value was chosen if the nodes of a pod differ, otherwise empty.
     """
 
     key: str
@@ -66,7 +66,7 @@ class SettingExplanation:
 
 @dataclass(frozen=True)
 class DatasetFlow:
-    """A dataset that a task or node loads or saves: where it is, and who is on the other side."""
+    """A dataset that a task loads or saves, where it is stored, and the tasks that save or load it."""
 
     dataset: str
     storage: str
@@ -78,9 +78,10 @@ class NodeExplanation:
     """One node.
 
     Attributes:
-        task: the task that runs it, and how many others the task runs.
-        pipelines: registered ones that hold it.
-        task_rules: those that match it, in file order.
+        task: id of the task that runs it.
+        other_nodes_in_task: how many other nodes that task runs.
+        pipelines: registered pipelines that contain it.
+        rules: rules that match it, in file order.
     """
 
     dag: str
@@ -101,11 +102,12 @@ class TaskExplanation:
     """One task.
 
     Attributes:
-        pipeline: that the pod loads; `whole` says why it is the DAG's own, when that is not the smallest.
-        merge_reasons: why its nodes share a pod, a sentence each.
-        upstream, downstream: tasks it waits for, tasks that wait for it.
-        deadline_seconds: seconds after which Kubernetes ends the pod, or None.
-        debug_commands: the lines that run it.
+        pipeline: registered pipeline that the pod loads.
+        narrowing_declined: why the pod loads the DAG's whole pipeline, or None if it loads a smaller one.
+        merge_reasons: why its nodes share a pod, one sentence each.
+        upstream, downstream: tasks it waits for, and tasks that wait for it.
+        deadline_seconds: seconds after which Kubernetes ends the pod, or None for never.
+        debug_commands: commands that run the task manually.
     """
 
     dag: str
@@ -130,7 +132,7 @@ class TaskExplanation:
 
 @dataclass(frozen=True)
 class NodeUse:
-    """A node that loads or saves a dataset, the name it uses, and its task."""
+    """A node that loads or saves a dataset, its task, and the dataset's name in the node."""
 
     node: str
     task: str
@@ -139,13 +141,15 @@ class NodeUse:
 
 @dataclass(frozen=True)
 class DatasetExplanation:
-    """One dataset, its transcoded forms taken together.
+    """One dataset, including all its transcoded names.
 
     Attributes:
+        names: names under which nodes load and save it.
         reach: memory, pod, shared or unknown.
-        reach_reason: why it reaches that far.
-        storage: how it gets from task to task, or that it does not.
-        version_choice: how versions are chosen, when it has any.
+        reach_reason: why it has that reach.
+        path: absolute path in the pod, for local data.
+        storage: where it is stored, and how it passes between tasks if it does.
+        version_choice: which version is loaded; empty without versions.
     """
 
     dag: str

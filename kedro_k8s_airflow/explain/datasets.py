@@ -1,4 +1,4 @@
-"""Datasets: how far they reach and why, who saves and loads them, how they get from task to task."""
+"""Explanations of datasets: their reach and its reason, the nodes that save and load them, their storage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def dataset_forms(plan: Plan, dataset: GraphDataset) -> tuple[str, ...]:
-    """The names by which nodes know the dataset."""
+    """Return the names under which nodes load and save the dataset."""
     users = [plan.graph.nodes[index] for index in dataset.consumers]
     if dataset.producer is not None:
         users.append(plan.graph.nodes[dataset.producer])
@@ -28,7 +28,7 @@ def dataset_forms(plan: Plan, dataset: GraphDataset) -> tuple[str, ...]:
 
 
 def explain_dataset(context: ExplainContext, plan: Plan, dataset: GraphDataset) -> DatasetExplanation:
-    """All about one dataset of a plan."""
+    """Return the explanation of one dataset of a plan."""
     writer, readers = _find_users(context, plan, dataset)
     crossing = _find_crossing(plan, dataset)
     return DatasetExplanation(
@@ -48,7 +48,7 @@ def explain_dataset(context: ExplainContext, plan: Plan, dataset: GraphDataset) 
 
 
 def dataset_flow(context: ExplainContext, plan: Plan, task: Task, name: str) -> DatasetFlow:
-    """A dataset as one task sees it: where it is, and which other tasks save or load it."""
+    """Return where a dataset of a task is stored, and which other tasks save or load it."""
     dataset = plan.graph.datasets[name]
     writer, readers = _find_users(context, plan, dataset)
     if writer is not None and writer.task != task.id:
@@ -82,7 +82,7 @@ def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -
     )
     key = key or next(patterns, None)
     if key is not None:
-        return f"{context.sources.file(('data', 'reach', key))} says so: data.reach.{key}"
+        return f"set by data.reach.{key} in {context.sources.file(('data', 'reach', key))}"
     entries = context.project.catalog.entries(dataset_forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
@@ -90,29 +90,29 @@ def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -
     if not entries:
         return "it has no catalog entry"
     if dataset.reach.kind == "memory":
-        return f"its catalog entry keeps it in the process{kind}"
+        return f"its catalog entry keeps it in memory{kind}"
     if mount is not None:
         return f"its path {path} is on volume {mount.name!r}{kind}"
     if path is not None:
-        return f"its path {path} is on no volume{kind}"
+        return f"its path {path} is not on a volume{kind}"
     if dataset.reach.kind == "shared":
-        return f"its catalog entry leads to a server or an object store{kind}"
-    return f"its catalog entry does not tell{kind}"
+        return f"its catalog entry refers to a server or an object store{kind}"
+    return f"its catalog entry does not show where the data is{kind}"
 
 
 def _storage_of(plan: Plan, dataset: GraphDataset) -> str:
-    """Where a dataset is kept."""
+    """Return where a dataset is stored."""
     path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
     if dataset.reach.kind == "memory":
         is_stored = plan.store is not None and _find_crossing(plan, dataset) is not None
-        return f"a pickle in the store, {plan.store.url}" if is_stored and plan.store is not None else "memory"
+        return f"a pickle in the store {plan.store.url}" if is_stored and plan.store is not None else "memory"
     if dataset.reach.kind == "pod":
-        return f"the pod's own disk, {path}" if path else "the pod's own disk"
+        return f"the pod's disk, {path}" if path else "the pod's disk"
     if mount is not None:
         return f"volume {mount.name!r} (claim {mount.claim}), {path}"
     if path is not None:
-        return f"{path}, which data.reach says all pods share"
-    return "a server or an object store" if dataset.reach.kind == "shared" else "a place that the catalog does not tell"
+        return f"{path}, which data.reach declares shared by all pods"
+    return "a server or an object store" if dataset.reach.kind == "shared" else "an unknown location"
 
 
 def _describe_transfer(plan: Plan, dataset: GraphDataset, writer: NodeUse | None, crossing: Crossing | None) -> str:
@@ -120,14 +120,14 @@ def _describe_transfer(plan: Plan, dataset: GraphDataset, writer: NodeUse | None
     if writer is None:
         local_input = next((candidate for candidate in plan.local_inputs if candidate.dataset == dataset.name), None)
         if local_input is not None:
-            return f"no task saves it: {local_input.local_path} has to be on volume {local_input.mount!r} before the first run"
+            return f"no task saves it; {local_input.local_path} must be on volume {local_input.mount!r} before the first run"
         return f"no task saves it; it is loaded from {storage}"
     if crossing is not None:
-        return f"from task to task by way of {storage}"
+        return f"passes between tasks via {storage}"
     if dataset.reach.kind == "memory":
-        return f"it does not leave the pod of task {writer.task!r}, in whose memory it is"
+        return f"stays in the memory of task {writer.task!r}"
     if dataset.reach.kind == "pod":
-        return f"it does not leave the pod of task {writer.task!r}, on whose disk it is, and is gone with it"
+        return f"stays on the disk of the pod of task {writer.task!r}, and is lost when the pod ends"
     return f"no other task loads it; it is saved to {storage}"
 
 
@@ -135,5 +135,5 @@ def _describe_versions(dataset: GraphDataset) -> str:
     if not dataset.reach.versioned:
         return ""
     if dataset.producer is None:
-        return "no task saves it: the latest version is loaded"
-    return "saved under the version of the run and the try; tasks of this DAG load the last one that this run saved"
+        return "no task saves it, so the latest version is loaded"
+    return "each try saves a version of its own; tasks of this DAG load the latest version saved by the same DAG run"

@@ -1,11 +1,7 @@
-"""`explain`: what there is to know of one task, node or dataset, and why it is so. Not how it is printed.
-
-Every sentence says why: the rule, dataset, volume or layer of the settings behind it.
-"""
+"""Look up a name and explain every task, node and dataset that has it. Not how explanations are printed."""
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.explain import datasets, tasks
@@ -13,6 +9,7 @@ from kedro_k8s_airflow.explain.context import ExplainContext
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name, is_parameter
+from kedro_k8s_airflow.text import did_you_mean, quote_names
 
 if TYPE_CHECKING:
     from kedro_k8s_airflow.compiler import Compilation
@@ -20,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def build_context(compilation: Compilation) -> ExplainContext:
-    """What can be asked about: a project whose plans could be made.
+    """Return what explanations are made of: the project, its settings and its plans.
 
     Raises:
-        Refused: with every error found, when one of them kept a plan from being made.
+        Refused: with every error, if one of them prevents a plan.
     """
     check_context = compilation.context
     return ExplainContext(
@@ -36,10 +33,10 @@ def build_context(compilation: Compilation) -> ExplainContext:
 
 
 def explain_name(context: ExplainContext, name: str) -> list[Explanation]:
-    """The facts of every task, node and dataset of that name. A task and the only node in it are one.
+    """Explain every task, node and dataset of that name. A task named like its only node is explained once.
 
     Raises:
-        Refused: when there is nothing of that name.
+        Refused: if nothing has that name.
     """
     explanations: list[Explanation] = []
     for plan in context.plans:
@@ -58,7 +55,7 @@ def explain_name(context: ExplainContext, name: str) -> list[Explanation]:
         raise refuse(
             "explain-unknown",
             Location(subject=f"explain {name!r}"),
-            f"{_describe_dags(context)} no such task, node or dataset.",
+            f"is not a task, node or dataset of {_describe_dags(context)}.",
             _suggest(context, name),
         )
     return explanations
@@ -66,20 +63,20 @@ def explain_name(context: ExplainContext, name: str) -> list[Explanation]:
 
 def _describe_dags(context: ExplainContext) -> str:
     ids = [plan.dag_id for plan in context.plans]
-    return f"DAG {ids[0]} has" if len(ids) == 1 else f"of the DAGs {', '.join(ids)}, none has"
+    return f"DAG {ids[0]!r}" if len(ids) == 1 else f"the DAGs {quote_names(ids)}"
 
 
 def _suggest(context: ExplainContext, name: str) -> str:
     if name in context.pipelines:
-        return f"Pipeline {context.pipelines[name][0]!r} holds it: explain --pipeline."
+        return f"Pipeline {context.pipelines[name][0]!r} contains it: add --pipeline."
     known_names: set[str] = set()
     for plan in context.plans:
         known_names |= (
             {task.id for task in plan.tasks} | {node.name for node in plan.graph.nodes} | set(plan.graph.datasets)
         )
-    close = difflib.get_close_matches(name, sorted(known_names), 3)
-    if close:
-        return f"Did you mean {' or '.join(map(repr, close))}?"
-    if is_parameter(name):
-        return "Parameters come with the project's configuration."
-    return "`kedro k8s-airflow plan` shows the tasks."
+    otherwise = (
+        "Parameters are part of the project's configuration, and explain does not cover them."
+        if is_parameter(name)
+        else "Run `kedro k8s-airflow plan` to list the tasks."
+    )
+    return did_you_mean(name, sorted(known_names), otherwise=otherwise, limit=3)

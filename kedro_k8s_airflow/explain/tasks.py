@@ -1,4 +1,4 @@
-"""Tasks and nodes: what runs together and why, on what settings, between which data."""
+"""Explanations of tasks and nodes: their settings and the source of each, the data they load and save, why nodes share a pod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def explain_task(context: ExplainContext, plan: Plan, task: Task) -> TaskExplanation:
-    """All about one task of a plan."""
+    """Return the explanation of one task of a plan."""
     by_name = {node.name: node for node in plan.graph.nodes}
     nodes = [by_name[name] for name in task.nodes]
     loads = {base_name(name) for node in nodes for name in node.inputs if not is_parameter(name)}
@@ -45,36 +45,36 @@ def explain_task(context: ExplainContext, plan: Plan, task: Task) -> TaskExplana
         deadline_seconds=deadline,
         deadline_source=_describe_deadline(task.settings, deadline),
         image=task.image,
-        image_source="an image of its own" if task.image_name is None else f"the project's image {task.image_name!r}",
+        image_source="set by its settings" if task.image_name is None else f"the project's image {task.image_name!r}",
         debug_commands=debug_commands.build_debug_commands(plan, task),
     )
 
 
 def _describe_deadline(settings: Mapping[str, Any], deadline: int | None) -> str:
     if deadline is None:
-        return "never, as activeDeadlineSeconds is null"
+        return "never, because activeDeadlineSeconds is null"
     if "activeDeadlineSeconds" in settings:
-        return "activeDeadlineSeconds"
+        return "set by activeDeadlineSeconds"
     if settings.get("execution_timeout") is None:
-        return "a day, as there is no execution_timeout"
-    return "execution_timeout, the waits for a node and the image, and ten minutes"
+        return "one day, because execution_timeout is not set"
+    return "execution_timeout, plus the scheduling and startup timeouts, plus 10 minutes"
 
 
 def _describe_cause(cause: MergeCause) -> str:
     both = f"{cause.first!r} and {cause.second!r}"
     return {
-        "memory": f"{both} hand each other {cause.name!r}, which is in memory",
-        "pod": f"{both} hand each other {cause.name!r}, a file on the pod's own disk",
+        "memory": f"{both} share {cause.name!r}, which is in memory",
+        "pod": f"{both} share {cause.name!r}, a file on the pod's disk",
         "confirms": f"{cause.first!r} confirms {cause.name!r}, which {cause.second!r} loads",
-        "group": f"{both} are in the group {cause.name!r} of the settings",
-        "namespace": f"{both} are in the namespace {cause.name!r} (group_by: namespace)",
-        "chain": f"{cause.second!r} comes after {cause.first!r} alone (group_by: chain)",
-        "between": f"{both} are joined, as otherwise their pods would wait for each other ({cause.name})",
+        "group": f"{both} are in group {cause.name!r} of the settings",
+        "namespace": f"{both} are in namespace {cause.name!r} (group_by: namespace)",
+        "chain": f"{cause.second!r} directly follows {cause.first!r} (group_by: chain)",
+        "between": f"{both} would otherwise run in pods that wait for each other ({cause.name})",
     }[cause.reason]
 
 
 def explain_node(context: ExplainContext, plan: Plan, task: Task, node: ProjectNode) -> NodeExplanation:
-    """All about one node of a task."""
+    """Return the explanation of one node of a task."""
     matching = context.task_rules.matching_rules(node)
     settings = values.explain_settings(context, plan, [(node.name, matching)], context.task_rules.settings_of(matching))
     return NodeExplanation(

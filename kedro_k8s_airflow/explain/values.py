@@ -1,4 +1,4 @@
-"""Every value that a pod is told, and the layers of the settings behind it."""
+"""The effective settings of a pod, and the layers of the settings that set each of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.explain.context import SettingExplanation
 from kedro_k8s_airflow.plan import provenance
 from kedro_k8s_airflow.plan.settings_merge import SIZE_KEYS
+from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     RuleNames = tuple[str, ...]
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
-_NAMES_SHOWN = 3
 
 
 class _Absent:
-    """Stands for a value that is not there."""
+    """Stands for a missing value."""
 
 
 _ABSENT = _Absent()
@@ -33,12 +33,12 @@ _ABSENT = _Absent()
 def explain_settings(
     context: ExplainContext, plan: Plan, members: Sequence[tuple[str, RuleNames]], settings: Mapping[str, Any]
 ) -> list[SettingExplanation]:
-    """Every leaf of what a pod is told, and every key that was taken away from it, sorted.
+    """Return every setting of a pod and every key removed from its settings, sorted by key.
 
     Args:
-        context: what is asked about.
+        context: the plans, and what they were made from.
         plan: the DAG.
-        members: the pod's nodes, with the names of the rules that match each.
+        members: the pod's nodes, each with the names of the rules that match it.
         settings: the pod's settings.
     """
     nodes_of: dict[RuleNames, list[str]] = defaultdict(list)
@@ -65,7 +65,7 @@ def _explain_setting(
     value = _value_at(settings, path)
     same = [matching for matching in nodes_of if _value_at(context.task_rules.settings_of(matching), path) == value]
     if value is _ABSENT and not same:
-        return  # the task that clears the store is not told everything
+        return  # the task that clears the store has only some of the settings
     origins: dict[provenance.Origin, None] = {}
     for matching in same or nodes_of:
         origin = context.task_rules.origins_of(matching).get(path)
@@ -87,15 +87,13 @@ def _explain_setting(
 
 
 def _describe_merge(path: provenance.Path, same: Sequence[str], *, absent: bool) -> str:
-    """How the nodes of a pod, which are told different things, came to what these of them are told."""
-    largest = path[0] in SIZE_KEYS
+    """Describe how the setting of a pod was chosen from those of its nodes, which differ."""
+    is_size = path[0] in SIZE_KEYS
     if not same:
-        return "the largest, counting what Airflow takes by itself" if largest else "of its nodes together"
-    names = ", ".join(map(repr, same[:_NAMES_SHOWN]))
-    more = f" and {len(same) - _NAMES_SHOWN} more" if len(same) > _NAMES_SHOWN else ""
+        return "largest value, including Airflow's default" if is_size else "combined from its nodes"
     if absent:
-        return f"as for {names}{more}"
-    return f"{'the largest, of' if largest else 'of'} {names}{more}"
+        return f"not set for {quote_names(same)}"
+    return f"{'largest value, from' if is_size else 'from'} {quote_names(same)}"
 
 
 def _value_at(values: Any, path: provenance.Path) -> Any:
@@ -109,7 +107,7 @@ def _value_at(values: Any, path: provenance.Path) -> Any:
 def _explain_dag_settings(
     context: ExplainContext, plan: Plan, settings: Mapping[str, Any]
 ) -> Iterator[SettingExplanation]:
-    """What the DAG says of every task that has no word of its own on it."""
+    """Yield the settings that a task takes from the DAG because no rule sets them."""
     dag_settings = context.settings.dags.get(plan.name)
     for key in ("retries", "retry_delay"):
         if key in settings:
@@ -129,7 +127,7 @@ def _explain_dag_settings(
 
 
 def to_yaml_value(value: Any) -> Any:
-    """A value as the settings file and JSON spell it."""
+    """Return a value as the settings file and JSON spell it."""
     if isinstance(value, dict):
         return {str(key): to_yaml_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

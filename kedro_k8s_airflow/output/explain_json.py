@@ -1,4 +1,4 @@
-"""Explanations as a JSON document for programs; `explain.schema.json` beside this module describes every field."""
+"""Explanations as a JSON document for programs; `explain.schema.json` in this folder describes every field."""
 
 from __future__ import annotations
 

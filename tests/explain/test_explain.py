@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 from tests.scenarios import BY_NAME, make_project
 from tests.scenarios.factory import snapshot
 from tests.scenarios.model import SETTINGS, Node, Scenario, Works, pickled
-from tests.support.paths import CREATE_REPORT
+from tests.support.paths import CREATE_REPORT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
     Told = Callable[..., list[Json]]
 
+SCHEMA = json.loads((ROOT / "kedro_k8s_airflow" / "output" / "explain.schema.json").read_text())
 BASE, PROD = "conf/base/k8s_airflow.yml", "conf/prod/k8s_airflow.yml"
 _NODES = (
     Node("raw", "mem", "read", tags=("io",)),
@@ -70,6 +72,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_project(PROJECT, tmp_path_factory.mktemp("explained") / "project")
 
 
+def parse(document: str) -> list[Json]:
+    """The explanations of a document, which is as its schema says."""
+    parsed = json.loads(document)
+    if importlib.util.find_spec("jsonschema") is not None:
+        import jsonschema
+
+        jsonschema.Draft202012Validator(SCHEMA).validate(parsed)
+    explanations: list[Json] = parsed["explanations"]
+    return explanations
+
+
 def explain(forge: Forge, folder: Path, name: str, *options: str) -> Outcome:
     return forge.kedro("k8s-airflow", "explain", *options, "--", name, cwd=folder)
 
@@ -81,8 +94,7 @@ def told(forge: Forge, folder: Path) -> Told:
     def get(name: str, *options: str) -> list[Json]:
         done = explain(forge, folder, name, "--format", "json", *options)
         assert done.code == 0, done.err
-        found: list[Json] = json.loads(done.out)
-        return found
+        return parse(done.out)
 
     return get
 
@@ -101,41 +113,42 @@ def setting(facts: Json, key: str) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said_by", "where"),
+    ("key", "value", "source", "locations"),
     [
-        ("retries", 5, ["rule 'fit'"], [f"{PROD}: tasks.fit.retries"]),
-        ("retry_delay", "2m", ["dag"], [f"{BASE}: dag.retry_delay"]),
-        ("nodeSelector.zone", "a", ["rule 'default'"], [f"{BASE}: tasks.default.nodeSelector.zone"]),
+        ("retries", 5, ["rule 'fit'"], [(PROD, "tasks", "fit", "retries")]),
+        ("retry_delay", "2m", ["dag"], [(BASE, "dag", "retry_delay")]),
+        ("nodeSelector.zone", "a", ["rule 'default'"], [(BASE, "tasks", "default", "nodeSelector", "zone")]),
         (
             "resources.limits.memory",
             "8Gi",
             ["profile 'large' by rule 'fit'"],
-            [f"{BASE}: profiles.large.resources.limits.memory"],
+            [(BASE, "profiles", "large", "resources", "limits", "memory")],
         ),
         ("resources.requests.cpu", "500m", ["built in"], []),
         ("securityContext.capabilities.drop", ["ALL"], ["built in"], []),
-        ("activeDeadlineSeconds", None, ["rule 'fit'"], [f"{BASE}: tasks.fit.activeDeadlineSeconds"]),
+        ("activeDeadlineSeconds", None, ["rule 'fit'"], [(BASE, "tasks", "fit", "activeDeadlineSeconds")]),
     ],
 )
 def test_a_setting_is_told_with_its_layer_and_the_file_that_says_it(
-    key: str, value: object, said_by: list[str], where: list[str], told: Told
+    key: str, value: object, source: list[str], locations: list[tuple[str, ...]], told: Told
 ) -> None:
     task = only(told("EWR.fit", "--env", "prod"), "task", "project_prod")
     found = setting(task, key)
-    assert (found["value"], found["said_by"], found["where"], found["taken"]) == (value, said_by, where, False)
+    assert (found["value"], found["source"], found["removed"]) == (value, source, False)
+    assert [(location["file"], *location["key"]) for location in found["locations"]] == locations
 
 
 @pytest.mark.parametrize("key", ["labels", "nodeSelector.disk"])
 def test_what_null_took_away_is_told_with_who_did(key: str, told: Told) -> None:
     found = setting(only(told("EWR.fit"), "task"), key)
-    assert (found["value"], found["taken"], found["said_by"]) == (None, True, ["rule 'fit'"])
+    assert (found["value"], found["removed"], found["source"]) == (None, True, ["rule 'fit'"])
 
 
 def test_what_a_dag_says_itself_wins_over_the_defaults_of_all(told: Told) -> None:
     retries = {one["dag"]: setting(one, "retries") for one in told("clean") if one["kind"] == "node"}
-    assert retries["project"]["said_by"] == ["built in"]
-    assert (retries["project_ingest"]["value"], retries["project_ingest"]["said_by"]) == (4, ["dags.ingest"])
-    assert retries["project_ingest"]["where"] == [f"{BASE}: dags.ingest.retries"]
+    assert retries["project"]["source"] == ["built in"]
+    assert (retries["project_ingest"]["value"], retries["project_ingest"]["source"]) == (4, ["dags.ingest"])
+    assert retries["project_ingest"]["locations"] == [{"file": BASE, "key": ["dags", "ingest", "retries"]}]
 
 
 def test_a_pod_of_several_nodes_says_how_it_came_to_its_settings(told: Told) -> None:
@@ -144,14 +157,14 @@ def test_a_pod_of_several_nodes_says_how_it_came_to_its_settings(told: Told) -> 
         setting(task, key)
         for key in ("resources.limits.memory", "retries", "execution_timeout", "labels.team", "nodeSelector.disk")
     )
-    assert (memory["value"], memory["said_by"]) == ("8Gi", ["profile 'large' by tag"])
+    assert (memory["value"], memory["source"]) == ("8Gi", ["profile 'large' by tag"])
     assert "'clean'" in memory["note"]
-    assert (retries["value"], retries["said_by"]) == (2, ["rule 'io'"])
+    assert (retries["value"], retries["source"]) == (2, ["rule 'io'"])
     assert "'read'" in retries["note"]
-    assert (timeout["value"], timeout["taken"]) == (None, True)
+    assert (timeout["value"], timeout["removed"]) == (None, True)
     assert "'clean'" in timeout["note"], "the node without a limit"
-    assert (labels["said_by"], labels["note"]) == (["rule 'default'"], ""), "in this they agree"
-    assert (disk["value"], disk["said_by"]) == ("ssd", ["profile 'large' by tag"])
+    assert (labels["source"], labels["note"]) == (["rule 'default'"], ""), "in this they agree"
+    assert (disk["value"], disk["source"]) == ("ssd", ["profile 'large' by tag"])
     assert task["rules"] == ["k8s.large", "io"]
 
 
@@ -159,16 +172,15 @@ def test_a_pod_of_several_nodes_says_how_it_came_to_its_settings(told: Told) -> 
 def test_every_setting_is_told_once_and_by_somebody(name: str, forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME[name], tmp_path / name)
     for node in ("a", "b"):
-        (task,) = (one for one in json.loads(explain(forge, project, node, "--format", "json").out) if one["settings"])
+        (task,) = (one for one in parse(explain(forge, project, node, "--format", "json").out) if one["settings"])
         keys = [found["key"] for found in task["settings"]]
         assert len(keys) == len(set(keys)) > 10
-        assert all(found["said_by"] for found in task["settings"])
-        spelled = {where for found in task["settings"] for where in found["where"]}
-        assert all(where.startswith(f"{BASE}: ") for where in spelled)
+        assert all(found["source"] for found in task["settings"])
+        assert {location["file"] for found in task["settings"] for location in found["locations"]} <= {BASE}
 
 
 @pytest.mark.parametrize(
-    ("scenario", "node", "key", "value", "said_by"),
+    ("scenario", "node", "key", "value", "source"),
     [
         ("rules-match", "a", "nodeSelector", {"disk": "ssd", "zone": "b"}, ["rule 'default'", "rule 'by-node'"]),
         ("rules-match", "a", "tolerations", [{"key": "two"}], ["rule 'by-node'"]),
@@ -197,17 +209,17 @@ def test_rules_give_each_node_what_they_say(
     node: str,
     key: str,
     value: object,
-    said_by: list[str] | None,
+    source: list[str] | None,
     forge: Forge,
     built: Callable[..., Json],
 ) -> None:
     folder, options = Path(built(BY_NAME[scenario])["folder"]), BY_NAME[scenario].options
-    (task,) = json.loads(explain(forge, folder, node, "--format", "json", *options).out)
+    (task,) = parse(explain(forge, folder, node, "--format", "json", *options).out)
     found = {one["key"]: one for one in task["settings"] if f"{one['key']}.".startswith(f"{key}.")}
     below = {name.removeprefix(f"{key}."): one["value"] for name, one in found.items() if name != key}
     assert (below or found.get(key, {"value": "nothing"})["value"]) == value
-    if said_by is not None:
-        assert list(dict.fromkeys(layer for one in found.values() for layer in one["said_by"])) == said_by
+    if source is not None:
+        assert list(dict.fromkeys(layer for one in found.values() for layer in one["source"])) == source
 
 
 # -- tasks and nodes --------------------------------------------------------------------------------------------------
@@ -216,13 +228,13 @@ def test_rules_give_each_node_what_they_say(
 def test_a_task_is_told_with_its_nodes_reasons_and_neighbours(told: Told) -> None:
     task = only(told("read-to-clean"), "task")
     assert [node["name"] for node in task["nodes"]] == ["read", "clean"]
-    (reason,) = task["together"]
+    (reason,) = task["merge_reasons"]
     assert all(words in reason for words in ("'read'", "'clean'", "'mem'", "memory"))
-    assert (task["after"], task["before"]) == ([], ["EWR.fit"])
-    flows = {flow["dataset"]: flow["others"] for flow in (*task["reads"], *task["writes"])}
+    assert (task["upstream"], task["downstream"]) == ([], ["EWR.fit"])
+    flows = {flow["dataset"]: flow["other_tasks"] for flow in (*task["loads"], *task["saves"])}
     assert flows == {"raw": [], "mem": [], "table": ["EWR.fit"]}
     later = only(told("EWR.fit"), "task")
-    assert {flow["dataset"]: flow["others"] for flow in later["reads"]} == {
+    assert {flow["dataset"]: flow["other_tasks"] for flow in later["loads"]} == {
         "table": ["read-to-clean"],
         "EWR.features": [],
     }
@@ -231,19 +243,19 @@ def test_a_task_is_told_with_its_nodes_reasons_and_neighbours(told: Told) -> Non
 def test_a_task_tells_which_pipeline_it_loads_and_why_not_a_smaller_one(told: Told) -> None:
     whole = only(told("plot"), "task")
     assert whole["pipeline"] == "__default__"
-    assert "no smaller" in whole["whole"]
+    assert whole["narrowing_declined"]
 
 
 def test_the_deadline_is_the_one_of_the_pod(told: Told) -> None:
     endless, day = only(told("EWR.fit"), "task"), only(told("plot"), "task")
-    assert endless["deadline"] is None
-    assert "activeDeadlineSeconds" not in endless["by_hand"]["pod"]["spec"]
-    assert day["deadline"] == day["by_hand"]["pod"]["spec"]["activeDeadlineSeconds"] == 86400
+    assert endless["deadline_seconds"] is None
+    assert "activeDeadlineSeconds" not in endless["debug_commands"]["pod"]["spec"]
+    assert day["deadline_seconds"] == day["debug_commands"]["pod"]["spec"]["activeDeadlineSeconds"] == 86400
 
 
 def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
     node = only(told("clean"), "node")
-    assert (node["task"], node["companions"], node["tags"]) == ("read-to-clean", 1, ["k8s.large"])
+    assert (node["task"], node["other_nodes_in_task"], node["tags"]) == ("read-to-clean", 1, ["k8s.large"])
     assert (node["rules"], node["pipelines"]) == (["k8s.large"], ["__default__", "ingest"])
     assert (node["inputs"], node["outputs"]) == (["mem"], ["table@one"])
     assert setting(node, "resources.limits.memory")["note"] == ""
@@ -253,9 +265,9 @@ def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reach", "why", "crosses", "travels"),
+    ("name", "reach", "reason", "passed", "storage"),
     [
-        ("raw", "shared", "volume 'data'", False, "data/raw.pkl has to be on volume 'data'"),
+        ("raw", "shared", "volume 'data'", False, "data/raw.pkl must be on volume 'data'"),
         ("mem", "memory", "no catalog entry", False, "'read-to-clean'"),
         ("table", "shared", "volume 'data'", True, "claim project-data"),
         ("EWR.features", "shared", "data.reach.EWR.feat*", False, "/app/elsewhere/EWR/features.pkl"),
@@ -264,42 +276,42 @@ def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
     ],
 )
 def test_a_dataset_is_told_with_its_reach_and_how_it_travels(
-    name: str, reach: str, why: str, crosses: bool, travels: str, told: Told
+    name: str, reach: str, reason: str, passed: bool, storage: str, told: Told
 ) -> None:
     dataset = only(told(name), "dataset")
-    assert (dataset["reach"], dataset["crosses"]) == (reach, crosses)
-    assert why in dataset["why"]
-    assert travels in dataset["travels"]
+    assert (dataset["reach"], dataset["passed_between_tasks"]) == (reach, passed)
+    assert reason in dataset["reach_reason"]
+    assert storage in dataset["storage"]
 
 
 @pytest.mark.parametrize("name", ["table", "table@one", "table@two"])
 def test_a_transcoded_dataset_is_one_by_each_of_its_names(name: str, told: Told) -> None:
     dataset = only(told(name), "dataset")
-    assert dataset["forms"] == ["table@one", "table@two"]
-    assert dataset["writer"] == {"node": "clean", "task": "read-to-clean", "form": "table@one"}
-    assert dataset["readers"] == [{"node": "EWR.fit", "task": "EWR.fit", "form": "table@two"}]
+    assert dataset["names"] == ["table@one", "table@two"]
+    assert dataset["saved_by"] == {"node": "clean", "task": "read-to-clean", "dataset": "table@one"}
+    assert dataset["loaded_by"] == [{"node": "EWR.fit", "task": "EWR.fit", "dataset": "table@two"}]
 
 
 def test_versions_are_told_where_there_are_any(told: Told) -> None:
     versioned, plain = only(told("EWR.model"), "dataset"), only(told("raw"), "dataset")
     assert versioned["versioned"]
-    assert "this run" in versioned["versions"]
-    assert (plain["versioned"], plain["versions"]) == (False, "")
+    assert "same DAG run" in versioned["version_choice"]
+    assert (plain["versioned"], plain["version_choice"]) == (False, "")
 
 
 def test_memory_that_is_stored_travels_as_a_pickle(forge: Forge, tmp_path: Path) -> None:
     done = explain(forge, make_project(STORE, tmp_path / "p"), "mem", "--format", "json")
-    (dataset,) = json.loads(done.out)
-    assert (dataset["reach"], dataset["crosses"]) == ("memory", True)
-    assert "/app/data/store" in dataset["travels"]
+    (dataset,) = parse(done.out)
+    assert (dataset["reach"], dataset["passed_between_tasks"]) == ("memory", True)
+    assert "/app/data/store" in dataset["storage"]
 
 
 def test_the_task_that_clears_the_store_is_told_like_any_other(forge: Forge, tmp_path: Path) -> None:
     settings = f"{STORE.settings}tasks: {{default: {{runner: ThreadRunner, pool: small}}}}\n"
     project = make_project(dataclasses.replace(STORE, settings=settings), tmp_path / "p")
-    (task,) = json.loads(explain(forge, project, "remove_stored_data", "--format", "json").out)
-    assert (task["nodes"], task["after"]) == ([], ["clean"])
-    assert setting(task, "pool")["said_by"] == ["rule 'default'"]
+    (task,) = parse(explain(forge, project, "remove_stored_data", "--format", "json").out)
+    assert (task["nodes"], task["upstream"]) == ([], ["clean"])
+    assert setting(task, "pool")["source"] == ["rule 'default'"]
     assert "runner" not in {one["key"] for one in task["settings"]}, "it runs no nodes"
     assert explain(forge, project, "remove_stored_data").code == 0
 
@@ -361,12 +373,12 @@ def test_the_printed_form_says_what_the_json_says(name: str, forge: Forge, folde
     for facts in told(name):
         for one in facts.get("settings", ()):
             assert one["key"] in done.out
-            assert all("".join(layer.split()) in words for layer in one["said_by"])
+            assert all("".join(layer.split()) in words for layer in one["source"])
         if facts["kind"] == "task":
-            assert facts["by_hand"]["podman"] in done.out, "lines to copy are neither folded nor read as markup"
-            assert all(line in done.out for line in facts["by_hand"]["kubectl"])
+            assert facts["debug_commands"]["podman"] in done.out, "lines to copy are neither folded nor read as markup"
+            assert all(line in done.out for line in facts["debug_commands"]["kubectl"])
         if facts["kind"] == "dataset":
-            assert "".join(facts["travels"].split()) in words
+            assert "".join(facts["storage"].split()) in words
 
 
 def test_hostile_names_are_printed_as_they_are_to_be_copied(forge: Forge, tmp_path: Path) -> None:
