@@ -90,7 +90,7 @@ def _bootstrap_project(folder: Path) -> ProjectMetadata:
     except Exception as exc:
         from kedro_k8s_airflow.exceptions import describe_exception
 
-        raise NoProjectError(f"Kedro cannot open the project in this folder: {describe_exception(exc)}.") from exc
+        raise NoProjectError(f"Kedro cannot open the project in {folder}: {describe_exception(exc)}.") from exc
 
 
 def _request_options(

@@ -1,5 +1,6 @@
 """What users install: the built wheel alone, in an empty environment beside a Kedro project."""
 
+import json
 import os
 import re
 import shutil
@@ -173,6 +174,13 @@ def test_create_of_an_installed_wheel_writes_a_dag_that_compiles(
     compile(dag.read_text(), dag.name, "exec")
     assert dag.name in printed
     assert (project / "Dockerfile").is_file()
+
+
+@needs_uv
+def test_an_installed_wheel_brings_the_console_script(empty_environment: tuple[Path, set[str]], project: Path) -> None:
+    python, _ = empty_environment
+    report = run(python.with_name("kedro-k8s-airflow"), "check", "--format", "json", cwd=project / "conf")
+    assert json.loads(report)["summary"]["error"] == 0
 
 
 @needs_uv
