@@ -631,6 +631,8 @@ def test_a_clone_of_the_moment_goes_when_the_job_is_cancelled(desk: Desk, tmp_pa
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A process in the background inherits an ignored SIGINT, as under nohup; this one must not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     while not (tmp_path / "asked").exists():
         assert running.poll() is None, running.communicate()
