@@ -600,7 +600,12 @@ def build_image_command(
 )
 @click.option("--push", is_flag=True, help="Push the branch with plain `git push`.")
 @click.option(
-    "--message", "-m", default=None, metavar="TEXT", callback=_check_utf8, help="Commit subject, or a whole message."
+    "--message",
+    "-m",
+    default=None,
+    metavar="TEXT",
+    callback=_check_utf8,
+    help="Text that replaces the commit subject; may have more lines.",
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; print what would be committed.")
 @click.option("--allow-tag", is_flag=True, help="Allow images named by tag, which may point to another image later.")
