@@ -1,4 +1,4 @@
-"""Which tasks may run at the same time, and which files they then meet in. Facts for rules, no rules."""
+"""Which tasks may run at the same time, and which files they then share. Facts for rules, not rules."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan
 
 _PATH_KEYS = ("filepath", "path", "filename")
-# Of more uses of one file only neighbours are compared: a pair is found as long as there is one, not every pair.
+# Of more uses of one file, only neighbours are compared. This finds a pair if there is one, though not every pair.
 _MAX_USES_FOR_ALL_PAIRS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A node that loads or saves a dataset, and the task that it is in; `path` is of the file, without a user of an address."""
+    """A node that loads or saves a dataset.
+
+    Attributes:
+        task: id of the task that runs the node.
+        node: name of the node.
+        dataset: name of the dataset.
+        path: path or address of the file, without credentials; may be empty.
+        saves: whether the node saves the dataset; else it loads it.
+    """
 
     task: str
     node: str
@@ -33,7 +41,7 @@ class DatasetUse:
 
 
 class TaskOrder:
-    """Which tasks of a plan wait for which."""
+    """The order of the tasks of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -43,12 +51,12 @@ class TaskOrder:
 
     @property
     def is_parallel(self) -> bool:
-        """Whether any two tasks may run at the same time: else each waits for the one before."""
+        """Return whether any two tasks may run at the same time."""
         tasks = self.plan.tasks
         return any(previous.id not in task.upstream for previous, task in pairwise(tasks))
 
     def waits_for(self, later: str, earlier: str) -> bool:
-        """Whether a task waits for another, directly or not; what comes before the other is not gone through."""
+        """Return whether a task waits for another, directly or not. Tasks before the other one are not visited."""
         seen: set[str] = set()
         todo = [later]
         while todo:
@@ -61,7 +69,7 @@ class TaskOrder:
         return False
 
     def uses_of(self, datasets: Iterable[str], path: str = "") -> list[DatasetUse]:
-        """Who saves and loads some datasets, in the order of the tasks."""
+        """Return the nodes that save or load some datasets, in the order of the tasks."""
         graph = self.plan.graph
         uses = []
         for name in datasets:
@@ -70,10 +78,10 @@ class TaskOrder:
             for index, saves in (*saving, *((consumer, False) for consumer in dataset.consumers)):
                 node = graph.nodes[index].name
                 uses.append(DatasetUse(self.task_of[node], node, name, path, saves))
-        return sorted(uses, key=lambda one: (self.position[one.task], one.node, one.dataset))
+        return sorted(uses, key=lambda use: (self.position[use.task], use.node, use.dataset))
 
     def unordered_pairs(self, uses: Sequence[DatasetUse]) -> Iterator[tuple[DatasetUse, DatasetUse]]:
-        """Pairs of uses, at least one of them saving, of tasks of which neither waits for the other."""
+        """Yield pairs of uses, at least one of which saves, by tasks that do not wait for each other."""
         pairs = combinations(uses, 2) if len(uses) <= _MAX_USES_FOR_ALL_PAIRS else pairwise(uses)
         for first, second in pairs:
             is_candidate = first.task != second.task and (first.saves or second.saves)
@@ -82,7 +90,7 @@ class TaskOrder:
 
 
 def find_races(draft: DagDraft) -> Iterator[tuple[DatasetUse, DatasetUse]]:
-    """Pairs of uses of one file under two names, of tasks of which neither waits for the other; one for each pair of names."""
+    """Yield pairs of uses of one file under two names, by tasks that do not wait for each other; one for each pair of names."""
     shared = _shared_files(draft) if draft.plan is not None else {}
     if draft.plan is None or not shared:
         return
@@ -97,7 +105,7 @@ def find_races(draft: DagDraft) -> Iterator[tuple[DatasetUse, DatasetUse]]:
 
 
 def unwrapped_entries(draft: DagDraft) -> dict[str, Mapping[str, Any]]:
-    """One catalog entry for each dataset, its transcoded forms taken together, wrappers taken off."""
+    """Return one catalog entry for each dataset: transcoded forms merged, wrapping datasets removed."""
     entries: dict[str, Mapping[str, Any]] = {}
     for form in sorted(draft.entries):
         entry = draft.entries[form]
@@ -108,12 +116,12 @@ def unwrapped_entries(draft: DagDraft) -> dict[str, Mapping[str, Any]]:
 
 
 def is_database(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry is a table or a query of a database, where one address holds many tables."""
+    """Return whether an entry is a table or query of a database, where one address holds many tables."""
     return not {"con", "connection"}.isdisjoint(entry) or {"backend", "database"} <= set(entry)
 
 
 def _shared_files(draft: DagDraft) -> Mapping[str, list[str]]:
-    """Files that two or more datasets name, by their path in the pod or their URL."""
+    """Return the files that two or more datasets use, by path in the pod or URL."""
     by_name = unwrapped_entries(draft)
     names_by_path: dict[str, list[str]] = defaultdict(list)
     for name, dataset in draft.graph.datasets.items():
@@ -126,12 +134,12 @@ def _shared_files(draft: DagDraft) -> Mapping[str, list[str]]:
 
 
 def _url(entry: Mapping[str, Any]) -> str | None:
-    """The address that a catalog entry names."""
+    """Return the address in a catalog entry, if it has one."""
     if not {"table_name", "table", "sql"}.isdisjoint(entry):
         return None
     return next((entry[key].rstrip("/") for key in _PATH_KEYS if isinstance(entry.get(key), str) and entry[key]), None)
 
 
 def _without_credentials(address: str) -> str:
-    """A path or address for messages: without user, password and query."""
+    """Return a path or address without user, password and query, for messages."""
     return re.sub(r"://[^/]*@", "://", address).partition("?")[0]

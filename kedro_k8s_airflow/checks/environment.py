@@ -1,4 +1,4 @@
-"""Checks of the environment: what the project takes from this machine and a pod may not have."""
+"""Checks of the environment: what the project uses on this machine but a pod may not have."""
 
 from __future__ import annotations
 
@@ -15,21 +15,18 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
     from kedro_k8s_airflow.project.environment_reads import VariableRead
 
-# What our pods set, and what every container has.
+# What generated pods set, and what every container has.
 _ALWAYS_SET = frozenset({"HOME", "HOSTNAME", "PATH", "DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "PYTHONUNBUFFERED"})
 _KEDRO_SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
-# A line that reads more variables than these takes the whole environment, for a child process or to look for some.
+# A line that reads more variables than these copies or searches the whole environment.
 _MAX_READS_PER_LINE = 3
 
 
 @rule(
     "env-registry",
     "warning",
-    title=(
-        "An environment variable that is set here, that the project's code reads while it is imported, and "
-        "that pods do not have."
-    ),
-    source="kedro-plugins#673, pipelines that come out different where they are deployed.",
+    title="An environment variable that is set here and read when the project is imported, but is not set in pods.",
+    source="kedro-plugins#673, pipelines that differ once deployed.",
 )
 def find_missing_variables(context: CheckContext) -> Iterator[RuleFinding]:
     lines = Counter((variable.file, variable.line) for variable in context.project.variables)
@@ -41,11 +38,11 @@ def find_missing_variables(context: CheckContext) -> Iterator[RuleFinding]:
             without = [task.id for task in tasks if not _has_variable(task.settings, context, variable)]
             if without:
                 message = (
-                    f"reads the environment variable {variable.name!r} while the project is loaded; it is set here and "
-                    f"{'no pod has it' if len(without) == len(tasks) else f'the pod of task {without[0]!r} does not have it'}, "
-                    "so that pipelines may come out different there."
+                    f"reads the environment variable {variable.name!r} when the project is loaded. It is set here but not "
+                    f"{'in any pod' if len(without) == len(tasks) else f'in the pod of task {without[0]!r}'}, "
+                    "so pipelines may differ there."
                 )
-                help_text = "Give it to the pods (`env` of a rule, `build.env`), or take the choice from parameters or the configuration."
+                help_text = "Set it in the pods (`env` of a rule, or `build.env`), or use a parameter instead."
                 yield Location(file=variable.file, line=variable.line), message, help_text
                 break
 
@@ -59,14 +56,12 @@ def _has_variable(settings: Mapping[str, Any], context: CheckContext, variable: 
 @rule(
     "session-class",
     "warning",
-    title="A session class of the project's own, which pods do not use.",
-    source=(
-        "kedro-mlflow#579 and #44, sessions of a project's own in pods; only KedroServiceSession takes a run's own id."
-    ),
+    title="A custom session class, which pods do not use.",
+    source="kedro-mlflow#579 and #44, custom sessions in pods. Only KedroServiceSession accepts the id of a run.",
 )
 def find_custom_session_class(context: CheckContext) -> Iterator[RuleFinding]:
     name = context.project.session_class
     module, _, plain = name.rpartition(".")
     if not (plain in _KEDRO_SESSIONS and module.startswith("kedro.")):
-        message = f"is {name}; pods run Kedro's own KedroServiceSession, so what the class adds does not happen there."
-        yield Location(subject="settings.SESSION_CLASS"), message, "Move what it does into hooks, or use runner: kedro."
+        message = f"is {name}, but pods use Kedro's KedroServiceSession, so what this class adds does not run there."
+        yield Location(subject="settings.SESSION_CLASS"), message, "Move its behaviour to hooks, or set runner: kedro."

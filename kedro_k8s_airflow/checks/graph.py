@@ -1,14 +1,14 @@
-"""Checks of the graph: order that Kedro keeps and Airflow cannot see, and groups that became other than they were asked for."""
+"""Checks of the graph: order that only Kedro keeps, and groups that differ from what the settings ask for."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.checks import concurrency
+from kedro_k8s_airflow.checks.concurrency import TaskOrder
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import graph as graphs
+from kedro_k8s_airflow.plan.graph import is_parameter
 from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
@@ -23,31 +23,28 @@ _MAX_NODES_COMPARED = 20
 @rule(
     "graph-hidden-order",
     "error",
-    title=(
-        "A file that one node saves under one name and another node loads under another, in pods of which "
-        "neither waits."
-    ),
+    title="A file that one node saves under one name and another node loads under a second name, without waiting for it.",
     source="kedro#141 and kedro#164.",
 )
 def find_hidden_order(context: CheckContext) -> Iterator[RuleFinding]:
-    """Kedro knows no order between them either, but `kedro run` always takes the same one."""
+    # Kedro does not order such nodes either, but `kedro run` always uses the same sequence.
     for first, second in context.races:
         if first.saves and second.saves:
             continue
         saver, loader = (first, second) if first.saves else (second, first)
         message = (
-            f"is the file {saver.path}, which node {saver.node!r} saves as {saver.dataset!r}; node {loader.node!r} loads it and "
-            "does not wait for that."
+            f"is loaded by node {loader.node!r} from {saver.path}. Node {saver.node!r} saves the same file as {saver.dataset!r}, "
+            f"but {loader.node!r} does not wait for it."
         )
-        help_text = "Use one name for both, or transcoding (`name@one`, `name@other`), so that the order can be seen."
+        help_text = "Use one dataset name for both, or transcoding (`name@one`, `name@other`), to order the nodes."
         yield Location(dataset=loader.dataset), message, help_text
 
 
 @rule(
     "graph-unordered",
     "info",
-    title="Nodes that save nothing, and nodes that load nothing: no dataset says which of them comes first.",
-    source="kedro#5201 and kedro#3988; `kedro run` takes one order, always, and pods run at the same time.",
+    title="A node that saves nothing and a node that loads nothing, which no dataset puts in order.",
+    source="kedro#5201 and kedro#3988. `kedro run` always uses one order; pods run in parallel.",
 )
 def find_unordered_nodes(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -55,21 +52,21 @@ def find_unordered_nodes(context: CheckContext) -> Iterator[RuleFinding]:
         if pair is not None:
             first, second = pair
             message = (
-                f"saves nothing, and node {second!r} loads nothing: whatever the one leaves for the other, they run at the same "
-                "time."
+                f"saves nothing and node {second!r} loads nothing, so they may run in parallel, and one may not see side effects "
+                "of the other."
             )
-            yield Location(node=first), message, "If one needs the other, let it load a dataset that the other saves."
+            yield Location(node=first), message, "If one needs the other, make it load a dataset that the other saves."
 
 
 def _find_unordered_pair(plan: Plan) -> tuple[str, str] | None:
-    """A node that saves nothing and one that loads nothing, in tasks of which neither waits for the other."""
-    order = concurrency.TaskOrder(plan)
-    home = order.task_of
+    """Return a node that saves nothing and a node that loads nothing, in tasks that do not wait for each other."""
+    order = TaskOrder(plan)
+    task_of = order.task_of
     last = [node.name for node in plan.graph.nodes if not node.outputs]
-    first = [node.name for node in plan.graph.nodes if all(map(graphs.is_parameter, node.inputs))]
+    first = [node.name for node in plan.graph.nodes if all(map(is_parameter, node.inputs))]
     for ending in last[:_MAX_NODES_COMPARED]:
         for beginning in first[:_MAX_NODES_COMPARED]:
-            if home[beginning] != home[ending] and not order.waits_for(home[ending], home[beginning]):
+            if task_of[beginning] != task_of[ending] and not order.waits_for(task_of[ending], task_of[beginning]):
                 return ending, beginning
     return None
 
@@ -77,11 +74,8 @@ def _find_unordered_pair(plan: Plan) -> tuple[str, str] | None:
 @rule(
     "namespace-interrupted",
     "warning",
-    title=(
-        "A namespace that was asked for as one pod and took nodes from outside with it, because they lie "
-        "between its own."
-    ),
-    source="kedro#4603, by which Kedro itself warns of such namespaces.",
+    title="A pod of a namespace that also runs nodes outside the namespace, because they lie between its nodes.",
+    source="kedro#4603, the warning that Kedro itself gives for such namespaces.",
 )
 def find_interrupted_namespaces(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -94,15 +88,19 @@ def find_interrupted_namespaces(context: CheckContext) -> Iterator[RuleFinding]:
                 name for name in _nodes_between(task) if namespaces and spaces[name].split(".")[0] not in namespaces
             ]
             if others:
-                message = f"the pod of namespace {quote_names(sorted(namespaces))} also runs {quote_names(others)}, which lies between its nodes."
-                yield Location(task=task.id), message, "Give those nodes the namespace, or group by memory or chain."
+                message = f"also runs {quote_names(others)}, between the nodes of namespace {quote_names(sorted(namespaces))}."
+                yield (
+                    Location(task=task.id),
+                    message,
+                    "Move those nodes into the namespace, or group by memory or chain.",
+                )
 
 
 @rule(
     "group-between",
     "warning",
-    title="A group that took nodes with it that nobody put there, because they lie between its own.",
-    source="kedro#5778, point by point: groups that make a circle of the graph.",
+    title="A group that also includes nodes that do not match it, because they lie between its nodes.",
+    source="kedro#5778, where groups made the graph cyclic.",
 )
 def find_extended_groups(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -110,12 +108,12 @@ def find_extended_groups(context: CheckContext) -> Iterator[RuleFinding]:
             groups = sorted({cause.name for cause in task.merge_causes if cause.reason == "group"})
             others = _nodes_between(task) if groups else []
             if others:
-                message = f"group {quote_names(groups)} also holds {quote_names(others)}, which lies between its nodes."
-                yield Location(task=task.id), message, "Put them into the group, or let the group begin after them."
+                message = f"also runs {quote_names(others)}, between the nodes of group {quote_names(groups)}."
+                yield Location(task=task.id), message, "Add those nodes to the group, or start the group after them."
 
 
 def _nodes_between(task: Task) -> list[str]:
-    """Nodes that are in a task only because they lie between others: nothing else joins them with what was asked for."""
+    """Return the nodes that are in a task only because they lie between the nodes of a group or namespace."""
     neighbours: dict[str, set[str]] = defaultdict(set)
     for reason in task.merge_causes:
         if reason.reason != "between":
@@ -135,11 +133,8 @@ def _nodes_between(task: Task) -> list[str]:
 @rule(
     "group-declined",
     "info",
-    title=(
-        "A group or namespace that is more than one pod, because its nodes' settings or what lies between do "
-        "not fit into one."
-    ),
-    source="kedro-vertexai#129, where one image for all was the only way.",
+    title="A group or namespace that needs several pods, because of its nodes' settings or the nodes between them.",
+    source="kedro-vertexai#129, where all nodes of a group had to use one image.",
 )
 def find_declined_groups(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -150,8 +145,8 @@ def find_declined_groups(context: CheckContext) -> Iterator[RuleFinding]:
             )
             subject = f"{declined.reason} {declined.name!r}"
             message = (
-                f"{subject} is {declined.pods} pods, because its nodes have settings that cannot share one pod."
+                f"{subject} runs as {declined.pods} pods, because settings of its nodes cannot share a pod."
                 if declined.pods
-                else f"{subject} is several pods, because what lies between its nodes cannot share their pod."
+                else f"{subject} runs as several pods, because nodes between its nodes cannot share their pod."
             )
             yield location, message, ""

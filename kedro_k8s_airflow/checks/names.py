@@ -1,13 +1,13 @@
-"""Checks of names: which names of the project Airflow and Kubernetes do not take, and what became of them."""
+"""Checks of names: names of the project that Airflow or Kubernetes does not accept, and what replaces them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import names
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import dag_selection
+from kedro_k8s_airflow.names import to_airflow_key
+from kedro_k8s_airflow.plan.dag_selection import DEFAULT_PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @rule(
     "name-task",
     "info",
-    title="A node whose name is no legal task id of Airflow, so that its task is called otherwise.",
+    title="A node whose name is not a valid Airflow task id, so its task gets a different one.",
     source="apache/airflow#13189 and #8829.",
 )
 def find_changed_task_ids(context: CheckContext) -> Iterator[RuleFinding]:
@@ -26,37 +26,35 @@ def find_changed_task_ids(context: CheckContext) -> Iterator[RuleFinding]:
         changed = [(task.nodes[0], task.id) for task in plan.tasks if len(task.nodes) == 1 and task.id != task.nodes[0]]
         if changed:
             node, task_id = changed[0]
-            more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
-            message = f"is no legal task id (letters, digits, '_', '-' and '.', at most 250); the task is called {task_id!r}.{more}"
+            more = f" This applies to {len(changed) - 1:,} more in DAG {plan.dag_id!r}." if len(changed) > 1 else ""
+            message = f"is not a valid task id (letters, digits, '_', '-' and '.', at most 250), so the task id is {task_id!r}.{more}"
             yield Location(node=node), message, ""
 
 
 @rule(
     "name-label",
     "info",
-    title="A task whose id is no legal label of Kubernetes, so that its pods are labelled otherwise.",
-    source=(
-        "apache/airflow#27736; labels have at most 63 characters, `kubectl get pods --selector` needs to know them."
-    ),
+    title="A task whose id is not a valid Kubernetes label, so its pods get a different one.",
+    source="apache/airflow#27736. A label has at most 63 characters, and `kubectl get pods --selector` needs it.",
 )
 def find_changed_labels(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         changed = [task for task in plan.tasks if task.label != task.id]
         if changed:
             task = changed[0]
-            more = f" {len(changed) - 1} more of DAG {plan.dag_id!r} had to change, too." if len(changed) > 1 else ""
-            message = f"is no legal label (at most 63 characters); its pods have the label {task.label!r}.{more}"
+            more = f" This applies to {len(changed) - 1:,} more in DAG {plan.dag_id!r}." if len(changed) > 1 else ""
+            message = f"is not a valid label (at most 63 characters), so its pods have the label {task.label!r}.{more}"
             yield Location(task=task.id), message, ""
 
 
 @rule(
     "name-dag",
     "info",
-    title="A DAG whose name is no legal dag_id of Airflow, so that it is called otherwise.",
-    source="`validate_key` of apache/airflow, which takes letters, digits, '_', '-' and '.', at most 250.",
+    title="A DAG whose name is not a valid Airflow dag_id, so it gets a different one.",
+    source="`validate_key` of apache/airflow, which accepts letters, digits, '_', '-' and '.', at most 250.",
 )
 def find_changed_dag_ids(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
-        if plan.name != dag_selection.DEFAULT_PIPELINE and names.to_airflow_key(plan.name, [plan.name]) != plan.name:
-            message = f"has a name that is no legal dag_id; it is called {plan.dag_id!r}."
+        if plan.name != DEFAULT_PIPELINE and to_airflow_key(plan.name, [plan.name]) != plan.name:
+            message = f"has a name that is not a valid dag_id, so its dag_id is {plan.dag_id!r}."
             yield Location(dag=plan.name), message, ""

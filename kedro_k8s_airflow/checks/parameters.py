@@ -1,4 +1,4 @@
-"""Checks of parameters: those that nodes load, and those that the trigger form offers."""
+"""Checks of parameters: those that nodes load, and those in the trigger form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import parameters
+from kedro_k8s_airflow.plan.parameters import parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 @rule(
     "param-missing",
     "error",
-    title="A parameter that a node loads and the project does not have.",
+    title="A parameter that a node loads but the project does not have.",
     source="kedro-databricks#145.",
 )
 def find_missing_parameters(context: CheckContext) -> Iterator[RuleFinding]:
-    # A field of a parameter may also come from a type in the signature of a node that loads the whole: Kedro checks that.
+    # A field may also come from the type annotation of a node that loads the whole parameter. Kedro checks that.
     if context.project.has_catalog_hooks:
         return
-    known = parameters.parameter_names(context.project.parameters)
+    known = parameter_names(context.project.parameters)
     for graph in context.graphs:
         loaded = {
             input_name.removeprefix("params:")
@@ -40,26 +40,25 @@ def find_missing_parameters(context: CheckContext) -> Iterator[RuleFinding]:
                 parts = name.split(".")
                 parents = {".".join(parts[:end]) for end in range(1, len(parts))}
                 if not any(parent in known for parent in parents & loaded):
-                    message = f"loads {input_name!r}, which the project's parameters do not have."
-                    yield Location(node=node.name), message, "Add it to parameters.yml, or give it by --params."
+                    message = f"loads {input_name!r}, but the project does not have this parameter."
+                    yield Location(node=node.name), message, "Add it to parameters.yml, or pass it with --params."
 
 
 @rule(
     "param-form",
     "warning",
-    title=(
-        "A parameter of the trigger form without a value, so that the form cannot know its type: what is "
-        "typed arrives as text."
-    ),
-    source="apache/airflow#41019 and #43433, values that the form gave another type.",
+    title="A parameter in the trigger form whose value is null, so that the form passes whatever is typed as text.",
+    source="apache/airflow#41019 and #43433, values whose type the form changed.",
 )
 def find_untyped_form_parameters(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         for name, value in plan.params.items():
             if value is None:
-                message = f"offers {name!r}, whose value is null: the form has a field for text, and a number typed there arrives as text."
+                message = (
+                    f"offers {name!r}, whose value is null, so the trigger form passes a number typed there as text."
+                )
                 yield (
                     context.dag_location(plan, "params"),
                     message,
-                    "Give it a value of the type that is meant in parameters.yml.",
+                    "Set a value of the intended type in parameters.yml.",
                 )

@@ -1,16 +1,18 @@
-"""Checks of pods: what Kubernetes or Airflow's operator would refuse, and what means other than it seems."""
+"""Checks of pods: what Kubernetes or Airflow's operator rejects, and settings with surprising effects."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import quantities
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.config.defaults import PLATFORM
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import data_passing, volumes
+from kedro_k8s_airflow.plan.data_passing import POD_LIMIT, arguments_size, kedro_run_limits
 from kedro_k8s_airflow.plan.model import pod_deadline
+from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden, path_in_pod
+from kedro_k8s_airflow.quantities import parse_quantity
+from kedro_k8s_airflow.text import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
 
 _MEBIBYTE = 2**20
-# As a number of bytes, less than this is meant as GiB, more as MiB.
+# A number of bytes below this was probably meant as GiB, a larger one as MiB.
 _MIN_MEBIBYTES = 64
-# Words that the provider (cncf.kubernetes 10.25) and Airflow take for arguments that are texts.
+# Values that the provider (cncf.kubernetes 10.25) and Airflow accept for arguments that are strings.
 _OPERATOR_VALUES = {
     "on_finish_action": ("delete_pod", "delete_succeeded_pod", "delete_active_pod", "keep_pod"),
     "on_kill_action": ("delete_pod", "keep_pod"),
@@ -33,17 +35,17 @@ _OPERATOR_VALUES = {
 @rule(
     "resources",
     "error",
-    title="A request for more than the limit, which Kubernetes refuses.",
-    source="a pod of ours that the API server refused: `must be less than or equal to ... limit`.",
+    title="A resource request above the limit, which Kubernetes rejects.",
+    source="A generated pod that the API server rejected: `must be less than or equal to ... limit`.",
 )
 def find_requests_over_limits(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         limits = _resources(settings, "limits")
         for resource, request in _resources(settings, "requests").items():
-            if resource in limits and quantities.parse_quantity(request) > quantities.parse_quantity(limits[resource]):
-                message = f"requests {request} {resource}, more than the limit of {limits[resource]}."
-                yield (("resources",),), message, "Kubernetes refuses such a pod; raise the limit."
+            if resource in limits and parse_quantity(request) > parse_quantity(limits[resource]):
+                message = f"requests {request} of {resource}, which is above the limit of {limits[resource]}."
+                yield (("resources",),), message, "Raise the limit or lower the request; Kubernetes rejects such a pod."
 
     yield from gather_from_tasks(context, inspect)
 
@@ -55,18 +57,18 @@ def _resources(settings: Mapping[str, Any], part: str) -> Mapping[str, Any]:
 @rule(
     "resources-bytes",
     "error",
-    title="Memory in bytes where another unit must have been meant: `memory: 512`.",
-    source="dag-factory#520 and cosmos#1821, resources that were accepted and meant something else.",
+    title="Memory in bytes where another unit must be meant, such as `memory: 512`.",
+    source="dag-factory#520 and cosmos#1821, resources that were accepted but misread.",
 )
 def find_memory_in_bytes(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for part in ("requests", "limits"):
             memory = _resources(settings, part).get("memory")
-            if memory is not None and 0 < quantities.parse_quantity(memory) < _MEBIBYTE:
-                unit = "Mi" if quantities.parse_quantity(memory) >= _MIN_MEBIBYTES else "Gi"
-                help_text = f"Did you mean {memory}{unit}?" if memory.isdigit() else "Write its unit, such as 512Mi."
-                yield (("resources", part),), f"{part} {memory} bytes of memory.", help_text
+            if memory is not None and 0 < parse_quantity(memory) < _MEBIBYTE:
+                unit = "Mi" if parse_quantity(memory) >= _MIN_MEBIBYTES else "Gi"
+                help_text = f"Did you mean {memory}{unit}?" if memory.isdigit() else "Add a unit, such as 512Mi."
+                yield (("resources", part),), f"sets {part}.memory to {memory}, which is less than one MiB.", help_text
 
     yield from gather_from_tasks(context, inspect)
 
@@ -74,14 +76,18 @@ def find_memory_in_bytes(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "memory-unlimited",
     "warning",
-    title="A task without a limit of memory, which can take all that its cluster node has.",
-    source=("kedro-kubeflow#45; when a cluster node runs out of memory, Kubernetes ends pods that did nothing wrong."),
+    title="A task without a memory limit, which can use all memory of its cluster node.",
+    source="kedro-kubeflow#45. When a cluster node runs out of memory, Kubernetes also evicts other pods.",
 )
 def find_unlimited_memory(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if _resources(settings, "limits").get("memory") is None:
-            yield (("resources", "limits"), ("resources",)), "has no limit of memory.", "Give resources.limits.memory."
+            yield (
+                (("resources", "limits"), ("resources",)),
+                "does not have a memory limit.",
+                "Set resources.limits.memory.",
+            )
 
     yield from gather_from_tasks(context, inspect)
 
@@ -89,29 +95,26 @@ def find_unlimited_memory(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "volume-mount",
     "error",
-    title=(
-        "Volumes and mounts of a rule that cannot be: two of one name or place, a mount of no volume, one "
-        "that hides the project."
-    ),
+    title="Invalid volumes or mounts: a duplicate name or path, a mount without a volume, or one that hides the project.",
     source=(
-        "apache/airflow#29432 and #24669; the API server says `must be unique` or `not found`, after the run has begun."
+        "apache/airflow#29432 and #24669. The API server reports `must be unique` or `not found`, but only during the run."
     ),
 )
 def find_invalid_mounts(context: CheckContext) -> Iterator[RuleFinding]:
     settings = context.settings
-    claim_paths = [volumes.path_in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
+    claim_paths = [path_in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
 
     def inspect(task_settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         volume_names = list(settings.data.volumes)
         for name in [volume["name"] for volume in task_settings.get("volumes") or []]:
             if name in volume_names:
-                yield (("volumes",),), f"has two volumes of the name {name!r}.", "Rename one."
+                yield (("volumes",),), f"has two volumes named {name!r}.", "Rename one of them."
             volume_names.append(name)
-        known, used_paths = {*volume_names, *volumes.RESERVED_NAMES}, list(claim_paths)
+        known, used_paths = {*volume_names, *RESERVED_NAMES}, list(claim_paths)
         for mount in task_settings.get("volumeMounts") or []:
             path = mount["mountPath"].rstrip("/")
             if path in used_paths or not path.startswith("/"):
-                problem = "taken" if path in used_paths else "no absolute path"
+                problem = "already used" if path in used_paths else "not an absolute path"
                 message = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {problem}."
                 yield (("volumeMounts",),), message, "Choose another path."
             hidden = None if mount.get("subPath") or not path.startswith("/") else _find_hidden_folder(path, context)
@@ -124,22 +127,22 @@ def find_invalid_mounts(context: CheckContext) -> Iterator[RuleFinding]:
             used_paths.append(path)
             if mount["name"] not in known:
                 message = f"mounts {mount['name']!r}, but no volume has that name."
-                yield (("volumeMounts",),), message, "Add it to `volumes`."
+                yield (("volumeMounts",),), message, "Add the volume to `volumes`."
 
     yield from gather_from_tasks(context, inspect)
 
 
 def _find_hidden_folder(path: str, context: CheckContext) -> str | None:
-    """What a folder that is mounted would hide; a new one below the system's, such as /etc/team, hides nothing."""
-    hidden = volumes.find_hidden(path, context.project, context.settings.project_path)
+    """Return what a mounted folder hides, if anything. A new folder below a system folder, such as /etc/team, hides nothing."""
+    hidden = find_hidden(path, context.project, context.settings.project_path)
     return None if hidden and path.count("/") > 1 and not hidden.startswith("the project") else hidden
 
 
 @rule(
     "operator-word",
     "error",
-    title="An argument under `operator:` that takes one of a few words and was given another.",
-    source="the operator's own ValueError, which breaks the import of the DAG file.",
+    title="An argument under `operator:` whose value is not one of the allowed values.",
+    source="The operator's own ValueError, which breaks the import of the DAG file.",
 )
 def find_invalid_operator_values(context: CheckContext) -> Iterator[RuleFinding]:
 
@@ -148,8 +151,8 @@ def find_invalid_operator_values(context: CheckContext) -> Iterator[RuleFinding]
             if name in _OPERATOR_VALUES and value not in _OPERATOR_VALUES[name]:
                 yield (
                     (("operator", name),),
-                    f"operator.{name} is {value!r}.",
-                    f"It takes {', '.join(_OPERATOR_VALUES[name])}.",
+                    f"sets operator.{name} to {value!r}, which is not allowed.",
+                    f"Use one of {', '.join(_OPERATOR_VALUES[name])}.",
                 )
 
     yield from gather_from_tasks(context, inspect)
@@ -158,15 +161,15 @@ def find_invalid_operator_values(context: CheckContext) -> Iterator[RuleFinding]
 @rule(
     "init-logs-deferred",
     "warning",
-    title="Logs of init containers of a deferrable task, which the provider does not read.",
+    title="Init container logs of a deferrable task, which the provider does not read.",
     source="apache/airflow#72504.",
 )
 def find_unread_init_logs(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("deferrable") and (settings.get("operator") or {}).get("init_container_logs"):
-            message = "asks for init_container_logs, which a deferrable task ignores."
-            help_text = "Set deferrable: false for it, or read them in the cluster's own logs."
+            message = "sets init_container_logs, which a deferrable task ignores."
+            help_text = "Set deferrable: false, or read the logs with kubectl."
             yield (("operator", "init_container_logs"),), message, help_text
 
     yield from gather_from_tasks(context, inspect)
@@ -175,16 +178,16 @@ def find_unread_init_logs(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "pool-deferred",
     "info",
-    title=("A deferrable task in a pool: while its pod runs it takes no slot, unless the pool counts deferred tasks."),
-    source="apache/airflow#20940; `include_deferred` came with #32709.",
+    title="A deferrable task in a pool. While its pod runs, it uses a slot only if the pool counts deferred tasks.",
+    source="apache/airflow#20940; `include_deferred` was added in #32709.",
 )
 def find_uncounted_pool_slots(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         pool = settings.get("pool")
         if pool and settings.get("deferrable"):
-            message = f"is in pool {pool!r} and deferrable: while its pod runs it takes no slot of the pool."
-            help_text = f"Let the pool count them: airflow pools set {pool} <slots> '<what for>' --include-deferred."
+            message = f"is deferrable and in pool {pool!r}. By default, it does not use a slot of the pool while its pod runs."
+            help_text = f"Make the pool count deferred tasks: airflow pools set {pool} <slots> '<description>' --include-deferred."
             yield (("pool",),), message, help_text
 
     yield from gather_from_tasks(context, inspect)
@@ -193,34 +196,30 @@ def find_uncounted_pool_slots(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "active-deferred",
     "info",
-    title="A limit of active tasks on a DAG whose tasks are deferrable: those whose pods run are not counted.",
+    title="A limit of active tasks on a DAG with deferrable tasks, which are not counted while their pods run.",
     source="apache/airflow#40528.",
 )
 def find_uncounted_active_tasks(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         if plan.dag.max_active_tasks is not None and any(task.settings.get("deferrable") for task in plan.tasks):
-            message = (
-                f"max_active_tasks is {plan.dag.max_active_tasks}, and deferrable tasks whose pods run are not counted."
-            )
-            help_text = "Give the tasks a pool that counts them (--include-deferred), or set deferrable: false."
-            yield replace(context.dag_location(plan, "max_active_tasks"), dag=plan.name), message, help_text
+            message = f"is {plan.dag.max_active_tasks}, but deferrable tasks are not counted while their pods run."
+            help_text = "Use a pool that counts deferred tasks (--include-deferred), or set deferrable: false."
+            yield context.dag_location(plan, "max_active_tasks"), message, help_text
 
 
 @rule(
     "retry-early",
     "warning",
-    title="A task that is not deferrable and is retried while the pod of its last try is still being deleted.",
-    source=(
-        "a pod of ours that nobody owned, with provider 10.25; apache/airflow#10544 shows the same from another side."
-    ),
+    title="A non-deferrable task that is retried while the pod of its last try is still being deleted.",
+    source="An orphaned pod with provider 10.25; apache/airflow#10544 has the same cause.",
 )
 def find_early_retries(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         early_retries = [task.id for task in plan.tasks if _retries_early(task.settings, plan)]
         if early_retries:
             location = Location(task=early_retries[0], more_tasks=len(early_retries) - 1)
-            message = "is not deferrable and retried before a killed pod has gone: Airflow then starts a pod that nobody owns."
-            help_text = "Let retry_delay be longer than terminationGracePeriodSeconds (30 s) and some seconds, or leave deferrable on."
+            message = "is not deferrable and may be retried before its killed pod is deleted, which can leave a pod that Airflow does not track."
+            help_text = "Set retry_delay at least 5 s above terminationGracePeriodSeconds (30 s by default), or keep deferrable: true."
             yield location, message, help_text
 
 
@@ -233,20 +232,17 @@ def _retries_early(settings: Mapping[str, Any], plan: Plan) -> bool:
 @rule(
     "deadline-short",
     "warning",
-    title=(
-        "A deadline of the pod that is shorter than the execution timeout of its task, so that Kubernetes "
-        "ends it first."
-    ),
-    source="apache/airflow#11190 and the fault trial of our own pods that end with DeadlineExceeded.",
+    title="A pod deadline that is shorter than its task's execution timeout, so Kubernetes ends the pod first.",
+    source="apache/airflow#11190, and a fault test whose pods ended with DeadlineExceeded.",
 )
 def find_short_deadlines(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         timeout, seconds = settings.get("execution_timeout"), pod_deadline(settings)
         if timeout is not None and seconds is not None and seconds < timeout.total_seconds():
-            lasts = int(timeout.total_seconds())
-            message = f"has activeDeadlineSeconds {seconds} and execution_timeout {lasts} s: Kubernetes ends it first."
-            help_text = "Leave activeDeadlineSeconds out; it follows the timeout."
+            limit = int(timeout.total_seconds())
+            message = f"has activeDeadlineSeconds {seconds}, less than its execution_timeout of {limit} s, so Kubernetes ends the pod first."
+            help_text = "Remove activeDeadlineSeconds; its default follows the timeout."
             yield (("activeDeadlineSeconds",), ("execution_timeout",)), message, help_text
 
     yield from gather_from_tasks(context, inspect)
@@ -255,18 +251,13 @@ def find_short_deadlines(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "runner-kedro",
     "error",
-    title=(
-        "A task with `runner: kedro` that plain `kedro run` could not run: a comma in a name, parameters of "
-        "the run, the store."
-    ),
-    source=(
-        "Kedro 1.5 to 1.7, where `kedro run --nodes` splits names at commas; kedro-airflow-k8s#101 for the parameters."
-    ),
+    title="A task with `runner: kedro` that plain `kedro run` cannot run: a comma in a name, run parameters, or the store.",
+    source="Kedro 1.5 to 1.7, where `kedro run --nodes` splits names at commas; kedro-airflow-k8s#101 for parameters.",
 )
 def find_impossible_kedro_runs(context: CheckContext) -> Iterator[RuleFinding]:
     for plan, task in _kedro_runner_tasks(context):
         parameters = {**plan.runtime_params, **plan.params, **plan.macros}
-        for message, help_text in data_passing.kedro_run_limits(task, parameters):
+        for message, help_text in kedro_run_limits(task, parameters):
             location = context.task_rules.location_of(task.rules, ("runner",)) or context.location_of("tasks")
             yield replace(location, task=task.id), message, help_text
 
@@ -274,16 +265,16 @@ def find_impossible_kedro_runs(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "runner-kedro-loses",
     "warning",
-    title="A task with `runner: kedro`, which goes without what our program in the pod does.",
-    source="kedro-mlflow#579 and kedro-airflow-k8s#101, the first of what is lost; docs/how-it-works/how-it-runs.md has all.",
+    title="A task with `runner: kedro`, which does not use the features of this plugin's pod program.",
+    source="kedro-mlflow#579 and kedro-airflow-k8s#101; docs/how-it-works/how-it-runs.md lists all differences.",
 )
 def find_kedro_run_losses(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("runner") == "kedro":
             message = (
-                "runner: kedro gives up one version for the whole run (every pod loads the latest), exit codes, progress lines, "
-                "the check of the plan."
+                "uses plain `kedro run`, without exit codes, progress lines, a check of the plan, or one dataset version for the "
+                "whole run (every pod loads the latest)."
             )
             yield (("runner",),), message, ""
 
@@ -300,20 +291,17 @@ def _kedro_runner_tasks(context: CheckContext) -> Iterator[tuple[Plan, Task]]:
 @rule(
     "pod-size",
     "error",
-    title=(
-        "A pod that is told so many names that it does not fit: etcd takes objects of 1.5 MiB, a process "
-        "arguments of 2 MiB."
-    ),
-    source="kedro#4319, 400 nodes as containers; the limits are etcd's and Linux'.",
+    title="A pod whose arguments are too long. etcd accepts objects of 1.5 MiB, Linux process arguments of 2 MiB.",
+    source="kedro#4319, 400 nodes as containers; the limits are those of etcd and Linux.",
 )
 def find_oversized_pods(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         for task in plan.tasks:
-            size = data_passing.arguments_size(task)
-            if size > data_passing.POD_LIMIT:
+            size = arguments_size(task)
+            if size > POD_LIMIT:
                 message = (
-                    f"holds {len(task.nodes)} nodes, whose names and datasets take {size} bytes; a pod can be told "
-                    f"{data_passing.POD_LIMIT}."
+                    f"runs {count_of(len(task.nodes), 'node')} whose names and datasets take {size:,} bytes of arguments; the limit is "
+                    f"{POD_LIMIT:,}."
                 )
-                help_text = "Give datasets between them a catalog entry, so that they need not share a pod."
+                help_text = "Add datasets between the nodes to the catalog, so that the nodes need not share a pod."
                 yield Location(task=task.id), message, help_text

@@ -1,4 +1,4 @@
-"""The table of checks: what a rule is, what it looks at, and how one is added. The rules are in the modules beside this one."""
+"""The table of checks: what a rule is, what it reads, and how it is registered. The rules are in the modules beside this one."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckContext:
-    """What rules look at.
+    """What rules read.
 
     Attributes:
-        project: as it was read.
-        settings: the checked settings.
-        task_rules: their rules, ready to be asked.
-        sources: the files the settings come from.
-        drafts: every DAG, whether it could be planned or not.
-        image_spec: the files that images are built from; none when they could not be made.
+        project: the Kedro project.
+        settings: the validated settings.
+        task_rules: the rules under `tasks`, resolved for each node.
+        sources: the files that the settings come from.
+        drafts: every DAG, with its plan if there is one.
+        image_spec: the files that images are built from; empty when they could not be generated.
         lock_path: path of the image lock.
-        locked_images: the images it names.
+        locked_images: the images in the lock, by name.
     """
 
     project: Project
@@ -56,30 +56,30 @@ class CheckContext:
 
     @cached_property
     def graphs(self) -> list[Graph]:
-        """The graph of each DAG."""
+        """Return the graph of each DAG."""
         return [draft.graph for draft in self.drafts]
 
     @cached_property
     def plans(self) -> list[Plan]:
-        """The plans that could be made."""
+        """Return the plans of the DAGs that have one."""
         return [draft.plan for draft in self.drafts if draft.plan is not None]
 
     @cached_property
     def entries(self) -> dict[str, Mapping[str, Any]]:
-        """Resolved catalog entries of all datasets that the DAGs use, by name as nodes spell it."""
+        """Return the resolved catalog entries of all datasets in the DAGs, by the name that nodes use."""
         return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
 
     @cached_property
     def races(self) -> list[tuple[DatasetUse, DatasetUse]]:
-        """Uses of one file under two names that may happen at the same time."""
+        """Return pairs of uses of one file under two dataset names that may happen at the same time."""
         return [pair for draft in self.drafts for pair in concurrency.find_races(draft)]
 
     def location_of(self, *key: str) -> Location:
-        """Return where a key of the settings is; of several settings files, the one that sets it."""
+        """Return the location of a key of the settings, in the settings file that sets it."""
         return self.sources.location_of(key)
 
     def dag_location(self, plan: Plan, *key: str) -> Location:
-        """Return where a key of a DAG is: in its own settings, or in those of all DAGs."""
+        """Return the location of a key of a DAG: under `dags` if it is set there, else under `dag`."""
         dag_settings = self.settings.dags.get(plan.name)
         prefix = (
             ("dags", plan.name) if dag_settings is not None and key[0] in dag_settings.model_fields_set else ("dag",)
@@ -93,11 +93,11 @@ class Rule:
 
     Attributes:
         code: stable identifier.
-        severity: of all its findings.
-        family: what it is about.
+        severity: severity of all its findings.
+        family: subject of the rule; its own name for the module it is in.
         title: what it finds, in a sentence or a noun phrase.
-        source: the public bug, the fact or the failure that it comes from.
-        check: what finds it; None for what the compiler itself finds on its way.
+        source: the public bug, document or measurement behind it.
+        check: the function that finds it; None for a finding of the compiler itself.
     """
 
     code: str
@@ -109,7 +109,7 @@ class Rule:
 
     @property
     def can_be_ignored(self) -> bool:
-        """Whether settings may leave it out: nothing can be made of a project that the compiler itself refuses."""
+        """Return whether settings may ignore it. Errors of the compiler leave nothing to generate, so they always stay."""
         return self.check is not None or self.severity != "error"
 
 
@@ -117,15 +117,15 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(code: str, severity: Severity, *, title: str, source: str) -> Callable[[Check], Check]:
-    """Return a decorator that puts a function into the table, in the family that its module is named after.
+    """Return a decorator that registers a function as a rule, in the family that its module is named after.
 
-    The function takes a `CheckContext` and yields (location, message, help) of each finding.
+    The function takes a `CheckContext` and yields (location, message, help) for each finding.
 
     Args:
         code: stable identifier.
-        severity: of all its findings.
+        severity: severity of all its findings.
         title: what it finds, for the reference page and for SARIF.
-        source: the public bug, the fact or the failure that it comes from.
+        source: the public bug, document or measurement behind it.
     """
 
     def register(check: Check) -> Check:
@@ -137,7 +137,7 @@ def rule(code: str, severity: Severity, *, title: str, source: str) -> Callable[
 
 
 def compiler_code(code: str, severity: Severity, *, family: str, title: str, source: str = "") -> None:
-    """Put a finding of the compiler itself into the table."""
+    """Register a finding of the compiler itself; see `rule` for the arguments."""
     _register(Rule(code=code, severity=severity, family=family, title=title, source=source))
 
 
@@ -148,7 +148,7 @@ def _register(row: Rule) -> None:
 
 
 def run_rule(row: Rule, context: CheckContext) -> Iterator[Finding]:
-    """Yield what one rule finds."""
+    """Yield the findings of one rule."""
     try:
         for location, message, help_text in row.check(context) if row.check is not None else ():
             yield Finding(code=row.code, severity=row.severity, location=location, message=message, help=help_text)
@@ -159,12 +159,14 @@ def run_rule(row: Rule, context: CheckContext) -> Iterator[Finding]:
 def gather_from_tasks(
     context: CheckContext, inspect: Callable[[Mapping[str, Any]], Iterable[SettingsFinding]]
 ) -> Iterator[RuleFinding]:
-    """Yield what is found in the settings of tasks, once for each place that sets it, with the first task and a count.
+    """Yield the problems in the settings of tasks, once for each setting that causes them.
+
+    The location names the first task and the number of further ones.
 
     Args:
-        context: what is looked at.
-        inspect: yields, for the settings of a task, the keys that may be the cause (the first that a rule sets is the
-            location), a message and a help text.
+        context: what rules read.
+        inspect: takes the settings of a task and yields (keys, message, help). The location is the first of the keys that
+            a rule sets.
     """
     tasks_of: dict[RuleFinding, list[str]] = {}
     for plan in context.plans:

@@ -1,8 +1,7 @@
-"""Checks of the schedule: when runs begin and end, and what depends on when they are."""
+"""Checks of the schedule: when runs start, how long they may take, and macros that depend on their date."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
     from kedro_k8s_airflow.plan.model import Plan
 
-# Names in Airflow's templates that runs without a logical date do not have, and those that Airflow 3 has no more.
+# Template variables that runs without a logical date lack, and those that Airflow 3 removed.
 _DATED_NAMES = frozenset({"ds", "ts", "logical_date", "data_interval_start", "data_interval_end"})
 _REMOVED_NAMES = frozenset(
     {"execution_date", "next_ds", "next_execution_date", "prev_ds", "tomorrow_ds", "yesterday_ds"}
@@ -27,8 +26,8 @@ _YEARS_AHEAD = 2
 @rule(
     "dagrun-short",
     "warning",
-    title="A timeout of the DAG's runs that is shorter than that of one of its tasks.",
-    source=("Airflow's documentation of `dagrun_timeout`; the run fails while the task is well within its own limit."),
+    title="A timeout of DAG runs that is shorter than that of one of the tasks.",
+    source="Airflow's documentation of `dagrun_timeout`. The run fails although the task is within its own limit.",
 )
 def find_short_run_timeouts(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -36,11 +35,11 @@ def find_short_run_timeouts(context: CheckContext) -> Iterator[RuleFinding]:
         for task in plan.tasks:
             task_timeout = task.settings.get("execution_timeout")
             if run_timeout is not None and task_timeout is not None and task_timeout > run_timeout:
-                message = f"dagrun_timeout is {run_timeout}, and task {task.id!r} alone may take {task_timeout}."
+                message = f"is {run_timeout}, but task {task.id!r} alone may take {task_timeout}."
                 yield (
-                    replace(context.dag_location(plan, "dagrun_timeout"), dag=plan.name),
+                    context.dag_location(plan, "dagrun_timeout"),
                     message,
-                    "Let a run last longer than its longest task.",
+                    "Set it above the execution_timeout of every task.",
                 )
                 break
 
@@ -48,10 +47,8 @@ def find_short_run_timeouts(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "schedule-catchup",
     "warning",
-    title=(
-        "Catch-up from a start date that nobody chose: every run since 2025-01-01 starts when the DAG is switched on."
-    ),
-    source="kedro-airflow-k8s, whose default of True with a moving date did so.",
+    title="Catch-up from the default start date. Unpausing the DAG starts every run since 2025-01-01.",
+    source="kedro-airflow-k8s, where `catchup: true` and a moving start date were the defaults.",
 )
 def find_unintended_catchup(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -60,22 +57,19 @@ def find_unintended_catchup(context: CheckContext) -> Iterator[RuleFinding]:
             dag_settings is not None and "start_date" in dag_settings.model_fields_set
         )
         if plan.dag.catchup and plan.dag.schedule is not None and not has_start_date:
-            message = f"catches up from {plan.dag.start_date:%Y-%m-%d}, which is only our default."
+            message = f"starts all runs since {plan.dag.start_date:%Y-%m-%d}, the default start_date."
             yield (
-                replace(context.dag_location(plan, "catchup"), dag=plan.name),
+                context.dag_location(plan, "catchup"),
                 message,
-                "Say start_date: the first day that is to be run.",
+                "Set start_date to the first day to run.",
             )
 
 
 @rule(
     "schedule-days",
     "warning",
-    title=(
-        "A cron line that restricts the day of the month and the day of the week: it runs on days that fit "
-        "either, not both."
-    ),
-    source="crontab(5); croniter, which Airflow uses, does the same.",
+    title="A cron expression that restricts both day of month and day of week. It runs on days that match either one.",
+    source="crontab(5). croniter, which Airflow uses, does the same.",
 )
 def find_ambiguous_days(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
@@ -85,17 +79,17 @@ def find_ambiguous_days(context: CheckContext) -> Iterator[RuleFinding]:
             and len(fields := schedule.split()) == 5
             and not {"*", "?"} & {fields[2], fields[4]}
         ):
-            message = f"{schedule!r} runs on each day {fields[2]} of the month and also on each weekday {fields[4]}."
-            yield replace(context.dag_location(plan, "schedule"), dag=plan.name), message, "Restrict one of the two."
+            message = f"{schedule!r} runs on day {fields[2]} of the month and also on weekday {fields[4]}."
+            yield context.dag_location(plan, "schedule"), message, "Restrict only one of the two."
 
 
 @rule(
     "schedule-dst",
     "info",
-    title="A time of day that the clock skips or shows twice when summer time begins or ends.",
+    title="A scheduled time that is skipped or occurs twice when daylight saving time starts or ends.",
     source=(
-        "measured with Airflow 3.3: a run at 02:30 in New York starts at 03:30 on the day the clock skips "
-        "that, and once, not twice, on the other."
+        "Measured with Airflow 3.3: a run scheduled for 02:30 in New York starts at 03:30 on the day that skips 02:30, "
+        "and only once on the day that has it twice."
     ),
 )
 def find_clock_changes(context: CheckContext) -> Iterator[RuleFinding]:
@@ -103,16 +97,21 @@ def find_clock_changes(context: CheckContext) -> Iterator[RuleFinding]:
         odd_time = _find_odd_time(plan)
         if odd_time is not None:
             moment, change = odd_time
-            message = f"{plan.dag.schedule!r} in {plan.dag.timezone}: {moment:%H:%M} {change} on {moment:%Y-%m-%d}."
+            message = (
+                f"is {plan.dag.schedule!r} in {plan.dag.timezone}, where {moment:%H:%M} {change} on {moment:%Y-%m-%d}."
+            )
             yield (
-                replace(context.dag_location(plan, "schedule"), dag=plan.name),
+                context.dag_location(plan, "schedule"),
                 message,
-                "Choose an hour after 03:00, or timezone: UTC.",
+                "Choose a time after 03:00, or set timezone: UTC.",
             )
 
 
 def _find_odd_time(plan: Plan) -> tuple[datetime, str] | None:
-    """A scheduled moment in the years after the start date that the clock does not show once; hourly schedules have none to lose."""
+    """Return a scheduled time that is skipped or occurs twice within some years after the start date.
+
+    Schedules with several runs a day are left out: one of them does not matter as much.
+    """
     from zoneinfo import ZoneInfo
 
     schedule = plan.dag.schedule
@@ -132,7 +131,7 @@ def _find_odd_time(plan: Plan) -> tuple[datetime, str] | None:
             for moment in moments if len(moments) <= _MAX_RUNS_PER_DAY else ():
                 first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
                 if first is not None and second is not None and first != second:
-                    return moment, "does not exist" if first < second else "comes twice"
+                    return moment, "does not exist" if first < second else "occurs twice"
         day = next_day
     return None
 
@@ -140,10 +139,7 @@ def _find_odd_time(plan: Plan) -> tuple[datetime, str] | None:
 @rule(
     "macro-logical-date",
     "warning",
-    title=(
-        "A macro that needs a logical date, which runs that were triggered by hand or by an asset need not "
-        "have in Airflow 3."
-    ),
+    title="A macro that needs a logical date. In Airflow 3, runs triggered manually or by an asset may not have one.",
     source="apache/airflow#46194.",
 )
 def find_logical_date_macros(context: CheckContext) -> Iterator[RuleFinding]:
@@ -160,7 +156,7 @@ def find_logical_date_macros(context: CheckContext) -> Iterator[RuleFinding]:
                 if plain not in _DATED_NAMES | _REMOVED_NAMES:
                     continue
                 problem = (
-                    "Airflow 3 has no more" if plain in _REMOVED_NAMES else "fails in a run without a logical date"
+                    "Airflow 3 does not have" if plain in _REMOVED_NAMES else "fails in a run without a logical date"
                 )
                 help_text = (
                     "Use run_date, or an expression of dag_run: {{ dag_run.logical_date or dag_run.run_after }}."

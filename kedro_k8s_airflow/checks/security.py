@@ -1,83 +1,77 @@
-"""Checks of security: secrets that would be seen, and pods with more rights than a task of Kedro needs."""
+"""Checks of security: exposed credentials, and pods with more privileges than a Kedro task needs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
+from kedro_k8s_airflow.credential_detection import find_credentials
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan import parameters as params
-from kedro_k8s_airflow.text import quote_names
+from kedro_k8s_airflow.plan.parameters import flatten, is_credential
+from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding, SettingsFinding
 
-# What the restricted profile of Kubernetes allows to be added.
+# Capabilities that the restricted profile of Kubernetes allows pods to add.
 _ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
-# Words for how to get in that gcsfs takes as a token.
+# Values of gcsfs' `token` that name a way to log in.
 _TOKEN_KINDS = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
-# Keys of a catalog entry that say how a place is reached.
+# Keys of a catalog entry that configure access to its storage.
 _STORAGE_KEYS = frozenset({"fs_args", "storage_options", "backend_options"})
 
 
 @rule(
     "credentials",
     "warning",
-    title="Credentials that the catalog refers to and no pod has.",
-    source="a pod of ours, which Kedro did not start: it resolves all credentials of the catalog first.",
+    title="Credentials that the catalog uses but pods do not have.",
+    source="A generated pod in which Kedro failed to start, because it resolves all credentials of the catalog first.",
 )
 def find_unmounted_credentials(context: CheckContext) -> Iterator[RuleFinding]:
     project = context.project
     if project.catalog.credentials and context.settings.credentials_secret is None and not project.credentials_here:
-        names = ", ".join(project.catalog.credentials[:3])
-        message = f"refers to credentials ({names}) that no pod has; Kedro then starts none."
-        yield (
-            Location(subject="catalog"),
-            message,
-            "Give credentials_secret: {name, key} of a Secret that holds them all as YAML.",
-        )
+        names = join_some(project.catalog.credentials)
+        message = f"uses credentials ({names}) that are not available in the pods, so Kedro will fail to start."
+        help_text = "Set credentials_secret: {name, key} to a Secret that holds all of them as YAML."
+        yield Location(subject="catalog"), message, help_text
 
 
 @rule(
     "secret-catalog",
     "warning",
-    title="A credential in the catalog itself, which every image would hold.",
-    source="kedro#1712, where one reached the logs.",
+    title="A credential in the catalog, which every image would contain.",
+    source="kedro#1712, where a credential was logged.",
 )
 def find_credentials_in_catalog(context: CheckContext) -> Iterator[RuleFinding]:
     entries = {**context.entries, **context.project.catalog.config}
     for name in sorted({*entries, *context.project.catalog.literal}):
         entry = entries.get(name, {})
         storage = _storage_arguments(entry)
-        credentials = credential_detection.find_credentials(storage, frozenset(storage)) if storage else []
-        credentials = credentials or credential_detection.find_credentials(
+        credentials = find_credentials(storage, frozenset(storage)) if storage else []
+        credentials = credentials or find_credentials(
             {key: value for key, value in entry.items() if _may_hold(key, value)}
         )
         if credentials or name in context.project.catalog.literal:
             key = ".".join(credentials[0]) if credentials else "credentials"
-            message = f"holds what looks like a credential ({key}), and every image would have it."
-            yield (
-                Location(dataset=name),
-                message,
-                "Move it to credentials and refer to it by name; pods get those by credentials_secret.",
-            )
+            message = f"has what looks like a credential ({key}), which every image would contain."
+            help_text = "Move it to credentials.yml and refer to it by name. Pods read it from credentials_secret."
+            yield Location(dataset=name), message, help_text
 
 
 def _may_hold(key: str, value: object) -> bool:
-    """Whether a value can be a credential: a path can hold one only as the user of an address."""
+    """Return whether a value can be a credential. A path can contain one only before an `@`."""
     return key != "type" and (key not in ("filepath", "path") or not isinstance(value, str) or "@" in value)
 
 
 def _storage_arguments(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Parts of an entry in which a telling name is enough: how a place is reached, not what is done with the data."""
+    """Return the parts of an entry that configure storage access, where the name of a key is enough evidence."""
     return {key: _without_token_kinds(entry[key]) for key in sorted(_STORAGE_KEYS) if key in entry}
 
 
 def _without_token_kinds(value: Any) -> Any:
-    """Arguments of a storage without tokens that only say which kind or file to take, as gcsfs has them."""
+    """Return storage arguments without tokens that only name a login method or a file, as in gcsfs."""
     if not isinstance(value, dict):
         return value
     return {
@@ -90,33 +84,37 @@ def _without_token_kinds(value: Any) -> Any:
 @rule(
     "secret-parameters",
     "warning",
-    title="A credential among the parameters, which every image would hold.",
+    title="A credential in the parameters, which every image would contain.",
     source="kedro#1712.",
 )
 def find_credentials_in_parameters(context: CheckContext) -> Iterator[RuleFinding]:
-    values = params.flatten(context.project.parameters)
-    names = [name for name, value in values.items() if params.is_credential(name, value)]
+    values = flatten(context.project.parameters)
+    names = [name for name, value in values.items() if is_credential(name, value)]
     if names:
-        message = f"{quote_names(names)}: what looks like a credential, and every image would have it."
-        yield Location(subject="parameters"), message, "Keep it in credentials, or give it to the pods by envFrom."
+        message = f"have what looks like a credential ({quote_names(names)}), which every image would contain."
+        yield (
+            Location(subject="parameters"),
+            message,
+            "Move it to credentials.yml, or pass it to the pods with envFrom.",
+        )
 
 
 @rule(
     "pod-privileged",
     "warning",
-    title="A pod with more rights than the restricted profile of Kubernetes allows.",
-    source="Kubernetes' pod security standards; namespaces that enforce them refuse the pod.",
+    title="A pod with more privileges than the restricted profile of Kubernetes allows.",
+    source="Kubernetes' pod security standards. Namespaces that enforce them reject the pod.",
 )
 def find_privileged_pods(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         reasons = list(_excess_rights(settings))
         if reasons:
-            message = f"asks for {', '.join(reasons)}: a namespace with the restricted profile refuses its pod."
+            message = f"allows {', '.join(reasons)}, so a namespace with the restricted profile rejects its pod."
             yield (
                 (("securityContext",), ("podSecurityContext",)),
                 message,
-                "Leave it to our defaults, unless the node cannot do without.",
+                "Keep the defaults unless the node needs this.",
             )
 
     yield from gather_from_tasks(context, inspect)
@@ -130,7 +128,7 @@ def _excess_rights(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "privilege escalation"
     capabilities = container.get("capabilities") or {}
     if "ALL" not in (capabilities.get("drop") or ()):
-        yield "the runtime's capabilities"
+        yield "default capabilities"
     added = [name for name in capabilities.get("add") or () if name not in _ALLOWED_CAPABILITIES]
     if added:
         yield f"capabilities {', '.join(map(str, added))}"
@@ -139,28 +137,28 @@ def _excess_rights(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "root"
     profile = (container.get("seccompProfile") or pod.get("seccompProfile") or {}).get("type")
     if profile not in ("RuntimeDefault", "Localhost"):
-        yield "no seccomp profile"
+        yield "all system calls (no seccomp profile)"
 
 
 @rule(
     "pod-host",
     "warning",
-    title="A pod that sees its cluster node: its network, or its files.",
+    title="A pod with access to the network or files of its cluster node.",
     source="Kubernetes' pod security standards, whose baseline profile forbids both.",
 )
 def find_host_access(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         paths = [volume["hostPath"].get("path") for volume in settings.get("volumes") or () if volume.get("hostPath")]
-        seen = [f"its folder {path}" for path in paths]
+        exposed = [f"folder {path}" for path in paths]
         if (settings.get("operator") or {}).get("hostnetwork"):
-            seen.append("its network")
-        if seen:
-            message = f"sees the cluster node: {', '.join(seen)}."
+            exposed.append("network")
+        if exposed:
+            message = f"has access to its cluster node: {', '.join(exposed)}."
             yield (
                 (("volumes",), ("operator", "hostnetwork")),
                 message,
-                "Use a claim or an object store, and the pod's own network.",
+                "Use a claim or an object store instead of hostPath, and do not set hostnetwork.",
             )
 
     yield from gather_from_tasks(context, inspect)
@@ -169,16 +167,16 @@ def find_host_access(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "pod-token",
     "warning",
-    title=("A pod that holds a token of Kubernetes' API, which no node of Kedro needs unless it starts pods itself."),
-    source="Kubernetes' documentation of service accounts advises against it; the provider's default mounts one.",
+    title="A pod with a token of the Kubernetes API, which a node needs only if it starts pods itself.",
+    source="Kubernetes' documentation of service accounts, which advises against it. The provider mounts one by default.",
 )
 def find_api_tokens(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         if settings.get("automountServiceAccountToken"):
             account = settings.get("serviceAccountName") or "default"
-            message = f"mounts the token of ServiceAccount {account!r}: whatever the node imports can use it."
-            help_text = "Leave automountServiceAccountToken off, but where Spark starts executors."
+            message = f"mounts the token of ServiceAccount {account!r}, which all code in the pod can use."
+            help_text = "Set automountServiceAccountToken: false, unless Spark starts executors from this pod."
             yield (("automountServiceAccountToken",),), message, help_text
 
     yield from gather_from_tasks(context, inspect)

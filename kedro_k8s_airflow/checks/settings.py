@@ -1,4 +1,4 @@
-"""Checks of the settings: what does nothing, and what is not there any more when the files are laid over each other."""
+"""Checks of the settings: what has no effect, and what is lost when the files are merged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.provenance import PROFILE_TAG_PREFIX
+from kedro_k8s_airflow.text import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 @rule(
     "rule-shadowed",
     "warning",
-    title="A rule that has no effect: for every node that it matches, later rules say all that it says.",
-    source="kedro-databricks#110, an override that was ignored in silence.",
+    title="A rule without effect, because later rules override all its settings for every node that it matches.",
+    source="kedro-databricks#110, an override that was silently ignored.",
 )
 def find_shadowed_rules(context: CheckContext) -> Iterator[RuleFinding]:
     task_rules = context.task_rules
@@ -30,19 +31,19 @@ def find_shadowed_rules(context: CheckContext) -> Iterator[RuleFinding]:
     }
     for name, task_settings in context.settings.tasks.items():
         if task_settings is not None and name not in effective and task_settings.model_fields_set - {"match"}:
-            message = "has no effect: whatever it says, rules further down say of the same nodes."
+            message = "has no effect, because later rules override all its settings for the same nodes."
             yield (
                 context.location_of("tasks", name),
                 message,
-                "Move it below them, narrow what they match, or remove it.",
+                "Move it below those rules, make them match fewer nodes, or remove it.",
             )
 
 
 @rule(
     "profile-unused",
     "info",
-    title="A profile that no rule names and no node's tag picks.",
-    source="kedro-databricks#110, from the other side.",
+    title="A profile that no rule uses and no node's tag selects.",
+    source="kedro-databricks#110, a similar case.",
 )
 def find_unused_profiles(context: CheckContext) -> Iterator[RuleFinding]:
     tags = {tag for nodes in context.project.pipelines.values() for node in nodes for tag in node.tags}
@@ -51,17 +52,15 @@ def find_unused_profiles(context: CheckContext) -> Iterator[RuleFinding]:
     }
     for name, profile in context.settings.profiles.items():
         if profile is not None and name not in named_profiles and f"{PROFILE_TAG_PREFIX}{name}" not in tags:
-            message = f"is used by no rule, and no node has the tag {PROFILE_TAG_PREFIX + name!r}."
+            message = f"is not used: no rule names it, and no node has the tag {PROFILE_TAG_PREFIX + name!r}."
             yield context.location_of("profiles", name), message, ""
 
 
 @rule(
     "settings-dropped",
     "warning",
-    title=("A key of the base settings that an overlay drops, because the project merges this file destructively."),
-    source=(
-        "kedro-databricks#37; destructive is what OmegaConfigLoader does unless it is told otherwise (kedro#3229)."
-    ),
+    title="A key of the base settings that an environment's file drops, because the files are merged destructively.",
+    source="kedro-databricks#37. A destructive merge is the default of OmegaConfigLoader (kedro#3229).",
 )
 def find_dropped_keys(context: CheckContext) -> Iterator[RuleFinding]:
     contents = context.sources.contents
@@ -73,18 +72,16 @@ def find_dropped_keys(context: CheckContext) -> Iterator[RuleFinding]:
         dropped_paths = [
             path
             for path in _key_paths(content)
-            if not path[0].startswith("_")  # Kedro's loader keeps those for itself
+            if not path[0].startswith("_")  # reserved by Kedro's loader
             and not _has_key(merged, path)
             and not any(_has_key(other, path) or _removes_key(other, path) for other in overlays)
         ]
         if dropped_paths:
             name = file.relative_to(context.project.path).as_posix()
-            key = ".".join(dropped_paths[0])
-            message = "is dropped by the overlay, which replaces everything under its top key" + (
-                f"; so are {len(dropped_paths) - 1} more." if len(dropped_paths) > 1 else "."
-            )
-            help_text = 'Merge softly: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
-            yield Location(file=name, key=(key,)), message, help_text
+            more = f", with {count_of(len(dropped_paths) - 1, 'other key')}" if len(dropped_paths) > 1 else ""
+            message = f"is dropped{more}, because the file of another environment replaces everything under its top-level key."
+            help_text = 'Use a soft merge: CONFIG_LOADER_ARGS = {"merge_strategy": {"k8s_airflow": "soft"}}.'
+            yield Location(file=name, key=dropped_paths[0]), message, help_text
 
 
 def _key_paths(content: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -107,7 +104,7 @@ def _has_key(content: Any, path: Iterable[str]) -> bool:
 
 
 def _removes_key(content: Any, path: Iterable[str]) -> bool:
-    """Whether a file takes away a key, or something above it, by null or by another kind of value."""
+    """Return whether a file removes a key or one of its parents, by null or by another kind of value."""
     for part in path:
         if not isinstance(content, dict):
             return True
