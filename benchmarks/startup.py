@@ -1,7 +1,7 @@
 """What installing the plugin adds to `kedro --version`, in CPU milliseconds.
 
-Kedro loads the commands of every plugin at each start inside a project. Two environments are made, folders of links to the
-packages of the given one: the first to all of them, the second to all but this plugin.
+Kedro loads the commands of every plugin at each start inside a project. Two environments are made of links to the packages
+of the given one: the first has all of them, the second all but this plugin.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ AIM_MS = 20
 
 
 def twin(folder: Path, python: Path, *, plugin: bool) -> Path:
-    """An environment with the packages of another one, with or without the plugin; its interpreter."""
+    """Make an environment of the packages of another one, with or without the plugin; return its interpreter."""
     interpreter = environments.linked(folder, python, lambda name: plugin or not name.lstrip("_").startswith(_PLUGIN))
-    found = subprocess.run(
+    probe = subprocess.run(
         [interpreter, "-c", f"import importlib.util as u, kedro; print(u.find_spec({_PLUGIN!r}) is not None)"],
         capture_output=True,
         text=True,
@@ -38,32 +38,32 @@ def twin(folder: Path, python: Path, *, plugin: bool) -> Path:
         cwd=folder,
         env=measure.environment(),
     )
-    if found.stdout.strip().splitlines()[-1] != str(plugin):
-        sys.exit(f"{interpreter} should {'' if plugin else 'not '}have the plugin")
+    if probe.stdout.strip().splitlines()[-1] != str(plugin):
+        sys.exit(f"{interpreter} {'does not have' if plugin else 'has'} the plugin")
     return interpreter
 
 
 def section(python: Path, turns: int, folder: Path) -> report.Section:
-    """Measure inside and outside a project."""
+    """Measure inside and outside a project, and put the figures together."""
     versions = measure.versions(python, "kedro", "kedro-k8s-airflow")
     project = projects.make(folder / "project", projects.Shape(10))
     outside = folder / "outside"
     outside.mkdir()
     twins = {name: twin(folder / name, python, plugin=name == "with") for name in ("with", "without")}
 
-    def started(name: str, place: Path) -> Cost:
-        return measure.run([twins[name], "-m", "kedro", "--version"], place)
+    def started(name: str, directory: Path) -> Cost:
+        return measure.run([twins[name], "-m", "kedro", "--version"], directory)
 
     rows, figures = [], {}
-    for words, place in (("inside a project", project), ("elsewhere", outside)):
-        print(f"startup: {words}, {turns} turns", file=sys.stderr, flush=True)
-        costs = measure.in_turns({name: partial(started, name, place) for name in twins}, turns)
-        figures[words] = 1000 * measure.difference(costs["with"], costs["without"])
+    for label, directory in (("inside a project", project), ("elsewhere", outside)):
+        print(f"startup: {label}, {turns} turns", file=sys.stderr, flush=True)
+        costs = measure.in_turns({name: partial(started, name, directory) for name in twins}, turns)
+        figures[label] = 1000 * measure.difference(costs["with"], costs["without"])
         cells = [f"{1000 * measure.median(costs[name]).cpu:.0f} ms" for name in ("without", "with")]
         spread = [1000 * seconds for seconds in measure.differences(costs["with"], costs["without"])]
         half = f"{spread[turns // 4]:+.1f} to {spread[-1 - turns // 4]:+.1f} ms"
         memory = measure.median(costs["with"]).peak - measure.median(costs["without"]).peak
-        rows.append([words, *cells, f"{figures[words]:+.1f} ms", half, f"{memory:+.1f} MiB"])
+        rows.append([label, *cells, f"{figures[label]:+.1f} ms", half, f"{memory:+.1f} MiB"])
     return report.Section(
         "startup",
         "`kedro --version`",
@@ -75,16 +75,23 @@ def section(python: Path, turns: int, folder: Path) -> report.Section:
 
 
 def main(argv: list[str] | None = None) -> bool:
-    """Measure and print; whether the aims were met."""
+    """Measure and print; return whether the aims were met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
+    parser.add_argument(
+        "--python",
+        type=Path,
+        default=Path(sys.executable),
+        help="interpreter of a Kedro environment; default: this one",
+    )
     parser.add_argument("--turns", type=int, default=25)
     parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     if os.name != "posix":
         sys.exit("startup.py links environments as POSIX systems lay them out")
     with tempfile.TemporaryDirectory(prefix="kka-startup-") as folder:
-        return report.tell(section(given.python.absolute(), given.turns, Path(folder).resolve()), write=given.write)
+        return report.tell(
+            section(arguments.python.absolute(), arguments.turns, Path(folder).resolve()), write=arguments.write
+        )
 
 
 if __name__ == "__main__":
