@@ -158,7 +158,7 @@ def init(request: CompileRequest, /) -> None:
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.commands.init import draft_settings_file
         from kedro_k8s_airflow.output import console
-        from kedro_k8s_airflow.project import read_project
+        from kedro_k8s_airflow.project.reader import read_project
 
         kedro_project = read_project(
             request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import checks, project
+from kedro_k8s_airflow import checks
 from kedro_k8s_airflow.checks import CheckContext
 from kedro_k8s_airflow.config import loader
 from kedro_k8s_airflow.config.loader import SettingsSources
@@ -18,6 +18,7 @@ from kedro_k8s_airflow.image.spec import build_image_spec
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import builder, pipeline_narrowing, task_rules
 from kedro_k8s_airflow.plan.context import PlanContext
+from kedro_k8s_airflow.project.reader import read_project, settings_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import OutputFile
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.plan.model import Plan
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
     from kedro_k8s_airflow.request import CompileRequest
 
 
@@ -99,7 +100,7 @@ def compile_request(request: CompileRequest, *, new_lock: bool = False) -> Compi
 
 
 def _read_project(request: CompileRequest) -> Project:
-    return project.read_project(
+    return read_project(
         request.metadata, env=request.env, conf_source=request.conf_source, runtime_params=request.params
     )
 
@@ -128,7 +129,7 @@ def compile_project(
     Raises:
         Refused: when its settings cannot be used, or the DAGs cannot be selected.
     """
-    sources = SettingsSources(project.settings_files(project_read) if settings is None else [], project_read.path)
+    sources = SettingsSources(settings_files(project_read) if settings is None else [], project_read.path)
     if settings is None:
         settings = loader.load_settings(project_read.settings, sources.files, project_read.path)
     ignored = checks.resolve_codes(settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True)

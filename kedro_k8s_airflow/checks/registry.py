@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.plan.task_rules import TaskRules
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
     RuleFinding = tuple[Location, str, str]
     SettingsFinding = tuple[tuple[tuple[str, ...], ...], str, str]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kedro.framework.startup import ProjectMetadata
 
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 UNKNOWN = "unknown"
 NOT_FOUND = "not found"
@@ -168,7 +168,7 @@ def _describe_project(open_project: Callable[[], ProjectMetadata | None]) -> Pro
 def _read_project(kedro_project: ProjectMetadata) -> tuple[Project | None, tuple[str, ...]]:
     """Return the project, or None with the codes of what keeps it from being read."""
     try:
-        from kedro_k8s_airflow.project import read_project
+        from kedro_k8s_airflow.project.reader import read_project
 
         return read_project(kedro_project), ()
     except Refused as refused:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow import compiler, project, templates
+from kedro_k8s_airflow import compiler, templates
 from kedro_k8s_airflow.config import loader, models, schema
 from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, refuse
@@ -16,11 +16,12 @@ from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.plan import dag_selection, graph, reach
 from kedro_k8s_airflow.plan.reach import PodPaths
 from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden
+from kedro_k8s_airflow.project.reader import settings_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 _POD_PROJECT = "/app"
 # Keys of kedro-airflow's airflow.yml that mean the same here.
@@ -33,7 +34,7 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
     Raises:
         Refused: when the project already has a settings file, or its configuration is not local.
     """
-    existing = project.settings_files(kedro_project)
+    existing = settings_files(kedro_project)
     if existing or kedro_project.settings is not None:
         raise refuse(
             "settings-there",

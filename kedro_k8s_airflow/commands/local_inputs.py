@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kedro_k8s_airflow.plan.model import LocalInput, Plan
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 
 def inputs_to_bring(project: Project, plans: Sequence[Plan]) -> list[LocalInput]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.explain.context import ExplainContext
     from kedro_k8s_airflow.plan.model import MergeCause, Plan, Task
-    from kedro_k8s_airflow.project import ProjectNode
+    from kedro_k8s_airflow.project.model import ProjectNode
 
 
 def explain_task(context: ExplainContext, plan: Plan, task: Task) -> TaskExplanation:

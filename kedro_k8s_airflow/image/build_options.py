@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow import credential_detection as secret_texts
+from kedro_k8s_airflow.credential_detection import is_secret_name, is_secret_value
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 
@@ -80,7 +80,7 @@ def parse_options(
             )
         by_id[keys["id"]] = secret
     for name, value in arguments.items():
-        if secret_texts.is_secret_name(name) or secret_texts.is_secret_value(value):
+        if is_secret_name(name) or is_secret_value(value):
             raise refuse(
                 "secret",
                 Location(subject=f"--build-arg {name}"),

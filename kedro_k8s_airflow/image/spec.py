@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import BuildSettings, Settings
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 IGNORE_FILE = ".dockerignore"
 VENV = "/opt/venv"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.locations import Location
     from kedro_k8s_airflow.plan.model import Plan
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 
 class LineFinder:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.plan.task_rules import TaskRules
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

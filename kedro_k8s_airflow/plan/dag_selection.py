@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.diagnostics import Diagnostics
     from kedro_k8s_airflow.plan.context import PlanContext
     from kedro_k8s_airflow.plan.model import Plan
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 DEFAULT_PIPELINE = "__default__"
 _REGISTRY = Location(subject="pipeline registry")

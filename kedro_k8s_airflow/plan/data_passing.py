@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kedro_k8s_airflow import names
-from kedro_k8s_airflow.plan import graph as graphs
 from kedro_k8s_airflow.plan import volumes
+from kedro_k8s_airflow.plan.graph import base_name, is_parameter
 from kedro_k8s_airflow.plan.model import LocalInput, MemoryStore, Task, claim_over
 from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.context import PlanContext
     from kedro_k8s_airflow.plan.graph import Graph
     from kedro_k8s_airflow.plan.model import Crossing, Mount
-    from kedro_k8s_airflow.project import ProjectNode
+    from kedro_k8s_airflow.project.model import ProjectNode
 
 CLEARING_TASK_ID = "remove_stored_data"
 POD_LIMIT = 1_000_000
@@ -45,11 +45,11 @@ def passed_datasets(
         graph: the pipeline's graph.
         crossings: datasets passed between tasks, by name.
     """
-    used = {name for node in nodes for name in (*node.inputs, *node.outputs) if not graphs.is_parameter(name)}
+    used = {name for node in nodes for name in (*node.inputs, *node.outputs) if not is_parameter(name)}
     found: list[set[str]] = [set(), set(), set(), set()]
     memory, stored, versions, latest = found
     for name in used:
-        dataset = graph.datasets[graphs.base_name(name)]
+        dataset = graph.datasets[base_name(name)]
         reach = dataset.reach
         if reach.versioned:
             (latest if dataset.producer is None else versions).add(name)

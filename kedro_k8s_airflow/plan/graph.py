@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.plan import reach as reaches
+from kedro_k8s_airflow.plan.reach import Reach, nearer_reach, reach_of_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kedro_k8s_airflow.plan.reach import PodPaths, Reach
-    from kedro_k8s_airflow.project import ProjectNode
+    from kedro_k8s_airflow.plan.reach import PodPaths
+    from kedro_k8s_airflow.project.model import ProjectNode
 
 
 # Keys by which a catalog entry in memory provides data without any node: the data itself, or a query for an engine.
@@ -122,10 +122,10 @@ def _reach(
     declared: Mapping[str, str],
     patterns: Sequence[str],
 ) -> tuple[Reach, bool]:
-    found = [reaches.reach_of_entry(entries.get(form), places) for form in forms]
+    found = [reach_of_entry(entries.get(form), places) for form in forms]
     nearest = found[0]
     for other in found[1:]:
-        nearest = reaches.nearer_reach(nearest, other)
+        nearest = nearer_reach(nearest, other)
     held = all(
         form in entries and (reach.kind != "memory" or not _HELD.isdisjoint(entries[form]))
         for form, reach in zip(forms, found, strict=True)
@@ -133,7 +133,7 @@ def _reach(
     said = declared.get(name) or next((declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None)
     if said is not None:
         plain = nearest.plain and said == "memory"
-        reach = reaches.Reach(said, nearest.path, nearest.versioned, plain, nearest.protocol)  # type: ignore[arg-type]
+        reach = Reach(said, nearest.path, nearest.versioned, plain, nearest.protocol)  # type: ignore[arg-type]
         return reach, held or said != "memory"
     return nearest, held
 

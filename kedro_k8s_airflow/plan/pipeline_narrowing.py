@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kedro_k8s_airflow.plan.model import Plan, Task
-    from kedro_k8s_airflow.project import Project, ProjectNode
+    from kedro_k8s_airflow.project.model import Project, ProjectNode
     from kedro_k8s_airflow.project.registry import LoneEvaluation
 
     Alones = Callable[[str], LoneEvaluation]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.loader import SettingsSources
     from kedro_k8s_airflow.config.models import Settings, TaskSettings
-    from kedro_k8s_airflow.project import ProjectNode
+    from kedro_k8s_airflow.project.model import ProjectNode
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

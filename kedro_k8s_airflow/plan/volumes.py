@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.plan.context import PlanContext
-    from kedro_k8s_airflow.project import Project
+    from kedro_k8s_airflow.project.model import Project
 
 
 # Names of volumes that every pod has.

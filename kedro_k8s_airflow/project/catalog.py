@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.project import configuration
+from kedro_k8s_airflow.project.configuration import read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,7 +73,7 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
     """
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-    config = configuration.read_config(loader, "catalog") or {}
+    config = read_config(loader, "catalog") or {}
     wrong = [name for name, entry in config.items() if not isinstance(entry, dict)]
     if wrong:
         raise refuse(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node as KedroNode
 
-    from kedro_k8s_airflow.project import ProjectNode
+    from kedro_k8s_airflow.project.model import ProjectNode
 
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _SWALLOWED = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")

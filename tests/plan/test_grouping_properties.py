@@ -18,8 +18,8 @@ from kedro_k8s_airflow.plan import task_ids
 from kedro_k8s_airflow.plan.graph import Graph, build_graph
 from kedro_k8s_airflow.plan.grouping import FORCED, Grouping, GroupingOptions, group_nodes
 from kedro_k8s_airflow.plan.reach import PodPaths
-from kedro_k8s_airflow.project import Project, ProjectNode
 from kedro_k8s_airflow.project.catalog import Catalog
+from kedro_k8s_airflow.project.model import Project, ProjectNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ import pytest
 
 from kedro_k8s_airflow.plan.graph import build_graph
 from kedro_k8s_airflow.plan.reach import PodPaths, Reach, nearer_reach, reach_of_entry
-from kedro_k8s_airflow.project import ProjectNode
+from kedro_k8s_airflow.project.model import ProjectNode
 
 PLACES = PodPaths(project_path="/app", mounts=("/app/data", "/mnt/big"))
 MEMORY = Reach("memory")

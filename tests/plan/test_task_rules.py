@@ -21,7 +21,7 @@ from kedro_k8s_airflow.plan import provenance
 from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 from kedro_k8s_airflow.plan.settings_merge import MergeContext, compatibility_key, merge_settings
 from kedro_k8s_airflow.plan.task_rules import TaskRules, build_task_rules, overlay
-from kedro_k8s_airflow.project import ProjectNode
+from kedro_k8s_airflow.project.model import ProjectNode
 
 UNSET = {
     "image": "own",

@@ -18,12 +18,12 @@ def main(env: str | None, conf_source: str | None) -> None:
     from kedro.framework.project import pipelines
     from kedro.framework.startup import bootstrap_project
 
-    from kedro_k8s_airflow import project
     from kedro_k8s_airflow.plan import graph
     from kedro_k8s_airflow.plan.reach import PodPaths
+    from kedro_k8s_airflow.project import reader
 
     metadata = bootstrap_project(Path.cwd())
-    read = project.read_project(metadata, env=env, conf_source=conf_source, runtime_params={"day": "monday"})
+    read = reader.read_project(metadata, env=env, conf_source=conf_source, runtime_params={"day": "monday"})
     report = {}
     for name, pipeline in pipelines.items():
         nodes = read.pipelines[name]

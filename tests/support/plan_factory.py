@@ -8,7 +8,7 @@ from kedro_k8s_airflow.config.models import DagSettings
 from kedro_k8s_airflow.plan.graph import Graph
 from kedro_k8s_airflow.plan.model import Mount, Plan, Task
 from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
-from kedro_k8s_airflow.project import ProjectNode
+from kedro_k8s_airflow.project.model import ProjectNode
 from tests.scenarios.model import IMAGE
 
 if TYPE_CHECKING:

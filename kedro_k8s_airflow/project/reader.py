@@ -1,0 +1,116 @@
+"""The reader of Kedro projects, with Kedro's own loaders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_k8s_airflow.exceptions import describe_exception
+from kedro_k8s_airflow.findings import Finding, info, refuse
+from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.project import configuration, registry
+from kedro_k8s_airflow.project.catalog import read_catalog
+from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
+from kedro_k8s_airflow.project.environment_reads import watch_environment
+from kedro_k8s_airflow.project.model import Project, ProjectNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kedro.framework.startup import ProjectMetadata
+    from kedro.pipeline.node import Node as KedroNode
+
+# Kedro's own hook specs through which a project can change what the catalog holds.
+_CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
+
+
+def read_project(
+    metadata: ProjectMetadata,
+    *,
+    env: str | None = None,
+    conf_source: str | None = None,
+    runtime_params: Mapping[str, Any] | None = None,
+    kedro_airflow: bool = False,
+) -> Project:
+    """Read the project that `metadata` describes.
+
+    Raises:
+        Refused: when anything about it keeps it from being read whole.
+    """
+    from kedro.framework.project import settings, validate_settings
+
+    path = Path(metadata.project_path).resolve()
+    try:
+        validate_settings()
+        loader_args = dict(settings.CONFIG_LOADER_ARGS)
+        conf_default = str(settings.CONF_SOURCE)
+        hooks = tuple(settings.HOOKS)
+        session_class = settings.SESSION_CLASS
+    except Exception as exc:
+        raise refuse(
+            "project",
+            Location(subject=f"{metadata.package_name}.settings"),
+            f"cannot be used: {describe_exception(exc)}.",
+        ) from exc
+    hook_findings = tuple(_hook_findings(hooks))
+    with watch_environment(path) as variables:
+        pipelines, findings = registry.load_pipelines(metadata.package_name, path)
+    source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
+    base_env = loader_args.get("base_env") or "base"
+    default_env = loader_args.get("default_run_env") or LOCAL_ENV
+    run_env = configuration.choose_run_env(env, default_env, base_env, conf_path)
+    read_env = run_env if run_env != LOCAL_ENV else base_env
+    loader = configuration.make_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
+    files = configuration.settings_files(Path(conf_path), (read_env, base_env))
+    return Project(
+        path=path,
+        package=metadata.package_name,
+        source=configuration.relative_to_project(Path(metadata.source_dir).resolve(), path) or "src",
+        env=env,
+        base_env=base_env,
+        run_env=run_env,
+        conf_source=source,
+        conf_source_given=given,
+        pipelines={name: tuple(_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
+        parameters=configuration.read_config(loader, "parameters") or {},
+        runtime_params=dict(runtime_params or {}),
+        settings=configuration.read_config(loader, SETTINGS_NAME, files, path) or None,
+        catalog=read_catalog(loader),
+        kedro_airflow=configuration.read_config(loader, "airflow") if kedro_airflow else None,
+        findings=(*hook_findings, *findings),
+        has_catalog_hooks=bool(hook_findings),
+        credentials_here=configuration.has_credentials(conf_path, (read_env, base_env)),
+        variables=tuple(variables),
+        session_class=f"{session_class.__module__}.{session_class.__qualname__}",
+    )
+
+
+def settings_files(project: Project) -> list[Path]:
+    """The files the settings may come from, the overlay's first."""
+    envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
+    return configuration.settings_files(project.path / project.conf_source, tuple(envs))
+
+
+def _node(node: KedroNode) -> ProjectNode:
+    return ProjectNode(
+        node.name,
+        node.namespace,
+        frozenset(node.tags),
+        tuple(node.inputs),
+        tuple(node.outputs),
+        tuple(node.confirms),
+        node,
+    )
+
+
+def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
+    for hook in hooks:
+        for spec in _CATALOG_HOOKS:
+            if getattr(getattr(hook, spec, None), "kedro_impl", None) is not None:
+                kind = type(hook) if not isinstance(hook, type) else hook
+                yield info(
+                    "hooks",
+                    Location(subject=f"hook {kind.__module__}.{kind.__qualname__}"),
+                    f"implements {spec}; what it adds to the catalog is not seen here.",
+                    "`data.reach` can say how far such datasets reach.",
+                )
