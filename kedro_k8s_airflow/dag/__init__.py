@@ -1,1 +1,1 @@
-"""From a plan to a DAG file, and back: the file's text, the pod that each task asks for, what two files differ in."""
+"""From a plan to the text of its DAG file, and back: rendering, the pod of each task, differences between two files."""

@@ -1,4 +1,4 @@
-"""An emitted DAG file read back: what each task says, so that two of them can be compared as a reviewer would. Nothing is executed."""
+"""Read two DAG files and report their differences task by task, as a reviewer would. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SETTINGS_CONSTANT = "SETTINGS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagFile:
-    """What an emitted file says.
+    """The content of a DAG file.
 
     Attributes:
-        tasks: source of each task, by id, with that of the constants it names.
-        shared: source of every setting that all tasks share, by name: keys of the operator, constants, functions.
-        dag: source of the DAG's own arguments.
+        tasks: source of each task by id, including the constants that it uses.
+        shared: source of everything that all tasks share by name: operator arguments, constants, functions.
+        dag: source of the DAG's arguments by name.
     """
 
     tasks: Mapping[str, str]
@@ -30,7 +30,7 @@ class DagFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagFileDiff:
-    """What differs between two emitted files: ids of tasks, names of shared settings and of the DAG's arguments, all sorted."""
+    """Differences between two DAG files: task ids, names of shared settings and of arguments of the DAG, all sorted."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -43,7 +43,7 @@ class DagFileDiff:
 
 
 def read_dag_file(text: str) -> DagFile | None:
-    """What an emitted file says but for its images, or None when it is no such file (any more)."""
+    """Return the content of a DAG file without its images, or None if the text is not a DAG file of this package."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -95,7 +95,7 @@ def read_dag_file(text: str) -> DagFile | None:
 
 
 def _mask_images(tree: ast.AST) -> None:
-    """Images of pods are told by the manifest; here all are alike."""
+    """Replace all images by one, because the ownership manifest reports them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "image":
             node.value = ast.Constant("an image")
@@ -106,7 +106,7 @@ def _mask_images(tree: ast.AST) -> None:
 
 
 def compare_dag_files(old: DagFile, new: DagFile) -> DagFileDiff:
-    """What is to be told of a file that has changed."""
+    """Return the differences between two DAG files."""
     return DagFileDiff(
         added=tuple(sorted(new.tasks.keys() - old.tasks.keys())),
         removed=tuple(sorted(old.tasks.keys() - new.tasks.keys())),
@@ -123,7 +123,7 @@ def _changed_names(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str,
 
 
 def _find_constants(node: ast.AST, constants: Mapping[str, ast.expr]) -> set[str]:
-    """The constants that an expression names, and those that they name."""
+    """Return the constants that an expression uses, directly or through other constants."""
     constant_names: set[str] = set()
     pending = [node]
     while pending:
@@ -135,6 +135,6 @@ def _find_constants(node: ast.AST, constants: Mapping[str, ast.expr]) -> set[str
 
 
 def _source_with_constants(node: ast.expr, constants: Mapping[str, ast.expr]) -> str:
-    """The source of an expression, and of all constants behind it."""
+    """Return the source of an expression and of all constants that it uses."""
     lines = [f"{name} = {ast.unparse(constants[name])}" for name in sorted(_find_constants(node, constants))]
     return "\n".join([ast.unparse(node), *lines])

@@ -1,7 +1,7 @@
-"""Plans as a picture in Mermaid: a box for each task with its nodes, a frame for each task group, an arrow for each wait.
+"""Plans as Mermaid flowcharts: a box for each task with its nodes, a frame for each task group, an arrow for each dependency.
 
-Mermaid refuses more than 50,000 characters and 500 arrows (`maxTextSize` and `maxEdges`, which a page may raise but a diagram may
-not: https://mermaid.js.org/config/schema-docs/config.html). A plan beyond that is drawn by its namespaces or steps.
+Mermaid refuses more than 50,000 characters and 500 arrows. A page may raise these limits (`maxTextSize`, `maxEdges`), but a diagram
+may not: https://mermaid.js.org/config/schema-docs/config.html. A larger plan is drawn by its namespaces or steps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_CHARACTERS = 50_000
 MAX_ARROWS = 500
 _MAX_PLANS = 100
 _NODES_SHOWN = 3
-# Letters, digits and what stands between two of them mean nothing to Mermaid, to the Markdown in its labels, to HTML; every
-# other sign may. An address begins with www and becomes a link.
+# Letters and digits, and some characters between two of them, have no meaning in Mermaid, in the Markdown of its labels or in
+# HTML. Any other character may have one. An address that begins with www becomes a link.
 _SPECIAL_CHARACTER = re.compile(
     r"[^\W_]|[^\x00-\x7f]|(?<=[A-Za-z0-9])((?<![wW]{3})[.-]|_+)(?=[A-Za-z0-9])|(?<=\S) (?=\S)|(?P<sign>.)", re.DOTALL
 )
@@ -37,7 +37,7 @@ _INTERPRETED_ENTITY = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 
 
 def draw_plans(plans: Sequence[Plan]) -> str:
-    """One flowchart of all plans, each in a frame of its own when there are several."""
+    """Return one flowchart of all plans, each in its own frame if there are several."""
     plans_and_statistics = [(plan, plan_statistics(plan)) for plan in plans]
     for draw in (_draw_tasks, _draw_namespaces, _draw_steps):
         canvas = _Canvas()
@@ -50,19 +50,19 @@ def draw_plans(plans: Sequence[Plan]) -> str:
 
 
 def _draw_plan_boxes(plans_and_statistics: Sequence[tuple[Plan, PlanStatistics]]) -> str:
-    """Each plan as one box, when even its steps would be too much."""
+    """Draw each plan as one box, for plans whose steps exceed Mermaid's limits."""
     canvas = _Canvas()
     for plan, statistics in plans_and_statistics[:_MAX_PLANS]:
         canvas.box([plan.dag_id, f"{count_of(len(plan.tasks), 'task')} in {count_of(len(statistics.steps), 'step')}"])
     if len(plans_and_statistics) > _MAX_PLANS:
-        canvas.note(f"and {len(plans_and_statistics) - _MAX_PLANS} more; --pipeline draws one of them")
+        canvas.note(f"and {len(plans_and_statistics) - _MAX_PLANS:,} more; use --pipeline to draw one of them")
     else:
-        canvas.note("too many tasks for one picture; --pipeline draws one of these")
+        canvas.note("too many tasks for one picture; use --pipeline to draw one of these")
     return canvas.text
 
 
 class _Canvas:
-    """Lines of a flowchart; boxes and frames are numbered as they come, because names are no identifiers."""
+    """The lines of a flowchart. Boxes and frames are numbered, because names are not valid identifiers."""
 
     def __init__(self) -> None:
         self.lines = ["flowchart LR"]
@@ -78,7 +78,7 @@ class _Canvas:
 
     @contextmanager
     def frame(self, title: str | None) -> Iterator[None]:
-        """What is drawn meanwhile is in a frame; without a title there is none."""
+        """Put what is drawn inside the context into a frame with this title; without a title, draw no frame."""
         if title is None:
             yield
             return
@@ -90,7 +90,7 @@ class _Canvas:
         self._line("end")
 
     def box(self, lines: Iterable[str]) -> str:
-        """A box with these lines, the first of several in bold; what to call it in arrows."""
+        """Draw a box with these lines, the first of several in bold, and return its identifier."""
         name = f"t{self.boxes}"
         first, *rest = map(_escape, lines)
         head = f"<b>{first}</b>" if rest else first
@@ -103,16 +103,16 @@ class _Canvas:
         self.arrows += 1
 
     def note(self, text: str) -> None:
-        """A remark, in a box that no arrow leads to."""
+        """Draw a note in a box without arrows."""
         name = self.box([text])
         self._line(f"style {name} stroke-dasharray: 4")
 
 
 def _escape(name: str) -> str:
-    """A text that is shown as it is: signs that may mean something by their numbers.
+    """Escape a name so that it is drawn unchanged: characters with a meaning become numeric entities.
 
-    Formulas between dollars, Markdown's emphasis, icons and line breaks are read even from numbers (Mermaid 10 to 12, in labels of several
-    lines), so a space that has no width follows their signs.
+    Mermaid 10 to 12 interpret some entities too, in labels with several lines: formulas between dollars, Markdown's emphasis, icons
+    and line breaks. A zero-width space after their characters prevents it.
     """
     numbered = _SPECIAL_CHARACTER.sub(lambda found: f"#{ord(found['sign'])};" if found["sign"] else found[0], name)
     return _INTERPRETED_ENTITY.sub(lambda found: f"{found[0]}#65279;", numbered)
@@ -133,7 +133,7 @@ def _draw_tasks(canvas: _Canvas, plan: Plan, _statistics: PlanStatistics) -> Non
 
 
 def _task_label_lines(task: Task) -> Iterable[str]:
-    """The task's id and its nodes; a node alone has given the task its name."""
+    """Yield the task's id and its nodes; a single node is left out if the task is named after it."""
     yield one_line(task.id)
     if task.nodes == (task.id,):
         return
@@ -158,7 +158,7 @@ def _draw_namespaces(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) ->
 
 
 def _draw_steps(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) -> None:
-    """Each part after the one before it: nothing in it could start earlier, and more arrows would only hide that."""
+    """Draw each section after the previous one; none of its tasks could start earlier."""
     names = _draw_section_boxes(canvas, step_sections(statistics))
     for first, second in pairwise(names):
         canvas.arrow(first, second)
@@ -173,4 +173,4 @@ def _draw_section_boxes(canvas: _Canvas, sections: Sequence[PlanSection]) -> lis
 
 
 def _describe_reduction(plan: Plan) -> str:
-    return f"{count_of(len(plan.tasks), 'task')} in parts: one by one, tasks are more than Mermaid draws"
+    return f"{count_of(len(plan.tasks), 'task')}, combined because Mermaid cannot draw that many"

@@ -1,4 +1,4 @@
-"""What is in a pod: its program, environment, volumes and mounts, as the emitted file spells them."""
+"""The parts of a pod as the DAG file spells them: command, environment variables, volumes, mounts and labels."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _VOLUME_SOURCES = {
 
 
 def pod_command(plan: Plan, name: str) -> list[str]:
-    """A program of the image with what is to stand before it."""
+    """Return the command that starts a program of the image, after the plan's prefix."""
     return [*(escape_template(word.replace("$", "$$")) for word in plan.prefix), name]
 
 
 def program_arguments(plan: Plan) -> list[str]:
-    """The pod's program and the arguments that all tasks share."""
+    """Return the pod's program and the arguments that all tasks share."""
     options = [
         f"--contract={CONTRACT_VERSION}",
         f"--project={plan.project_path}",
@@ -59,13 +59,13 @@ def _needs_runner_option(settings: Mapping[str, Any]) -> bool:
 
 
 def runner_option(plan: Plan, settings: Mapping[str, Any]) -> str | None:
-    """The runner of a task, when it is another than the one all tasks are told."""
+    """Return the runner of a task if it differs from the runner that all tasks share, otherwise None."""
     runner, shared_runner = (source.get("runner") or "SequentialRunner" for source in (settings, plan.base))
     return None if runner in (shared_runner, "kedro") else runner
 
 
 def kedro_run_arguments(plan: Plan, task: Task) -> list[str]:
-    """Arguments of `kedro` for a task with `runner: kedro`."""
+    """Return the arguments of `kedro` for a task with `runner: kedro`."""
     arguments = [
         "run",
         f"--pipelines={task.pipeline}",
@@ -77,9 +77,9 @@ def kedro_run_arguments(plan: Plan, task: Task) -> list[str]:
 
 
 def escape_template(text: str) -> str:
-    """Text that Airflow's templates leave as it is; the emitted file has the same function.
+    """Escape text so that Airflow's templates leave it unchanged; the DAG file contains the same function.
 
-    Rendering drops a trailing newline and rewrites carriage returns even where there is no brace.
+    Rendering drops a trailing newline and rewrites carriage returns even in text without braces.
     """
     if any(sign in text for sign in "{\n\r"):
         return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
@@ -87,23 +87,27 @@ def escape_template(text: str) -> str:
 
 
 def unescape_template(text: str) -> str:
-    """What Airflow's templates make of a text that `escape_template` returned."""
+    """Return what Airflow's templates render from a text that `escape_template` returned."""
     if text.startswith("{{ ") and text.endswith(" }}"):
         return str(json.loads(text[3:-3]))
     return text
 
 
-def standard_labels(plan: Plan) -> dict[str, str]:
-    """What every pod of the DAG is labelled with, besides what the settings say."""
+def project_labels(plan: Plan) -> dict[str, str]:
+    """Return the labels of every Kubernetes object of the project."""
     return {
         "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
         "app.kubernetes.io/part-of": names.to_label_value(plan.package),
-        f"{LABEL_PREFIX}pipeline": names.to_label_value(plan.pipeline),
     }
 
 
+def standard_labels(plan: Plan) -> dict[str, str]:
+    """Return the labels of every pod of the DAG, without those from the settings."""
+    return {**project_labels(plan), f"{LABEL_PREFIX}pipeline": names.to_label_value(plan.pipeline)}
+
+
 def build_environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Environment variables: ours, the run's parameters, the user's."""
+    """Return the environment variables: fixed ones, those of the DAG run, those from the settings."""
     fixed = {"HOME": plan.home, "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
     own_names = {variable["name"] for variable in settings.get("env") or []}
     variables: list[dict[str, Any]] = [
@@ -116,7 +120,7 @@ def build_environment_variables(plan: Plan, settings: Mapping[str, Any]) -> list
 
 
 def build_params_template(plan: Plan) -> Text:
-    """Airflow template for the run's parameters as JSON: declared ones, those the run decides, Kedro's runtime parameters."""
+    """Return the Airflow template for the parameters as JSON: of the trigger form, of the DAG run, and runtime parameters."""
     items = {name: _to_jinja(value) for name, value in plan.runtime_params.items()}
     items.update({name: f"params[{_to_jinja(name)}]" for name in plan.params})
     items.update(plan.macros)
@@ -124,10 +128,10 @@ def build_params_template(plan: Plan) -> Text:
 
 
 def build_run_template() -> Text:
-    """Airflow template that names DAG, run, task and try as JSON.
+    """Return the Airflow template that identifies DAG, DAG run, task and try as JSON.
 
-    Without `run_after` (Airflow 2) the time is the later of logical date and end of the data interval: two runs triggered by
-    hand on one day share the latter.
+    Without `run_after` (Airflow 2), the time is the later of the logical date and the end of the data interval. Two runs triggered
+    manually on one day share the latter.
     """
     return _build_json_template(
         (
@@ -142,7 +146,7 @@ def build_run_template() -> Text:
 
 
 def _build_json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Text:
-    r"""Airflow template that renders to a JSON object; `rest` ends the last expression.
+    r"""Return an Airflow template that renders to a JSON object; `rest` ends the last expression.
 
     `$` is written as `\u0024`, because the kubelet expands `$(X)` and `$$` in the values of variables.
     """
@@ -152,7 +156,7 @@ def _build_json_template(items: Iterable[tuple[str, str]], rest: str = "") -> Te
 
 
 def _to_jinja(value: Any) -> str:
-    """A value as a literal of a Jinja expression."""
+    """Return a value as a literal of a Jinja expression."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -165,7 +169,7 @@ def _to_jinja(value: Any) -> str:
 
 
 def build_pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
-    """The pod's volumes: those of the DAG, writable folders, the user's."""
+    """Return the pod's volumes: those of the DAG, writable folders, those from the settings."""
     volumes = []
     for mount in plan.mounts:
         if mount.claim is not None:
@@ -189,7 +193,7 @@ def build_pod_volumes(plan: Plan, settings: Mapping[str, Any], scratch: tuple[st
 
 
 def build_volume_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[str, ...]) -> list[Call]:
-    """Where the pod's volumes appear in its container."""
+    """Return the mounts of the pod's volumes in its container."""
     mounts = []
     for mount in plan.mounts:
         keywords: dict[str, Any] = {"name": mount.name, "mount_path": mount.path}
@@ -209,7 +213,7 @@ def build_volume_mounts(plan: Plan, settings: Mapping[str, Any], scratch: tuple[
 
 
 def to_kubernetes_api(value: Any) -> Any:
-    """A value as Kubernetes' API spells it: a call of one of the client's models as a map in camelCase, null left out."""
+    """Return a value as Kubernetes' API spells it: models of its client become maps in camelCase, and null is left out."""
     if isinstance(value, Call):
         return {
             _to_camel_case(name): to_kubernetes_api(item) for name, item in value.keywords.items() if item is not None
@@ -230,7 +234,7 @@ def _to_camel_case(name: str) -> str:
 
 
 def _scratch_folders(plan: Plan, settings: Mapping[str, Any], extra: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Writable folders of the pod's own, volume name and path, except where the user has mounted something else."""
+    """Return volume name and path of the pod's writable folders, without those where another volume is mounted."""
     mounted_paths = {mount.path for mount in plan.mounts} | {
         mount["mountPath"].rstrip("/") for mount in settings.get("volumeMounts") or []
     }

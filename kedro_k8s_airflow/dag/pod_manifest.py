@@ -1,6 +1,6 @@
-"""One task's pod as Kubernetes gets it from Airflow's operator: the same parts as in the DAG file, as one object.
+"""The Pod object of one task, as Airflow's operator creates it, from the same parts as the DAG file.
 
-Not for what only a run knows: its parameters, its templates in settings of the user's, the labels that Airflow adds.
+Without what only a DAG run determines: its parameters, rendered templates, and the labels that Airflow adds.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _POD_ARGUMENTS = {
     "host_aliases": "hostAliases",
     "init_containers": "initContainers",
 }
-# Arguments that lay the pod over another one, which is not done here.
+# Arguments that merge the pod into another one, which this module does not do.
 POD_TEMPLATE_ARGUMENTS = ("pod_template_file", "pod_template_dict")
 _NODES_SHOWN = 30000
 
 
 def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> dict[str, Any]:
-    """The pod of a task.
+    """Return the Pod object of a task.
 
     Args:
         plan: the DAG.
-        task: of it.
-        name: of the pod.
-        values: of the variables that the run decides, by the constant that stands for them in the DAG file.
+        task: one of its tasks.
+        name: name of the pod.
+        values: values of the variables that the DAG run determines, by the constant that stands for them in the DAG file.
     """
     settings, operator = task.settings, task.settings.get("operator") or {}
     command, arguments = task_calls.build_task_command(plan, task)
@@ -85,7 +85,7 @@ def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> d
         },
     }
     pod = pod_arguments.to_kubernetes_api({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    # Parts that several fields share become equal ones, for writers that would point from one to the other.
+    # Copy parts that several fields share, because a YAML writer would write references to them.
     return json.loads(json.dumps(pod))  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,4 @@
-"""From a plan to the text of its DAG file. The only package that knows Airflow's names.
-
-One file serves Airflow 2.11 and 3.x. Everything in it is constant: same plan, same bytes.
-"""
+"""Render a plan as the text of its DAG file, for Airflow 2.11 and 3.x. The same plan always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", 
 
 
 def render_dag(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
-    """The text of the plan's DAG file, compiled and compared with the plan before it is returned."""
+    """Return the text of the plan's DAG file, after compiling it and comparing it with the plan."""
     shared = task_calls.build_shared_arguments(plan)
     common = {key: task_calls.common_metadata(plan, key) for key in ("labels", "annotations")}
     constants: dict[str, Any] = {
@@ -96,7 +93,7 @@ def _standard_library_imports(plan: Plan, values: Iterable[object]) -> list[str]
     needed = ["datetime"]
     if timedelta in classes:
         needed.append("timedelta")
-    # Dates of the operator's arguments are in UTC whatever the DAG's zone.
+    # Dates in the operator's arguments are in UTC, whatever the time zone of the DAG.
     if plan.dag.timezone == "UTC" or timezone in classes:
         needed.append("timezone")
     zone = [] if plan.dag.timezone == "UTC" else ["from zoneinfo import ZoneInfo"]
@@ -104,7 +101,7 @@ def _standard_library_imports(plan: Plan, values: Iterable[object]) -> list[str]
 
 
 def _datetime_classes(value: object) -> Iterable[type]:
-    """The classes of module datetime that the source of a value names."""
+    """Yield the classes of module datetime that the source of a value uses."""
     if isinstance(value, Call):
         for item in (*value.positional, *value.keywords.values()):
             yield from _datetime_classes(item)
@@ -172,7 +169,7 @@ def _build_dag_call(plan: Plan) -> Call:
 
 
 def _build_doc_md(plan: Plan) -> Text:
-    """The DAG's own words and its picture, line by line. No sign of the picture can end its block, see `dag.mermaid`."""
+    """Return the DAG's own text and its diagram. The diagram escapes characters that could end its block."""
     from kedro_k8s_airflow.dag import mermaid
 
     own_text = f"{plan.dag.doc_md.rstrip()}\n\n" if plan.dag.doc_md else ""

@@ -1,4 +1,4 @@
-"""The tasks of a DAG file: settings that all share, and for each task one call that holds only what differs."""
+"""The tasks of a DAG file: the settings that all tasks share, and one call for each task with what differs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
 
-# What the settings file (and Kubernetes) calls it -> what KubernetesPodOperator calls it.
+# Key of the settings file (and of Kubernetes) -> argument of KubernetesPodOperator.
 POD_ARGUMENTS = {
     "imagePullPolicy": "image_pull_policy",
     "imagePullSecrets": "image_pull_secrets",
@@ -36,7 +36,7 @@ POD_ARGUMENTS = {
     "podSecurityContext": "security_context",
     "securityContext": "container_security_context",
 }
-# Those of them that are fields of the container, not of the pod.
+# Those that are fields of the container, not of the pod.
 CONTAINER_KEYS = frozenset({"imagePullPolicy", "resources", "envFrom", "securityContext"})
 _OPERATOR_ARGUMENTS = {
     **POD_ARGUMENTS,
@@ -88,7 +88,7 @@ _SettingsBlock = str | dict[str, Any]
 
 
 def build_shared_arguments(plan: Plan) -> dict[str, Any]:
-    """Operator arguments of a node that no rule speaks of, in the order a reader expects."""
+    """Return the operator arguments of a node that no rule matches, in the order a reader expects."""
     return {
         "image": plan.base_image,
         "namespace": plan.namespace,
@@ -122,10 +122,10 @@ def _tuple_to_list(value: Any) -> Any:
 def build_settings_blocks(
     plan: Plan, shared: Mapping[str, Any]
 ) -> tuple[list[_SettingsBlock], dict[str, dict[str, Any]]]:
-    """What differs from the shared settings, for each task: the name of a constant when other tasks differ in the same way.
+    """Return how each task differs from the shared settings.
 
     Returns:
-        For each task the name of a constant or the arguments themselves; and the constants.
+        For each task the differing arguments, or the name of a constant if several tasks differ in the same way; and the constants.
     """
     block_of: dict[ResolvedSettings, dict[str, Any]] = {plan.base: {}}
     for task in plan.tasks:
@@ -149,7 +149,7 @@ def build_settings_blocks(
 
 
 def _constant_name(rules: tuple[str, ...], text: str, used_names: Mapping[str, Any]) -> str:
-    """A name for settings that several tasks share, made of the rules behind them."""
+    """Return a name for settings that several tasks share, made from their rules."""
     name = re.sub(r"[^A-Z0-9]+", "_", "_".join(rules).upper()).strip("_")[:60]
     if not name or not name[0].isalpha() or name in _RESERVED_CONSTANTS or name in used_names:
         return f"RULE_{names.short_hash([name, text])}".upper()
@@ -157,14 +157,14 @@ def _constant_name(rules: tuple[str, ...], text: str, used_names: Mapping[str, A
 
 
 def common_metadata(plan: Plan, key: str) -> dict[str, str]:
-    """Labels or annotations that every task has; a rule may have taken one away from some."""
+    """Return the labels or annotations that every task has; a rule may remove one from some tasks."""
     all_values = [settings.get(key) or {} for settings in {task.settings for task in plan.tasks}]
     base = plan.base.get(key) or {}
     return {name: value for name, value in base.items() if all(name in values for values in all_values)}
 
 
 def build_task_call(plan: Plan, task: Task, block: _SettingsBlock, shared: Mapping[str, Mapping[str, str]]) -> Call:
-    """One call of the factory: only what differs from the shared settings, labels and annotations."""
+    """Return the task's call of the factory, with what differs from the shared settings, labels and annotations."""
     keywords: dict[str, Any] = {"nodes": list(task.nodes)}
     if task.upstream:
         keywords["after"] = list(task.upstream)
@@ -191,7 +191,7 @@ def build_task_call(plan: Plan, task: Task, block: _SettingsBlock, shared: Mappi
 
 
 def build_task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
-    """Command and arguments of a task's pod, as the factory puts them together for Airflow's templates to render."""
+    """Return command and arguments of a task's pod as the factory builds them, before Airflow renders templates."""
     if task.settings.get("runner") == "kedro" and not task.flags:
         return pod_arguments.pod_command(plan, "kedro"), pod_arguments.kedro_run_arguments(plan, task)
     program_values = _program_values(plan, task)
@@ -205,7 +205,7 @@ def build_task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
 
 
 def _program_values(plan: Plan, task: Task) -> dict[str, Any]:
-    """What the pod's program is told of one task, as keywords of the factory."""
+    """Return the options of the pod's program for one task, as keywords of the factory."""
     return {
         "pipeline": task.pipeline if task.pipeline != plan.pipeline else None,
         "runner": pod_arguments.runner_option(plan, task.settings),
@@ -218,7 +218,7 @@ def _program_values(plan: Plan, task: Task) -> dict[str, Any]:
 
 
 def program_options(plan: Plan) -> dict[str, tuple[str, bool]]:
-    """Keywords of the factory that this DAG uses: the program's option, and whether it is given once for each value."""
+    """Return the factory's keywords that the DAG uses, each with the program's option and whether it is repeatable."""
     options = {
         "runner": ("--runner", False),
         "memory": ("--memory", True),

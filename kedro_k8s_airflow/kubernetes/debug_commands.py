@@ -1,6 +1,6 @@
-"""The lines that run the pod of one task by hand: with podman on this machine, with kubectl in the cluster.
+"""Commands that run the pod of one task manually: with podman on this machine, or with kubectl in the cluster.
 
-Not for a whole DAG, and not for what only Airflow knows: what is typed into the trigger form, and which run it is.
+Not for a whole DAG. Values that only Airflow knows, such as those of the trigger form, are replaced by defaults.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
 
 BY_HAND_RUN_ID = "by-hand"
-# Before every real run, so that versions saved by hand are never the latest ones.
+# Earlier than every real DAG run, so that versions saved manually are never the latest.
 _RUN_AFTER = "2000-01-01 00:00:00+00:00"
 _NAME_LIMIT = 63
-# What the kubelet does to commands, arguments and variables (Kubernetes' third_party/forked/golang/expansion).
+# What the kubelet expands in commands, arguments and variables (Kubernetes' third_party/forked/golang/expansion).
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
 class DebugCommands:
-    """How to run one task by hand.
+    """How to run one task manually.
 
     Attributes:
-        podman: the command, on lines that a shell reads as one.
-        kubectl: the commands, in their order.
-        pod: the object that kubectl is given.
-        notes: what has to be done or known besides.
+        podman: one shell command, on several lines.
+        kubectl: shell commands, in order.
+        pod: the Pod object that kubectl applies.
+        notes: what to do first, and how the commands differ from a run by Airflow.
     """
 
     podman: str
@@ -46,7 +46,7 @@ class DebugCommands:
 
 
 def build_debug_commands(plan: Plan, task: Task) -> DebugCommands:
-    """The lines for a task of a plan."""
+    """Return the commands for a task of a plan."""
     pod = pod_manifest.build_pod(
         plan, task, _pod_name(task), {"RUN": _run_json(plan, task), "RUN_PARAMS": _params_json(plan)}
     )
@@ -60,7 +60,7 @@ def build_debug_commands(plan: Plan, task: Task) -> DebugCommands:
 
 
 def _pod_name(task: Task) -> str:
-    """A legal pod name that says which task it is."""
+    """Return a legal pod name that identifies the task."""
     slug = re.sub(r"[^a-z0-9]+", "-", task.label.lower()).strip("-")
     return f"by-hand-{slug}"[:_NAME_LIMIT].rstrip("-")
 
@@ -81,31 +81,32 @@ def _params_json(plan: Plan) -> str:
 
 
 def _to_json(value: Any) -> str:
-    # As in the DAG file: the kubelet expands `$` in the values of variables.
+    # As in the DAG file, because the kubelet expands `$` in the values of variables.
     return json.dumps(value, ensure_ascii=False).replace("$", "\\u0024")
 
 
 def _collect_notes(plan: Plan, task: Task, pod: Mapping[str, Any]) -> Iterable[str]:
     if task.image_name is not None and is_unbuilt(task.image):
-        yield "The image is not built yet: kedro k8s-airflow build-image --push."
+        yield "The image is not built yet. Run: kedro k8s-airflow build-image --push"
     if task.versions or task.stored:
         yield (
-            f"Tasks by hand are one run, {BY_HAND_RUN_ID!r}: they find what the others of it saved. For what a run of Airflow saved, give "
-            f"that run's dag_id, run_id and run_after in {pod_arguments.RUN_VARIABLE}; to run a task once more, a higher try_number."
+            f"Tasks run manually belong to one DAG run, {BY_HAND_RUN_ID!r}, and load what its other tasks saved. "
+            f"To load what a DAG run of Airflow saved, set its dag_id, run_id and run_after in {pod_arguments.RUN_VARIABLE}. "
+            "To run a task again, increase try_number."
         )
     if plan.macros:
-        yield f"Decided by a run, and not given here: {', '.join(sorted(plan.macros))}."
+        yield f"These parameters depend on the DAG run and are not set: {', '.join(sorted(plan.macros))}."
     container = pod["spec"]["containers"][0]
     templates = sorted({variable["name"] for variable in container["env"] if "{{" in (variable.get("value") or "")})
     if templates:
-        yield f"Templates that Airflow would render stand as they are in {', '.join(templates)}."
+        yield f"Airflow templates are not rendered in {', '.join(templates)}."
     for name in pod_manifest.POD_TEMPLATE_ARGUMENTS:
         if name in (task.settings.get("operator") or {}):
-            yield f"Airflow lays this pod over that of operator.{name}, which is not done here."
+            yield f"Airflow merges this pod into that of operator.{name}; these commands do not."
 
 
 def _build_podman_command(plan: Plan, pod: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The line, and in words what of the pod it lacks."""
+    """Return the command, and notes about what it does not reproduce."""
     spec = pod["spec"]
     container = spec["containers"][0]
     security_context = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
@@ -117,7 +118,7 @@ def _build_podman_command(plan: Plan, pod: Mapping[str, Any]) -> tuple[str, list
         if "valueFrom" in variable:
             options.append(f"--env={variable['name']}")
             limitations.append(
-                f"{variable['name']} is taken from your environment, instead of {_describe_source(variable)}."
+                f"{variable['name']} is read from your environment instead of {_describe_source(variable)}."
             )
         else:
             variables[variable["name"]] = _expand_variables(variable.get("value") or "", variables)
@@ -126,14 +127,14 @@ def _build_podman_command(plan: Plan, pod: Mapping[str, Any]) -> tuple[str, list
         kind, reference = next((key, value) for key, value in source.items() if key != "prefix")
         kind_name = "Secret" if kind == "secretRef" else "ConfigMap"
         limitations.append(
-            f"Give --env=NAME for each variable of the {kind_name} {reference['name']!r} that the nodes want."
+            f"Add --env=NAME for each variable of the {kind_name} {reference['name']!r} that the nodes need."
         )
     if security_context.get("runAsUser"):
         group = security_context.get("runAsGroup", 0)
         limitations.append(
-            f"Podman without root needs --userns=keep-id:uid={security_context['runAsUser']},gid={group} to write into your folders."
+            f"Rootless podman needs --userns=keep-id:uid={security_context['runAsUser']},gid={group} to write to your folders."
         )
-    # Emptied, as the pod's command takes the place of the image's own.
+    # An empty entrypoint, because the pod's command replaces that of the image.
     words = ["--entrypoint=", container["image"]]
     program = [_expand_variables(word, variables) for word in (*container["command"], *container["args"])]
     parts = ["podman run", *map(shlex.quote, (*options, *words)), " ".join(map(shlex.quote, program))]
@@ -154,11 +155,11 @@ def _security_options(security_context: Mapping[str, Any]) -> list[str]:
 
 
 def _volume_options(plan: Plan, pod: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Options for what is mounted, and in words what cannot be."""
+    """Return the options for volumes, and notes about those that podman cannot mount."""
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     options, limitations = [], []
     for mount in pod["spec"]["containers"][0]["volumeMounts"]:
-        # A mount of no volume is an error of `check`; the lines can be looked at all the same.
+        # `check` reports a mount without a volume; the commands are shown all the same.
         volume, path = volumes.get(mount["name"], {}), mount["mountPath"]
         if "emptyDir" in volume:
             options.append(f"--tmpfs={path}:mode=1777")
@@ -167,10 +168,10 @@ def _volume_options(plan: Plan, pod: Mapping[str, Any]) -> tuple[list[str], list
             options.append(f"--volume=./{host_path}:{path}{':ro' if mount.get('readOnly') else ''}")
         elif mount["name"] == "credentials" and "secret" in volume:
             limitations.append(
-                f"Give a file of your own instead of the Secret: --volume=./conf/local/credentials.yml:{path}:ro."
+                f"Mount a local file instead of the Secret: --volume=./conf/local/credentials.yml:{path}:ro."
             )
         else:
-            limitations.append(f"Give a folder of your own for the volume {mount['name']!r}: --volume=FOLDER:{path}.")
+            limitations.append(f"Mount a local folder instead of volume {mount['name']!r}: --volume=FOLDER:{path}.")
     return options, limitations
 
 
@@ -179,30 +180,30 @@ def _describe_source(variable: Mapping[str, Any]) -> str:
     words = {"secretKeyRef": "the Secret", "configMapKeyRef": "the ConfigMap"}
     if kind in words:
         return f"{words[kind]} {reference['name']!r}, key {reference['key']!r}"
-    return "what Kubernetes knows of the pod"
+    return "a field of the pod"
 
 
 def _expand_variables(text: str, variables: Mapping[str, str]) -> str:
-    """The text as the kubelet hands it to the container."""
+    """Return the text as the kubelet passes it to the container."""
     return _REFERENCE.sub(lambda found: "$" if found[1] is None else variables.get(found[1], found[0]), text)
 
 
 def _build_kubectl_commands(namespace: str, pod: Mapping[str, Any]) -> Iterable[str]:
     name, kubectl = pod["metadata"]["name"], f"kubectl --namespace {namespace}"
-    # No line of the object is just EOF: each begins with a key or a dash, and texts of several lines are quoted on one.
+    # No line of the object is just EOF: each begins with a key or a dash, and multi-line texts are quoted on one line.
     yield f"{kubectl} apply --filename - <<'EOF'\n{to_yaml(pod)}EOF"
-    # There is no log before the container has been started.
+    # There is no log before the container starts.
     yield f"until {kubectl} logs --follow {name}; do sleep 2; done"
     yield f"{kubectl} get pod {name}"
     yield f"{kubectl} delete pod {name}"
 
 
 def to_yaml(value: Mapping[str, Any]) -> str:
-    """A Kubernetes object as YAML, with every text in quotes that some reader of YAML may take for something else."""
+    """Return a Kubernetes object as YAML, quoting every text that a YAML parser may read as another type."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Readers differ in what is a number, a date or a truth: 1e3, 12:30, off."""
+        """Parsers differ in what they read as a number, a date or a boolean: 1e3, 12:30, off."""
 
     def represent_text(dumper: yaml.SafeDumper, scalar: str) -> yaml.ScalarNode:
         plain = re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./-]*", scalar) and scalar.lower() not in _AMBIGUOUS_WORDS

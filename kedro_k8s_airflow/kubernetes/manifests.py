@@ -1,4 +1,4 @@
-"""Kubernetes objects that are needed once, beside the DAGs: Airflow's rights to run pods, and a pod that fills the volumes."""
+"""Kubernetes objects for the one-time setup: the permissions that Airflow needs, and a pod that fills the volumes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, names, templates
+from kedro_k8s_airflow.dag.pod_arguments import project_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 ROLE_FILE = "airflow-role.yml"
 DATA_FILE = "data-pod.yml"
 LIST_FILE = "data-files.txt"
-# Calls of the provider's operator, its trigger and its hook (cncf.kubernetes 10.25.0), proven by the audit log of a cluster.
+# Calls of the provider's operator, trigger and hook (cncf.kubernetes 10.25.0), verified by the audit log of a cluster.
 ROLE_RULES: tuple[dict[str, list[str]], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
@@ -25,14 +26,14 @@ _MAX_LISTED_PATHS = 20
 
 
 def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
-    """A Role with what Airflow needs in the namespace of the pods, and who gets it.
+    """Return a Role with what Airflow needs in the namespace of the pods, and a RoleBinding if there are subjects.
 
     Args:
-        plan: any of the project's.
+        plan: any plan of the project.
         subjects: namespace and name of the ServiceAccounts of Airflow's workers, scheduler and triggerer.
     """
     name = f"kedro-k8s-airflow-{_slug(plan)}"
-    metadata = {"name": name, "namespace": plan.namespace, "labels": _labels(plan)}
+    metadata = {"name": name, "namespace": plan.namespace, "labels": project_labels(plan)}
     api = "rbac.authorization.k8s.io"
     objects: list[dict[str, Any]] = [
         {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in ROLE_RULES]}
@@ -51,17 +52,17 @@ def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
             }
         )
     about = [
-        f"What Airflow may do in namespace {plan.namespace}, where the pods run; the pods themselves may do nothing."
+        f"Permissions of Airflow in namespace {plan.namespace}, where the pods run. The pods themselves need none."
     ]
     if not subjects:
         about.append(
-            "Bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
+            "To bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
         )
     return _render_manifest(about, objects)
 
 
 def build_data_pod(plan: Plan) -> str | None:
-    """A pod that sleeps for an hour with the volumes mounted, for `kubectl exec`; None when the project has no volumes."""
+    """Return a pod that sleeps for an hour with the volumes mounted, for `kubectl exec`; None without volumes."""
     claims = [mount for mount in plan.mounts if mount.claim]
     if not claims:
         return None
@@ -113,15 +114,15 @@ def build_data_pod(plan: Plan) -> str | None:
             *({"name": name, "emptyDir": {"sizeLimit": plan.scratch_size}} for name in ("tmp", "home")),
         ],
     }
-    metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": _labels(plan)}
-    about = ["A pod that holds the volumes for an hour, to copy data to them or to look at what is there."]
+    metadata = {"name": data_pod_name(plan), "namespace": plan.namespace, "labels": project_labels(plan)}
+    about = ["A pod that mounts the volumes for an hour, to copy data to them or to inspect them."]
     return _render_manifest(
         about, [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _without_none(spec)}]
     )
 
 
 def data_pod_name(plan: Plan) -> str:
-    """A legal pod name for the project's data pod."""
+    """Return a legal name for the project's data pod."""
     return f"{_slug(plan)}-data"
 
 
@@ -130,13 +131,13 @@ def _slug(plan: Plan) -> str:
 
 
 def build_fill_commands(plan: Plan, inputs: Sequence[LocalInput], local_paths: Sequence[str], folder: str) -> list[str]:
-    """The commands that copy local inputs to the volumes, to be run in the project's folder.
+    """Return the commands that copy local inputs to the volumes, to be run in the project's folder.
 
     Args:
-        plan: any of the project's.
-        inputs: what is to be copied.
-        local_paths: the files and folders among them that are on this machine, as `LocalInput.local_path` names them.
-        folder: where the manifests are, as the user would name it.
+        plan: any plan of the project.
+        inputs: the inputs to copy.
+        local_paths: files and folders of these inputs that exist on this machine, as `LocalInput.local_path` names them.
+        folder: folder of the manifests, relative to the project's folder or absolute.
     """
     pod = data_pod_name(plan)
     kubectl = f"kubectl --namespace {plan.namespace}"
@@ -162,21 +163,14 @@ def build_fill_commands(plan: Plan, inputs: Sequence[LocalInput], local_paths: S
 
 
 def build_file_list(local_paths: Sequence[str]) -> str | None:
-    """What `tar --files-from` reads when a command line would be too long: the inputs of the project, one on each line."""
+    """Return the inputs for `tar --files-from`, one per line, if they are too many for a command line; otherwise None."""
     inside = [path for path in local_paths if not _root_of(path)]
     return "".join(f"{path}\n" for path in inside) if len(inside) > _MAX_LISTED_PATHS else None
 
 
 def _root_of(path: str) -> str:
-    """`/` for what lies outside the project."""
+    """Return `/` for a path outside the project, otherwise an empty text."""
     return "/" if path.startswith("/") else ""
-
-
-def _labels(plan: Plan) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/managed-by": "kedro-k8s-airflow",
-        "app.kubernetes.io/part-of": names.to_label_value(plan.package),
-    }
 
 
 def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
