@@ -1,4 +1,4 @@
-"""Findings of the compiler itself that no scenario has: each is told where it is meant."""
+"""Findings of the compiler itself that no scenario covers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kedro_k8s_airflow.plan import parameters
+from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.plan.parameters import find_unsendable
 from tests.checks.cases import scenario
-from tests.checks.test_rules import check
 from tests.scenarios import make_project
+from tests.support.check_runner import check, finding_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ source_dir = "src"
 
 
 @pytest.mark.parametrize(
-    ("code", "different", "says"),
+    ("code", "different", "phrase"),
     [
         ("pipeline-alone", {"registry": _FOUND, "files": _FILES, "settings": "dags: {both: {}}\n"}, "'both'"),
         (
@@ -74,22 +75,25 @@ source_dir = "src"
         ("explain-unknown", {}, ""),
     ],
 )
-def test_it_is_told(code: str, different: Mapping[str, Any], says: str, forge: Forge, tmp_path: Path) -> None:
+def test_a_finding_is_reported_with_its_cause(
+    code: str, different: Mapping[str, Any], phrase: str, forge: Forge, tmp_path: Path
+) -> None:
     project = make_project(scenario(code, **different), tmp_path / "project")
     if code == "explain-unknown":
         done = forge.kedro("k8s-airflow", "explain", "nobody", cwd=project)
         assert (done.code, "[explain-unknown]" in done.err) == (1, True)
         return
-    _, found = check(forge, project)
-    told = [finding for finding in found if finding["code"] == code]
-    assert told, found
-    assert says in f"{told[0]['where']} {told[0]['why']} {told[0]['mend']}"
+    _, findings = check(forge, project)
+    reported = [finding for finding in findings if finding["code"] == code]
+    assert reported, findings
+    assert phrase in finding_text(reported[0])
 
 
-def test_a_value_that_json_cannot_write_is_told() -> None:
-    """Kedro's own loader gives none; a loader of the project's may."""
-    (found,) = parameters.find_unsendable({"day": date(2026, 1, 1)}, "dag.params")
-    assert found.code == "param-type"
+def test_a_value_that_json_cannot_represent_is_reported() -> None:
+    """Kedro's own loader returns no such value; a custom loader may."""
+    location = Location(file="conf/base/k8s_airflow.yml", key=("dag", "params"))
+    (finding,) = find_unsendable({"day": date(2026, 1, 1)}, location)
+    assert (finding.code, finding.location) == ("param-type", location)
 
 
 def test_a_second_init_is_refused(forge: Forge, tmp_path: Path) -> None:
@@ -98,7 +102,7 @@ def test_a_second_init_is_refused(forge: Forge, tmp_path: Path) -> None:
     assert "[settings-there]" in done.err
 
 
-def test_a_dag_that_the_settings_no_longer_make_is_told(forge: Forge, tmp_path: Path) -> None:
+def test_a_dag_file_that_the_settings_no_longer_produce_is_reported(forge: Forge, tmp_path: Path) -> None:
     project = make_project(
         scenario("x", settings="dags: {__default__: {}, old: {pipeline: __default__}}\n"), tmp_path / "p"
     )

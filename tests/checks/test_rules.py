@@ -1,4 +1,4 @@
-"""Every rule finds what it is for, and nothing in a project that differs as little as it can."""
+"""Every rule reports the project of its case, and not one that differs as little as possible."""
 
 from __future__ import annotations
 
@@ -11,27 +11,15 @@ from kedro_k8s_airflow.checks import RULES
 from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, scenario
 from tests.scenarios import make_project
 from tests.scenarios.model import SETTINGS, chain, default, pickled
+from tests.support.check_runner import check, finding_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.support.kedro_server import Forge
 
-# Shown by tests of their own, below or in tests/test_image.py.
+# Tested in tests/image.
 _ELSEWHERE = {"image-stale"}
-
-
-def check(
-    forge: Forge, project: Path, *options: str, env: Mapping[str, str] | None = None
-) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and findings of `check`."""
-    report = project / "report.json"
-    done = forge.kedro(
-        "k8s-airflow", "check", "--format", "json", "--output", str(report), *options, cwd=project, env=env
-    )
-    assert "Traceback" not in done.err, done.err
-    return done.code, json.loads(report.read_text(encoding="utf-8"))["findings"]
 
 
 def test_every_rule_has_a_case() -> None:
@@ -43,26 +31,26 @@ def test_every_rule_has_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_rule_fires_and_its_near_miss_does_not(case: Case, forge: Forge, tmp_path: Path) -> None:
     fires, near = scenario(case.code, **case.fires), scenario(case.code, **case.near)
-    code, found = check(forge, make_project(fires, tmp_path / "fires"), *fires.options, env=case.environment)
-    ours = [finding for finding in found if finding["code"] == case.code]
-    assert ours, found
-    assert {finding["severity"] for finding in ours} == {RULES[case.code].severity}
-    assert case.names in f"{ours[0]['where']} {ours[0]['why']} {ours[0]['mend']}"
-    assert code == int(any(finding["severity"] == "error" for finding in found))
+    code, findings = check(forge, make_project(fires, tmp_path / "fires"), *fires.options, env=case.environment)
+    fired = [finding for finding in findings if finding["code"] == case.code]
+    assert fired, findings
+    assert {finding["severity"] for finding in fired} == {RULES[case.code].severity}
+    assert case.names in finding_text(fired[0])
+    assert code == int(any(finding["severity"] == "error" for finding in findings))
 
-    _, found = check(forge, make_project(near, tmp_path / "near"), *near.options, env=case.environment)
-    assert case.code not in {finding["code"] for finding in found}
+    _, findings = check(forge, make_project(near, tmp_path / "near"), *near.options, env=case.environment)
+    assert case.code not in {finding["code"] for finding in findings}
 
 
 @pytest.mark.parametrize("name", ALMOST)
-def test_what_only_looks_like_it_is_no_finding(name: str, forge: Forge, tmp_path: Path) -> None:
+def test_a_similar_project_has_no_such_finding(name: str, forge: Forge, tmp_path: Path) -> None:
     code, different = ALMOST[name]
-    shown = scenario(code, **different)
-    project = make_project(shown, tmp_path / "project")
+    similar = scenario(code, **different)
+    project = make_project(similar, tmp_path / "project")
     for path in different.get("without", ()):
         (project / path).unlink()
-    _, found = check(forge, project, *shown.options, env={f"MODE_{index}": "x" for index in range(9)})
-    assert code not in {finding["code"] for finding in found}
+    _, findings = check(forge, project, *similar.options, env={f"MODE_{index}": "x" for index in range(9)})
+    assert code not in {finding["code"] for finding in findings}
 
 
 def test_a_password_in_an_address_is_not_printed(forge: Forge, tmp_path: Path) -> None:
@@ -70,15 +58,15 @@ def test_a_password_in_an_address_is_not_printed(forge: Forge, tmp_path: Path) -
     entry = {"type": "pickle.PickleDataset", "filepath": address}
     catalog = {**pickled("raw"), "a_out": entry, "b_out": entry}
     project = make_project(scenario("x", pipelines=default(*APART), catalog=catalog), tmp_path / "project")
-    code, found = check(forge, project)
-    assert (code, "data-same-file" in {one["code"] for one in found}) == (1, True)
+    code, findings = check(forge, project)
+    assert (code, "data-same-file" in {finding["code"] for finding in findings}) == (1, True)
     for form in ("text", "github", "sarif"):
         assert "CANARY" not in forge.kedro("k8s-airflow", "check", "--format", form, cwd=project).said
-    assert "CANARY" not in json.dumps(found)
+    assert "CANARY" not in json.dumps(findings)
 
 
-def test_many_tables_of_one_database_are_looked_at_in_no_time(forge: Forge, tmp_path: Path) -> None:
-    """Of a chain of 1,500 each waits for the one before; pairs of all would be a million."""
+def test_many_tables_of_one_database_are_checked_quickly(forge: Forge, tmp_path: Path) -> None:
+    """In a chain of 1,500 nodes each waits for the one before; there are a million pairs."""
     names = [f"n{index:04}" for index in range(1500)]
     tables = {
         f"{name}_out": {"type": "pandas.SQLTableDataset", "table_name": name, "con": "sqlite:///data/x.db"}
@@ -87,8 +75,8 @@ def test_many_tables_of_one_database_are_looked_at_in_no_time(forge: Forge, tmp_
     project = make_project(
         scenario("x", pipelines=default(*chain(*names)), catalog={**pickled("raw"), **tables}), tmp_path / "project"
     )
-    _, found = check(forge, project)
-    assert "data-database" not in {finding["code"] for finding in found}
+    _, findings = check(forge, project)
+    assert "data-database" not in {finding["code"] for finding in findings}
 
 
 @pytest.mark.parametrize(
@@ -102,34 +90,34 @@ def test_many_tables_of_one_database_are_looked_at_in_no_time(forge: Forge, tmp_
         ("Dockerfile", b"\xff\xfe\n"),
     ],
 )
-def test_a_file_of_the_project_that_is_none_is_no_traceback(
+def test_an_invalid_file_of_the_project_gives_no_traceback(
     name: str, content: bytes, forge: Forge, tmp_path: Path
 ) -> None:
     project = make_project(scenario("x", whole=SETTINGS), tmp_path / "project")
     (project / name).write_bytes(content)
-    code, _ = check(forge, project)  # looks for a traceback
+    code, _ = check(forge, project)  # asserts that there is no traceback
     assert code in (0, 1)
     assert "Traceback" not in forge.kedro("k8s-airflow", "create", cwd=project).err
 
 
-def test_a_project_without_a_plan_is_never_clean(forge: Forge, tmp_path: Path) -> None:
-    """Whatever is selected: nothing else was looked at."""
+def test_a_project_without_a_plan_always_has_a_finding(forge: Forge, tmp_path: Path) -> None:
+    """Whatever is selected, because nothing else was checked."""
     project = make_project(scenario("x", settings="nonsense: 1\n"), tmp_path / "project")
     for options in (("--select", "graph"), ("--ignore", "settings")):
-        code, found = check(forge, project, *options)
-        assert (code, [finding["code"] for finding in found]) == (1, ["settings-unknown"])
+        code, findings = check(forge, project, *options)
+        assert (code, [finding["code"] for finding in findings]) == (1, ["settings-unknown"])
 
 
 def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> None:
     different = dict(BY_CODE["data-lost"].fires)
     unmatched = "tasks: {x: {match: {node: nobody}, retries: 1}}\n"
     project = make_project(scenario("x", **different, settings=unmatched), tmp_path / "project")
-    _, found = check(forge, project)
-    assert {"rule-unmatched", "data-lost"} <= {finding["code"] for finding in found}
+    _, findings = check(forge, project)
+    assert {"rule-unmatched", "data-lost"} <= {finding["code"] for finding in findings}
 
 
 @pytest.mark.parametrize(
-    ("code", "different", "says"),
+    ("code", "different", "phrase"),
     [
         (
             "volume-mount",
@@ -152,41 +140,41 @@ def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> Non
         ("secret-parameters", {"parameters": {"db": {"password": "hunter2hunter2"}}}, "db.password"),
     ],
 )
-def test_what_testers_have_broken_is_told(
-    code: str, different: dict[str, Any], says: str, forge: Forge, tmp_path: Path
+def test_faults_that_testers_found_are_reported(
+    code: str, different: dict[str, Any], phrase: str, forge: Forge, tmp_path: Path
 ) -> None:
-    _, found = check(forge, make_project(scenario(code, **different), tmp_path / "project"))
-    told = [finding for finding in found if finding["code"] == code]
-    assert told, found
-    assert says in told[0]["why"]
+    _, findings = check(forge, make_project(scenario(code, **different), tmp_path / "project"))
+    reported = [finding for finding in findings if finding["code"] == code]
+    assert reported, findings
+    assert phrase in reported[0]["message"]
 
 
-def test_a_password_in_what_the_project_raises_is_not_printed(forge: Forge, tmp_path: Path) -> None:
+def test_a_password_in_an_exception_of_the_project_is_not_printed(forge: Forge, tmp_path: Path) -> None:
     raises = "raise RuntimeError('cannot connect to postgres://u:CANARY0a1b@h/db')\n"
     project = make_project(scenario("x", registry=raises), tmp_path / "project")
-    code, found = check(forge, project)
-    assert (code, [finding["code"] for finding in found]) == (2, ["registry"])
-    assert "CANARY" not in json.dumps(found)
-    assert "cannot connect to postgres://***@h/db" in found[0]["why"]
+    code, findings = check(forge, project)
+    assert (code, [finding["code"] for finding in findings]) == (2, ["registry"])
+    assert "CANARY" not in json.dumps(findings)
+    assert "cannot connect to postgres://***@h/db" in findings[0]["message"]
 
 
 def test_a_registry_that_sets_up_its_stdout_is_loaded(forge: Forge, tmp_path: Path) -> None:
-    sets = (
+    registry = (
         "import subprocess\nimport sys\n"
         "sys.stdout.reconfigure(line_buffering=True)\nsys.stdout.buffer.write(b'')\n"
         "subprocess.run(['true'], stdout=sys.stdout, check=True)\n"
         "from kedro.pipeline import Node, Pipeline\n\n\ndef register_pipelines():\n"
         "    return {'__default__': Pipeline([Node(lambda x: x, 'raw', 'a_out', name='a')])}\n"
     )
-    assert check(forge, make_project(scenario("x", registry=sets), tmp_path / "project"))[0] == 0
+    assert check(forge, make_project(scenario("x", registry=registry), tmp_path / "project"))[0] == 0
 
 
-def test_annotations_name_files_as_the_repository_does(forge: Forge, tmp_path: Path) -> None:
-    """Where the project is a folder of it."""
+def test_annotations_have_paths_relative_to_the_repository(forge: Forge, tmp_path: Path) -> None:
+    """The project is a folder of the repository."""
     (tmp_path / "repository" / ".git").mkdir(parents=True)
     project = make_project(scenario("x", **BY_CODE["data-lost"].fires), tmp_path / "repository" / "sub")
-    said = forge.kedro("k8s-airflow", "check", "--format", "github", cwd=project).out
-    assert "file=sub/conf/base/catalog.yml,line=" in said
+    annotations = forge.kedro("k8s-airflow", "check", "--format", "github", cwd=project).out
+    assert "file=sub/conf/base/catalog.yml,line=" in annotations
 
 
 def test_control_characters_of_names_do_not_reach_a_terminal(forge: Forge, tmp_path: Path) -> None:
@@ -194,13 +182,13 @@ def test_control_characters_of_names_do_not_reach_a_terminal(forge: Forge, tmp_p
     assert "\x1b" not in forge.kedro("k8s-airflow", "check", cwd=project).said
 
 
-def test_parameters_that_are_none_are_a_usage_error(forge: Forge, tmp_path: Path) -> None:
+def test_invalid_parameters_are_a_usage_error(forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario("x"), tmp_path / "project")
     done = forge.kedro("k8s-airflow", "check", "--params", "a={1", cwd=project)
     assert (done.code, "Traceback" in done.err) == (2, False)
 
 
-def test_an_output_that_cannot_be_written_is_told(forge: Forge, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_a_usage_error(forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario("x"), tmp_path / "project")
     (project / "file").write_text("")
     done = forge.kedro("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
