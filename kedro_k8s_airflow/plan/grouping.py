@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.plan.ordering import find_cycles, topological_order
+from kedro_k8s_airflow.text import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -255,31 +257,14 @@ def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
 
 def _join_cycles(graph: Graph, sets: _Sets) -> None:
     """Join sets on a cycle: contract the strongly connected components."""
-    edges = _quotient(graph, sets.find)
-    waiting = dict.fromkeys(edges, 0)
-    for successors in edges.values():
-        for successor in successors:
-            waiting[successor] += 1
-    ready = [root for root, count in waiting.items() if not count]
-    while ready:
-        for successor in edges.pop(ready.pop()):
-            waiting[successor] -= 1
-            if not waiting[successor]:
-                ready.append(successor)
-    if not edges:
-        return
-    import networkx  # heavy, and most pipelines have no circle to contract
-
     reasons: dict[int, list[NodeMerge]] = defaultdict(list)
-    for merge in sets.merges:
+    cycles = find_cycles(_quotient(graph, sets.find))
+    for merge in sets.merges if cycles else ():
         reasons[sets.find(merge.first)].append(merge)
-    digraph = networkx.DiGraph((root, other) for root, others in edges.items() for other in others)
-    for component in sorted(map(sorted, networkx.strongly_connected_components(digraph))):
-        if len(component) > 1:
-            causes = sorted({f"{merge.reason} {merge.name!r}" for root in component for merge in reasons[root]})
-            what = ", ".join(causes[:3]) + (f" and {len(causes) - 3} more" if len(causes) > 3 else "")
-            for root in component[1:]:
-                sets.join(NodeMerge("between", what, component[0], root))
+    for cycle in sorted(map(sorted, cycles)):
+        causes = sorted({f"{merge.reason} {merge.name!r}" for root in cycle for merge in reasons[root]})
+        for root in cycle[1:]:
+            sets.join(NodeMerge("between", join_some(causes), cycle[0], root))
 
 
 def _clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[NodeMerge]:
@@ -335,7 +320,7 @@ def _build_grouping(
         for root, found in members.items()
     }
     edges = _quotient(graph, sets.find)
-    order = _topological(edges, {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
+    order = topological_order(edges, {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
     position = {root: place for place, root in enumerate(order)}
     after: list[set[int]] = [set() for _ in order]
     for root, successors in edges.items():
@@ -359,25 +344,4 @@ def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:
         for parent in graph.parents[index]:
             if parent in inside:
                 edges[parent].add(index)
-    return tuple(_topological(edges, {index: graph.nodes[index].name for index in members}))
-
-
-def _topological(edges: Mapping[int, Iterable[int]], names: Mapping[int, str]) -> list[int]:
-    """Return a topological order in which the smallest name that is ready comes next."""
-    import heapq
-
-    waiting = dict.fromkeys(edges, 0)
-    for successors in edges.values():
-        for successor in successors:
-            waiting[successor] += 1
-    ready = [(names[root], root) for root, count in waiting.items() if not count]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        _, root = heapq.heappop(ready)
-        order.append(root)
-        for successor in edges[root]:
-            waiting[successor] -= 1
-            if not waiting[successor]:
-                heapq.heappush(ready, (names[successor], successor))
-    return order
+    return tuple(topological_order(edges, {index: graph.nodes[index].name for index in members}))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow import names
+from kedro_k8s_airflow.plan.ordering import find_cycles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,36 +100,12 @@ def assign_task_groups(graph: Graph, grouped: Grouping, taken: set[str]) -> tupl
 
 def _circular(grouped: Grouping, tops: Mapping[int, str]) -> set[str]:
     """Return the namespaces on a cycle when each is one vertex."""
-    edges: dict[object, set[object]] = defaultdict(set)
-    for place, waits in enumerate(grouped.upstream):
-        here: object = tops.get(place, place)
-        for other in waits:
-            there: object = tops.get(other, other)
-            if there != here:
-                edges[there].add(here)
-    waiting: dict[object, int] = defaultdict(int)
-    things: set[object] = set(edges)
-    for successors in edges.values():
-        things |= successors
-        for successor in successors:
-            waiting[successor] += 1
-    ready = [thing for thing in things if not waiting[thing]]
-    while ready:
-        thing = ready.pop()
-        things.discard(thing)
-        for successor in edges.get(thing, ()):
-            waiting[successor] -= 1
-            if not waiting[successor]:
-                ready.append(successor)
-    if not things:
-        return set()
-    import networkx
-
-    digraph = networkx.DiGraph((thing, other) for thing in things for other in edges.get(thing, ()) if other in things)
-    return {
-        member
-        for component in networkx.strongly_connected_components(digraph)
-        if len(component) > 1
-        for member in component
-        if isinstance(member, str)
-    }
+    edges: dict[object, set[object]] = {}
+    for index, upstream in enumerate(grouped.upstream):
+        vertex: object = tops.get(index, index)
+        edges.setdefault(vertex, set())
+        for other in upstream:
+            before: object = tops.get(other, other)
+            if before != vertex:
+                edges.setdefault(before, set()).add(vertex)
+    return {vertex for cycle in find_cycles(edges) for vertex in cycle if isinstance(vertex, str)}

@@ -6,7 +6,6 @@ Profiles that nodes pick by tag come before the first rule with a `match`. Maps 
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
@@ -27,6 +26,7 @@ from kedro_k8s_airflow.plan.provenance import (
     trace_origins,
 )
 from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
+from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -244,13 +244,13 @@ def _unknown_tags(
 def _unknown(
     location: Location, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources
 ) -> Finding:
-    close = difflib.get_close_matches(profile, profiles, 1)
-    known = f"Known are {', '.join(profiles)}." if profiles else "No profile is defined; add it under `profiles:`."
+    known = f"Defined are {', '.join(profiles)}." if profiles else "No profile is defined; add it under `profiles:`."
+    guess = did_you_mean(profile, profiles)
     return error(
         "profile-unknown",
         location,
         f"{says} profile {profile!r}, which {sources.file(('profiles',))} does not define.",
-        f"Did you mean {close[0]!r}? {known}" if close else known,
+        f"{guess} {known}" if guess else known,
     )
 
 
