@@ -1,1 +1,1 @@
-"""Kubernetes objects beside the DAG: Airflow's Role, a pod that fills volumes, commands that run one task by hand."""
+"""Kubernetes objects besides the DAG: Airflow's Role, a pod that fills volumes, commands that run one task manually."""

@@ -1,1 +1,1 @@
-"""Everything that prints: findings, plans and explanations, as text, tables, JSON, SARIF. Decides nothing."""
+"""What commands print: findings, plans and explanations as text, tables, trees, JSON, SARIF and GitHub annotations."""

@@ -1,4 +1,4 @@
-"""What a plan looks like to people and programs: its facts, and the table, tree, picture and JSON document that tell them."""
+"""Print plans in the format that the user chooses: table, tree, JSON or Mermaid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def print_plans(out: Console, plans: Sequence[Plan], format_name: str) -> None:
 
 
 def format_plans(plans: Sequence[Plan], format_name: str) -> str:
-    """The same as a text."""
+    """Return plans in one of these formats as text."""
     from kedro_k8s_airflow.output.console import open_console
 
     stream = io.StringIO()

@@ -1,7 +1,7 @@
-"""Plans as a JSON document for programs; `plan.schema.json` beside this package describes every field.
+"""Plans as a JSON document for programs; `plan.schema.json` in this folder describes every field.
 
-Its names are a promise: within `schema` 1 a field may be added, and none is renamed or taken away. It tells nothing that the DAG
-file does not; of environment variables only the names, of annotations nothing.
+Within `schema` 1, fields may be added; none is renamed or removed. The document contains nothing that the DAG file does not: only
+the names of environment variables, and no annotations.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SCHEMA = 1
 
 
 def plans_to_json(plans: Sequence[Plan]) -> str:
-    """The document, as it is written: in ASCII, which no terminal or pipe spoils."""
+    """Return the document as text, in ASCII, so that it does not depend on an encoding."""
     return json.dumps(plans_document(plans), indent=2) + "\n"
 
 
 def plans_document(plans: Sequence[Plan]) -> dict[str, Any]:
-    """The document, of what JSON knows."""
+    """Return the document as values that JSON has."""
     return {"schema": SCHEMA, "dags": [_dag_document(plan, plan_statistics(plan)) for plan in plans]}
 
 

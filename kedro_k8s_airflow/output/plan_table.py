@@ -1,4 +1,4 @@
-"""The plan as a table for people, with a line for each reason and for what goes between tasks."""
+"""The plan as a table for people, with lines for merge reasons and for datasets that pass between tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.sections import PlanSection
     from kedro_k8s_airflow.plan.statistics import PlanStatistics, StorageLocation
 
-# A pipeline and __default__: nothing smaller could be loaded.
+# A project with one pipeline and __default__ has no smaller pipeline to load.
 _SINGLE_PIPELINE = 2
 _MERGE_REASONS = {
     "memory": "in memory",
@@ -34,7 +34,7 @@ _MERGE_REASONS = {
 
 
 def print_short(out: Console, plan: Plan) -> None:
-    """The tasks of a DAG and its reasons, as `create` prints them."""
+    """Print the tasks of a DAG and why nodes share a pod, as `create` does."""
     print_title(out, plan)
     if len(plan.tasks) <= LARGE:
         out.print(_tasks_table(plan, {}))
@@ -43,18 +43,19 @@ def print_short(out: Console, plan: Plan) -> None:
     if plan.crossings:
         versioned = [crossing.dataset for crossing in plan.crossings if crossing.reach.versioned]
         names = first_names([crossing.dataset for crossing in plan.crossings])
-        cross = "dataset crosses" if len(plan.crossings) == 1 else "datasets cross"
-        _print_line(out, f"{len(plan.crossings):,} {cross} between tasks ({names}); {len(versioned):,} versioned")
+        verb = "passes" if len(plan.crossings) == 1 else "pass"
+        count = count_of(len(plan.crossings), "dataset")
+        _print_line(out, f"{count} {verb} between tasks ({names}); {len(versioned):,} versioned")
     if plan.store is not None:
         stored = sorted({name for task in plan.tasks for name in task.stored})
         _print_line(
-            out, f"{count_of(len(stored), 'dataset')} in memory stored in {plan.store.url} ({first_names(stored)})"
+            out, f"{count_of(len(stored), 'memory dataset')} stored in {plan.store.url} ({first_names(stored)})"
         )
     _print_loaded_pipelines(out, plan)
 
 
 def print_table(out: Console, plan: Plan) -> None:
-    """All of it, as `plan` prints it: a line for each task, or of a large DAG for each namespace or step."""
+    """Print the whole plan, as `plan` does: a line for each task, or in a large DAG for each namespace or step."""
     statistics = plan_statistics(plan)
     print_title(out, plan)
     if len(plan.tasks) <= LARGE:
@@ -70,7 +71,7 @@ def print_table(out: Console, plan: Plan) -> None:
 
 
 def print_title(out: Console, plan: Plan) -> None:
-    """The DAG's name and size."""
+    """Print the DAG's id and size."""
     from rich.markup import escape
 
     size = f"{count_of(len(plan.tasks), 'task')}, {count_of(plan.node_count, 'node')}"
@@ -78,10 +79,10 @@ def print_title(out: Console, plan: Plan) -> None:
 
 
 def print_summary(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
-    """How many pods there are, how many run at once, and what they ask for."""
+    """Print the number of pods, how many run at once, and what they request."""
     widest = statistics.steps[statistics.widest - 1]
     limit = plan.dag.max_active_tasks
-    limited = f"; max_active_tasks lets {limit} run" if limit is not None and limit < len(widest) else ""
+    limited = f"; max_active_tasks limits it to {limit}" if limit is not None and limit < len(widest) else ""
     several = len(statistics.steps) > 1
     _print_line(out, f"pods: {len(plan.tasks):,}, in {count_of(len(statistics.steps), 'step')}")
     _print_line(
@@ -104,7 +105,7 @@ def _print_line(out: Console, text: str) -> None:
 
 def _print_crossings(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
     if len(plan.crossings) > LARGE:
-        _print_line(out, f"{len(plan.crossings):,} datasets cross between tasks:")
+        _print_line(out, f"{len(plan.crossings):,} datasets pass between tasks:")
         locations = Counter(
             describe_storage(statistics.places[crossing.dataset], short=True) for crossing in plan.crossings
         )
@@ -112,7 +113,7 @@ def _print_crossings(out: Console, plan: Plan, statistics: PlanStatistics) -> No
             _print_line(out, f"  {number:,} {location}")
         return
     if plan.crossings:
-        out.print("  what crosses between tasks:")
+        out.print("  datasets that pass between tasks:")
     for crossing in plan.crossings:
         versioned = ", versioned" if crossing.reach.versioned else ""
         location = describe_storage(statistics.places[crossing.dataset])
@@ -144,7 +145,7 @@ def _tasks_table(plan: Plan, more_columns: Mapping[str, Any]) -> object:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("task", no_wrap=True)
-    for name in ("nodes", "after", "together because", *more_columns):
+    for name in ("nodes", "upstream", "merged because", *more_columns):
         table.add_column(name, overflow="fold")
     for task in plan.tasks:
         cells = (printable(task.id), first_names(task.nodes), first_names(task.upstream), describe_merges(task))
@@ -158,10 +159,10 @@ def _sections_table(sections: Sequence[PlanSection]) -> object:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("part", no_wrap=True)
+    table.add_column("section", no_wrap=True)
     table.add_column("tasks", justify="right")
     table.add_column("nodes", justify="right")
-    table.add_column("requests of each", overflow="fold")
+    table.add_column("requests of each task", overflow="fold")
     for section in sections:
         nodes = sum(len(task.nodes) for task in section.tasks)
         table.add_row(
@@ -171,7 +172,7 @@ def _sections_table(sections: Sequence[PlanSection]) -> object:
 
 
 def _request_range(tasks: Iterable[Task]) -> str:
-    """The smallest and the largest request of each resource."""
+    """Return the smallest and the largest request of each resource."""
     amounts_by_resource: dict[str, list[str | float]] = defaultdict(list)
     for settings in {task.settings for task in tasks}:
         for resource, amount in pod_requests(settings).items():
@@ -185,7 +186,7 @@ def _request_range(tasks: Iterable[Task]) -> str:
 
 
 def _resources(task: Task) -> str:
-    """What the pod requests, and its limit where that is another."""
+    """Return what the pod requests, and its limits where they differ."""
     limits = (task.settings.get("resources") or {}).get("limits") or {}
     texts = []
     for resource, least in sorted(pod_requests(task.settings).items()):
@@ -201,7 +202,7 @@ def _image(task: Task) -> str:
 
 
 def describe_merges(task: Task) -> str:
-    """Why the nodes of a task are together, in a few words."""
+    """Return in a few words why the nodes of a task share a pod."""
     names_by_reason: dict[str, dict[str, None]] = defaultdict(dict)
     for cause in task.merge_causes:
         names_by_reason[cause.reason][cause.name] = None
@@ -211,7 +212,7 @@ def describe_merges(task: Task) -> str:
 
 
 def _merge_lines(tasks: Iterable[Task]) -> Iterable[str]:
-    """One line for each rule that fused something."""
+    """Yield one line for each reason for which nodes share a pod."""
     names_by_reason: dict[str, dict[str, None]] = defaultdict(dict)
     pod_counts: dict[str, int] = defaultdict(int)
     for task in tasks:
@@ -220,16 +221,16 @@ def _merge_lines(tasks: Iterable[Task]) -> Iterable[str]:
         for cause in task.merge_causes:
             names_by_reason[cause.reason][cause.name] = None
     texts = {
-        "memory": "fused by data in memory",
-        "pod": "fused by files of the pod's own disk",
-        "confirms": "fused by confirmed datasets",
-        "group": "fused as the settings ask (groups)",
-        "namespace": "fused by namespace",
-        "chain": "fused as chains, before",
-        "between": "fused because they lie between fused nodes",
+        "memory": "merged by data in memory",
+        "pod": "merged by files on the pod's disk",
+        "confirms": "merged by confirmed datasets",
+        "group": "merged by groups in the settings",
+        "namespace": "merged by namespace",
+        "chain": "merged as chains, up to",
+        "between": "merged because of nodes between merged nodes",
     }
     for reason, names in names_by_reason.items():
-        yield f"{pod_counts[reason]} pod{'s' if pod_counts[reason] > 1 else ''} {texts[reason]}: {first_names(list(names))}"
+        yield f"{count_of(pod_counts[reason], 'pod')} {texts[reason]}: {first_names(list(names))}"
 
 
 def describe_storage(location: StorageLocation, *, short: bool = False) -> str:
@@ -245,5 +246,5 @@ def describe_storage(location: StorageLocation, *, short: bool = False) -> str:
     if location.kind == "server":
         return f"on a server ({location.protocol})"
     if location.kind == "unknown":
-        return "in an unknown place"
-    return "in a place that data.reach declares shared"
+        return "in an unknown location"
+    return "declared shared by data.reach"

@@ -1,4 +1,4 @@
-"""The plan as a tree for people: namespaces, their tasks, the nodes of each, and what each waits for."""
+"""The plan as a tree for people: namespaces, their tasks, and the nodes and upstream tasks of each task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NODES_SHOWN = 12
 
 
 def print_tree(out: Console, plan: Plan) -> None:
-    """All of a small plan; of a large one parts that look alike as one, with some tasks of each."""
+    """Print a small plan in full; in a large one, sections that look alike are combined, with some tasks of each."""
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -81,7 +81,7 @@ def _add_tasks(branch: Tree, tasks: Iterable[Task]) -> None:
 
 
 def _group_alike(sections: Sequence[PlanSection], statistics: PlanStatistics) -> list[list[PlanSection]]:
-    """Parts by what they look like when their own names are taken out of their tasks' names."""
+    """Return sections grouped by shape, which is their tasks without the section's own name."""
     groups: dict[object, list[PlanSection]] = {}
     for section in sections:
         groups.setdefault(_shape_of(section, statistics.tops), []).append(section)
@@ -89,7 +89,7 @@ def _group_alike(sections: Sequence[PlanSection], statistics: PlanStatistics) ->
 
 
 def _limit_groups(groups: Sequence[list[PlanSection]]) -> list[list[PlanSection]]:
-    """The first kinds of parts, and the tasks of all others as one part."""
+    """Return the first groups, and all further sections combined as one group."""
     if len(groups) <= _SECTIONS_SHOWN:
         return list(groups)
     further_sections = [section for group in groups[_SECTIONS_SHOWN - 1 :] for section in group]

@@ -95,7 +95,7 @@ class Place:
 
     def fill(self) -> None:
         """Run the commands that `create` printed, one after the other, in the project's folder."""
-        after = self.printed.partition("In the project's folder:\n")[2].splitlines()
+        after = self.printed.partition("To copy them, run in the project's folder:\n")[2].splitlines()
         commands = list(itertools.takewhile(lambda line: line.startswith("  "), after))
         assert len(commands) == 5, self.printed
         for command in commands:
