@@ -1,4 +1,4 @@
-"""Defaults of a task's settings: what is built in here, and what Airflow, its provider and Kubernetes do when nothing is set."""
+"""Defaults of a task's settings: those of this plugin, and those of Airflow, its provider and Kubernetes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ BUILT_IN: dict[str, Any] = {
     },
     "automountServiceAccountToken": False,
     "deferrable": True,
-    # 15 minutes for an image of 5 GB, half an hour for a cluster node that is yet to be started.
+    # 15 minutes to pull an image of 5 GB, half an hour to start a new cluster node.
     "operator": {
         "startup_timeout_seconds": 900,
         "schedule_timeout_seconds": 1800,
-        # How long a task outlasts its pod: half of each on average. One poll costs the triggerer 5 ms.
+        # A task outlasts its pod by half of each on average. A poll costs the triggerer 5 ms.
         "startup_check_interval_seconds": 2,
         "poll_interval": 1.5,
         "on_finish_action": "delete_pod",
         "termination_message_policy": "FallbackToLogsOnError",
         "log_pod_spec_on_failure": False,
-        # The reason (OOMKilled, DeadlineExceeded) and the exit code are logged nowhere else.
+        # Nothing else logs the reason (OOMKilled, DeadlineExceeded) and the exit code.
         "log_events_on_failure": True,
     },
 }
 
-# What Airflow and Kubernetes use when a task's settings do not hold a key.
+# What Airflow and Kubernetes use if a key is not set.
 PLATFORM: dict[str, Any] = {
     "deferrable": False,
     "kubernetes_conn_id": "kubernetes_default",
@@ -48,7 +48,7 @@ PLATFORM: dict[str, Any] = {
     "trigger_rule": "all_success",
 }
 
-# What KubernetesPodOperator (cncf.kubernetes 10.25) uses when an argument is not given, where that is not None.
+# What KubernetesPodOperator (cncf.kubernetes 10.25) uses if an argument is not set, where that is not None.
 PROVIDER: dict[str, Any] = {
     "log_events_on_failure": False,
     "log_pod_spec_on_failure": True,

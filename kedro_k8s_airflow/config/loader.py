@@ -1,8 +1,7 @@
-"""From the raw content of the settings file to checked settings, or to messages that name file, key, value and what is right."""
+"""The loader of settings: checks the raw content of the settings files, or reports file, key, value and what is valid."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_origin
@@ -11,6 +10,7 @@ from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.config import models
 from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import Settings
 
 NAME = "k8s_airflow.yml"
-# Below these keys users name things themselves, so that a name can betray a credential.
+# Users choose the names below these keys, so a name can indicate a credential.
 _FREE_MAPS = frozenset(
     {"annotations", "args", "env", "labels", "operator", "volumeAttributes", "on_failure", "on_success"}
 )
 
 
 class SettingsSources:
-    """The settings files, overlays first: which of them says a key."""
+    """The settings files, overlays first, and which of them sets a key."""
 
     def __init__(self, files: Sequence[Path], root: Path) -> None:
-        """The files, and the project's folder for their names in messages."""
+        """Take the files, and the project's folder for their names in messages."""
         self.files = tuple(files)
         self._root = root
 
     @cached_property
     def contents(self) -> tuple[Any, ...]:
-        """What is in each file; None when it cannot be read."""
+        """Return the content of each file, None for a file that cannot be read."""
         return tuple(map(_content, self.files))
 
     def file(self, path: Sequence[str] = ()) -> str:
-        """The file that spells a key, or the longest part of it: an overlay before what it lies over."""
+        """Return the file that sets a key or the longest part of it, overlays first."""
         best, deepest = (self.files[-1] if self.files else None), 0
         for file, content in zip(self.files, self.contents, strict=True) if path else ():
             depth = _depth(content, path)
@@ -66,7 +66,7 @@ def _content(file: Path) -> Any:
 
 
 def _depth(content: Any, path: Sequence[str]) -> int:
-    """How many leading parts of a key a file's content spells out."""
+    """Return how many leading parts of a key the content of a file has."""
     for depth, part in enumerate(path):
         if isinstance(content, dict):
             match = next((key for key in content if str(key) == part), None)
@@ -81,15 +81,15 @@ def _depth(content: Any, path: Sequence[str]) -> int:
 
 
 def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Path) -> Settings:
-    """The checked settings.
+    """Check and return the settings.
 
     Args:
-        raw: content of the settings files, merged over environments; None when there is no such file.
+        raw: content of the settings files, merged over environments; None if there is no such file.
         files: the files it came from, overlays first.
         root: the project's folder, for file names in messages.
 
     Raises:
-        Refused: with one finding for each wrong key.
+        Refused: with one finding for each invalid key.
     """
     from pydantic import ValidationError
 
@@ -98,8 +98,8 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
         raise refuse(
             "settings",
             Location(file=NAME),
-            f"the project has no such file in the configuration that is read{_similar_files(root)}.",
-            "Write one with `kedro k8s-airflow init`.",
+            f"does not exist in the configuration that is read{_similar_files(root)}.",
+            "Create it with `kedro k8s-airflow init`.",
         )
     leaked = credential_detection.find_credentials(raw or {}, _FREE_MAPS)
     if leaked:
@@ -107,8 +107,8 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
             error(
                 "secret",
                 sources.location_of(path),
-                "holds what looks like a credential, and the DAG file would show it to everyone.",
-                "Refer to a Secret: env with valueFrom.secretKeyRef, envFrom, or credentials_secret.",
+                "looks like a credential, which the DAG file would show to everyone.",
+                "Refer to a Secret: use env with valueFrom.secretKeyRef, envFrom, or credentials_secret.",
             )
             for path in leaked
         )
@@ -120,16 +120,16 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
 
 
 def _similar_files(root: Path) -> str:
-    """Files whose name or place is nearly right, in words."""
-    found = sorted(file.relative_to(root).as_posix() for file in root.glob("conf*/**/k8s[-_]airflow*.y*ml"))
-    return f"; {', '.join(found)} is not" if found else ""
+    """Return a clause that names files in other places or with other spellings, or ""."""
+    similar = sorted(file.relative_to(root).as_posix() for file in root.glob("conf*/**/k8s[-_]airflow*.y*ml"))
+    return f" (found, but not read: {', '.join(similar)})" if similar else ""
 
 
 def _refuse_unknown_drops(raw: Mapping[str, Any], sources: SettingsSources) -> None:
-    """Nothing, when every rule, group and profile that is dropped by null is one that another file defines.
+    """Check that another file defines every rule, group and profile that null removes.
 
     Raises:
-        Refused: naming those that are not; a misspelt name would drop nothing.
+        Refused: for a name that is not defined; it may be misspelt.
     """
     for key in ("tasks", "groups", "profiles"):
         section = raw.get(key)
@@ -137,80 +137,76 @@ def _refuse_unknown_drops(raw: Mapping[str, Any], sources: SettingsSources) -> N
             if value is not None:
                 continue
             defined = [content.get(key) or {} for content in sources.contents if isinstance(content, dict)]
-            if not any(isinstance(one, dict) and one.get(name) is not None for one in defined):
-                known = sorted(
-                    {
-                        str(other)
-                        for one in defined
-                        if isinstance(one, dict)
-                        for other, rule in one.items()
-                        if rule is not None
-                    }
-                )
-                close = difflib.get_close_matches(str(name), known, 1)
-                help_text = f"Did you mean {close[0]!r}?" if close else "Write what it should hold, or remove it."
+            if not any(isinstance(names, dict) and names.get(name) is not None for names in defined):
+                known = {
+                    str(other)
+                    for names in defined
+                    if isinstance(names, dict)
+                    for other, content in names.items()
+                    if content is not None
+                }
                 raise refuse(
                     "settings-value",
                     sources.location_of((key, str(name))),
-                    "is empty, and there is nothing of that name to drop.",
-                    help_text,
+                    "is null, but no other settings file defines it, so there is nothing to remove.",
+                    did_you_mean(str(name), sorted(known), otherwise="Give it a value, or delete the key."),
                 )
 
 
 def _describe_error(detail: ErrorDetails, sources: SettingsSources) -> Finding:
     path = tuple(str(part) for part in detail["loc"] if part != "[key]")
-    where = sources.location_of(path)
-    kind, given = detail["type"], detail["input"]
+    location = sources.location_of(path)
+    kind, value = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        return error("settings-unknown", where, "is not a setting.", _suggest_key(path))
+        return error("settings-unknown", location, "is not a setting.", _suggest_key(path))
     if kind == "missing":
-        return error("settings-missing", where, "is required.", f"Add `{path[-1]}:` to the file.")
-    said = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return error("settings-missing", location, "is required.", f"Add `{path[-1]}:` to the file.")
+    problem = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error":
         return error(
             "settings-value",
-            where,
-            f"{_show_value(given, path)} cannot be used: {said}{'' if said.endswith('?') else '.'}",
+            location,
+            f"{_show_value(value, path)} cannot be used: {problem}{'' if problem.endswith('?') else '.'}",
         )
     return error(
         "settings-type",
-        where,
-        f"{_show_value(given, path)} cannot be used; it should be {_expected_type(kind, said, given)}.",
+        location,
+        f"{_show_value(value, path)} cannot be used; it must be {_expected_type(kind, problem, value)}.",
     )
 
 
 def _suggest_key(path: Sequence[str]) -> str:
-    """What the unknown key at the end of a path may have been meant to be."""
+    """Return a suggestion for the unknown key at the end of a path."""
     known = _known_keys(path[:-1])
-    close = difflib.get_close_matches(path[-1], known, 1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
+    suggestion = did_you_mean(path[-1], known)
+    if suggestion:
+        return suggestion
     if len(path) == 1:
-        homes = (("dag", models.DagSettings), ("data", models.DataSettings), ("tasks.<rule>", models.TaskRule))
-        for home, model in homes:
+        sections = (("dag", models.DagSettings), ("data", models.DataSettings), ("tasks.<rule>", models.TaskRule))
+        for section, model in sections:
             if path[0] in model.model_fields:
-                return f"It belongs under `{home}:`."
-    return f"Known are {', '.join(known)}."
+                return f"Move it under `{section}:`."
+    return f"Valid keys: {', '.join(known)}."
 
 
-def _expected_type(kind: str, said: str, given: Any) -> str:
-    """What a value should be, in the words of YAML."""
+def _expected_type(kind: str, problem: str, value: Any) -> str:
+    """Return what a value must be, in YAML's terms."""
     if kind == "string_type":
-        return "a text; put it in quotes" if isinstance(given, bool | int | float) else "a text"
+        return "a string; put it in quotes" if isinstance(value, bool | int | float) else "a string"
     if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
-        return "a map of keys" if given is not None else "a map of keys; it is empty, so remove it or write {}"
+        return "a map of keys" if value is not None else "a map of keys; remove the key or write {}"
     words = {
         "tuple_type": "a list",
         "list_type": "a list",
         "bool_type": "true or false",
-        "int_type": "a whole number",
+        "int_type": "an integer",
         "float_type": "a number",
     }
-    return words.get(kind, said)
+    return words.get(kind, problem)
 
 
 def _show_value(value: Any, path: Sequence[str]) -> str:
-    """A value for a message, unless it may be a credential."""
+    """Return a value for a message, unless it may be a credential."""
     if any(credential_detection.is_secret_name(part) for part in path) or credential_detection.may_be_credential(value):
         return "its value (not shown)"
     text = repr(value)
@@ -218,7 +214,7 @@ def _show_value(value: Any, path: Sequence[str]) -> str:
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:
-    """The keys that the model at a path of the settings has."""
+    """Return the keys of the model at a path of the settings."""
     model: type[BaseModel] = models.Settings
     inside_mapping = False
     for part in path:
@@ -228,10 +224,10 @@ def _known_keys(path: Sequence[str]) -> list[str]:
         field = model.model_fields.get(part)
         if field is None:
             return []
-        found = _model_of(field.annotation)
-        if found is None:
+        inner = _model_of(field.annotation)
+        if inner is None:
             return []
-        model = found
+        model = inner
         inside_mapping = get_origin(field.annotation) is dict
     return sorted(model.model_fields)
 
@@ -239,11 +235,11 @@ def _known_keys(path: Sequence[str]) -> list[str]:
 def _model_of(annotation: Any) -> type[BaseModel] | None:
     from pydantic import BaseModel
 
-    # On Python 3.10 dict[str, X] is an instance of type, too.
+    # On Python 3.10, dict[str, X] is also an instance of type.
     if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in reversed(getattr(annotation, "__args__", ())):
-        found = _model_of(argument)
-        if found is not None:
-            return found
+        model = _model_of(argument)
+        if model is not None:
+            return model
     return None

@@ -1,12 +1,11 @@
-"""The table of operator arguments: what `operator:` may hold.
+"""The table of operator arguments that `operator:` accepts.
 
-`operator_arguments.json` is made from the real classes by `tools/make_operator_table.py`; a test in every Airflow
-environment fails when it is stale.
+`tools/make_operator_table.py` writes `operator_arguments.json` from the real classes; a test in every Airflow
+environment fails if it is stale.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from datetime import datetime, timezone
 from functools import cache
@@ -14,29 +13,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection, durations
+from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _MAJORS = 2
-# Successors that a DAG file for every Airflow cannot use yet.
+# Successors that a DAG file for every supported Airflow cannot use yet.
 _NOT_ON_ALL = frozenset({"durable"})
-# Arguments that the compiler sets itself, and the setting that reaches each.
+# Arguments that the compiler sets, and the setting that controls each.
 OWNED_ARGUMENTS = {
     "affinity": "affinity",
     "annotations": "annotations",
     "active_deadline_seconds": "activeDeadlineSeconds",
-    "arguments": "(the nodes; nothing to set)",
+    "arguments": "(derived from the nodes)",
     "automount_service_account_token": "automountServiceAccountToken",
     "cluster_context": "cluster_context",
-    "cmds": "(the pod's program; nothing to set)",
+    "cmds": "(the program in the pod)",
     "configmaps": "envFrom",
     "container_resources": "resources",
     "container_security_context": "securityContext",
-    "dag": "(the DAG; nothing to set)",
+    "dag": "(the DAG)",
     "deferrable": "deferrable",
     "dnspolicy": "dnsPolicy",
-    "do_xcom_push": "(Kedro data needs no XCom)",
+    "do_xcom_push": "(Kedro data does not use XCom)",
     "env_from": "envFrom",
     "env_vars": "env",
     "execution_timeout": "execution_timeout",
@@ -47,11 +47,11 @@ OWNED_ARGUMENTS = {
     "in_cluster": "in_cluster",
     "kubernetes_conn_id": "kubernetes_conn_id",
     "labels": "labels",
-    "name": "(the provider makes a legal pod name)",
+    "name": "(the provider generates the pod name)",
     "namespace": "the top-level key `namespace`",
     "node_selector": "nodeSelector",
     "pool": "pool",
-    "post_execute": "(guards against killed pods; nothing to set)",
+    "post_execute": "(detects killed pods)",
     "priority_class_name": "priorityClassName",
     "priority_weight": "priority_weight",
     "queue": "queue",
@@ -59,11 +59,11 @@ OWNED_ARGUMENTS = {
     "retry_delay": "retry_delay",
     "runtime_class_name": "runtimeClassName",
     "schedulername": "schedulerName",
-    "secrets": "env with valueFrom, envFrom or volumes",
+    "secrets": "env with valueFrom, envFrom, or volumes",
     "security_context": "podSecurityContext",
     "service_account_name": "serviceAccountName",
-    "task_group": "(one for each namespace; nothing to set)",
-    "task_id": "(named after the nodes; nothing to set)",
+    "task_group": "(derived from the namespaces)",
+    "task_id": "(derived from the nodes)",
     "termination_grace_period": "terminationGracePeriodSeconds",
     "tolerations": "tolerations",
     "trigger_rule": "trigger_rule",
@@ -74,16 +74,16 @@ OWNED_ARGUMENTS = {
 
 @cache
 def argument_table() -> dict[str, dict[str, Any]]:
-    """Argument name -> row (`type`, `airflow`, `since`, `successor`)."""
+    """Return the rows of the table (`type`, `airflow`, `since`, `successor`) by argument name."""
     rows = json.loads((Path(__file__).parent / "operator_arguments.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
 
 
 _WORDS = {
     "bool": "true or false",
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
-    "str": "a text",
+    "str": "a string",
     "list": "a list",
     "dict": "a map",
     "duration": "a duration such as 90s or 2h",
@@ -91,8 +91,8 @@ _WORDS = {
 }
 
 
-# The same for editors, as JSON schemas.
-_SHAPES: dict[str, dict[str, Any]] = {
+# The same types as JSON schemas.
+_SCHEMAS: dict[str, dict[str, Any]] = {
     "bool": {"type": "boolean"},
     "int": {"type": "integer"},
     "float": {"type": "number"},
@@ -105,36 +105,36 @@ _SHAPES: dict[str, dict[str, Any]] = {
 
 
 def describe_schema(schema: dict[str, Any]) -> None:
-    """Tell editors the arguments that are not refused, and their types."""
+    """Add the arguments that are accepted, with their types, to the JSON schema of `operator`."""
     usable = [row for name, row in sorted(argument_table().items()) if row["type"] and not _unusable(name)]
     schema["additionalProperties"] = False
     schema["properties"] = {
-        row["name"]: {"description": f"Argument of {row['owner']}.", **_shape(row["type"])} for row in usable
+        row["name"]: {"description": f"Argument of {row['owner']}.", **_schema_of(row["type"])} for row in usable
     }
 
 
-def _shape(kinds: Sequence[str]) -> dict[str, Any]:
-    shapes = [_SHAPES[kind] for kind in kinds]
-    return shapes[0] if len(shapes) == 1 else {"type": [shape["type"] for shape in shapes]}
+def _schema_of(kinds: Sequence[str]) -> dict[str, Any]:
+    schemas = [_SCHEMAS[kind] for kind in kinds]
+    return schemas[0] if len(schemas) == 1 else {"type": [schema["type"] for schema in schemas]}
 
 
-def find_problem(name: str, given: object) -> str | None:
-    """Why an argument cannot be passed on, in words that say what would be right; None when it can."""
+def find_problem(name: str, value: object) -> str | None:
+    """Return why an argument cannot be passed on and what to use instead, or None if it can."""
     unusable = _unusable(name)
     if unusable:
         return unusable
     row = argument_table()[name]
     if not row["type"]:
-        return f"`{name}` takes a Python object, which YAML cannot spell"
-    if given is None:
-        return f"`{name}` cannot be taken away by null; give it the value it should have"
-    if not any(_fits(given, kind) for kind in row["type"]):
-        return f"`{name}` should be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_show_value(given)}"
+        return f"`{name}` takes a Python object, which YAML cannot express"
+    if value is None:
+        return f"`{name}` cannot be removed with null; set the value that it should have"
+    if not any(_fits(value, kind) for kind in row["type"]):
+        return f"`{name}` must be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_show_value(value)}"
     return None
 
 
 def _unusable(name: str) -> str | None:
-    """Why an argument cannot be passed on, whatever its value."""
+    """Return why an argument cannot be passed on, whatever its value, or None."""
     if name in OWNED_ARGUMENTS:
         instead = OWNED_ARGUMENTS[name]
         return (
@@ -142,26 +142,26 @@ def _unusable(name: str) -> str | None:
         )
     row = argument_table().get(name)
     if row is None:
-        close = difflib.get_close_matches(name, argument_table(), 1)
-        hint = f"; did you mean `{close[0]}`?" if close else ""
-        return f"neither KubernetesPodOperator nor BaseOperator has an argument `{name}`{hint}"
+        suggestion = did_you_mean(name, argument_table())
+        problem = f"KubernetesPodOperator and BaseOperator do not have an argument `{name}`"
+        return f"{problem}. {suggestion}" if suggestion else problem
     if row["successor"] in OWNED_ARGUMENTS:
-        return f"`{name}` is no longer to be used ({row['deprecated']}); use {OWNED_ARGUMENTS[row['successor']]}"
+        return f"`{name}` is deprecated ({row['deprecated']}); use {OWNED_ARGUMENTS[row['successor']]}"
     if row["successor"] and row["successor"] not in _NOT_ON_ALL:
-        return f"`{name}` is no longer to be used ({row['deprecated']}); use `{row['successor']}`"
+        return f"`{name}` is deprecated ({row['deprecated']}); use `{row['successor']}`"
     if row["deprecated"]:
         return f"`{name}` cannot be used: {row['deprecated']}"
     if len(row["airflow"]) < _MAJORS:
-        return f"`{name}` exists on Airflow {row['airflow'][0]} only, and one DAG file serves all"
+        return f"`{name}` exists only in Airflow {row['airflow'][0]}, but the DAG file must work in every supported version"
     return None
 
 
-def _show_value(given: object) -> str:
-    return "its value (not shown)" if credential_detection.may_be_credential(given) else repr(given)
+def _show_value(value: object) -> str:
+    return "its value (not shown)" if credential_detection.may_be_credential(value) else repr(value)
 
 
 def parse_value(name: str, given: object) -> object:
-    """The Python value of an argument that YAML spells; durations and dates are parsed."""
+    """Return the Python value of an argument, with durations and dates parsed."""
     kinds = argument_table()[name]["type"]
     if isinstance(given, str) and kinds == ["duration"]:
         return durations.parse_duration(given)

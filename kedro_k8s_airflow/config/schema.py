@@ -1,7 +1,7 @@
-"""The JSON schema of the settings file, by which editors complete, explain and check it; made from the models, never by hand.
+"""The JSON schema of the settings file, generated from the models, with which editors complete, explain and check it.
 
-`settings.schema.json` is what `made()` says, written by `make docs`; a test fails when it is stale. The schema knows the shape of one
-file. What all files and the project can tell (a key that no file has, a rule that matches nothing) is for `create` to refuse.
+`make docs` writes `settings.schema.json` from `build_schema()`; a test fails if it is stale. The schema covers a single file.
+`create` refuses what only all files and the project show: a missing key, or a rule that matches no node.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from kedro_k8s_airflow import durations, files
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Beside the program in the pod: a folder of ours that is committed, and that no configuration loader reads.
+# In the folder of the pod's program, which is committed and which no configuration loader reads.
 SCHEMA_PATH = ".k8s-airflow/settings.schema.json"
 _FILE = Path(__file__).parent / "settings.schema.json"
-# The loader puts in what `${...}` refers to before anything is checked, so an editor has to accept it everywhere.
+# The loader resolves `${...}` before anything is checked, so an editor has to accept it everywhere.
 _REFERENCE = r"\$\{"
 _WORDS = {
     "array": "a list",
     "boolean": "true or false",
-    "integer": "a whole number",
+    "integer": "an integer",
     "null": "null",
     "number": "a number",
     "object": "a map of keys",
@@ -33,33 +33,33 @@ _WORDS = {
 
 
 def read_schema() -> str:
-    """The schema as the package carries it."""
+    """Return the schema that is part of the package."""
     return _FILE.read_text(encoding="utf-8")
 
 
 def schema_output(root: Path) -> files.OutputFile:
-    """The schema as a file of a project, which editors read."""
+    """Return the schema as a file in a project, for editors."""
     return files.OutputFile(root / SCHEMA_PATH, read_schema(), keep_existing=True)
 
 
 def refresh_schema(root: Path) -> list[files.OutputFile]:
-    """The same, where the project has one that is ours; one that was deleted is not wanted."""
+    """Return the schema file if the project has a generated one; a deleted one is not written again."""
     return [schema_output(root)] if (root / SCHEMA_PATH).is_file() and files.is_generated(root / SCHEMA_PATH) else []
 
 
 def relative_schema_path(folder: Path, root: Path) -> str | None:
-    """The schema's path relative to a folder of the project; None where links make that doubtful."""
+    """Return the schema's path relative to a folder of the project, or None if symbolic links are involved."""
     if folder.resolve() != folder or not folder.is_relative_to(root.resolve()):
         return None
     return Path(os.path.relpath(root / SCHEMA_PATH, folder)).as_posix()
 
 
 def build_schema(*, whole: bool = False) -> dict[str, Any]:
-    """The schema, from the models.
+    """Return the schema of the models.
 
     Args:
-        whole: of all files of the settings merged. Of a single file nothing can be required but in lists, which are not
-            merged: it may be an overlay that changes one field.
+        whole: for the merged content of all files. A single file may be an overlay that changes one field, so its schema
+            requires keys only in lists, which are not merged.
     """
     from pydantic import BaseModel
     from pydantic.json_schema import GenerateJsonSchema
@@ -68,7 +68,7 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
     from kedro_k8s_airflow.config.defaults import BUILT_IN
 
     class Generated(GenerateJsonSchema):
-        """pydantic's schema, with keys of maps checked, null as a type among others, and defaults as users would write them."""
+        """Adds checks of map keys, null as one type of several, and defaults in the spelling of the file."""
 
         def nullable_schema(self, schema: Any) -> dict[str, Any]:
             inner = dict(self.generate_inner(schema["schema"]))
@@ -96,16 +96,16 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
 
     schema: dict[str, Any] = _tidy(models.Settings.model_json_schema(schema_generator=Generated))
     properties = schema["properties"]
-    for key, said in properties.items():
-        # A key whose content was commented out is null, and says nothing.
+    for key, property_schema in properties.items():
+        # YAML reads a key whose content is commented out as null; it counts as not set.
         if key not in schema["required"]:
-            properties[key] = _or_null(said)
+            properties[key] = _allow_null(property_schema)
     task = schema["$defs"]["TaskRule"]["properties"]
     for key, value in BUILT_IN.items():
         if key == "operator":
-            # As words: editors would write all of these below a new `operator:`.
+            # In the description: from `default`, editors would insert all of these below a new `operator:`.
             for name, default in value.items():
-                task[key]["properties"][name]["description"] += f" {json.dumps(default)} if not given."
+                task[key]["properties"][name]["description"] += f" Defaults to {json.dumps(default)}."
         else:
             task[key]["default"] = value
     head = {
@@ -113,24 +113,24 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
         "$comment": f"{files.GENERATED_MARKER.decode()}; do not edit.",
         "$id": "urn:kedro-k8s-airflow:settings",
         "title": "k8s_airflow.yml",
-        "description": "Settings of kedro-k8s-airflow: how a Kedro project runs as pods on Airflow.",
+        "description": "Settings of kedro-k8s-airflow: how a Kedro project runs in Kubernetes pods on Airflow.",
     }
     if not whole:
-        _nothing_required(schema, schema["$defs"])
-    definitions = {name: _or_reference(said) for name, said in sorted(schema.pop("$defs").items())}
-    body = _inside(schema)
-    # Kedro's loader drops keys that begin with `_`, once what refers to them is put in.
+        _drop_required(schema, schema["$defs"])
+    definitions = {name: _allow_reference(definition) for name, definition in sorted(schema.pop("$defs").items())}
+    body = _allow_references_inside(schema)
+    # Kedro's loader drops keys that begin with `_` after it has resolved references to them.
     body["patternProperties"] = {"^_": True}
-    return {**head, **{key: said for key, said in body.items() if key not in head}, "$defs": definitions}
+    return {**head, **{key: value for key, value in body.items() if key not in head}, "$defs": definitions}
 
 
 def write_schema(schema: dict[str, Any]) -> str:
-    """A schema as it is written to a file."""
+    """Return the text of a schema file."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def _spelled(value: Any) -> Any:
-    """A default as users would write it."""
+    """Return a default as users write it in YAML."""
     if isinstance(value, timedelta):
         return durations.format_duration(value)
     if isinstance(value, date):
@@ -139,46 +139,46 @@ def _spelled(value: Any) -> Any:
 
 
 def _types(schema: dict[str, Any]) -> list[str]:
-    said = schema.get("type", [])
-    return [said] if isinstance(said, str) else list(said)
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def _allow_null(schema: dict[str, Any]) -> dict[str, Any]:
     if "type" in schema:
         return {**schema, "type": [*_types(schema), "null"]}
     if "anyOf" in schema:
         return schema
-    around = {key: said for key, said in schema.items() if key != "$ref"}
+    around = {key: value for key, value in schema.items() if key != "$ref"}
     return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], **around}
 
 
-def _nothing_required(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
-    """Take away what is required of maps that files are merged in."""
+def _drop_required(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Remove `required` from maps that are merged across files."""
     if "properties" in schema:
         schema.pop("required", None)
-    inside = [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("additionalProperties")]
-    for said in inside:
-        if isinstance(said, dict):
-            _nothing_required(definitions[said["$ref"].rpartition("/")[2]] if "$ref" in said else said, definitions)
+    children = [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("additionalProperties")]
+    for child in children:
+        if isinstance(child, dict):
+            _drop_required(definitions[child["$ref"].rpartition("/")[2]] if "$ref" in child else child, definitions)
 
 
 def _tidy(schema: Any) -> Any:
-    """A schema of any pydantic: without titles made of names, and with a reference's description beside it, as since 2.9."""
+    """Return the same schema for every pydantic: without generated titles, and with descriptions beside references."""
     if isinstance(schema, list):
-        return [_tidy(said) for said in schema]
+        return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    # A key called title is a map.
-    result = {key: _tidy(said) for key, said in schema.items() if not (key == "title" and isinstance(said, str))}
+    # The schema of a setting called `title` is a map.
+    result = {key: _tidy(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
     wrapped = result.pop("allOf", None)
     return {**wrapped[0], **result} if wrapped else result
 
 
-def _or_reference(schema: Any) -> Any:
-    """A schema that accepts a text with `${...}` in every place of a value, too."""
+def _allow_reference(schema: Any) -> Any:
+    """Return a schema that also accepts a string with `${...}` for every value."""
     if not isinstance(schema, dict) or "$ref" in schema or not schema:
         return schema
-    inside = _inside(schema)
+    inside = _allow_references_inside(schema)
     types = _types(schema)
     if "anyOf" in schema:
         return inside
@@ -189,29 +189,29 @@ def _or_reference(schema: Any) -> Any:
         if "string" in types:
             return inside
         words = " or ".join(_WORDS[kind] for kind in types)
-        message = f"It should be {words}, or refer to it by ${{...}}."
+        message = f"It must be {words}, or a reference ${{...}} to it."
         return {**inside, "type": [*types, "string"], "pattern": _REFERENCE, "patternErrorMessage": message}
-    message = schema.get("patternErrorMessage", _such_as(schema.get("examples", ())))
+    message = schema.get("patternErrorMessage", _list_examples(schema.get("examples", ())))
     named = {"patternErrorMessage": message} if message else {}
     return {**inside, "pattern": f"{schema['pattern']}|{_REFERENCE}", **named}
 
 
-def _such_as(examples: Iterable[str]) -> str:
-    said = ", ".join(examples)
-    return f"It is written such as {said}." if said else ""
+def _list_examples(examples: Iterable[str]) -> str:
+    text = ", ".join(examples)
+    return f"Examples: {text}." if text else ""
 
 
-def _inside(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with `${...}` accepted in all places below its own."""
+def _allow_references_inside(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that also accepts `${...}` for every value below its own."""
     result = dict(schema)
     if isinstance(schema.get("properties"), dict):
-        result["properties"] = {key: _or_reference(said) for key, said in schema["properties"].items()}
+        result["properties"] = {key: _allow_reference(value) for key, value in schema["properties"].items()}
     for key in ("additionalProperties", "items"):
         if key in schema:
-            result[key] = _or_reference(schema[key])
+            result[key] = _allow_reference(schema[key])
     if "anyOf" in schema:
         # The other alternatives accept it.
         result["anyOf"] = [
-            said if "enum" in said or said == {"type": "null"} else _or_reference(said) for said in schema["anyOf"]
+            kind if "enum" in kind or kind == {"type": "null"} else _allow_reference(kind) for kind in schema["anyOf"]
         ]
     return result

@@ -1,6 +1,6 @@
-"""Fields of the settings file that need more than a type: parsed, checked, and refused with what would be right.
+"""Types of fields in the settings file: parse and check a value, or refuse it with a message that shows a valid one.
 
-Each also says what editors are told of it (a JSON schema), wherever pydantic's own would be another than what is accepted.
+A type also defines its JSON schema for editors wherever pydantic's own differs from what is accepted.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _PACKAGE = r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"
 _DISTRIBUTION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 _IMAGE_NAME = r"[a-z0-9]([a-z0-9_.-]{0,38}[a-z0-9])?"
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
-# Not every date that Python reads, but what all versions of it read.
+# Only the date formats that all supported versions of Python read.
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.([0-9]{3}){1,2})?)?)?"
 
 
 def _dns_label(value: str) -> str:
     if not re.fullmatch(_DNS_LABEL, value):
-        raise ValueError("Kubernetes wants lower-case letters, digits and '-', at most 63, such as 'kedro-jobs'")
+        raise ValueError("Kubernetes allows at most 63 lowercase letters, digits and '-', such as 'kedro-jobs'")
     return value
 
 
 def _dns_subdomain(value: str) -> str:
     if len(value) > 253 or not re.fullmatch(_DNS_SUBDOMAIN, value):
-        raise ValueError("Kubernetes wants lower-case letters, digits, '-' and '.', such as 'flights-data'")
+        raise ValueError("Kubernetes allows lowercase letters, digits, '-' and '.', such as 'flights-data'")
     return value
 
 
@@ -64,13 +64,15 @@ def _mount(value: str) -> str:
     parts = value.split("/")
     clean = value.rstrip("/")
     if not clean or clean == "." or ".." in parts or "\\" in value or ":" in value:
-        raise ValueError("a mount is a folder inside the project, such as 'data', or an absolute path, without '..'")
+        raise ValueError(
+            "a mount path is a folder inside the project, such as 'data', or an absolute path, without '..'"
+        )
     return clean.removeprefix("./")
 
 
 def _quantity(value: object) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError("Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G")  # noqa: TRY004  pydantic reports ValueError
+        raise ValueError("a Kubernetes quantity is written like 500m, 2, 1Gi or 1.5G")  # noqa: TRY004  pydantic reports ValueError
     quantities.parse_quantity(value)
     return str(value)
 
@@ -85,14 +87,14 @@ def _moment(value: object) -> datetime:
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, date):
-        moment = datetime(value.year, value.month, value.day)  # noqa: DTZ001  `timezone` says where
+        moment = datetime(value.year, value.month, value.day)  # noqa: DTZ001  `timezone` holds the zone
     else:
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
-            raise ValueError("a date is spelled 2026-01-31 or 2026-01-31T06:00") from None
+            raise ValueError("a date is written like 2026-01-31 or 2026-01-31T06:00") from None
     if moment.tzinfo is not None:
-        raise ValueError("a date has no offset of its own; `timezone` says where it is meant")
+        raise ValueError("a date cannot have a UTC offset; set `timezone` instead")
     return moment
 
 
@@ -102,7 +104,9 @@ def _schedule(value: object) -> str | timedelta | None:
     if isinstance(value, dict) and set(value) == {"every"}:
         return durations.parse_duration(value["every"])
     if not isinstance(value, str):
-        raise ValueError("a schedule is a cron line, a preset such as @daily, {every: 30m}, or null for runs by hand")  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004  pydantic reports ValueError
+            "a schedule is a cron expression, a preset such as @daily, {every: 30m}, or null for manual runs"
+        )
     if value in PRESETS:
         return value
     if value.startswith("@"):
@@ -110,12 +114,14 @@ def _schedule(value: object) -> str | timedelta | None:
     from croniter import CroniterError, croniter
 
     try:
-        # croniter also takes seconds at the end, random fields (R) and hashed ones (H); a DAG must mean the same every day.
+        # croniter also accepts seconds, random fields (R) and hashed ones (H); a DAG's schedule must not vary.
         if len(value.split()) != 5 or re.search(r"\b[RH]\b", value, re.IGNORECASE):
             raise ValueError(value)
         croniter(value).get_next()
     except (CroniterError, ValueError):
-        raise ValueError("a cron line has five fields: minute hour day month weekday, such as '0 6 * * *'") from None
+        raise ValueError(
+            "a cron expression has five fields: minute hour day month weekday, such as '0 6 * * *'"
+        ) from None
     return value
 
 
@@ -127,7 +133,7 @@ def _timezone(value: object) -> object:
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):
-        raise ValueError("a timezone is a name of the IANA database, such as Europe/Paris or UTC") from None
+        raise ValueError("a time zone is a name from the IANA database, such as Europe/Paris or UTC") from None
     return value
 
 
@@ -136,35 +142,43 @@ def _matches(value: object) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise ValueError("write one name or a list of names")
+    raise ValueError("it must be a name or a list of names")
 
 
 def check_labels(value: dict[str, str | None]) -> dict[str, str | None]:
-    """The labels, when Kubernetes takes them all."""
+    """Return the labels if Kubernetes accepts all of them.
+
+    Raises:
+        pydantic.ValidationError: naming each label that it does not accept.
+    """
     problems = {}
     for key, text in value.items():
         if not _LABEL_KEY.match(key):
-            problems[key] = (
-                "Kubernetes wants a label key like [prefix.example.com/]name, the name at most 63 characters"
-            )
+            problems[key] = "a label key has the form [prefix.example.com/]name, with a name of at most 63 characters"
         elif text is not None and not _LABEL_VALUE.match(text):
-            problems[key] = "a label value is at most 63 letters, digits, '-', '_' and '.', or use annotations"
+            problems[key] = (
+                "a label value has at most 63 letters, digits, '-', '_' and '.'; use an annotation for other values"
+            )
     refuse_each(value, problems)
     return value
 
 
 def check_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
-    """The annotations, when Kubernetes takes all their keys."""
-    wrong = [key for key in value if not _LABEL_KEY.match(key)]
-    refuse_each(value, dict.fromkeys(wrong, "Kubernetes wants an annotation key like [prefix.example.com/]name"))
+    """Return the annotations if Kubernetes accepts all their keys.
+
+    Raises:
+        pydantic.ValidationError: naming each key that it does not accept.
+    """
+    invalid = [key for key in value if not _LABEL_KEY.match(key)]
+    refuse_each(value, dict.fromkeys(invalid, "an annotation key has the form [prefix.example.com/]name"))
     return value
 
 
 def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
-    """Let pydantic name each key of a map that is wrong, not only the map.
+    """Refuse a map by naming each of its invalid keys.
 
     Raises:
-        pydantic.ValidationError: when there are any problems.
+        pydantic.ValidationError: if there are any problems.
     """
     from pydantic_core import InitErrorDetails, ValidationError
 
@@ -172,130 +186,134 @@ def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
         raise ValidationError.from_exception_data(
             "map",
             [
-                InitErrorDetails(type="value_error", loc=(key,), input=value[key], ctx={"error": ValueError(said)})
-                for key, said in problems.items()
+                InitErrorDetails(type="value_error", loc=(key,), input=value[key], ctx={"error": ValueError(problem)})
+                for key, problem in problems.items()
             ],
         )
 
 
 def _pool(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[\w.-]{1,250}", value):
-        raise ValueError("Airflow wants letters, digits, '_', '-' and '.', at most 250")
+        raise ValueError("the name of an Airflow pool has at most 250 letters, digits, '_', '-' and '.'")
     return value
 
 
 def _volume_name(value: object) -> object:
     if isinstance(value, str):
         if value in ("tmp", "home", "credentials") or value.startswith("scratch-"):
-            raise ValueError("every pod has a volume of that name already; choose another")
+            raise ValueError("every pod already has a volume with this name; choose another name")
         _dns_label(value)
     return value
 
 
-# Where every pod has an empty folder of its own, and the system's files.
-_TAKEN = ("/bin", "/dev", "/etc", "/home/kedro", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
+# Where every pod has system files or a pod-local empty folder.
+_RESERVED_FOLDERS = ("/bin", "/dev", "/etc", "/home/kedro", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
 
 
 def _project_path(value: object) -> object:
-    if isinstance(value, str) and any(value == taken or value.startswith(f"{taken}/") for taken in _TAKEN):
-        raise ValueError("pods have a folder of their own there, or the system's files; choose another, such as /app")
+    if isinstance(value, str) and any(
+        value == folder or value.startswith(f"{folder}/") for folder in _RESERVED_FOLDERS
+    ):
+        raise ValueError("this folder holds system files or files of the pod; choose another one, such as /app")
     if isinstance(value, str) and not re.fullmatch(_PROJECT_PATH, value):
-        raise ValueError(
-            "the project's folder in the image is an absolute path without a slash at its end, such as /app"
-        )
+        raise ValueError("the project's folder in the image is an absolute path without a trailing slash, such as /app")
     return value
 
 
 def _sub_path(value: object) -> object:
     if isinstance(value, str) and (value.startswith("/") or ".." in value.split("/")):
-        raise ValueError("a subPath is a folder inside the volume, without a slash at its beginning and without '..'")
+        raise ValueError("a subPath is a relative path inside the volume, without '..'")
     return value
 
 
 def check_subfolder(value: str) -> str:
-    """A folder of a git repository as git writes it; "" for its top."""
+    """Return a folder of a git repository in git's notation, "" for its root.
+
+    Raises:
+        ValueError: if it is not a folder inside a repository.
+    """
     parts = PurePosixPath(value).parts
     if not value or value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
-        raise ValueError(
-            "a folder of a repository is relative to its top, such as dags/flights, without '..' and '.git'"
-        )
+        raise ValueError("a folder of a repository is a relative path such as dags/flights, without '..' and '.git'")
     if re.search(r"[\\:\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise ValueError(
-            "a folder of a repository has neither a backslash nor a colon nor signs that cannot be printed"
-        )
+        raise ValueError("a folder of a repository cannot contain backslashes, colons or non-printable characters")
     return "/".join(parts)
 
 
 def _resource(value: object) -> object:
     if isinstance(value, str) and value not in _RESOURCES and not value.startswith("hugepages-") and "/" not in value:
         raise ValueError(
-            f"Kubernetes knows {', '.join(_RESOURCES)}, hugepages-<size> and devices such as nvidia.com/gpu"
+            f"the resources of Kubernetes are {', '.join(_RESOURCES)}, hugepages-<size> and devices such as nvidia.com/gpu"
         )
     return value
 
 
 def _variable(value: str) -> str:
     if not re.fullmatch(_VARIABLE, value):
-        raise ValueError("an environment variable is named by letters, digits and '_'")
+        raise ValueError("the name of an environment variable has letters, digits and '_' only")
     return value
 
 
 def _one_line(value: str) -> str:
     if not value.isprintable():
-        raise ValueError("a Dockerfile holds it on one line, so no line breaks and control characters")
+        raise ValueError("a Dockerfile holds it on one line, so it cannot contain line breaks or control characters")
     return value
 
 
 def _package(value: str) -> str:
     if not re.fullmatch(_PACKAGE, value):
-        raise ValueError("a Debian package is spelled name or name=version, such as libgomp1")
+        raise ValueError("a Debian package is written name or name=version, such as libgomp1")
     return value
 
 
 def _distribution(value: str) -> str:
     if not re.fullmatch(_DISTRIBUTION, value):
-        raise ValueError("a name has letters, digits, '.', '-' and '_', such as kedro-viz")
+        raise ValueError("a package name has letters, digits, '.', '-' and '_' only, such as kedro-viz")
     return value
 
 
 def _image_name(value: str) -> str:
     if not re.fullmatch(_IMAGE_NAME, value) or value.endswith("dockerignore"):
-        raise ValueError("an image is named by lower-case letters, digits, '-', '_' and '.', at most 40, such as train")
+        raise ValueError(
+            "the name of an image has at most 40 lowercase letters, digits, '-', '_' and '.', such as train"
+        )
     return value
 
 
 def _profile_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
-        raise ValueError("a profile is named as a tag of Kedro, by letters, digits, '_', '.' and '-', such as gpu")
+        raise ValueError(
+            "the name of a profile, like a Kedro tag, has letters, digits, '_', '.' and '-' only, such as gpu"
+        )
     return value
 
 
 def _rule_name(value: str) -> str:
     if value.startswith("k8s."):
-        raise ValueError("`k8s.` begins the tags by which nodes pick a profile; give the rule another name")
+        raise ValueError("the prefix `k8s.` is reserved for tags that select a profile; rename the rule")
     return value
 
 
 def _of_text(check: Callable[[str], str]) -> BeforeValidator:
-    """A check of texts; other types are left to pydantic."""
+    """Return a validator that checks strings and leaves other types to pydantic."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
 
 
 def _pattern(expression: str | re.Pattern[str]) -> str:
-    """A regular expression that Python matches from end to end, as JSON schemas spell it: with anchors, in JavaScript's grammar."""
+    """Return a Python expression for full matches as a JSON schema needs it: anchored, in JavaScript's grammar."""
     text = expression if isinstance(expression, str) else expression.pattern
     return f"^({re.sub(r'[(][?]P<[a-z]+>', '(', text).removesuffix(chr(92) + 'Z')})$"
 
 
-def _written(expression: str | re.Pattern[str], *examples: str, **more: Any) -> WithJsonSchema:
-    """What editors are told of a text."""
+def _string_schema(expression: str | re.Pattern[str], *examples: str, **more: Any) -> WithJsonSchema:
+    """Return the JSON schema of a string."""
     return WithJsonSchema(
         {"type": "string", "pattern": _pattern(expression), **({"examples": [*examples]} if examples else {}), **more}
     )
 
 
 def never_null(schema: dict[str, Any]) -> None:
-    """Tell editors that a key is left out rather than null, though its Python value may be None."""
+    """Remove null from the JSON schema of a key whose Python value may be None."""
     if "anyOf" in schema:
         (only,) = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
         schema.update(only)
@@ -304,35 +322,37 @@ def never_null(schema: dict[str, Any]) -> None:
 
 
 class WithoutKey:
-    """A model without one of its keys, for editors; the refusal itself is the model's around it."""
+    """Removes a key from the JSON schema of a model; the enclosing model refuses the key."""
 
     def __init__(self, key: str) -> None:
         self.key = key
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = dict(handler.resolve_ref_schema(handler(core)))
-        return {**schema, "properties": {key: said for key, said in schema["properties"].items() if key != self.key}}
+        return {**schema, "properties": {key: value for key, value in schema["properties"].items() if key != self.key}}
 
 
 _DURATION = {"pattern": _pattern(durations.DURATION_PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
-_IMAGE_IS = "An image is spelled [registry/]repository[:tag][@sha256:digest]."
-_LOWER_CASE = {"patternErrorMessage": "Kubernetes wants lower-case letters, digits and '-', such as flights-data."}
+_IMAGE_FORM = "An image reference has the form [registry/]repository[:tag][@sha256:digest]."
+_LOWER_CASE = {"patternErrorMessage": "Kubernetes allows lowercase letters, digits and '-', such as flights-data."}
 
-ProjectPath = Annotated[str, BeforeValidator(_project_path), _written(_PROJECT_PATH, "/app")]
-BaseImage = Annotated[str, _of_text(check_base_image), _written(image_reference.PATTERN, patternErrorMessage=_IMAGE_IS)]
-Variable = Annotated[str, _of_text(_variable), _written(_VARIABLE)]
-OneLine = Annotated[str, _of_text(_one_line), _written(r"[^\x00-\x1f\x7f]*")]
-Package = Annotated[str, _of_text(_package), _written(_PACKAGE, "libgomp1")]
-Distribution = Annotated[str, _of_text(_distribution), _written(_DISTRIBUTION)]
-ImageName = Annotated[str, _of_text(_image_name), _written(_IMAGE_NAME)]
-ProfileName = Annotated[str, _of_text(_profile_name), _written(r"[A-Za-z0-9_.-]+", "gpu")]
-RuleName = Annotated[str, Field(min_length=1), _of_text(_rule_name), _written(r"(?!k8s\.)[\s\S]+")]
-SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path), _written(r"[^/][\s\S]*")]
-Resource = Annotated[
-    str, BeforeValidator(_resource), _written(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
+ProjectPath = Annotated[str, BeforeValidator(_project_path), _string_schema(_PROJECT_PATH, "/app")]
+BaseImage = Annotated[
+    str, _of_text(check_base_image), _string_schema(image_reference.PATTERN, patternErrorMessage=_IMAGE_FORM)
 ]
-VolumeName = Annotated[str, BeforeValidator(_volume_name), _written(_DNS_LABEL, **_LOWER_CASE)]
-Pool = Annotated[str, BeforeValidator(_pool), _written(r"\S{1,250}")]
+Variable = Annotated[str, _of_text(_variable), _string_schema(_VARIABLE)]
+OneLine = Annotated[str, _of_text(_one_line), _string_schema(r"[^\x00-\x1f\x7f]*")]
+Package = Annotated[str, _of_text(_package), _string_schema(_PACKAGE, "libgomp1")]
+Distribution = Annotated[str, _of_text(_distribution), _string_schema(_DISTRIBUTION)]
+ImageName = Annotated[str, _of_text(_image_name), _string_schema(_IMAGE_NAME)]
+ProfileName = Annotated[str, _of_text(_profile_name), _string_schema(r"[A-Za-z0-9_.-]+", "gpu")]
+RuleName = Annotated[str, Field(min_length=1), _of_text(_rule_name), _string_schema(r"(?!k8s\.)[\s\S]+")]
+SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path), _string_schema(r"[^/][\s\S]*")]
+Resource = Annotated[
+    str, BeforeValidator(_resource), _string_schema(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
+]
+VolumeName = Annotated[str, BeforeValidator(_volume_name), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
+Pool = Annotated[str, BeforeValidator(_pool), _string_schema(r"\S{1,250}")]
 Duration = Annotated[
     timedelta, BeforeValidator(durations.parse_duration), WithJsonSchema({"type": "string", **_DURATION})
 ]
@@ -344,14 +364,14 @@ Quantity = Annotated[
             "type": ["string", "number"],
             "minimum": 0,
             "pattern": _pattern(quantities.QUANTITY_PATTERN),
-            "patternErrorMessage": "Kubernetes reads quantities such as 500m, 2, 1Gi or 1.5G.",
+            "patternErrorMessage": "A Kubernetes quantity is written like 500m, 2, 1Gi or 1.5G.",
         }
     ),
 ]
 Seconds = Annotated[
     int, BeforeValidator(_seconds), WithJsonSchema({"type": ["integer", "string"], "minimum": 0, **_DURATION})
 ]
-Moment = Annotated[datetime, BeforeValidator(_moment), _written(_DATE, "2026-01-31", "2026-01-31T06:00")]
+Moment = Annotated[datetime, BeforeValidator(_moment), _string_schema(_DATE, "2026-01-31", "2026-01-31T06:00")]
 Schedule = Annotated[
     Any,
     BeforeValidator(_schedule),
@@ -362,7 +382,7 @@ Schedule = Annotated[
                 {"type": "string", "pattern": _pattern(r"\s*\S+(\s+\S+){4}\s*"), "examples": ["0 6 * * *"]},
                 {
                     "type": "object",
-                    "properties": {"every": {"description": "Time from run to run.", "type": "string", **_DURATION}},
+                    "properties": {"every": {"description": "Time between runs.", "type": "string", **_DURATION}},
                     "required": ["every"],
                     "additionalProperties": False,
                 },
@@ -382,14 +402,14 @@ Names = Annotated[
 Image = Annotated[
     str,
     _of_text(check_reference),
-    _written(image_reference.PATTERN, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_IS),
+    _string_schema(image_reference.PATTERN, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_FORM),
 ]
-DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _written(_DNS_LABEL, **_LOWER_CASE)]
-DnsName = Annotated[str, _of_text(_dns_subdomain), _written(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
-Mount = Annotated[str, _of_text(_mount), _written(r"[^\\:]+", "data")]
+DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
+DnsName = Annotated[str, _of_text(_dns_subdomain), _string_schema(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
+Mount = Annotated[str, _of_text(_mount), _string_schema(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
 Subfolder = Annotated[
-    str, _of_text(check_subfolder), _written(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
+    str, _of_text(check_subfolder), _string_schema(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
 ]
 Mapping = dict[str, Any]
 _LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
@@ -412,6 +432,6 @@ Annotations = Annotated[
 
 
 class Model(BaseModel):
-    """What all settings share: unknown keys and wrong types are errors, nothing changes afterwards."""
+    """Base of all settings models: refuses unknown keys and wrong types, and is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)

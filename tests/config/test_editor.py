@@ -120,21 +120,21 @@ def test_nothing_is_marked_in_the_settings_of_the_demo(editor: Editor, env: str)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("dag: {shedule: null}", "shedule"),
         ("tasks: {x: {match: {node: a}, retires: 1}}", "retires"),
         ("tasks: {x: {operator: {log_event: 1}}}", "log_event"),
-        ("tasks: {x: {retries: many}}", "a whole number"),
+        ("tasks: {x: {retries: many}}", "an integer"),
         ("tasks: {x: {execution_timeout: 5 hours}}", "90s"),
         ("tasks: {x: {resources: {limits: {memory: 1GB}}}}", "500m, 2, 1Gi"),
         ("dag: {schedule: '@dayly'}", "@daily"),
-        ("data: {volumes: {v: {claim: My_Claim, mount: data}}}", "lower-case"),
+        ("data: {volumes: {v: {claim: My_Claim, mount: data}}}", "lowercase"),
     ],
 )
-def test_a_slip_is_marked_once_in_words_that_help(editor: Editor, text: str, says: str) -> None:
+def test_a_mistake_gets_one_mark_that_shows_what_is_valid(editor: Editor, text: str, expected: str) -> None:
     (mark,) = editor.marks(f"{LINE}image: a/b\n{text}\n")
-    assert says in mark
+    assert expected in mark
 
 
 def test_the_keys_of_a_rule_are_offered(editor: Editor) -> None:
@@ -158,7 +158,7 @@ def test_values_and_keys_are_offered_where_they_belong(editor: Editor, text: str
 
 def test_a_key_is_explained(editor: Editor) -> None:
     said = editor.at(f"{LINE}dag:\n  catch", "up: true\n", "hover")
-    assert "what was missed since" in json.dumps(said)
+    assert "missed since" in json.dumps(said)
 
 
 def test_every_pattern_is_one_of_javascript_too(editor: Editor) -> None:
