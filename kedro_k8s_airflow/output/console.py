@@ -148,12 +148,15 @@ def print_publish_result(out: Console, result: Published, *, dry: bool) -> None:
     from rich.markup import escape
 
     if result.repaired:
-        out.print(f"finished what a publish that was stopped had begun in {escape(result.display_name)}")
-    branch = "the detached head" if result.branch is None else f"branch {result.branch}"
-    if not result.has_changes:
-        out.print(
-            f"nothing to commit: {escape(result.up_to_date_branch)} of {escape(result.display_name)} has it already"
-        )
+        out.print(f"Finished an interrupted publish in {escape(result.display_name)}.")
+    branch = "the detached HEAD" if result.branch is None else f"branch {result.branch}"
+    if not result.has_changes and result.ahead_remote is not None:
+        remote_branch = f"{result.ahead_remote}/{result.branch}"
+        out.print(f"Already up to date: {escape(remote_branch)} (local checkout is behind).")
+    elif not result.has_changes and result.is_new_branch:
+        out.print(f"Already up to date: new {escape(branch)} of {escape(result.display_name)} would equal its base.")
+    elif not result.has_changes:
+        out.print(f"Already up to date: {escape(branch)} of {escape(result.display_name)}.")
     if result.has_changes and dry:
         and_push = " and push" if result.will_push else ""
         out.print(f"would commit to {escape(branch)} of {escape(result.display_name)}{and_push}:")

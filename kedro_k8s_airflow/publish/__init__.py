@@ -1,1 +1,1 @@
-"""The DAGs in the repository that Airflow reads: what belongs there, one commit or none, and drift."""
+"""Publish DAGs to the Git repository that Airflow reads, and compare them with what is published there."""

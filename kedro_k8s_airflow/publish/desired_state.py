@@ -1,4 +1,4 @@
-"""What a project publishes: its DAG files as `create` writes them, and what keeps them from being published. The target is not looked at."""
+"""What a project publishes: the DAG files that `create` writes, and the errors that prevent it. The target is not read here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.checks.registry import RULES
-from kedro_k8s_airflow.checks.registry import run_rule as found_by
+from kedro_k8s_airflow.checks.registry import RULES, run_rule
 from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image.lock import is_unbuilt
@@ -30,8 +29,8 @@ class DesiredState:
     """What a project publishes.
 
     Attributes:
-        manifest: of all its DAGs.
-        texts: of the DAG files, by path relative to the target folder.
+        manifest: lists all its DAGs.
+        texts: content of the DAG files by path, relative to the target folder.
     """
 
     manifest: OwnershipManifest
@@ -39,18 +38,18 @@ class DesiredState:
 
     @property
     def owner(self) -> tuple[str, str | None]:
-        """Project and environment."""
+        """Return project and environment."""
         return self.manifest.project, self.manifest.environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectCommit:
-    """Where the published files come from.
+    """The commit that the published files come from.
 
     Attributes:
-        commit: of the project's repository, if it has one.
+        commit: HEAD of the project's repository; None without one.
         dirty: whether files differ from it.
-        unreadable_reason: why git cannot read the repository that there is.
+        unreadable_reason: why git cannot read an existing repository.
     """
 
     commit: str | None
@@ -59,10 +58,10 @@ class ProjectCommit:
 
 
 def render_desired_state(request: CompileRequest, compilation: Compilation, *, allow_tag: bool) -> DesiredState:
-    """The DAG files of a project, the same as `create` writes, with the manifest that says so.
+    """Render the DAG files of a project as `create` writes them, and their manifest.
 
     Raises:
-        Refused: when there are errors, an image is stale, or one is not named by a digest where it has to be.
+        Refused: the project has errors, an image is stale, or an image has no digest where it needs one.
     """
     plans = compilation.plans()
     errors = [*find_stale_images(compilation.context), *_find_mutable_tags(plans, allow_tag=allow_tag)]
@@ -72,7 +71,7 @@ def render_desired_state(request: CompileRequest, compilation: Compilation, *, a
 
 
 def build_desired_state(request: CompileRequest, compilation: Compilation, plans: Sequence[Plan]) -> DesiredState:
-    """The files of some plans."""
+    """Render the DAG files of some plans, and their manifest."""
     command = f"kedro k8s-airflow create{request.options}"
     texts = {f"{plan.dag_id}.py": render.render_dag(plan, command=command) for plan in plans}
     files = {
@@ -94,18 +93,18 @@ def build_desired_state(request: CompileRequest, compilation: Compilation, plans
 
 
 def find_stale_images(context: CheckContext) -> Iterable[Finding]:
-    """Errors for images that were built from something else, whatever the settings leave unsaid."""
-    for finding in found_by(RULES["image-stale"], context):
+    """Yield an error for each image that was built from other content, even where `checks.ignore` lists the rule."""
+    for finding in run_rule(RULES["image-stale"], context):
         yield error(
             "publish-stale",
             finding.location,
             finding.message,
-            "Build and push it again: kedro k8s-airflow build-image --push.",
+            "Rebuild and push the image: kedro k8s-airflow build-image --push.",
         )
 
 
 def _find_mutable_tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Finding]:
-    """Errors for images whose names may mean something else tomorrow, or nothing at all."""
+    """Yield an error for each image that is referenced by a mutable tag, or that was never built."""
     used: dict[tuple[str, str | None], str] = {}
     for plan in plans:
         for task in plan.tasks:
@@ -116,23 +115,26 @@ def _find_mutable_tags(plans: Sequence[Plan], *, allow_tag: bool) -> Iterable[Fi
         if "@" in image or (allow_tag and not unbuilt):
             continue
         if name is None:
-            message = f"names the image {image} by a tag, which may be another image tomorrow."
-            yield error("publish-tag", location, message, "Name it by its digest, or allow it with --allow-tag.")
+            message = f"uses the image {image} by its tag, which can be moved to another image."
+            yield error("publish-tag", location, message, "Use its digest, or allow tags with --allow-tag.")
         elif unbuilt:
-            message = f"names the image {image}, and no image was built."
+            message = f"uses the image {image}, but no image was built."
             yield error("publish-tag", location, message, "Build and push it: kedro k8s-airflow build-image --push.")
         else:
-            message = f"names the image {image} by a tag, which may be another image tomorrow."
-            help_text = "Push it, so that the lock has its digest: kedro k8s-airflow build-image --push; or allow it with --allow-tag."
+            message = f"uses the image {image} by its tag, which can be moved to another image."
+            help_text = (
+                "Push it to record its digest in the lock (kedro k8s-airflow build-image --push), "
+                "or allow tags with --allow-tag."
+            )
             yield error("publish-tag", location, message, help_text)
 
 
 def read_project_commit(project: Path, lock: Path, source_folders: Sequence[str]) -> ProjectCommit:
-    """The commit that a project is at.
+    """Return the commit that a project is at.
 
     Args:
-        project: its folder.
-        lock: path of the image lock.
+        project: folder of the project.
+        lock: path of the image lock, whose changes do not count.
         source_folders: folders of code and configuration, relative to the project.
     """
     git = Git(project)
@@ -141,18 +143,18 @@ def read_project_commit(project: Path, lock: Path, source_folders: Sequence[str]
         return ProjectCommit(commit=None, unreadable_reason=_find_repository_error(git))
     top = Path(git.run_text("rev-parse", "--show-toplevel"))
     changed = []
-    # What was made beside code and configuration is no source: data, DAGs, the image spec.
+    # Untracked files elsewhere are output rather than source: data, DAGs, the image spec.
     for untracked, folders in (("no", ["."]), ("normal", list(filter(None, source_folders)))):
         status = git.query_text(
             "status", "--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}", "--", *folders
         )
         changed += [line[3:] for line in (status or "").split("\0") if line and "__pycache__" not in line]
-    # In CI the lock is what the step before has written.
+    # In CI the previous step has written the lock.
     return ProjectCommit(commit=commit, dirty=any((top / path).resolve() != lock.resolve() for path in changed))
 
 
 def _find_repository_error(git: Git) -> str | None:
-    """Why git cannot read a repository that is there; None when there is none, or nothing was committed yet."""
+    """Return why git cannot read an existing repository; None without a repository, or before its first commit."""
     if not any((folder / ".git").exists() for folder in (git.folder, *git.folder.parents)):
         return None
     try:

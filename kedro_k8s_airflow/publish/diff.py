@@ -1,4 +1,4 @@
-"""What publishing changes in a repository, and what forbids it: the files that are to be against those that are there. Git is only read."""
+"""Compare the files to publish with those in a repository: what changes, and what prevents it. The repository is only read."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagDiff:
-    """What becomes of one DAG.
+    """The difference of one DAG.
 
     Attributes:
-        path: of its file, in the repository.
-        old_record, new_record: what was published and what is to be.
-        old_text, new_text: content of the file before, and what it is to be.
+        path: path of its file in the repository.
+        status: what publishing does to the file.
+        old_record: entry of the previous manifest; None for a new file.
+        new_record: entry of the new manifest; None for a removed file.
+        old_text: previous content of the file.
+        new_text: new content of the file.
     """
 
     path: str
@@ -37,7 +40,7 @@ class DagDiff:
 
     @property
     def dag_id(self) -> str:
-        """Its id in Airflow."""
+        """Return the DAG's id in Airflow."""
         return (
             self.new_record or self.old_record or PublishedFile(sha256="", dag_id="", pipeline="", images={})
         ).dag_id
@@ -45,13 +48,13 @@ class DagDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishDiff:
-    """What publishing does.
+    """The difference that publishing makes.
 
     Attributes:
-        dags: every DAG, those that go among them.
-        files: new content by path in the repository, None for a file that goes; only where bytes differ.
-        modes: of those that are there already.
-        old_record: manifest of the last time.
+        dags: all DAGs, including removed ones.
+        files: new content of each file that changes, by path in the repository; None for a removed file.
+        modes: file modes to keep, by path in the repository.
+        old_manifest: the previous manifest, if there is one.
     """
 
     dags: Sequence[DagDiff]
@@ -63,17 +66,17 @@ class PublishDiff:
 def compare_with_target(
     git: Git, commit: str | None, folder: str, desired: DesiredState, *, force: bool
 ) -> PublishDiff:
-    """What publishing changes.
+    """Compare a commit with the desired state.
 
     Args:
         git: the repository.
-        commit: whose files are there, or None for an empty repository.
-        folder: the target folder, in the repository; "" for its top.
-        desired: what is to be.
-        force: overwrite what was edited by hand, or is of unknown origin.
+        commit: the commit to publish on; None for an empty repository.
+        folder: target folder in the repository; "" for its top.
+        desired: the files to publish.
+        force: overwrite files that were edited by hand or that no manifest lists.
 
     Raises:
-        Refused: with everything that is in the way.
+        Refused: with every conflict.
     """
     entries = git.read_entries(commit)
     manifest_file, ignore_path = (
@@ -109,7 +112,7 @@ def compare_with_target(
         new_content = new_text.encode() if new_text is not None else None
         record = old_manifest.files.get(name) if old_manifest else None
         if new_content is None and path not in entries:
-            continue  # somebody has removed it already
+            continue  # already removed
         if old_content != new_content or (path in entries and entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE)):
             if not force and path in entries and not any(finding.location.file == path for finding in errors):
                 errors += _check_overwrite(path, old_content, record, desired.manifest)
@@ -138,7 +141,7 @@ def compare_with_target(
                 "publish-folder",
                 Location(file=manifest_file),
                 "is a link or a submodule in the target.",
-                "Move it away.",
+                "Move it elsewhere.",
             )
         )
     if errors:
@@ -147,7 +150,7 @@ def compare_with_target(
     if manifest_file not in entries or contents[entries[manifest_file].id] != manifest_content:
         files[manifest_file] = manifest_content
     if ignore_path not in entries:
-        # The same of every version and project, so nobody ever changes it.
+        # The same for every version and project, so it never changes.
         files[ignore_path] = ownership_manifest.IGNORE_FILE_TEXT.encode()
     modes = {path: entries[path].mode for path in files if path in entries and entries[path].mode == EXECUTABLE_MODE}
     return PublishDiff(dags=dags, files=files, modes=modes, old_manifest=old_manifest)
@@ -156,7 +159,7 @@ def compare_with_target(
 def read_owned_files(
     git: Git, commit: str | None, folder: str, project: str, environment: str | None
 ) -> dict[str, TreeEntry]:
-    """The files that a project has in a commit: its manifest and what that names."""
+    """Return the files of a project in a commit: its manifest and the files that the manifest lists."""
     entries = git.read_entries(commit)
     manifest = _read_manifest(git, entries, folder, project, environment)
     paths = [ownership_manifest.manifest_path(project, environment), *manifest.files] if manifest is not None else []
@@ -165,15 +168,15 @@ def read_owned_files(
 
 
 def has_only_own_changes(git: Git, since: str, until: str, folder: str, project: str, environment: str | None) -> bool:
-    """Whether two commits differ in nothing but what a project has published, and nobody has edited that.
+    """Check whether two commits differ only in files that a project has published, unedited.
 
     Args:
         git: the repository.
         since: the earlier commit.
-        until: the later one.
-        folder: that is published to.
-        project: whose.
-        environment: of it.
+        until: the later commit.
+        folder: target folder in the repository.
+        project: import name of the project's package.
+        environment: Kedro environment, or None.
     """
     old_entries, new_entries = git.read_entries(since), git.read_entries(until)
     owned_paths = {
@@ -212,7 +215,7 @@ def has_only_own_changes(git: Git, since: str, until: str, folder: str, project:
 def _read_manifest(
     git: Git, entries: Mapping[str, TreeEntry], folder: str, project: str, environment: str | None
 ) -> OwnershipManifest | None:
-    """The manifest of a project, if there is one."""
+    """Return the manifest of a project, if there is one."""
     path = ownership_manifest.repository_path(folder, ownership_manifest.manifest_path(project, environment))
     if path not in entries or entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE):
         return None
@@ -220,7 +223,7 @@ def _read_manifest(
 
 
 def _read_related_manifests(git: Git, entries: Mapping[str, TreeEntry], folder: str) -> dict[str, OwnershipManifest]:
-    """The manifests that matter: of the target folder, of those above it and below it, which one Airflow would read together."""
+    """Return the manifests of the target folder and of folders above and below it, which one Airflow would read together."""
     blob_ids = {}
     for path, entry in entries.items():
         other = ownership_manifest.target_folder_of(path)
@@ -235,7 +238,7 @@ def _folders_overlap(first: str, second: str) -> bool:
 
 
 def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) -> Iterator[Finding]:
-    """Errors where a file would have to be a folder, or a folder a file."""
+    """Yield an error for each file where a folder is needed, and each folder where a file is needed."""
     reported = set()
     for path in paths:
         parts = path.split("/")
@@ -246,7 +249,7 @@ def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) ->
                 yield error(
                     "publish-folder",
                     Location(file=above),
-                    "is a file, a link or a submodule in the target, where a folder is needed.",
+                    "is a file, a link or a submodule in the target, but a folder is needed.",
                     "Choose another --subfolder.",
                 )
     file_paths = set(paths)
@@ -260,8 +263,8 @@ def _check_paths_free(paths: Sequence[str], entries: Mapping[str, TreeEntry]) ->
                     yield error(
                         "publish-folder",
                         Location(file=above),
-                        "is a folder in the target, where a file is to be.",
-                        "Move it away.",
+                        "is a folder in the target, but a file is needed.",
+                        "Move it elsewhere.",
                     )
 
 
@@ -273,7 +276,7 @@ def _check_other_projects(
     manifest_file: str,
     removed: Iterable[str],
 ) -> Iterator[Finding]:
-    """Errors for what another project has published."""
+    """Yield an error for each file and DAG id that belongs to another project."""
     if old_manifest is not None and (old_manifest.project, old_manifest.environment) != (
         manifest.project,
         manifest.environment,
@@ -288,10 +291,10 @@ def _check_other_projects(
         yield error(
             "publish-owned",
             Location(file=manifest_file),
-            f"was published by project {old_manifest.project_name!r}, which has the same package name as this one, "
-            f"{manifest.project_name!r}.",
-            "Two projects of one package name need two folders, and packages of different names where one Airflow reads both; if it "
-            "is the same project, renamed, delete that manifest and publish with --force.",
+            f"was published by project {old_manifest.project_name!r}. This project, {manifest.project_name!r}, has the same "
+            "package name.",
+            "Publish one of them to another --subfolder; rename its package if one Airflow reads both. If the project was "
+            "renamed, delete that manifest and publish with --force.",
         )
     owners = {
         ownership_manifest.repository_path(ownership_manifest.target_folder_of(name) or "", path): other.owner_label
@@ -303,8 +306,8 @@ def _check_other_projects(
             yield error(
                 "publish-owned",
                 Location(file=path),
-                f"is in the manifest of {manifest.owner_label}, which makes it no more, and in that of {owners[path]}.",
-                "Take it out of the one that it is not of, by hand.",
+                f"is listed in the manifest of {manifest.owner_label}, which no longer creates it, and in that of {owners[path]}.",
+                "Remove the wrong entry from its manifest by hand.",
             )
     ids = {file.dag_id: (name, other) for name, other in others.items() for file in other.files.values()}
     for name, file in manifest.files.items():
@@ -314,34 +317,34 @@ def _check_other_projects(
                 "publish-owned",
                 Location(file=path),
                 f"belongs to {owners[path]}.",
-                "Choose another --subfolder, or rename one of the two.",
+                "Choose another --subfolder, or rename one of the DAGs.",
             )
         elif file.dag_id in ids:
             manifest_file, other = ids[file.dag_id]
             yield error(
                 "publish-owned",
                 Location(file=path),
-                f"would be a second DAG {file.dag_id!r}: {other.owner_label} has published one into "
-                f"{ownership_manifest.target_folder_of(manifest_file) or 'the top folder'}, which the same Airflow would read.",
-                "Publish there, or remove it there first: its DAG files and its manifest.",
+                f"would be a second DAG {file.dag_id!r}: {other.owner_label} has published one to "
+                f"{ownership_manifest.target_folder_of(manifest_file) or 'the top folder'}, and one Airflow would read both.",
+                "Publish to that folder, or remove its DAG files and its manifest first.",
             )
 
 
 def _check_overwrite(
     path: str, content: bytes | None, record: PublishedFile | None, manifest: OwnershipManifest
 ) -> Iterator[Finding]:
-    """An error for a file that would be overwritten or removed, and is not what was published."""
+    """Yield an error for a file that would be overwritten or removed, but differs from what was published."""
     if record is None:
         yield error(
             "publish-foreign",
             Location(file=path),
-            f"is in the target already, and no manifest says that {manifest.owner_label} has published it.",
-            "Compare it with what `create` writes; then overwrite it with --force, or move it away.",
+            f"exists in the target, but the manifest of {manifest.owner_label} does not list it.",
+            "Compare it with the file that `create` writes. Then overwrite it with --force, or move it elsewhere.",
         )
     elif content is None or ownership_manifest.compute_sha256(content) != record.sha256:
         yield error(
             "publish-edited",
             Location(file=path),
-            "was edited by hand since it was published.",
-            "Make the edit in the project or its settings; then overwrite the file with --force.",
+            "was edited by hand after it was published.",
+            "Move the edit to the project or its settings. Then overwrite the file with --force.",
         )

@@ -1,4 +1,4 @@
-"""What somebody has not committed: found, and left alone. Git's own `status` does not tell all of it, so files and index are looked at themselves."""
+"""Find uncommitted changes that publishing would overwrite. `git status` hides some of them, so files and index are read directly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish import git_index
 from kedro_k8s_airflow.publish.git import LINK_MODE, GitError, TreeEntry, refuse_git
+from kedro_k8s_airflow.text import first_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,21 +19,35 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.publish.git import Git
     from kedro_k8s_airflow.publish.git_index import BranchUpdate
 
+_MAX_PATHS = 5
+
 
 def refuse_dirty(git: Git, display_name: str, update: BranchUpdate, *, resuming: bool) -> None:
-    """Refuse when anything would be lost: a file or an index entry that is neither as the old commit has it nor as the new one has it."""
+    """Check that no uncommitted change would be lost; raise Refused otherwise.
+
+    Each file and index entry has to match the old or the new commit.
+
+    Args:
+        git: the repository.
+        display_name: the repository, for messages.
+        update: the update of the work tree.
+        resuming: whether an interrupted publish is being finished.
+
+    Raises:
+        Refused: naming the paths.
+    """
     before, now = git.read_entries(update.old), git.read_entries(update.new)
     if git.run_text("ls-files", "--unmerged"):
         raise refuse(
             "publish-dirty",
             Location(subject=display_name),
-            "has conflicts that are not resolved.",
+            "has unresolved merge conflicts.",
             "Resolve them, then publish again.",
         )
     index = list_index(git)
     dirty = [
         path
-        for path in update.ours
+        for path in update.own_paths
         if index.get(path, (None, False))[0] not in (before.get(path), now.get(path))
         or not _matches_either_commit(
             git, path, before.get(path), now.get(path), absent=index.get(path, (None, False))[1], resuming=resuming
@@ -42,45 +57,45 @@ def refuse_dirty(git: Git, display_name: str, update: BranchUpdate, *, resuming:
     dirty += [path for path in incoming if path in now and _leaves_work_tree(git.folder, path)]
     if incoming and not resuming:
         dirty += list_uncommitted_paths(git, incoming)
-    dirty += [path for path in update.ours if path in now and _leaves_work_tree(git.folder, path)]
+    dirty += [path for path in update.own_paths if path in now and _leaves_work_tree(git.folder, path)]
     if incoming and not dirty:
         _check_incoming(git, display_name, update)
     if dirty:
         dirty_paths = list(dict.fromkeys(dirty))
-        more = f" and {len(dirty_paths) - 5} more" if len(dirty_paths) > 5 else ""
         if resuming:
-            message = "was edited since a publish there was stopped: "
+            message = "has files that were edited after a publish was interrupted: "
             tracked = [path for path in dirty_paths if path in before]
             command = f"git -C {display_name} checkout HEAD -- {tracked[0]}" if tracked else f"delete {dirty_paths[0]}"
-            help_text = f"Undo it ({command}), then publish again."
+            help_text = f"Undo the edits ({command}), then publish again."
         else:
-            message = "has changes of yours that are not committed in what would be published: "
+            message = "has uncommitted changes that publishing would overwrite: "
             help_text = "Commit, stash or undo them, then publish again."
         raise refuse(
-            "publish-dirty", Location(subject=display_name), f"{message}{', '.join(dirty_paths[:5])}{more}.", help_text
+            "publish-dirty",
+            Location(subject=display_name),
+            f"{message}{first_names(dirty_paths, _MAX_PATHS)}.",
+            help_text,
         )
 
 
 def _check_incoming(git: Git, display_name: str, update: BranchUpdate) -> None:
-    """Ask git whether it could bring what others have pushed, once our own files are there."""
+    """Check that git can update the work tree to the commits that others have pushed; raise Refused otherwise."""
     now = git.read_entries(update.new)
-    index_copy = git_index.copy_index(git, {path: now[path] for path in update.ours if path in now}, update)
+    index_copy = git_index.copy_index(git, {path: now[path] for path in update.own_paths if path in now}, update)
     try:
         git_index.refresh_index(git, index_copy)
         git.run("read-tree", "-m", "-u", "-n", git_index.resolve_old_tree(git, update), update.new, index=index_copy)
     except GitError as reason:
-        help_text = (
-            "Commit, stash or undo what is in the way, or bring the branch up to date by hand; then publish again."
-        )
+        help_text = "Commit, stash or undo the conflicting changes, or update the branch by hand. Then publish again."
         raise refuse_git(
-            display_name, "what others have pushed cannot be brought into the work tree", reason, help_text
+            display_name, "the work tree cannot be updated to the commits that others have pushed", reason, help_text
         ) from None
     finally:
         index_copy.unlink(missing_ok=True)
 
 
 def list_index(git: Git) -> dict[str, tuple[TreeEntry, bool]]:
-    """The index: entry of each path, and whether its file may be absent (sparse checkouts)."""
+    """Return the index: the entry of each path, and whether its file may be absent (sparse checkouts)."""
     entries = {}
     for line in os.fsdecode(git.run("ls-files", "--stage", "-t", "-z")).split("\0")[:-1]:
         head, _, path = line.partition("\t")
@@ -92,15 +107,15 @@ def list_index(git: Git) -> dict[str, tuple[TreeEntry, bool]]:
 def _matches_either_commit(
     git: Git, path: str, before: TreeEntry | None, now: TreeEntry | None, *, absent: bool, resuming: bool
 ) -> bool:
-    """Whether what is on the disk at a path of ours is as one of two commits has it.
+    """Check whether the file on disk matches one of two commits.
 
     Args:
         git: the repository.
-        path: in it.
-        before: what the old commit has there.
-        now: what the new one has.
-        absent: whether the file may be absent though it is tracked.
-        resuming: whether a file that goes may be gone already.
+        path: path in the repository.
+        before: entry of the old commit.
+        now: entry of the new commit.
+        absent: whether a tracked file may be absent.
+        resuming: whether a file that will be removed may be absent.
     """
     file = git.folder / path
     try:
@@ -114,12 +129,12 @@ def _matches_either_commit(
         return False
     content = file.read_bytes()
     expected_ids = {entry.id for entry in (before, now) if entry is not None}
-    # As it is, or as git's filters and line ends would have it.
+    # With or without git's filters and line-end conversion.
     return _hash_object(git, content) in expected_ids or _hash_object(git, content, path) in expected_ids
 
 
 def matches_entry(git: Git, path: str, entry: TreeEntry) -> bool:
-    """Whether what is at a path is an object's content: a link, or a file as it is or through git's filters."""
+    """Check whether the link or file at a path has an object's content, with or without git's filters."""
     file = git.folder / path
     try:
         if file.is_symlink():
@@ -133,7 +148,7 @@ def matches_entry(git: Git, path: str, entry: TreeEntry) -> bool:
 
 
 def _hash_object(git: Git, content: bytes, path: str | None = None) -> str | None:
-    """The object that a content would be, when it goes through the filters of a path, or through none."""
+    """Return the id of the object for a content, after the filters of a path or without filters."""
     option = "--no-filters" if path is None else f"--path={path}"
     try:
         return git.run("hash-object", option, "--stdin", stdin=content).decode().strip()
@@ -142,7 +157,7 @@ def _hash_object(git: Git, content: bytes, path: str | None = None) -> str | Non
 
 
 def list_uncommitted_paths(git: Git, paths: Sequence[str]) -> Iterable[str]:
-    """Those of some paths that differ from the head, in the index or on the disk, or that nobody tracks."""
+    """Yield the paths that are untracked, or that differ from HEAD in the index or on disk."""
     for begin in range(0, len(paths), 500):
         status = git.run(
             *("--no-optional-locks", "--literal-pathspecs", "status", "--porcelain", "-z", "--no-renames"),
@@ -153,7 +168,7 @@ def list_uncommitted_paths(git: Git, paths: Sequence[str]) -> Iterable[str]:
 
 
 def _leaves_work_tree(top: Path, path: str) -> bool:
-    """Whether a folder on the way to a file is a link, another repository, or no folder."""
+    """Check whether a parent of a path is a link, another repository or a file."""
     above = [folder for folder in (top / path).parents if folder != top and folder.is_relative_to(top)]
     return any(
         folder.is_symlink() or (folder.exists() and not folder.is_dir()) or (folder / ".git").exists()

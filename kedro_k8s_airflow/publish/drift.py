@@ -1,6 +1,6 @@
-"""`check --drift`: what is published against what this checkout would publish. Nothing is written; no Airflow is asked.
+"""`check --drift`: compare the published DAGs with those that this checkout would publish. Nothing is written.
 
-Airflow's own versions of a DAG cannot tell: it serialises only some of an operator's arguments, so bytes of files are compared.
+Files are compared, not Airflow's serialised DAGs: Airflow serialises only some of an operator's arguments.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
 from kedro_k8s_airflow.image.lock import is_unbuilt
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.publish import desired_state, message, open_target, ownership_manifest, publisher
+from kedro_k8s_airflow.publish import desired_state, ownership_manifest
 from kedro_k8s_airflow.publish.diff import DagDiff
 from kedro_k8s_airflow.publish.git import SUBMODULE_MODE, Git, GitError, mask_credentials, refuse_git
+from kedro_k8s_airflow.publish.message import NO_RUNTIME_CHANGE, describe_image_changes, describe_task_changes
+from kedro_k8s_airflow.publish.open_target import check_target_names, is_address, is_bare_repository, open_branch
+from kedro_k8s_airflow.publish.publisher import parse_subfolder, resolve_destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftTarget:
-    """What to compare with; what is None is as the settings say.
+    """What to compare with. For None the setting applies.
 
     Attributes:
         reference: a folder, an address, or a commit of the project's own repository.
-        subfolder: for the DAG files.
-        branch: of an address.
+        subfolder: folder of the DAG files.
+        branch: branch of a folder or an address.
     """
 
     reference: str | None = None
@@ -45,12 +48,12 @@ class DriftTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedState:
-    """What is published.
+    """The published DAG files.
 
     Attributes:
-        location_of: a DAG file's place, for people.
-        manifest: of this project and environment, when there is one.
-        files: contents of DAG files by path relative to the target folder, of those that were asked for and are there.
+        location_of: returns where a file is, for messages.
+        manifest: manifest of this project and environment, if there is one.
+        files: content of the existing DAG files, by path relative to the target folder.
     """
 
     location_of: Callable[[str], str]
@@ -59,23 +62,23 @@ class PublishedState:
 
 
 def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
-    """Everything in which the two differ, as errors.
+    """Return every difference as an error.
 
     Raises:
-        Refused: when it cannot be told: the project has errors, or what is published cannot be read.
+        Refused: the project has errors, or the published files cannot be read.
     """
     compilation = compiler.compile_request(request)
     if compilation.errors:
         raise Refused(compilation.errors)
     project = compilation.context.project
     settings = compilation.context.settings.publish
-    subfolder = settings.subfolder if against.subfolder is None else publisher.parse_subfolder(against.subfolder)
+    subfolder = settings.subfolder if against.subfolder is None else parse_subfolder(against.subfolder)
     reference = against.reference
     if reference is None:
         if settings.to is None:
-            help_text = "Give a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
-            raise refuse("publish-to", Location(subject="--against"), "nobody says where it was published.", help_text)
-        reference = publisher.resolve_destination(settings.to, project.path)
+            help_text = "Pass a folder, an address or a commit, or set publish.to in k8s_airflow.yml."
+            raise refuse("publish-to", Location(subject="--against"), "no publish target is configured.", help_text)
+        reference = resolve_destination(settings.to, project.path)
     manifest_file = ownership_manifest.manifest_path(project.package, request.env)
     paths = [f"{plan.dag_id}.py" for plan in compilation.context.plans]
     try:
@@ -83,7 +86,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
             reference, against, settings.base, subfolder, manifest_file, paths, project.path
         )
     except GitError as reason:
-        raise refuse_git(mask_credentials(reference), "git cannot read it", reason) from None
+        raise refuse_git(mask_credentials(reference), "cannot be read by git", reason) from None
     if published.manifest is not None and (
         published.manifest.project,
         published.manifest.project_name,
@@ -93,12 +96,12 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
         str(request.metadata.project_name),
         request.env,
     ):
-        message = f"is the manifest of {published.manifest.owner_label}, called {published.manifest.project_name!r}, not of this one."
+        message = f"is the manifest of another project: {published.manifest.owner_label}, {published.manifest.project_name!r}."
         raise refuse(
             "publish-owned",
             Location(file=published.location_of(manifest_file)),
             message,
-            "Compare with the folder that this project is published to.",
+            "Compare with the target of this project.",
         )
     compilation = _with_published_images(request, compilation, published)
     plans = compilation.plans()
@@ -112,7 +115,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
 
 
 def _with_published_images(request: CompileRequest, compilation: Compilation, published: PublishedState) -> Compilation:
-    """The project once more, with the published names of images that no lock here names: in CI the lock may not be committed."""
+    """Return the compilation with published references for images that the lock does not have: CI may not commit the lock."""
     published_images = published.manifest.images if published.manifest else {}
     images = {}
     for plan in compilation.context.plans:
@@ -125,7 +128,7 @@ def _with_published_images(request: CompileRequest, compilation: Compilation, pu
                 or name not in published_images
             ):
                 continue
-            # Nobody here knows the digest of what the settings name by a tag, or not at all.
+            # The digest is unknown here where the settings have a tag or no image.
             if split_reference(image)[0] == split_reference(published_images[name])[0] and (
                 is_unbuilt(image) or "@" in published_images[name]
             ):
@@ -138,7 +141,7 @@ def _with_published_images(request: CompileRequest, compilation: Compilation, pu
 def _find_differences(
     desired: DesiredState, published: PublishedState, compilation: Compilation, command: str
 ) -> Iterator[Finding]:
-    """All findings, DAG by DAG; `command` is the one that mends them."""
+    """Yield all differences, DAG by DAG; `command` is the publish command for the help texts."""
     help_text = f"Publish: {command}."
     manifest = published.manifest
     known_dags = manifest.files if manifest else {}
@@ -149,48 +152,53 @@ def _find_differences(
         location = Location(dag=file.dag_id)
         if content is None:
             yield error(
-                "drift-missing", location, f"is not published: there is no {published.location_of(name)}.", help_text
+                "drift-missing", location, f"is not published: {published.location_of(name)} does not exist.", help_text
             )
             continue
         if record is None:
             yield error(
                 "drift-edited",
                 location,
-                f"is in {published.location_of(name)}, and no manifest says it was published.",
+                f"exists as {published.location_of(name)}, but no manifest lists it.",
                 help_text,
             )
         elif ownership_manifest.compute_sha256(content) != record.sha256:
-            problem = f"was edited by hand since it was published: {published.location_of(name)}."
-            yield error("drift-edited", location, problem, f"Make the edit in the project, then: {command} --force.")
+            message = f"was edited by hand after it was published: {published.location_of(name)}."
+            yield error(
+                "drift-edited", location, message, f"Move the edit to the project, then publish: {command} --force."
+            )
         new_text = desired.texts[name]
-        # Against what was published: an edit by hand is no change of the project.
+        # Compare with what was published: an edit by hand is not a change of the project.
         if content == new_text.encode() or (record is not None and record.sha256 == file.sha256):
             continue
         old_text = content.decode("utf-8", "replace")
         dag_diff = DagDiff(
             path=name, status="changed", old_record=record, new_record=file, old_text=old_text, new_text=new_text
         )
-        image_changes = message.describe_image_changes(dag_diff) if record else []
+        image_changes = describe_image_changes(dag_diff) if record else []
         if image_changes:
             yield error(
-                "drift-image", location, f"runs in another image than published: {'; '.join(image_changes)}.", help_text
+                "drift-image",
+                location,
+                f"uses other images than the published DAG: {'; '.join(image_changes)}.",
+                help_text,
             )
-        task_changes = message.describe_task_changes(dag_diff)
+        task_changes = describe_task_changes(dag_diff)
         other_generator = manifest is not None and manifest.generator != __version__
         if task_changes or not (image_changes or other_generator):
             yield error(
                 "drift-changed",
                 location,
-                f"differs from {published.location_of(name)}: {'; '.join(task_changes) or message.NO_RUNTIME_CHANGE}.",
+                f"differs from {published.location_of(name)}: {'; '.join(task_changes) or NO_RUNTIME_CHANGE}.",
                 help_text,
             )
     for name, file in known_dags.items():
         if name not in desired.manifest.files and name in published.files:
-            problem = f"is published in {published.location_of(name)}, and this project makes no such DAG."
-            yield error("drift-extra", Location(dag=file.dag_id), problem, f"{help_text[:-1]}, which removes it.")
+            message = f"is published as {published.location_of(name)}, but this project does not create it."
+            yield error("drift-extra", Location(dag=file.dag_id), message, f"Publish to remove it: {command}.")
     if manifest is not None and manifest.generator != __version__:
-        problem = f"were published by kedro-k8s-airflow {manifest.generator}; this is {__version__}."
-        yield error("drift-generator", Location(subject=f"the DAGs of {manifest.owner_label}"), problem, help_text)
+        message = f"were published by kedro-k8s-airflow {manifest.generator}; this is {__version__}."
+        yield error("drift-generator", Location(subject=f"the DAGs of {manifest.owner_label}"), message, help_text)
 
 
 def _read_published_state(
@@ -202,10 +210,10 @@ def _read_published_state(
     paths: Sequence[str],
     project: Path,
 ) -> PublishedState:
-    """What is published, from a folder, an address or a commit."""
-    open_target.check_target_names(reference, against.branch, base)
+    """Read the published files from a folder, an address or a commit."""
+    check_target_names(reference, against.branch, base)
     top = Path(reference).expanduser()
-    if open_target.is_address(reference) or (top.is_dir() and open_target.is_bare_repository(top.resolve())):
+    if is_address(reference) or (top.is_dir() and is_bare_repository(top.resolve())):
         return _read_address(reference, against.branch or base, folder, manifest_file, paths)
     if top.is_dir() and against.branch is None:
         return _read_folder(top, reference, folder, manifest_file, paths)
@@ -218,26 +226,26 @@ def _read_published_state(
         raise refuse(
             "publish-branch",
             Location(subject="--branch"),
-            f"goes with a folder or an address, and {reference!r} is neither.",
-            "Leave it out.",
+            f"applies to a folder or an address, but {reference!r} is neither.",
+            "Remove the option.",
         )
     if commit is None and against.branch is not None:
         raise refuse(
-            "publish-branch", Location(subject=reference), f"there is no branch {against.branch!r}.", "Mend --branch."
+            "publish-branch", Location(subject=reference), f"has no branch {against.branch!r}.", "Correct --branch."
         )
     if commit is None:
-        message = f"{reference!r} is no folder, no address and no commit of the project's repository."
+        message = f"{reference!r} is neither a folder, nor an address, nor a commit of the project's repository."
         raise refuse(
             "publish-to",
             Location(subject="--against"),
             message,
-            "Give the folder or the address that was published to.",
+            "Pass the folder or the address of the publish target.",
         )
     return _read_commit(git, commit, commit_note, folder, manifest_file, paths)
 
 
 def _read_folder(top: Path, display_name: str, folder: str, manifest_file: str, paths: Sequence[str]) -> PublishedState:
-    """Files as they are, as an Airflow reads them; the folder itself may be the one with the DAG files."""
+    """Read the files of a folder as Airflow does; the folder may be the one with the DAG files."""
     # The folder itself may be the one with the DAG files.
     is_target_folder = not (top / folder).is_dir() and any((top / path).exists() for path in (manifest_file, *paths))
     target_folder = top if is_target_folder else top / folder
@@ -246,8 +254,8 @@ def _read_folder(top: Path, display_name: str, folder: str, manifest_file: str, 
         file = target_folder / path
         try:
             if file.exists() and not file.is_file():
-                raise refuse("file", Location(file=str(file)), "is no file.", "Move it away.")
-            # As git has it, whatever ends of lines it makes in a work tree; none of ours has others.
+                raise refuse("file", Location(file=str(file)), "is not a file.", "Move it elsewhere.")
+            # DAG files have LF line ends; git may convert them in a work tree.
             return file.read_bytes().replace(b"\r\n", b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -261,8 +269,8 @@ def _read_folder(top: Path, display_name: str, folder: str, manifest_file: str, 
 def _read_address(
     address: str, branch: str | None, folder: str, manifest_file: str, paths: Sequence[str]
 ) -> PublishedState:
-    """The files of a branch, by way of a clone that goes at once."""
-    with open_target.open_branch(address, branch) as (git, name, commit):
+    """Read the files of a branch from a temporary clone."""
+    with open_branch(address, branch) as (git, name, commit):
         return _read_commit(
             git, commit, f"on branch {name} of {mask_credentials(address)}", folder, manifest_file, paths
         )
@@ -271,7 +279,7 @@ def _read_address(
 def _read_commit(
     git: Git, commit: str | None, commit_note: str, folder: str, manifest_file: str, paths: Sequence[str]
 ) -> PublishedState:
-    """The files of a commit; none without one."""
+    """Read the files of a commit; None has no files."""
     entries = git.read_entries(commit)
 
     def read_content(path: str) -> bytes | None:
@@ -292,7 +300,7 @@ def _build_published_state(
     manifest_file: str,
     paths: Sequence[str],
 ) -> PublishedState:
-    """The manifest and the files that it or this project names."""
+    """Read the manifest, and the files that the manifest or this project lists."""
     raw = read_content(manifest_file)
     manifest = ownership_manifest.read_manifest(raw, location_of(manifest_file)) if raw is not None else None
     names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])

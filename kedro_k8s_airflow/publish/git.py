@@ -1,7 +1,7 @@
-"""Git, as far as publishing needs it: one function that runs it, and a repository's objects, branches and remotes.
+"""Run git, and read and write a repository's objects, branches and remotes.
 
-Only git's own commands are used, so configuration, credentials and hooks of a push work as in a shell. What git says is shown as it is,
-but for passwords in addresses. Nothing here writes into a work tree; that is `worktree.py`.
+Only git's own commands are used, so configuration, credentials and hooks work as in a shell. Git's output is shown unchanged except for
+credentials in addresses. Work trees are written in `worktree.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kedro_k8s_airflow.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# Of a repository that git was called from, such as the project's when this runs in one of its hooks.
+# Set by git for its hooks; they would point at the project's repository.
 _REPOSITORY_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -41,7 +41,7 @@ _REPOSITORY_VARIABLES = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
-# For reading what git says, for leaving other repositories alone, and for messages in UTF-8 whatever the user's commits are in.
+# For output that can be parsed, for leaving submodules alone, and for commit messages in UTF-8.
 _CONFIGURATION = (
     "core.quotePath=false",
     "gc.auto=0",
@@ -51,7 +51,7 @@ _CONFIGURATION = (
     "i18n.logOutputEncoding=UTF-8",
     "log.showSignature=false",
 )
-# What may be a secret in an address: all before the host, where a token can be the user; elsewhere a password; and a query.
+# Possible secrets in an address: everything before an HTTP host, since a user name can be a token; other passwords; and queries.
 _CREDENTIAL_PATTERNS = (
     (re.compile(r"(https?://)[^\s'\"]*@", re.IGNORECASE), r"\1***@"),
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*):[^\s'\"]*@"), r"\1:***@"),
@@ -62,12 +62,12 @@ _BRANCH_PREFIX = "refs/heads/"
 
 
 class GitError(Exception):
-    """A git command that has failed; the message is its own."""
+    """A git command has failed; the message is git's."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """A file in a tree: its mode as git writes it, and its object."""
+    """A file in a tree: its mode in git's notation, and the id of its object."""
 
     mode: str
     id: str
@@ -79,23 +79,23 @@ class Git:
 
     Attributes:
         folder: where git runs: the top of a work tree, or a bare repository.
-        bare: whether it is known to be bare, so that git need not find that out.
+        bare: whether the folder is known to be a bare repository.
     """
 
     folder: Path
     bare: bool = False
 
     def run(self, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
-        """The stdout of a git command.
+        """Run a git command and return its stdout.
 
         Args:
-            arguments: of git.
-            stdin: what it reads.
-            index: another index than the repository's own.
+            arguments: arguments of git.
+            stdin: input of the command.
+            index: index file to use instead of the repository's own.
 
         Raises:
-            GitError: when it does.
-            Refused: when there is no git.
+            GitError: the command fails.
+            Refused: git is not installed.
         """
         env = _build_environment()
         if index is not None:
@@ -110,61 +110,61 @@ class Git:
         try:
             completed = subprocess.run(command, cwd=self.folder, env=env, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
-            raise refuse("publish-git", Location(subject="git"), "is not on PATH.", "Install it.") from None
+            raise refuse("publish-git", Location(subject="git"), "is not on PATH.", "Install git.") from None
         if completed.returncode:
             output = b"\n".join(text.strip() for text in (completed.stderr, completed.stdout) if text.strip())
             raise GitError(mask_credentials(output.decode("utf-8", "replace")))
         return completed.stdout
 
     def run_text(self, *arguments: str) -> str:
-        """The stdout of a git command, without the last newline."""
+        """Run a git command and return its stdout without the last newline."""
         return os.fsdecode(self.run(*arguments)).rstrip("\n")
 
     def query_text(self, *arguments: str) -> str | None:
-        """The same, or None when the command fails: for questions."""
+        """Run a git command and return its stdout, or None when it fails."""
         try:
             return self.run_text(*arguments)
         except GitError:
             return None
 
-    # --- what is there
+    # --- reading
 
     def resolve_commit(self, name: str) -> str | None:
-        """The commit that a name means."""
+        """Return the commit that a name refers to."""
         return self.query_text("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
     def git_path(self, name: str) -> Path:
-        """A file of the repository's own, such as `index`; each work tree may have another."""
+        """Return the path of a file in git's own folder, such as `index`; work trees may have their own."""
         return self.folder / self.run_text("rev-parse", "--git-path", name)
 
     def find_branch_commit(self, name: str) -> str | None:
-        """The commit of a branch: of this repository, else of the remote as it was seen last."""
+        """Return the commit of a branch in this repository, else that of the remote-tracking branch."""
         remote = self.find_push_remote(name)
         names = (f"{_BRANCH_PREFIX}{name}", f"refs/remotes/{remote}/{name}")
         return next(filter(None, map(self.resolve_commit, names)), None)
 
     def list_branches(self) -> set[str]:
-        """The names of all branches, of this repository and of its remotes."""
+        """Return the names of all local and remote-tracking branches."""
         names = self.run_text("for-each-ref", "--format=%(refname:lstrip=2)", _BRANCH_PREFIX).splitlines()
         for line in self.run_text("for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/").splitlines():
             names += [line] if line != "HEAD" else []
         return set(names)
 
     def current_branch(self) -> str | None:
-        """The branch that is checked out, born or not; None when the head is detached."""
+        """Return the branch that is checked out, with or without commits; None for a detached HEAD."""
         reference = self.query_text("symbolic-ref", "--quiet", "HEAD")
         return reference.removeprefix(_BRANCH_PREFIX) if reference else None
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
-        """Whether `other` has `one` in its history, as far as it is here."""
+        """Check whether a commit is in the local history of another."""
         return self.query_text("merge-base", "--is-ancestor", ancestor, descendant) is not None
 
     def read_entries(self, commit: str | None) -> Mapping[str, TreeEntry]:
-        """The files of a commit's tree by path; none without a commit. A commit never changes, so each is read once."""
+        """Return the files of a commit by path; None has no files. Results are cached."""
         return _read_entries(self, commit) if commit is not None else {}
 
     def read_contents(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """Contents of blobs by their names."""
+        """Return the contents of blobs by id."""
         object_ids = list(dict.fromkeys(ids))
         if not object_ids:
             return {}
@@ -174,19 +174,19 @@ class Git:
             head, _, answer = answer.partition(b"\n")
             object_id, kind, size = head.split(b" ") if head.count(b" ") == 2 else (head, b"missing", b"0")
             if kind != b"blob":
-                raise GitError(f"object {object_id.decode()} is no file, or is not here")
+                raise GitError(f"object {object_id.decode()} is missing or is not a file")
             contents[name], answer = answer[: int(size)], answer[int(size) + 1 :]
         return contents
 
     # --- objects and branches
 
     def write_tree(self, commit: str | None, changes: Mapping[str, bytes | None], modes: Mapping[str, str]) -> str:
-        """Write the tree of a commit with some files changed; nothing refers to it yet.
+        """Write a commit's tree with some files changed, and return its id.
 
         Args:
-            commit: whose tree it is, or None for an empty one.
-            changes: new content by path; None removes.
-            modes: of files that have another than the usual one.
+            commit: the commit to start from; None for an empty tree.
+            changes: new content by path; None removes the file.
+            modes: modes by path, where they differ from the default.
         """
         with tempfile.TemporaryDirectory(prefix="k8s-airflow-") as folder:
             index = Path(folder, "index")
@@ -208,16 +208,16 @@ class Git:
             return self.run("write-tree", index=index).decode().strip()
 
     def write_commit(self, tree: str, parents: Sequence[str], message: str, display_name: str) -> str:
-        """Write a commit; no branch has it yet. Signed where git is set to sign.
+        """Write a commit, signed if git is configured to sign, and return its id. No branch is moved.
 
         Args:
-            tree: its files.
-            parents: of it.
-            message: of it.
-            display_name: the repository, for people.
+            tree: id of its tree.
+            parents: its parent commits.
+            message: its message.
+            display_name: the repository, for messages.
 
         Raises:
-            Refused: when nobody has told git who commits.
+            Refused: git has no identity for the commit.
         """
         sign_option = ["-S"] if self.query_text("config", "--type=bool", "commit.gpgSign") == "true" else []
         parent_options = [word for parent in parents for word in ("-p", parent)]
@@ -247,16 +247,16 @@ class Git:
             raise refuse(
                 "publish-identity",
                 Location(subject=display_name),
-                "git does not know who commits.",
+                "git has no identity for the commit.",
                 "Set git config user.name and user.email, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and "
                 "GIT_COMMITTER_EMAIL.",
             ) from None
 
     def move_branch(self, branch: str | None, new: str, old: str | None, reason: str) -> None:
-        """Let a branch, or a detached head, name another commit: at once, and only when it still names the old one.
+        """Move a branch, or a detached HEAD, to another commit in one step.
 
         Raises:
-            GitError: when it does not.
+            GitError: it no longer points to the old commit.
         """
         reference = "HEAD" if branch is None else f"{_BRANCH_PREFIX}{branch}"
         self.run("update-ref", "-m", f"k8s-airflow publish: {reason}", reference, new, old or "0" * len(new))
@@ -264,7 +264,7 @@ class Git:
     # --- remotes
 
     def find_push_remote(self, branch: str | None) -> str | None:
-        """The remote that a branch is pushed to: as configured, else the only one, or `origin`."""
+        """Return the remote that a branch is pushed to: as configured, else `origin`, else the only one."""
         keys = [*([f"branch.{branch}.pushRemote"] if branch else []), "remote.pushDefault"]
         keys += [f"branch.{branch}.remote"] if branch else []
         for key in keys:
@@ -275,7 +275,7 @@ class Git:
         return "origin" if "origin" in names else names[0] if len(names) == 1 else None
 
     def list_remote_branches(self, remote: str) -> tuple[str | None, dict[str, str]]:
-        """The default branch of a remote, and the commits of all its branches."""
+        """Return the default branch of a remote, and the commits of all its branches."""
         default, branches = None, {}
         for line in self.run_text("ls-remote", "--symref", remote, "HEAD", f"{_BRANCH_PREFIX}*").splitlines():
             value, _, name = line.partition("\t")
@@ -286,13 +286,13 @@ class Git:
         return default, branches
 
     def fetch(self, remote: str, branches: Iterable[str], *, shallow: bool, objects_only: bool = False) -> None:
-        """Bring commits of a remote's branches.
+        """Fetch branches of a remote.
 
         Args:
-            remote: its name, or an address.
-            branches: of it.
-            shallow: the last commit alone, not all before it.
-            objects_only: bring objects and nothing else.
+            remote: name or address.
+            branches: names of its branches.
+            shallow: fetch only the last commit of each.
+            objects_only: write no FETCH_HEAD and no remote-tracking branches.
         """
         depth = ["--depth=1"] if shallow else []
         if not shallow and not objects_only and self.run_text("rev-parse", "--is-shallow-repository") == "true":
@@ -305,16 +305,16 @@ class Git:
         """Push a commit to a branch, as plain `git push` does.
 
         Args:
-            remote: its name, or an address.
-            commit: that is pushed.
-            branch: of the remote.
-            known: the commit that the branch named when it was asked last.
+            remote: name or address.
+            commit: the commit to push.
+            branch: branch of the remote.
+            known: the commit that the remote branch pointed to when it was last read.
 
         Returns:
-            `moved` when it names another by now.
+            `moved` if the remote branch points to another commit now.
 
         Raises:
-            GitError: when it is refused for any other reason.
+            GitError: the push fails for any other reason.
         """
         try:
             self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCH_PREFIX}{branch}")
@@ -336,22 +336,22 @@ def _read_entries(git: Git, commit: str) -> Mapping[str, TreeEntry]:
 
 
 def _build_environment() -> dict[str, str]:
-    """The caller's, without another repository in it, and with git's messages in the language that is read here."""
+    """Return the caller's environment without another repository, and with git's messages in English."""
     env = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
-    # For messages alone: what hooks read and write stays in the caller's encoding.
+    # Only messages: hooks keep the caller's encoding.
     locale_all = env.pop("LC_ALL", "")
     return {**env, **({"LC_CTYPE": locale_all} if locale_all else {}), "LC_MESSAGES": "C", "LANGUAGE": "C"}
 
 
 def mask_credentials(text: str) -> str:
-    """A text without what may be secret in the addresses in it."""
+    """Return a text with possible secrets in its addresses masked."""
     for pattern, replacement in _CREDENTIAL_PATTERNS:
         text = pattern.sub(replacement, text)
     return text
 
 
 def refuse_git(display_name: str, message: str, reason: GitError, help_text: str = "") -> Refused:
-    """A refusal with git's own words."""
+    """Return a refusal that shows git's own output."""
     lines = [line for line in str(reason).splitlines() if line.strip()]
     summary = next((line for line in lines if re.match(r"(fatal|error): ", line)), lines[-1] if lines else "")
     summary = re.sub(r"^(fatal|error): ", "", summary).rstrip(".")

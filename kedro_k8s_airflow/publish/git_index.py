@@ -1,6 +1,6 @@
-"""A step of a branch from one commit to another, and git's index on the way: entries put in, under git's own lock.
+"""Update git's index under git's own lock, for the update of a branch from one commit to another.
 
-The lock is known to be ours when this process is killed, so that the next one may take it away.
+The lock carries a mark, so that the next publish can remove the lock of a killed one.
 """
 
 from __future__ import annotations
@@ -22,47 +22,48 @@ if TYPE_CHECKING:
 
 _INDEX_COPY = "k8s-airflow-publish.index"
 _LOCK_MARKER = "k8s-airflow-publish.held"
-_LOCKED_MESSAGE = "{} exists: another git process is at work, or was killed; delete the file if none is"
+_LOCKED_MESSAGE = "{} exists: another git process is running or was killed; delete the file if none is running"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchUpdate:
-    """What a work tree is being brought from and to.
+    """The update of a branch and its work tree.
 
     Attributes:
-        branch: that moves, None for a detached head.
-        old, new: commits; there is no old one when the branch is born.
-        ours: paths that this plugin replaces itself.
+        branch: the branch that moves; None for a detached HEAD.
+        old: the current commit; None for a branch without commits.
+        new: the commit to move to.
+        own_paths: paths that this plugin replaces itself.
     """
 
     branch: str | None
     old: str | None
     new: str
-    ours: Sequence[str]
+    own_paths: Sequence[str]
 
 
 def resolve_old_tree(git: Git, update: BranchUpdate) -> str:
-    """The old commit, or the empty tree."""
+    """Return the old commit, or the empty tree."""
     return update.old or git.run("hash-object", "-t", "tree", "-w", "--stdin").decode().strip()
 
 
 def _list_differing_paths(git: Git, update: BranchUpdate) -> list[str]:
-    """Paths that differ between the two commits."""
+    """Return the paths that differ between the two commits."""
     before, now = git.read_entries(update.old), git.read_entries(update.new)
     return [path for path in {**before, **now} if before.get(path) != now.get(path)]
 
 
 def list_incoming_paths(git: Git, update: BranchUpdate) -> list[str]:
-    """Those of them that others have committed meanwhile, which git brings."""
-    ours = set(update.ours)
-    return [path for path in _list_differing_paths(git, update) if path not in ours]
+    """Return the paths that others have changed between the two commits; git updates them."""
+    own_paths = set(update.own_paths)
+    return [path for path in _list_differing_paths(git, update) if path not in own_paths]
 
 
 @contextlib.contextmanager
 def replace_index(git: Git, entries: Mapping[str, TreeEntry | None], update: BranchUpdate) -> Iterator[Path]:
-    """A copy of the index with these entries, made before the block and put in place after it.
+    """Yield a copy of the index with these entries, and replace the index by it after the block.
 
-    Git's own lock is held meanwhile; it is known to be ours when this process is killed.
+    Git's own lock is held for the block.
     """
     index = git.git_path("index")
     with lock_index(git):
@@ -73,7 +74,7 @@ def replace_index(git: Git, entries: Mapping[str, TreeEntry | None], update: Bra
 
 
 def copy_index(git: Git, entries: Mapping[str, TreeEntry | None], update: BranchUpdate) -> Path:
-    """A copy of the index with these entries."""
+    """Copy the index, set these entries in the copy, and return its path."""
     index, index_copy = git.git_path("index"), git.git_path(_INDEX_COPY)
     if index.exists():
         shutil.copyfile(index, index_copy)
@@ -90,10 +91,10 @@ def copy_index(git: Git, entries: Mapping[str, TreeEntry | None], update: Branch
 
 @contextlib.contextmanager
 def lock_index(git: Git) -> Iterator[None]:
-    """Git's lock of its index, for the block.
+    """Hold git's lock of its index for the block.
 
     Raises:
-        GitError: when somebody else has it.
+        GitError: another process holds it.
     """
     marker, lock = git.git_path(_LOCK_MARKER), _lock_path(git)
     marker.touch()
@@ -105,7 +106,7 @@ def lock_index(git: Git) -> Iterator[None]:
     except OSError as exc:
         if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        # A disk without links: the same lock, but nobody could say whose it is after a kill.
+        # A file system without links: the same lock, but its owner is unknown after a kill.
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     try:
         yield
@@ -115,7 +116,7 @@ def lock_index(git: Git) -> Iterator[None]:
 
 
 def release_stale_lock(git: Git) -> None:
-    """Take away the lock of git's index when a killed publisher has left it; nobody else's."""
+    """Remove the lock of git's index if a killed publish has left it; keep any other."""
     marker, lock = git.git_path(_LOCK_MARKER), _lock_path(git)
     with contextlib.suppress(FileNotFoundError):
         if marker.samefile(lock):
@@ -125,7 +126,7 @@ def release_stale_lock(git: Git) -> None:
 
 
 def describe_lock(git: Git) -> str | None:
-    """What there is to say when git's index is locked, by another git or one that was killed."""
+    """Return a message if another git process holds the lock of the index, or has left it."""
     return _LOCKED_MESSAGE.format(_lock_path(git)) if _lock_path(git).exists() else None
 
 
@@ -134,13 +135,13 @@ def _lock_path(git: Git) -> Path:
 
 
 def read_index(git: Git) -> bytes | None:
-    """The index as it is, None when there is none yet."""
+    """Return the content of the index; None if it does not exist yet."""
     index = git.git_path("index")
     return index.read_bytes() if index.exists() else None
 
 
 def restore_index(git: Git, before: bytes | None) -> None:
-    """The index as it was."""
+    """Restore the index."""
     with lock_index(git):
         if before is None:
             git.git_path("index").unlink(missing_ok=True)
@@ -151,13 +152,13 @@ def restore_index(git: Git, before: bytes | None) -> None:
 
 
 def refresh_index(git: Git, index: Path | None = None) -> None:
-    """Let git see which files are as the index has them; that some are not is no failure."""
+    """Refresh the file information in the index; modified files are not an error."""
     with contextlib.suppress(GitError):
         git.run("update-index", "-q", "--refresh", index=index)
 
 
 def remove_index_copy(git: Git) -> None:
-    """What is left of a copy, and git's lock of that."""
+    """Remove a leftover copy of the index, and its lock."""
     for name in (_INDEX_COPY, f"{_INDEX_COPY}.lock"):
         with contextlib.suppress(OSError):
             git.git_path(name).unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""The record of what was published: a manifest for each project and environment, in the target folder, and who owns which file by it.
+"""Manifests in the target folder, which record the DAG files that each project and environment owns.
 
     dags/flights.py                                a DAG
-    dags/.k8s-airflow/manifests/flights.json       what project flights has published here
-    dags/.k8s-airflow/manifests/flights@prod.json  the same of its environment prod
+    dags/.k8s-airflow/manifests/flights.json       the files of project flights
+    dags/.k8s-airflow/manifests/flights@prod.json  the files of its environment prod
     dags/.k8s-airflow/.airflowignore               keeps Airflow out of that folder
 
-Each publisher writes its own manifest only, so that several never change one file.
+Each publisher writes only its own manifest, so that two never change the same file.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 METADATA_FOLDER = ".k8s-airflow"
 _MANIFESTS_FOLDER = f"{METADATA_FOLDER}/manifests"
 IGNORE_FILE = f"{METADATA_FOLDER}/.airflowignore"
-# A word without any sign that a glob (Airflow 3) and a regular expression (Airflow 2) read differently.
+# A plain word: a glob (Airflow 3) and a regular expression (Airflow 2) match it alike.
 IGNORE_FILE_TEXT = f"{DAG_FILE_MARKER}: records of what was published, no DAGs.\nmanifests\n"
 _FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFile:
-    """One DAG file that was published.
+    """A published DAG file.
 
     Attributes:
-        sha256: of its bytes, in hex.
-        dag_id, pipeline: what it is.
-        images: references of its pods' images by the project's name for each; an image of somebody else's is its own name.
+        sha256: checksum of its bytes, in hex.
+        dag_id: id of the DAG.
+        pipeline: registered pipeline that the DAG runs.
+        images: references of the images by their name in the settings; an external image is its own name.
     """
 
     sha256: str
@@ -49,14 +50,14 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnershipManifest:
-    """What one project has published in one environment.
+    """The files that one project has published for one environment.
 
     Attributes:
-        generator: version of this plugin.
-        project: the package's import name.
-        project_name: the project's own name, as in its pyproject.toml.
+        project: import name of the project's package.
+        project_name: name of the project in its pyproject.toml.
         environment: Kedro environment of the pods, or None.
-        files: by path, relative to the target folder.
+        files: the DAG files by path, relative to the target folder.
+        generator: version of this plugin.
     """
 
     project: str
@@ -67,16 +68,16 @@ class OwnershipManifest:
 
     @property
     def images(self) -> dict[str, str]:
-        """References of all images, by name."""
+        """Return the references of all images by name."""
         return {name: image for file in self.files.values() for name, image in file.images.items()}
 
     @property
     def owner_label(self) -> str:
-        """For messages: the project and its environment."""
+        """Return the project and its environment, for messages."""
         return format_owner(self.project, self.environment)
 
     def to_json(self) -> str:
-        """The file: sorted, and nothing in it that changes when no DAG does."""
+        """Return the content of the manifest file: sorted, and unchanged as long as no DAG changes."""
         files = {
             path: {
                 "dag_id": file.dag_id,
@@ -99,17 +100,17 @@ class OwnershipManifest:
 
 
 def format_owner(project: str, environment: str | None) -> str:
-    """A project, and its environment when there is one."""
+    """Return a project and its environment, if any, for messages."""
     return f"project {project}" + (f", environment {json.dumps(environment)}" if environment else "")
 
 
 def compute_sha256(content: bytes) -> str:
-    """As manifests have it."""
+    """Return the checksum of a file, as manifests have it."""
     return hashlib.sha256(content).hexdigest()
 
 
 def manifest_path(project: str, environment: str | None) -> str:
-    """Path of a manifest, relative to the target folder."""
+    """Return the path of a manifest, relative to the target folder."""
     name = project if environment is None else f"{project}@{names.to_airflow_key(environment, [environment])}"
     if len(name) > 200:
         name = f"{name[:190]}-{names.short_hash([name])}"
@@ -117,12 +118,12 @@ def manifest_path(project: str, environment: str | None) -> str:
 
 
 def repository_path(folder: str, path: str) -> str:
-    """A path of the target folder, in the repository."""
+    """Return the path in the repository for a path in the target folder."""
     return f"{folder}/{path}" if folder else path
 
 
 def target_folder_of(path: str) -> str | None:
-    """The target folder whose manifest a path of a repository is ("" for its top); None when it is no manifest."""
+    """Return the target folder that a manifest belongs to ("" for the top); None if the path is not that of a manifest."""
     above, _, name = path.rpartition("/")
     if name.endswith(".json") and (above == _MANIFESTS_FOLDER or above.endswith(f"/{_MANIFESTS_FOLDER}")):
         return above[: -len(_MANIFESTS_FOLDER)].rstrip("/")
@@ -130,10 +131,10 @@ def target_folder_of(path: str) -> str | None:
 
 
 def read_manifest(content: bytes, path: str) -> OwnershipManifest:
-    """The manifest that a file holds.
+    """Parse a manifest.
 
     Raises:
-        Refused: when it is none, or of a later version of this plugin.
+        Refused: the content is not a manifest, or a later version of this plugin has written it.
     """
     try:
         raw = json.loads(content.decode("utf-8"))
@@ -142,7 +143,7 @@ def read_manifest(content: bytes, path: str) -> OwnershipManifest:
                 "publish-manifest",
                 Location(file=path),
                 f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_FORMAT_VERSION}.",
-                f"Publish with kedro-k8s-airflow {raw.get('generator')} or newer.",
+                f"Use kedro-k8s-airflow {raw.get('generator')} or newer.",
             )
         files = {_check_file_name(path): _parse_published_file(raw_file) for path, raw_file in raw["files"].items()}
         texts = [_check_text(raw[key]) for key in ("project", "project_name", "generator")]
@@ -153,8 +154,8 @@ def read_manifest(content: bytes, path: str) -> OwnershipManifest:
         raise refuse(
             "publish-manifest",
             Location(file=path),
-            f"is no manifest ({type(exc).__name__}: {exc}), so nobody knows whose the files are.",
-            "Take it back from git's history.",
+            f"is not a valid manifest ({type(exc).__name__}: {exc}), so the owner of the files is unknown.",
+            "Restore it from git's history.",
         ) from None
     return OwnershipManifest(
         project=texts[0], project_name=texts[1], generator=texts[2], environment=environment, files=files
@@ -162,9 +163,9 @@ def read_manifest(content: bytes, path: str) -> OwnershipManifest:
 
 
 def _check_file_name(path: str) -> str:
-    """A path that is a file of the target folder itself."""
+    """Check that a path is a file name; raise ValueError otherwise."""
     if not _check_text(path) or path in (".", "..") or "/" in path or "\\" in path:
-        raise ValueError(f"{path!r} is no file of this folder")
+        raise ValueError(f"{path!r} is not a file name")
     return path
 
 
@@ -177,9 +178,9 @@ def _parse_published_file(raw: Mapping[str, Any]) -> PublishedFile:
 
 
 def _check_text(value: Any) -> str:
-    """A text that can be printed as it is."""
+    """Check that a value is a printable text; raise TypeError or ValueError otherwise."""
     if not isinstance(value, str):
-        raise TypeError("a text is expected")
+        raise TypeError("expected a string")
     if not value.isprintable():
-        raise ValueError(f"{value!r} cannot be printed")
+        raise ValueError(f"{value!r} is not printable")
     return value

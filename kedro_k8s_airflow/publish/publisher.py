@@ -1,4 +1,4 @@
-"""`publish`, without the printing: the DAGs of a project into the repository that Airflow reads, by one commit or not at all."""
+"""`publish` without the printing: commit the DAGs of a project to the repository that Airflow reads, in one commit or none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from kedro_k8s_airflow import compiler
 from kedro_k8s_airflow.config import types
 from kedro_k8s_airflow.findings import Finding, refuse, warning
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.publish import desired_state, diff, message, open_target, worktree
+from kedro_k8s_airflow.publish import desired_state, diff, worktree
 from kedro_k8s_airflow.publish.git import GitError, mask_credentials, refuse_git
 from kedro_k8s_airflow.publish.git_index import BranchUpdate
+from kedro_k8s_airflow.publish.message import describe_changes, format_commit_message
+from kedro_k8s_airflow.publish.open_target import is_address, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +32,18 @@ MAX_ATTEMPTS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class PublishOptions:
-    """What is asked of publishing; what is None is as the settings say.
+    """Options of the command line. For None the setting applies.
 
     Attributes:
         to: folder or address of the repository.
-        subfolder: of it, for the DAG files.
-        branch, base: to publish to, and to begin it at.
+        subfolder: folder for the DAG files in the repository.
+        branch: branch to commit to.
+        base: branch that a new branch starts from.
         push: push the branch.
-        problem: instead of the first line of the commit's message.
+        message: replaces the first line of the commit message.
         dry_run: write nothing.
-        allow_tag: images may be named by tags.
-        force: overwrite files that were edited by hand or are of unknown origin.
+        allow_tag: accept images that are referenced by tag.
+        force: overwrite files that were edited by hand or that no manifest lists.
     """
 
     to: str | None = None
@@ -56,25 +59,27 @@ class PublishOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishResult:
-    """What publishing came to.
+    """What a publish has done, or would do.
 
     Attributes:
-        display_name: the repository, as the user names it.
-        branch: None for a detached head.
-        up_to_date_branch: what has the DAGs already when nothing was committed.
-        lines: what becomes of each DAG that changes.
-        problem: of the commit.
-        commit: that was made, or that the branch had already; None when nothing was written.
-        has_changes: whether a commit was made (or would be).
-        will_push: whether it is to be pushed.
-        pushed: the remote it was pushed to.
-        repaired: whether the work of a killed process was finished first.
-        findings: those that stop nothing.
+        display_name: the repository, without credentials.
+        branch: None for a detached HEAD.
+        is_new_branch: whether neither the repository nor its remote has the branch.
+        ahead_remote: the remote whose branch is ahead of the checkout; None when there is none.
+        lines: describe each DAG that changes.
+        message: the commit message.
+        commit: the new commit, or the one that the branch points to already; None when nothing was written.
+        has_changes: whether a commit was made, or would be.
+        will_push: whether a push was requested.
+        pushed: the remote that was pushed to.
+        repaired: whether an interrupted publish was finished first.
+        findings: warnings.
     """
 
     display_name: str
     branch: str | None
-    up_to_date_branch: str
+    is_new_branch: bool
+    ahead_remote: str | None
     lines: Sequence[str]
     message: str
     commit: str | None
@@ -89,7 +94,7 @@ def publish_dags(request: CompileRequest, options: PublishOptions) -> PublishRes
     """Publish the DAGs of a project.
 
     Raises:
-        Refused: with everything that is in the way; the target is as it was then.
+        Refused: with every error; the target is unchanged.
     """
     compilation = compiler.compile_request(request)
     options = _apply_settings(options, compilation)
@@ -101,7 +106,7 @@ def publish_dags(request: CompileRequest, options: PublishOptions) -> PublishRes
     findings = _collect_warnings(compilation, source)
     destination = str(options.to)
     try:
-        with open_target.open_target(
+        with open_target(
             destination, branch=options.branch, base=options.base, push=options.push, dry_run=options.dry_run
         ) as target:
             if target.is_clone or options.dry_run:
@@ -113,12 +118,12 @@ def publish_dags(request: CompileRequest, options: PublishOptions) -> PublishRes
                 return replace(_publish_to_target(target, desired, source, options, findings), repaired=repaired)
     except GitError as reason:
         raise refuse_git(
-            mask_credentials(destination), "git cannot do what is asked of it", reason, "Mend what git says above."
+            mask_credentials(destination), "git failed", reason, "Fix the error that git reports above."
         ) from None
 
 
 def _apply_settings(options: PublishOptions, compilation: Compilation) -> PublishOptions:
-    """The wish with what the settings say of what it leaves open."""
+    """Return the options, completed from the settings."""
     settings = compilation.context.settings.publish
     to = options.to
     if to is None:
@@ -126,8 +131,8 @@ def _apply_settings(options: PublishOptions, compilation: Compilation) -> Publis
             raise refuse(
                 "publish-to",
                 Location(subject="--to"),
-                "nobody says where to publish.",
-                "Give a folder or an address, or set publish.to in k8s_airflow.yml.",
+                "no publish target is configured.",
+                "Pass a folder or an address, or set publish.to in k8s_airflow.yml.",
             )
         to = resolve_destination(settings.to, compilation.context.project.path)
     subfolder = settings.subfolder if options.subfolder is None else parse_subfolder(options.subfolder)
@@ -137,19 +142,15 @@ def _apply_settings(options: PublishOptions, compilation: Compilation) -> Publis
 
 
 def resolve_destination(destination: str, project: Path) -> str:
-    """A target of the settings: a folder there is relative to the project."""
-    return (
-        destination
-        if open_target.is_address(destination)
-        else str((project / Path(destination).expanduser()).resolve())
-    )
+    """Return `publish.to` of the settings as an address or an absolute folder; the setting is relative to the project."""
+    return destination if is_address(destination) else str((project / Path(destination).expanduser()).resolve())
 
 
 def parse_subfolder(subfolder: str) -> str:
-    """A folder of a repository as git writes it; "" for the top.
+    """Return a folder of a repository as git writes it; "" for the top.
 
     Raises:
-        Refused: when it is not inside the repository.
+        Refused: the folder is not inside the repository.
     """
     try:
         return types.check_subfolder(subfolder)
@@ -158,7 +159,7 @@ def parse_subfolder(subfolder: str) -> str:
 
 
 def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[Finding]:
-    """What is worth saying besides: what `create` warns of, and changes that are not committed."""
+    """Return the warnings of `create`, and those about the project's own commit."""
     findings = [
         finding for finding in compilation.findings if finding.severity == "warning" and finding.code != "image-stale"
     ]
@@ -167,8 +168,8 @@ def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[F
             warning(
                 "publish-uncommitted",
                 Location(file=str(compilation.context.project.path)),
-                f"git cannot tell the project's commit, so the message of this one leaves it out: {source.unreadable_reason}.",
-                "Let git read it (such as by safe.directory), if the commit is to be named.",
+                f"git cannot read the project's repository, so the commit message has no Source-Commit: {source.unreadable_reason}.",
+                "Allow git to read it, for example with safe.directory.",
             )
         )
     if source.dirty:
@@ -176,8 +177,8 @@ def _collect_warnings(compilation: Compilation, source: ProjectCommit) -> list[F
             warning(
                 "publish-uncommitted",
                 Location(file=str(compilation.context.project.path)),
-                "the project has changes that are not committed, so that no commit says what was published.",
-                "Commit them first.",
+                "has uncommitted changes, so no commit of the project matches what is published.",
+                "Commit them before publishing.",
             )
         )
     return findings
@@ -190,7 +191,7 @@ def _publish_to_target(
     options: PublishOptions,
     findings: Sequence[Finding],
 ) -> PublishResult:
-    """Commit on the target's branch and push it, once more when somebody else was quicker."""
+    """Commit to the target's branch and push; retry once when the remote branch has moved meanwhile."""
     seen_files: dict[str, TreeEntry] | None = None
     for _ in range(MAX_ATTEMPTS):
         tip, changes = _prepare_changes(
@@ -204,17 +205,18 @@ def _publish_to_target(
             raise refuse(
                 "publish-moved",
                 Location(subject=target.display_name),
-                f"{desired.manifest.owner_label} was published to {target.branch_label} by somebody else at the same time.",
-                "Look at what they have published; publish again if yours is to be the last.",
+                f"another publisher has published {desired.manifest.owner_label} to {target.branch_label} at the same time.",
+                "Review that commit; publish again to replace it.",
             )
         seen_files = owned_files
-        lines = message.describe_changes(changes)
-        commit_text = message.format_commit_message(changes, lines, desired.manifest, source, options.message)
+        lines = describe_changes(changes)
+        commit_text = format_commit_message(changes, lines, desired.manifest, source, options.message)
         commit = None if options.dry_run else _commit_changes(target, tip, changes, commit_text)
         result = PublishResult(
             display_name=target.display_name,
-            up_to_date_branch=_describe_up_to_date_branch(target, tip),
             branch=target.branch,
+            is_new_branch=tip.latest is None,
+            ahead_remote=_find_ahead_remote(target, tip),
             lines=lines,
             message=commit_text,
             commit=commit,
@@ -224,45 +226,39 @@ def _publish_to_target(
             repaired=False,
             findings=findings,
         )
-        # A new branch that would have nothing of its own is none.
+        # A new branch without changes of its own is not created.
         has_something = changes.files or tip.latest is not None
         if not options.push or commit is None or commit == tip.pushed or not has_something:
             return result
         if _push_commit(target, commit, tip.pushed):
             return replace(result, pushed=mask_credentials(str(target.remote)))
-    problem = f"{target.branch_label} has moved again and again while this was to be pushed."
-    raise refuse("publish-moved", Location(subject=target.display_name), problem, "Publish again.")
+    message = f"{target.branch_label} of the remote has moved during each of {MAX_ATTEMPTS} attempts to push."
+    raise refuse("publish-moved", Location(subject=target.display_name), message, "Publish again.")
 
 
-def _describe_up_to_date_branch(target: PublishTarget, tip: BranchTip) -> str:
-    """What has the DAGs already when there is nothing to commit."""
-    if tip.latest is None:
-        return f"what {target.branch_label} would begin at"
-    lags = target.work_tree is not None and tip.local != tip.latest
-    return (
-        f"{target.branch_label} of {mask_credentials(str(target.remote))}, which the checkout lags behind,"
-        if lags
-        else target.branch_label
-    )
+def _find_ahead_remote(target: PublishTarget, tip: BranchTip) -> str | None:
+    """Return the remote whose branch is ahead of a checkout of the same branch."""
+    is_behind = target.work_tree is not None and tip.latest is not None and tip.local != tip.latest
+    return mask_credentials(str(target.remote)) if is_behind else None
 
 
 def _has_only_own_changes(
     target: PublishTarget, desired: DesiredState, options: PublishOptions, since: str, until: str
 ) -> bool:
-    """Whether two commits differ in nothing but what was published from here."""
+    """Check whether two commits differ only in files that this project has published."""
     return diff.has_only_own_changes(target.git, since, until, str(options.subfolder), *desired.owner)
 
 
 def _push_commit(target: PublishTarget, commit: str, known: str | None) -> bool:
-    """Whether the commit could be pushed; not when the branch has moved."""
+    """Push the commit; return False when the remote branch has moved."""
     try:
         return target.git.push(str(target.remote), commit, str(target.branch), known) == "pushed"
     except GitError as reason:
-        help_text = "Mend what git says above"
+        help_text = "Fix the error that git reports above"
         help_text += (
             "."
             if target.is_clone
-            else f", then publish again: the commit is on {target.branch_label} of {target.display_name}."
+            else f", then publish again. The commit is on {target.branch_label} of {target.display_name}."
         )
         raise refuse_git(target.display_name, f"{target.branch_label} could not be pushed", reason, help_text) from None
 
@@ -270,9 +266,9 @@ def _push_commit(target: PublishTarget, commit: str, known: str | None) -> bool:
 def _prepare_changes(
     target: PublishTarget, tip: BranchTip, desired: DesiredState, options: PublishOptions
 ) -> tuple[BranchTip, PublishDiff]:
-    """What to publish on, and what that changes."""
+    """Return the tip to commit on, and the changes relative to it."""
     changes = diff.compare_with_target(target.git, tip.start, str(options.subfolder), desired, force=options.force)
-    # What was not pushed yet may still lack its base.
+    # A commit that was not pushed yet may still lack its base.
     joins = tip.base is not None and (changes.files or tip.latest != tip.pushed)
     return _merge_with_base(target, tip, changes, desired, options) if joins else (tip, changes)
 
@@ -280,18 +276,18 @@ def _prepare_changes(
 def _merge_with_base(
     target: PublishTarget, tip: BranchTip, changes: PublishDiff, desired: DesiredState, options: PublishOptions
 ) -> tuple[BranchTip, PublishDiff]:
-    """A branch that lacks commits of its base, brought onto it when it has nothing but what was published from here."""
+    """Merge a branch with its base, if the branch has only what this project has published; otherwise leave it as it is."""
     latest, base = str(tip.latest), str(tip.base)
     since = target.git.query_text("merge-base", latest, base)
     if since is None or not _has_only_own_changes(target, desired, options, since, latest):
         return tip, changes
     base_changes = diff.compare_with_target(target.git, base, str(options.subfolder), desired, force=options.force)
-    # With nothing to add to the base the branch still has to lose what it has.
+    # Without changes against the base, the branch still needs a commit that removes its own.
     return (replace(tip, start=base, parents=(latest, base)), base_changes) if base_changes.files else (tip, changes)
 
 
 def _commit_changes(target: PublishTarget, tip: BranchTip, changes: PublishDiff, commit_text: str) -> str | None:
-    """Make the commit, and let the branch have it; the commit that the branch is at then."""
+    """Create the commit and move the branch to it; return the commit that the branch then points to."""
     git = target.git
     commit = tip.latest or tip.start
     subject = commit_text.partition("\n")[0]
@@ -300,12 +296,14 @@ def _commit_changes(target: PublishTarget, tip: BranchTip, changes: PublishDiff,
             tree = git.write_tree(tip.start, changes.files, changes.modes)
             commit = git.write_commit(tree, tip.parents, commit_text, target.display_name)
     except OSError as reason:
-        problem = f"the commit could not be made: {reason.strerror or reason} ({reason.filename or 'temporary files'})."
+        message = (
+            f"the commit could not be created: {reason.strerror or reason} ({reason.filename or 'temporary files'})."
+        )
         raise refuse(
             "publish-git",
             Location(subject=target.display_name),
-            problem,
-            "Mend that, then publish again: nothing has changed.",
+            message,
+            "Fix the cause, then publish again. Nothing has changed.",
         ) from None
     if target.is_clone or commit is None:
         return commit
@@ -313,7 +311,7 @@ def _commit_changes(target: PublishTarget, tip: BranchTip, changes: PublishDiff,
         return commit
     target.refuse_in_use()
     if target.work_tree is not None:
-        update = BranchUpdate(branch=target.branch, old=tip.local, new=commit, ours=sorted(changes.files))
+        update = BranchUpdate(branch=target.branch, old=tip.local, new=commit, own_paths=sorted(changes.files))
         worktree.update_work_tree(git, target.display_name, update, subject)
     else:
         git.move_branch(target.branch, commit, tip.local, subject)

@@ -1,7 +1,6 @@
-"""A target: a repository, a branch of it, and what to publish on by now. How it was found is the business of `open_target.py`.
+"""A publish target: a repository and a branch, and the commit to publish on. `open_target.py` opens targets.
 
-Everything is decided from commits, never from the files of a work tree. With a push the remote is asked first, so that one publishes on what is
-there by now.
+Everything is decided from commits, never from the files of a work tree. With a push the remote is read first.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.publish.git import mask_credentials
-from kedro_k8s_airflow.text import one_line
+from kedro_k8s_airflow.text import first_names, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.publish.git import Git
 
-    # Whether all that changed between two commits was published from here.
+    # Checks whether two commits differ only in files that this project has published.
     OwnChangesCheck = Callable[[str, str], bool]
 
-# What git calls work of the user's that has not ended: files in its folder.
+MAX_BRANCHES = 10
+# Files in git's folder that show an unfinished operation.
 _UNFINISHED_OPERATIONS = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -38,15 +38,15 @@ _UNFINISHED_OPERATIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchTip:
-    """What to publish on.
+    """The commit to publish on.
 
     Attributes:
-        local: the commit that the local branch names, or None when there is none (yet).
-        latest: the last commit of the branch, local or remote; None when it does not exist.
-        start: the commit whose files are the state before; None in an empty repository.
-        parents: of the commit that will be made.
-        base: a commit that the branch lacks, when the two have gone apart.
-        pushed: the commit that the remote's branch names.
+        local: commit of the local branch; None if there is none.
+        latest: the later commit of the local and the remote branch; None if the branch does not exist.
+        start: the commit whose files are compared with; None in an empty repository.
+        parents: parents of the new commit.
+        base: commit of the base, if it has diverged from the branch.
+        pushed: commit of the remote branch.
     """
 
     local: str | None = None
@@ -59,19 +59,19 @@ class BranchTip:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishTarget:
-    """A repository, and a branch of it that is published to.
+    """A repository, and the branch to publish to.
 
     Attributes:
         git: the repository on this machine.
-        display_name: how the user names it, without what may be secret in an address.
-        branch: None for a detached head.
-        base: the branch that a new one begins at, where one is named.
-        follows_base: whether a branch that exists is brought to its base, as when somebody has named that.
-        remote: what is asked and pushed to: its name, or an address; None when there is none or it is not needed.
-        work_tree: top of the work tree that shows the branch, or None when none does here.
-        is_clone: whether the repository is one for the moment.
-        fetches_remote: whether the remote is asked.
-        dry_run: whether nothing of the repository may change.
+        display_name: the repository as the user names it, without credentials.
+        branch: None for a detached HEAD.
+        base: the branch that a new branch starts from, if one is named.
+        follows_base: whether an existing branch is brought up to date with its base.
+        remote: name or address of the remote; None if there is none or it is not needed.
+        work_tree: top of the work tree where the branch is checked out, if any.
+        is_clone: whether the repository is a temporary clone.
+        fetches_remote: whether the remote is read.
+        dry_run: whether the repository must not change.
     """
 
     git: Git
@@ -87,19 +87,19 @@ class PublishTarget:
 
     @property
     def branch_label(self) -> str:
-        """The branch, for people."""
-        return "the detached head" if self.branch is None else f"branch {self.branch}"
+        """Return the branch, for messages."""
+        return "the detached HEAD" if self.branch is None else f"branch {self.branch}"
 
     def find_tip(self, owner: tuple[str, str | None], has_only_own_changes: OwnChangesCheck) -> BranchTip:
-        """What to publish on by now.
+        """Return the commit to publish on.
 
         Args:
-            owner: project and environment, whose own commits are made again where they were not pushed.
-            has_only_own_changes: says whether two commits differ in nothing else than what these have published.
+            owner: project and environment, whose unpushed commits may be recreated.
+            has_only_own_changes: checks whether two commits differ only in files that the owner has published.
 
         Raises:
-            Refused: when branches cannot be brought together, or there is no such base.
-            GitError: when git does.
+            Refused: the branches have diverged, or the base does not exist.
+            GitError: git fails.
         """
         git = self.git
         local = (
@@ -119,7 +119,7 @@ class PublishTarget:
             if self.follows_base and self.branch != self.base
             else None
         )
-        # A branch that shows its files is never led anywhere.
+        # A branch that is checked out is never merged with a base.
         base = None if self.work_tree is not None and latest is not None else requested_base
         if latest is not None and base is not None and pushed is None and self.fetches_remote:
             since = git.query_text("merge-base", latest, base)
@@ -128,7 +128,7 @@ class PublishTarget:
                 and self._is_published_by(since, latest, owner)
                 and has_only_own_changes(since, latest)
             ):
-                latest = None  # the remote has it no more, as after a merge: it begins anew
+                latest = None  # deleted on the remote, as after a merge: start again from the base
         if latest is None:
             base = base or (self._find_base(remote_branches) if self.work_tree is None else None)
             return BranchTip(local=local, start=base, parents=(base,) if base else (), pushed=pushed)
@@ -139,10 +139,10 @@ class PublishTarget:
         return BranchTip(local=local, latest=latest, start=latest, parents=(latest,), base=base, pushed=pushed)
 
     def refuse_in_use(self) -> None:
-        """Refuse a branch that would change under somebody: of another work tree, of a rebase, of work that has not ended.
+        """Check that no other work tree and no unfinished git operation uses the branch.
 
         Raises:
-            Refused: saying which.
+            Refused: naming the work tree or the operation.
         """
         if self.is_clone:
             return
@@ -153,7 +153,10 @@ class PublishTarget:
             if operations:
                 message = f"is in the middle of a {operations[0]}."
                 raise refuse(
-                    "publish-dirty", Location(subject=self.display_name), message, "End it, then publish again."
+                    "publish-dirty",
+                    Location(subject=self.display_name),
+                    message,
+                    "Finish or abort it, then publish again.",
                 )
             return
         reference = f"refs/heads/{self.branch}"
@@ -166,25 +169,28 @@ class PublishTarget:
                     raise refuse(
                         "publish-moved",
                         Location(subject=self.display_name),
-                        f"branch {self.branch} was checked out there meanwhile.",
+                        f"branch {self.branch} was checked out during the publish.",
                         "Publish again.",
                     )
                 raise refuse(
                     "publish-branch",
                     Location(subject=self.display_name),
                     message,
-                    f"Publish there (--to {path}), or to another branch.",
+                    f"Publish to that work tree (--to {path}), or to another branch.",
                 )
         for name in ("rebase-merge", "rebase-apply"):
             with contextlib.suppress(OSError):
                 if os.fsdecode((self.git.git_path(name) / "head-name").read_bytes()).strip() == reference:
                     message = f"is in the middle of a rebase of {self.branch}."
                     raise refuse(
-                        "publish-dirty", Location(subject=self.display_name), message, "End it, then publish again."
+                        "publish-dirty",
+                        Location(subject=self.display_name),
+                        message,
+                        "Finish or abort it, then publish again.",
                     )
 
     def _fetch(self, local: str | None, pushed: str | None, remote_base: str | None) -> None:
-        """Bring what is not here, with the history where two commits have to be compared."""
+        """Fetch missing commits, with their history where two commits have to be compared."""
         if self.remote is None or not self.fetches_remote:
             return
         is_single_commit = len({commit for commit in (local, pushed, remote_base) if commit}) < 2
@@ -205,7 +211,7 @@ class PublishTarget:
         owner: tuple[str, str | None],
         has_only_own_changes: OwnChangesCheck,
     ) -> str | None:
-        """The later of the local branch and that of the remote."""
+        """Return the later commit of the local and the remote branch."""
         if local is None or pushed is None or local == pushed:
             return local or pushed
         if self.git.is_ancestor(local, pushed):
@@ -218,19 +224,19 @@ class PublishTarget:
         raise refuse(
             "publish-diverged",
             Location(subject=self.display_name),
-            f"{self.branch_label} has commits that {mask_credentials(str(self.remote))} lacks, and the other way round.",
-            f"Rebase it (check out {self.branch_label} in {self.display_name} and run git pull --rebase), or delete "
-            f"{self.branch_label} there if everything on it was published from here; then publish again.",
+            f"{self.branch_label} and that of {mask_credentials(str(self.remote))} have diverged.",
+            f"Rebase the local branch (check out {self.branch_label} in {self.display_name} and run git pull --rebase), or "
+            "delete it if it has only published commits. Then publish again.",
         )
 
     def _is_published_by(self, since: str, until: str, owner: tuple[str, str | None]) -> bool:
-        """Whether all commits of a range say that this project has published them."""
+        """Check whether the trailers of all commits in a range name this project and environment."""
         form = "--format=%(trailers:key=Kedro-Project,valueonly,separator=%x2C)/%(trailers:key=Kedro-Env,valueonly,separator=%x2C)"
         lines = self.git.run_text("log", form, f"{since}..{until}").splitlines()
         return bool(lines) and set(lines) == {f"{owner[0]}/{one_line(owner[1] or '')}"}
 
     def _find_base(self, remote_branches: Mapping[str, str]) -> str | None:
-        """The commit that a new branch begins at; None in an empty repository."""
+        """Return the commit that a new branch starts from; None in an empty repository."""
         if self.base is None:
             return None if self.is_clone else self.git.resolve_commit("HEAD")
         names = set(remote_branches)
@@ -244,6 +250,6 @@ class PublishTarget:
         raise refuse(
             "publish-branch",
             Location(subject=self.display_name),
-            f"there is no branch {self.base!r} to begin at.",
-            f"It has {', '.join(sorted(names)[:10])}.",
+            f"has no branch {self.base!r} to start from.",
+            f"Existing branches: {first_names(sorted(names), MAX_BRANCHES)}.",
         )

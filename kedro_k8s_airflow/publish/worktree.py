@@ -1,8 +1,8 @@
-"""A work tree that shows the branch: brought to the new commit before the branch moves, or left as it was.
+"""Update a work tree to a new commit and then move its branch, or leave both unchanged.
 
-The commit is one step, the move of the branch, and the last one: until then nobody who reads the branch (a clone, git-sync, a bundle) sees
-anything. A work tree cannot be changed in one step. So a journal is written into the repository's own folder first, each file is replaced as a
-whole, what fails on the way is undone, and who finds the journal of a killed process finishes what it says.
+Moving the branch is the last step and atomic: readers of the branch (clones, git-sync, DAG bundles) see the old or the new commit. A work tree
+cannot be updated atomically. A journal in git's folder therefore comes first, each file is replaced as a whole, a failure is rolled back, and the
+next publish finishes the journal of a killed process.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _LOCK_TIMEOUT_SECONDS = 60
 
 @contextlib.contextmanager
 def lock_repository(git: Git, display_name: str) -> Iterator[None]:
-    """One publisher at a time in a repository; the lock goes with the process that has it.
+    """Hold the lock for publishing to a repository; the operating system releases it when the process ends.
 
     Raises:
-        Refused: when another has it for a minute.
+        Refused: another process holds it for a minute.
     """
     from filelock import FileLock, Timeout
 
     lock = FileLock(git.folder / git.run_text("rev-parse", "--git-common-dir") / _LOCK_FILE)
-    with _refuse_errors(display_name, "it cannot be locked", "Mend that, then publish again."):
+    with _refuse_errors(display_name, "cannot be locked", "Fix the cause, then publish again."):
         try:
             lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS)
         except Timeout:
-            message = f"is being published to by another process, for {_LOCK_TIMEOUT_SECONDS} s by now."
+            message = f"is in use by another publish, which has not finished within {_LOCK_TIMEOUT_SECONDS} s."
             raise refuse(
-                "publish-moved", Location(subject=display_name), message, "Publish again when it has ended."
+                "publish-moved", Location(subject=display_name), message, "Publish again when it has finished."
             ) from None
     try:
         yield
@@ -58,10 +58,10 @@ def lock_repository(git: Git, display_name: str) -> Iterator[None]:
 
 
 def recover_interrupted_publish(git: Git, display_name: str) -> bool:
-    """Finish what a killed process has begun; whether there was anything to finish.
+    """Finish an interrupted publish; return whether there was one.
 
     Raises:
-        Refused: when a file was edited meanwhile, or it cannot be finished.
+        Refused: a file was edited meanwhile, or the publish cannot be finished.
     """
     git_index.release_stale_lock(git)
     journal = git.git_path(_JOURNAL_FILE)
@@ -70,7 +70,7 @@ def recover_interrupted_publish(git: Git, display_name: str) -> bool:
     except FileNotFoundError:
         return False
     except (ValueError, TypeError):
-        journal.unlink()  # killed before it was whole, so nothing had begun
+        journal.unlink()  # incomplete, so nothing was changed
         return False
     _remove_temporaries(git, update)
     has_new_commit = git.query_text("ls-tree", "-r", update.new) is not None
@@ -83,37 +83,37 @@ def recover_interrupted_publish(git: Git, display_name: str) -> bool:
         dirty_check.refuse_dirty(git, display_name, update, resuming=True)
         with _refuse_errors(
             display_name,
-            "what a stopped publish has begun cannot be finished",
-            "Mend what git says above, then publish again.",
+            "an interrupted publish cannot be finished",
+            "Fix the error that git reports above, then publish again.",
         ):
             _update_files(git, update, {})
             git.move_branch(update.branch, update.new, update.old, "finished")
-    # Else the branch has moved: by us, then all is done; or by somebody else, then files that were left are looked at like any.
+    # Otherwise the branch has moved: either the publish was complete, or leftover files count as uncommitted changes.
     journal.unlink()
     return is_unfinished
 
 
 def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: str) -> None:
-    """Bring the work tree and its index to a commit, and let the branch have it.
+    """Update the work tree and its index to a commit, then move the branch.
 
     Raises:
-        Refused: when that would take something that was not committed, or cannot be done; all is as it was then.
+        Refused: uncommitted changes would be lost, or the update fails; nothing is changed then.
     """
     if (lock_message := git_index.describe_lock(git)) is not None:
-        raise refuse("publish-git", Location(subject=display_name), f"{lock_message}.", "Then publish again.")
+        raise refuse("publish-git", Location(subject=display_name), f"{lock_message}.", "Publish again afterwards.")
     dirty_check.refuse_dirty(git, display_name, update, resuming=False)
     if git.current_branch() != update.branch or git.resolve_commit("HEAD") != update.old:
         raise refuse(
             "publish-moved",
             Location(subject=display_name),
-            "something else was checked out there meanwhile.",
+            "another commit was checked out during the publish.",
             "Publish again.",
         )
     journal = git.git_path(_JOURNAL_FILE)
-    # Moved to its place when whole.
+    # Renamed when complete.
     partial = journal.with_suffix(".half")
     with _refuse_errors(
-        display_name, "the commit could not be made", "Mend that, then publish again: nothing has changed."
+        display_name, "the commit could not be created", "Fix the cause, then publish again. Nothing has changed."
     ):
         partial.write_text(json.dumps(asdict(update)), encoding="utf-8")
         partial.replace(journal)
@@ -123,7 +123,7 @@ def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: 
         _update_files(git, update, touched)
         git.move_branch(update.branch, update.new, update.old, reason)
     except BaseException as exc:
-        # Ctrl-C, too. A git that was killed may have moved the branch before.
+        # Includes Ctrl-C. A killed git may already have moved the branch.
         head = git.resolve_commit("HEAD")
         moved = head == update.new and git.current_branch() == update.branch
         is_head_known = head is not None or update.old is None
@@ -132,10 +132,12 @@ def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: 
             journal.unlink()
         if moved and isinstance(exc, GitError):
             return
-        help_text = "Mend that, then publish again: "
-        help_text += "nothing has changed." if undone else "it finishes what was begun; leave the files as they are."
+        help_text = "Fix the cause, then publish again. "
+        help_text += (
+            "Nothing has changed." if undone else "Do not edit the files: the next publish finishes the update."
+        )
         if isinstance(exc, GitError | OSError):
-            with _refuse_errors(display_name, "the commit could not be made", help_text):
+            with _refuse_errors(display_name, "the work tree could not be updated", help_text):
                 raise
         raise
     journal.unlink()
@@ -143,7 +145,7 @@ def update_work_tree(git: Git, display_name: str, update: BranchUpdate, reason: 
 
 @contextlib.contextmanager
 def _refuse_errors(display_name: str, message: str, help_text: str) -> Iterator[None]:
-    """Turns what git or the disk refuses into words."""
+    """Turn errors of git and the file system into findings."""
     try:
         yield
     except GitError as reason:
@@ -159,42 +161,42 @@ def _refuse_errors(display_name: str, message: str, help_text: str) -> Iterator[
 
 
 def _update_files(git: Git, update: BranchUpdate, touched: dict[str, bool]) -> None:
-    """Files and index to the new commit; what may want room or rights is done before the first file is replaced.
+    """Update files and index to the new commit; steps that can fail come before the first replaced file.
 
     Args:
         git: the repository.
-        update: what is brought where.
-        touched: gets each path of ours that is replaced or removed, and whether there was anything before.
+        update: the update of the branch.
+        touched: receives each own path that is replaced or removed, and whether it existed before.
     """
     now = git.read_entries(update.new)
-    contents = git.read_contents(now[path].id for path in update.ours if path in now)
+    contents = git.read_contents(now[path].id for path in update.own_paths if path in now)
     to_replace = [
-        path for path in update.ours if path in now and not _has_content(git.folder / path, contents[now[path].id])
+        path for path in update.own_paths if path in now and not _has_content(git.folder / path, contents[now[path].id])
     ]
     for path in to_replace:
         _write_temporary(git.folder / path, contents[now[path].id], now[path].mode)
-    with git_index.replace_index(git, {path: now.get(path) for path in update.ours}, update) as index_copy:
+    with git_index.replace_index(git, {path: now.get(path) for path in update.own_paths}, update) as index_copy:
         for path in to_replace:
             touched[path] = os.path.lexists(git.folder / path)
             _temporary_path(git.folder / path).replace(git.folder / path)
-        for path in update.ours:
+        for path in update.own_paths:
             if path not in now:
                 touched[path] = os.path.lexists(git.folder / path)
                 _remove_file(git.folder, path)
         if git_index.list_incoming_paths(git, update):
-            # On the copy, so that a git that is killed leaves no lock of its own in the way.
+            # On the copy, so that a killed git leaves no lock on the index itself.
             git_index.refresh_index(git, index_copy)
             git.run("read-tree", "-m", "-u", git_index.resolve_old_tree(git, update), update.new, index=index_copy)
 
 
 def _undo_update(git: Git, update: BranchUpdate, touched: Mapping[str, bool], old_index: bytes | None) -> bool:
-    """Files and index as they were; whether that could be done.
+    """Restore files and index; return whether that succeeded.
 
     Args:
         git: the repository.
-        update: what was being brought where.
-        touched: paths of ours that are replaced or removed by now, and whether there was anything before.
-        old_index: the index before.
+        update: the update to undo.
+        touched: own paths that were replaced or removed, and whether they existed before.
+        old_index: the previous index.
     """
     before = git.read_entries(update.old)
     _remove_temporaries(git, update)
@@ -215,20 +217,20 @@ def _undo_update(git: Git, update: BranchUpdate, touched: Mapping[str, bool], ol
     except (GitError, OSError):
         undone = False
     _remove_temporaries(git, update)
-    for path in update.ours:
+    for path in update.own_paths:
         if path not in before:
             _remove_empty_folders(git.folder, path)
     return undone
 
 
 def _restore_incoming_files(git: Git, update: BranchUpdate) -> bool:
-    """Files of others that git has brought, as the index has them; whether all could be."""
+    """Restore files that git has updated to their state in the index; return whether that succeeded."""
     before, now = git.read_entries(update.old), git.read_entries(update.new)
     to_restore = []
     index = dirty_check.list_index(git)
     for path in git_index.list_incoming_paths(git, update):
-        stopped = index.get(path, (None, False))[0] == before.get(path)
-        if stopped and path in now and dirty_check.matches_entry(git, path, now[path]):
+        is_unfinished = index.get(path, (None, False))[0] == before.get(path)
+        if is_unfinished and path in now and dirty_check.matches_entry(git, path, now[path]):
             if path in before:
                 to_restore.append(path)
             else:
@@ -246,7 +248,7 @@ def _temporary_path(path: Path) -> Path:
 
 
 def _has_content(path: Path, content: bytes) -> bool:
-    """Whether a path is a file with this content."""
+    """Check whether a path is a file with this content."""
     try:
         return stat.S_ISREG(path.lstat().st_mode) and path.read_bytes() == content
     except OSError:
@@ -254,7 +256,7 @@ def _has_content(path: Path, content: bytes) -> bool:
 
 
 def _write_temporary(path: Path, content: bytes, mode: str) -> None:
-    """A file beside another that can take its place in one step, executable or not as git has it."""
+    """Write a file beside another that can replace it in one step, with git's executable bit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
     temporary.unlink(missing_ok=True)
@@ -267,14 +269,14 @@ def _write_temporary(path: Path, content: bytes, mode: str) -> None:
 
 
 def _remove_file(top: Path, path: str) -> None:
-    """A file gone, and the folders that it leaves empty, as git does."""
+    """Remove a file and the folders that it leaves empty, as git does."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (top / path).unlink()
     _remove_empty_folders(top, path)
 
 
 def _remove_empty_folders(top: Path, path: str) -> None:
-    """Empty folders above a path gone."""
+    """Remove the empty folders above a path."""
     for folder in (top / path).parents:
         if folder == top:
             break
@@ -285,8 +287,8 @@ def _remove_empty_folders(top: Path, path: str) -> None:
 
 
 def _remove_temporaries(git: Git, update: BranchUpdate) -> None:
-    """Files that were to be moved to their places."""
-    for path in update.ours:
+    """Remove temporary files."""
+    for path in update.own_paths:
         with contextlib.suppress(OSError):
             _temporary_path(git.folder / path).unlink(missing_ok=True)
     git_index.remove_index_copy(git)
