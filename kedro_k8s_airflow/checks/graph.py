@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.concurrency import TaskOrder
@@ -143,10 +144,10 @@ def find_declined_groups(context: CheckContext) -> Iterator[RuleFinding]:
             location = (
                 context.location_of("groups", declined.name) if is_group else context.dag_location(plan, "group_by")
             )
-            subject = f"{declined.reason} {declined.name!r}"
+            subject = "" if is_group else f"{declined.reason} {declined.name!r} "
             message = (
-                f"{subject} runs as {declined.pods} pods, because settings of its nodes cannot share a pod."
+                f"runs as {declined.pods} pods, because its nodes have settings that cannot share a pod."
                 if declined.pods
-                else f"{subject} runs as several pods, because nodes between its nodes cannot share their pod."
+                else "runs as several pods, because nodes between its nodes cannot share their pod."
             )
-            yield location, message, ""
+            yield replace(location, dag=plan.name), f"{subject}{message}", ""

@@ -83,7 +83,7 @@ def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
         if is_missing:
             message = f"is not generated and leaves out .k8s-airflow, so the image may lack the program that pods start ({POD_PROGRAM})."
             help_text = (
-                f"Copy the program to {context.settings.project_path} (see docs/guides/image.md), or move the file away and run "
+                f"Add the program to the image under {context.settings.project_path} (see docs/guides/image.md), or move the file away and run "
                 "`create` again."
             )
             yield Location(file=name), message, help_text

@@ -8,6 +8,7 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.names import to_airflow_key
 from kedro_k8s_airflow.plan.dag_selection import DEFAULT_PIPELINE
+from kedro_k8s_airflow.text import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,11 @@ def find_changed_task_ids(context: CheckContext) -> Iterator[RuleFinding]:
         changed = [(task.nodes[0], task.id) for task in plan.tasks if len(task.nodes) == 1 and task.id != task.nodes[0]]
         if changed:
             node, task_id = changed[0]
-            more = f" This applies to {len(changed) - 1:,} more in DAG {plan.dag_id!r}." if len(changed) > 1 else ""
+            more = (
+                f" The same applies to {count_of(len(changed) - 1, 'other node')} of DAG {plan.dag_id!r}."
+                if len(changed) > 1
+                else ""
+            )
             message = f"is not a valid task id (letters, digits, '_', '-' and '.', at most 250), so the task id is {task_id!r}.{more}"
             yield Location(node=node), message, ""
 
@@ -42,7 +47,11 @@ def find_changed_labels(context: CheckContext) -> Iterator[RuleFinding]:
         changed = [task for task in plan.tasks if task.label != task.id]
         if changed:
             task = changed[0]
-            more = f" This applies to {len(changed) - 1:,} more in DAG {plan.dag_id!r}." if len(changed) > 1 else ""
+            more = (
+                f" The same applies to {count_of(len(changed) - 1, 'other task')} of DAG {plan.dag_id!r}."
+                if len(changed) > 1
+                else ""
+            )
             message = f"is not a valid label (at most 63 characters), so its pods have the label {task.label!r}.{more}"
             yield Location(task=task.id), message, ""
 

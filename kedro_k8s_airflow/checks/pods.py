@@ -77,7 +77,7 @@ def find_memory_in_bytes(context: CheckContext) -> Iterator[RuleFinding]:
     "memory-unlimited",
     "warning",
     title="A task without a memory limit, which can use all memory of its cluster node.",
-    source="kedro-kubeflow#45. When a cluster node runs out of memory, Kubernetes also evicts other pods.",
+    source="kedro-kubeflow#45. When a cluster node runs out of memory, Kubernetes may end other pods, too.",
 )
 def find_unlimited_memory(context: CheckContext) -> Iterator[RuleFinding]:
 
@@ -211,7 +211,7 @@ def find_uncounted_active_tasks(context: CheckContext) -> Iterator[RuleFinding]:
     "retry-early",
     "warning",
     title="A non-deferrable task that is retried while the pod of its last try is still being deleted.",
-    source="An orphaned pod with provider 10.25; apache/airflow#10544 has the same cause.",
+    source="An orphaned pod with provider 10.25; apache/airflow#10544 is a related case.",
 )
 def find_early_retries(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:

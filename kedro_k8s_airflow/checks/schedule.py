@@ -110,7 +110,7 @@ def find_clock_changes(context: CheckContext) -> Iterator[RuleFinding]:
 def _find_odd_time(plan: Plan) -> tuple[datetime, str] | None:
     """Return a scheduled time that is skipped or occurs twice within some years after the start date.
 
-    Schedules with several runs a day are left out: one of them does not matter as much.
+    Schedules with more than a few runs a day are left out, because a shifted run matters little there.
     """
     from zoneinfo import ZoneInfo
 

@@ -123,7 +123,7 @@ def find_privileged_pods(context: CheckContext) -> Iterator[RuleFinding]:
 def _excess_rights(settings: Mapping[str, Any]) -> Iterator[str]:
     container, pod = settings.get("securityContext") or {}, settings.get("podSecurityContext") or {}
     if container.get("privileged"):
-        yield "privileged"
+        yield "privileged mode"
     if container.get("allowPrivilegeEscalation", True):
         yield "privilege escalation"
     capabilities = container.get("capabilities") or {}

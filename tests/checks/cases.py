@@ -1,4 +1,4 @@
-"""For each rule a project that fires it, and one that differs as little as it can and does not."""
+"""For each rule, a project that it reports and a similar one that it does not."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ MODE = os.environ.get("MODE", "small")
 def register_pipelines():
     return {"__default__": Pipeline([Node(work, "raw", "a_out", name="a"), Node(work, "a_out", "b_out", name="b")])}
 """
-# Two nodes that nothing orders, and what each saves.
+# Two nodes without an order.
 APART = (Node("raw", "a_out", "a"), Node("raw", "b_out", "b"))
 
 
 @dataclass(frozen=True)
 class Case:
-    """Differences from a project of two nodes in a line that has no finding.
+    """Differences from a project of two nodes in a line, which has no finding.
 
     Attributes:
-        fires: of the project that the rule finds something in.
-        near: of the one that it does not.
-        names: what the finding says, among other things.
-        environment: variables of the command.
+        fires: differences of the project that the rule reports.
+        near: differences of the similar project that the rule does not report.
+        names: part of the finding's text.
+        environment: environment variables of the command.
     """
 
     code: str
@@ -63,7 +63,7 @@ class Case:
 
 
 def scenario(code: str, settings: str = "", **different: Any) -> Scenario:
-    """A project with these differences; `settings` are added to those of all."""
+    """Return a project with these differences; `settings` are added to the common ones."""
     whole = different.pop("whole", SETTINGS.replace(IMAGE, _BUILT))
     base: dict[str, Any] = {"pipelines": default(*chain("a", "b")), "catalog": _CATALOG, "settings": whole + settings}
     without = different.pop("without", ())
@@ -90,7 +90,7 @@ def _data(text: str) -> dict[str, Any]:
 
 
 def _called(name: str) -> dict[str, Any]:
-    """A node without a name, whose function has one: Kedro does not check what it makes of that."""
+    """Return a node without a name. Kedro does not check the name that it derives from the function."""
     return {"pipelines": default(Node("raw", "a_out", func=f"named({name!r})"), Node("a_out", "b_out", "b"))}
 
 
@@ -441,7 +441,7 @@ CASES = (
     ),
 )
 BY_CODE = {case.code: case for case in CASES}
-# Projects that looked like the failure behind a rule and are none.
+# Projects that resemble the failure behind a rule but are correct.
 ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
     "tables of one database are not one file": (
         "data-same-file",
