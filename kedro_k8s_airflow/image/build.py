@@ -1,4 +1,4 @@
-"""`build-image`, without the printing: build an image, let it prove the contract, push it, and write the image lock."""
+"""Builds of images, without output: build, verify and push an image, and write the image lock."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """An image that was built: its lock entry, and what there is to tell.
+    """A built image: its lock entry, and facts to print.
 
     Attributes:
-        name: in the settings.
-        built: for the lock.
-        engine: that built it.
-        seconds: that took.
-        size: in bytes, where the engine tells.
-        proof: what the started image answered, or None when it was not asked.
+        name: name in the settings.
+        built: the lock entry.
+        engine: the engine that built it.
+        seconds: duration of the build.
+        size: in bytes, if the engine reports it.
+        proof: the report of the started image, or None if it was not verified.
         proven_by: the engine that started it.
     """
 
@@ -52,53 +52,53 @@ class BuildResult:
 
 
 def build_image(
-    made: ImageProject, name: str, engine: Engine, options: BuildOptions, report: Callable[[str], None]
+    project: ImageProject, name: str, engine: Engine, options: BuildOptions, report: Callable[[str], None]
 ) -> BuildResult:
-    """Build, prove and push one image, and write it into the image lock.
+    """Build, verify and push one image, and write it into the image lock.
 
     Args:
-        made: the project with its image spec written.
-        name: of the image.
-        engine: that builds.
-        options: what the command line asks for.
-        report: gets every line of the engine.
+        project: the project, with its image spec written.
+        name: name of the image.
+        engine: the engine that builds it.
+        options: options of the command line.
+        report: receives every line of the engine's output.
 
     Raises:
-        Refused: when the engine fails, or the image does not keep the contract.
+        Refused: if the engine fails, or the image does not meet the contract.
     """
-    root, settings = made.root, made.settings
-    repository, said, digest = split_reference(settings.image)
+    root, settings = project.root, project.settings
+    repository, fixed_tag, digest = split_reference(settings.image)
     if digest and name == DEFAULT_IMAGE:
         raise refuse(
             "image-digest",
             Location(subject="image"),
-            f"{settings.image} names one image by its digest; there is nothing to build.",
-            "Leave the digest away; the image lock will hold the new one.",
+            f"{settings.image} refers to an existing image by its digest, so there is nothing to build.",
+            "Remove the digest from the settings; the image lock will hold the new one.",
         )
-    if said and options.tag and options.tag != said:
+    if fixed_tag and options.tag and options.tag != fixed_tag:
         raise refuse(
             "image-tag",
             Location(subject=f"--tag {options.tag}"),
-            f"is not the tag that `image` names, {said}: the DAG would go on naming that one.",
-            "Leave the tag away in the settings; the image lock then says which.",
+            f"differs from the tag in the setting `image`, {fixed_tag}, which the DAG would still use.",
+            "Remove the tag from the settings, so that the DAG uses the tag in the image lock.",
         )
     file = dockerfile_name(name)
     recipe = read_text(root / file)
     if files.is_generated(root / file):
-        _check_context(root, made.conf_folder, recipe, settings.build_of(name), options)
-    # Images of several platforms are several images.
+        _check_context(root, project.conf_folder, recipe, settings.build_of(name), options)
+    # Each platform has an image of its own.
     arguments = {**options.arguments, **({"platform": options.platform} if options.platform else {})}
 
-    def now() -> dict[str, str]:
+    def hash_content() -> dict[str, str]:
         return content_hash.hash_parts(
-            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=made.lock_path),
+            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=project.lock_path),
             read_text(root / file),
             arguments,
         )
 
-    found = now()
-    whole = content_hash.combine_hashes(found)
-    tag = lock.tag_for(name, options.tag or said or whole[:12])
+    parts = hash_content()
+    content = content_hash.combine_hashes(parts)
+    tag = lock.tag_for(name, options.tag or fixed_tag or content[:12])
     reference = f"{repository}:{tag}"
     started = time.monotonic()
     command = engine.build_command(
@@ -111,43 +111,48 @@ def build_image(
             *options.secrets.values(),
             *_secrets_from_environment(settings.build_of(name).secrets, options.secrets, engine),
         ],
-        labels={"kedro-k8s-airflow.content": whole},
+        labels={"kedro-k8s-airflow.content": content},
         epoch=options.epoch,
     )
     try:
         engine.call(command, report)
-        meanwhile = content_hash.changed_parts(found, now())
-        if meanwhile:
+        changed = content_hash.changed_parts(parts, hash_content())
+        if changed:
             raise refuse(
                 "image-changed",
-                Location(subject=", ".join(meanwhile)),
-                "changed while the image was built, so nobody knows which of them it holds.",
-                "Build it again.",
+                Location(subject=", ".join(changed)),
+                "changed during the build, so the content of the image is unknown.",
+                "Build the image again.",
             )
         seconds = time.monotonic() - started
         runner = engines.find_runner(engine, reference)
         size = runner.size_of(reference)
         prover = runner if options.verify else None
-        proven = verification.verify_image(reference, made, name, prover, engine, report) if prover else None
+        proven = verification.verify_image(reference, project, name, prover, engine, report) if prover else None
         pushed = engine.push(reference, report) if options.push else None
-    except EngineError as failed:
-        raise refuse("image-build", Location(file=file), f"{failed}.", failed.hint, failed.lines) from None
+    except EngineError as exc:
+        raise refuse("image-build", Location(file=file), f"{exc}.", exc.hint, exc.lines) from None
     built = lock.LockedImage(
-        repository=repository, tag=tag, digest=pushed, content=f"sha256:{whole}", parts=found, platform=options.platform
+        repository=repository,
+        tag=tag,
+        digest=pushed,
+        content=f"sha256:{content}",
+        parts=parts,
+        platform=options.platform,
     )
-    # Others of this project may have been built meanwhile.
-    entries = lock.write_lock({**lock.read_lock(made.lock_path), name: built})
-    files.write_files(files.compare_files([files.OutputFile(made.lock_path, entries)], force=True)[0])
+    # Another build may have added other images of this project in the meantime.
+    entries = lock.write_lock({**lock.read_lock(project.lock_path), name: built})
+    files.write_files(files.compare_files([files.OutputFile(project.lock_path, entries)], force=True)[0])
     return BuildResult(
         name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proven, proven_by=prover
     )
 
 
 def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, options: BuildOptions) -> None:
-    """Nothing, when our Dockerfile finds what it copies, copies no secret, and mounts all that it is given.
+    """Check a generated Dockerfile: its files are in the context, secrets are not, and each build secret is mounted.
 
     Raises:
-        Refused: naming what is in the way; a .dockerignore of the user's own may admit anything.
+        Refused: otherwise; a user's own .dockerignore may include or exclude anything.
     """
     below = f"{conf}/" if conf else "\0"
     admitted = list(content_hash.admitted_files(root, read_text(root / IGNORE_FILE)))
@@ -156,8 +161,8 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
             raise refuse(
                 "image-ignore",
                 Location(file=IGNORE_FILE),
-                f"is your own and leaves out {needed}, which the image needs.",
-                "Let it admit that, or move it away and create again.",
+                f"is your own file and excludes {needed}, which the image needs.",
+                "Include it, or delete the file and run `create` again.",
             )
     for path in admitted:
         if path.endswith("/.gitkeep"):
@@ -170,27 +175,27 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
             raise refuse(
                 "image-ignore",
                 Location(file=IGNORE_FILE),
-                f"is your own and admits {path}, which the image would hold.",
-                f"Let it leave out {conf or 'conf'}/local, credentials and .env files, or move it away and create again.",
+                f"is your own file and does not exclude {path}, which would end up in the image.",
+                f"Exclude {conf or 'conf'}/local, credentials and .env files, or delete the file and run `create` again.",
             )
     for name in options.secrets:
         if name not in build.secrets:
             raise refuse(
                 "image-secret",
                 Location(subject=f"--secret id={name}"),
-                "is mounted nowhere.",
-                f"Name it under build.secrets; there is {', '.join(sorted(build.secrets)) or 'none'}.",
+                "is not used by the Dockerfile.",
+                f"Add it to build.secrets, which has {', '.join(sorted(build.secrets)) or 'no names'}.",
             )
 
 
 def _copied_paths(recipe: str) -> Iterator[str]:
-    """What our Dockerfile copies from the project."""
+    """Yield the paths that a generated Dockerfile copies from the project."""
     for line in recipe.splitlines():
         words = line.split()
         if words[:1] == ["COPY"] and not words[1].startswith("--"):
             yield from (word.rstrip("/") for word in words[1:-1])
 
 
-def _secrets_from_environment(names: Sequence[str], told: Container[str], engine: Engine) -> list[str]:
-    """Build secrets whose variables are set here and that the command line does not give another way."""
-    return [engine.secret_option(name) for name in names if name not in told and name in os.environ]
+def _secrets_from_environment(names: Sequence[str], given: Container[str], engine: Engine) -> list[str]:
+    """Return options for build secrets that are set as variables here and not given on the command line."""
+    return [engine.secret_option(name) for name in names if name not in given and name in os.environ]

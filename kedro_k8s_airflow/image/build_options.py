@@ -1,4 +1,4 @@
-"""What the command line of `build-image` asks for, checked before an engine begins."""
+"""The options of `build-image`, checked before an engine starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What the command line asks for.
+    """Options of the command line and the environment.
 
     Attributes:
-        tag: instead of the content's hash.
-        push: to the registry.
+        tag: used instead of the hash of the content.
+        push: whether to push to the registry.
         platform: such as linux/arm64.
-        arguments: of the build.
-        secrets: build secrets by their id, as the engine takes them: `id=NAME,src=FILE`.
-        verify: start the image once.
+        arguments: build arguments.
+        secrets: build secrets by ID, in the engine's notation: `id=NAME,src=FILE`.
+        verify: whether to start the image once.
         epoch: seconds since 1970 for all times in the image.
     """
 
@@ -49,24 +49,24 @@ def parse_options(
     secrets: Sequence[str],
     verify: bool,
 ) -> BuildOptions:
-    """The wish of a command line and of SOURCE_DATE_EPOCH.
+    """Check the options of the command line and SOURCE_DATE_EPOCH, and return them.
 
     Raises:
-        Refused: when one of them cannot be meant.
+        Refused: if one of them is invalid.
     """
     if tag is not None and (tag == "latest" or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag)):
         raise refuse(
             "image-tag",
             Location(subject=f"--tag {tag}"),
-            "cannot be the tag of an image that a DAG names.",
-            "A tag has letters, digits, '_', '.' and '-', at most 128, and is not 'latest', which names another image tomorrow.",
+            "is not a valid tag for an image in a DAG.",
+            "Use at most 128 letters, digits, '_', '.' and '-'. 'latest' is refused because it can point to another image later.",
         )
     if platform is not None and not re.fullmatch(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?", platform):
         raise refuse(
             "image-platform",
             Location(subject=f"--platform {platform}"),
-            "is not one platform.",
-            "Write one such as linux/arm64; images for several are joined with the engine's `manifest` command.",
+            "is not a single platform.",
+            "Give one platform, such as linux/arm64. To combine images of several, use the engine's `manifest` command.",
         )
     by_id = {}
     for secret in secrets:
@@ -75,7 +75,7 @@ def parse_options(
             raise refuse(
                 "image-secret",
                 Location(subject="--secret"),
-                "one of them has no id, or says neither file nor variable.",
+                "needs an ID, and a file or a variable.",
                 "Write id=NAME,src=FILE or id=NAME,env=VARIABLE.",
             )
         by_id[keys["id"]] = secret
@@ -84,16 +84,16 @@ def parse_options(
             raise refuse(
                 "secret",
                 Location(subject=f"--build-arg {name}"),
-                "looks like a credential, and build arguments stay in the history of the image.",
-                "Name the variable under build.secrets, and give it by --secret or by the environment.",
+                "looks like a credential, and build arguments stay in the image's history.",
+                "List the variable under build.secrets, and pass it with --secret or through the environment.",
             )
-    said = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if said and not re.fullmatch("[0-9]+", said):
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch and not re.fullmatch("[0-9]+", epoch):
         raise refuse(
             "image-epoch",
-            Location(subject=f"SOURCE_DATE_EPOCH={said}"),
+            Location(subject=f"SOURCE_DATE_EPOCH={epoch}"),
             "is not a number of seconds.",
-            "Unset it, or give one.",
+            "Set it to the seconds since 1970, or unset it.",
         )
     return BuildOptions(
         tag=tag,
@@ -102,22 +102,22 @@ def parse_options(
         arguments=arguments,
         secrets=by_id,
         verify=verify,
-        epoch=int(said) if said else None,
+        epoch=int(epoch) if epoch else None,
     )
 
 
 def select_images(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
-    """The images to build: those of the command line, else all.
+    """Return the images to build: those named on the command line, or all.
 
     Raises:
-        Refused: when the settings have none of that name.
+        Refused: if the settings do not define one of them.
     """
     for name in names:
         if name not in settings.image_names:
             raise refuse(
                 "image-unknown",
                 Location(subject=f"--image {name}"),
-                "the settings have no such image.",
-                f"Images of this project are {', '.join(settings.image_names)}.",
+                "is not defined in the settings.",
+                f"Images of this project: {', '.join(settings.image_names)}.",
             )
     return tuple(dict.fromkeys(names)) or settings.image_names

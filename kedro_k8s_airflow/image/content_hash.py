@@ -1,4 +1,4 @@
-"""What an image is made of: the files that its build sees, as hashes that no engine, machine or date has a part in."""
+"""Hashes of the content of an image: of the files that its build sees, independent of engine, machine and date."""
 
 from __future__ import annotations
 
@@ -18,69 +18,70 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ARGUMENTS = "build arguments"
-# Where nobody wrote a .dockerignore: what lies about in a project and changes with every build.
-_USUAL = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
-# What our own command writes is never a part of what it builds.
+# Used without a .dockerignore: files that are not content, and files that every build changes.
+_DEFAULT_PATTERNS = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
+# `build-image` writes this file, so it is never part of the content.
 _LOCK = "k8s-airflow.lock"
 
 
 def hash_context(
     root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None, lock: Path | None = None
 ) -> dict[str, str]:
-    """Hashes of the files that the builds of a project see.
+    """Return hashes of the files that the builds of a project see.
 
     Args:
-        root: the project's folder, which is the build's context.
+        root: the project's folder, which is the build context.
         ignored: text of the .dockerignore.
-        texts: of files that are about to be written, by path.
-        lock: path of the image lock, when it has another name than usual: it is written after the build, and no part of it.
+        texts: texts of files that are about to be written, by path.
+        lock: path of the image lock, if it does not have its default name; the lock is not part of the content.
 
     Returns:
-        By the first part of the path, such as `src` or `uv.lock`, a SHA-256 in hex.
+        SHA-256 hashes in hex by the first part of the path, such as `src` or `uv.lock`.
     """
-    inside: dict[str, list[tuple[str, str, str]]] = {}
-    given = (texts or {}).items()
-    written = {path.relative_to(root).as_posix(): text for path, text in given if path.is_relative_to(root)}
+    entries: dict[str, list[tuple[str, str, str]]] = {}
+    written = {
+        path.relative_to(root).as_posix(): text for path, text in (texts or {}).items() if path.is_relative_to(root)
+    }
     ignores = _IgnoreFile(ignored)
     admitted = dict.fromkeys([*admitted_files(root, ignored), *(path for path in written if not ignores(path))])
     for path in sorted(admitted):
         if root / path == lock:
             continue
-        inside.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
-    return {name: _digest(entries) for name, entries in inside.items()}
+        entries.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
+    return {name: _digest(files) for name, files in entries.items()}
 
 
-def hash_parts(seen: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
-    """Hashes of everything that goes into one image: of the context, its Dockerfile, and build arguments when there are any.
+def hash_parts(context: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes of the parts of one image: of the context, the Dockerfile, and the build arguments if there are any.
 
     Args:
-        seen: hashes of the context.
+        context: hashes of the context.
         dockerfile: text of the Dockerfile.
-        arguments: of the build.
+        arguments: build arguments.
     """
-    # Our first line names a version that may make the same image.
+    # The first line of a generated Dockerfile has the plugin's version, which does not change the image.
     lines = dockerfile.split("\n")
-    found = {**seen, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(GENERATED_MARKER) else lines)}
+    parts = {**context, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(GENERATED_MARKER) else lines)}
     if arguments:
-        found[ARGUMENTS] = _digest(sorted(arguments.items()))
-    return dict(sorted(found.items()))
+        parts[ARGUMENTS] = _digest(sorted(arguments.items()))
+    return dict(sorted(parts.items()))
 
 
-def combine_hashes(found: Mapping[str, str]) -> str:
-    """One hash of all parts, in hex."""
-    return _digest(sorted(found.items()))
+def combine_hashes(parts: Mapping[str, str]) -> str:
+    """Return one hash of all parts, in hex."""
+    return _digest(sorted(parts.items()))
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The parts that differ, sorted."""
+    """Return the names of the parts that differ, sorted."""
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def admitted_files(root: Path, ignored: str) -> Iterator[str]:
-    """Paths of all files and links that a .dockerignore admits, relative to `root`, with forward slashes.
+    """Yield the paths of all files and links that a .dockerignore does not exclude, relative to `root`, in POSIX form.
 
     Raises:
-        Refused: when a pattern of the .dockerignore is none.
+        Refused: if a pattern of the .dockerignore is invalid.
     """
     ignores = _IgnoreFile(ignored)
     for folder, names, entries in os.walk(root):
@@ -94,74 +95,78 @@ def admitted_files(root: Path, ignored: str) -> Iterator[str]:
 
 
 def is_ignored(ignored: str, path: str) -> bool:
-    """Whether a .dockerignore leaves a path out."""
+    """Return whether a .dockerignore excludes a path."""
     return _IgnoreFile(ignored)(path)
 
 
 class _IgnoreFile:
-    """Whether a .dockerignore leaves a path out: of the patterns that match it or a folder above it, the last one says."""
+    """The patterns of a .dockerignore; the last one that matches a path or a folder above it decides."""
 
     def __init__(self, text: str) -> None:
-        self.rules: list[tuple[bool, re.Pattern[str]]] = []
-        self.readmitted: list[str] = []
-        for line in (text or _USUAL).splitlines():
+        self._patterns: list[tuple[bool, re.Pattern[str]]] = []
+        self._exceptions: list[str] = []
+        for line in (text or _DEFAULT_PATTERNS).splitlines():
             pattern = line.strip()
             if not pattern or pattern.startswith("#"):
                 continue
-            admits, pattern = pattern.startswith("!"), posixpath.normpath(pattern.removeprefix("!").strip()).lstrip("/")
-            self.rules.append((admits, _pattern(pattern)))
-            if admits:
-                self.readmitted.append(pattern)
-        self.rules.append((False, _pattern(_LOCK)))
+            included, pattern = (
+                pattern.startswith("!"),
+                posixpath.normpath(pattern.removeprefix("!").strip()).lstrip("/"),
+            )
+            self._patterns.append((included, _pattern(pattern)))
+            if included:
+                self._exceptions.append(pattern)
+        self._patterns.append((False, _pattern(_LOCK)))
 
     def __call__(self, path: str) -> bool:
         parts = path.split("/")
         above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
         return next(
-            (not admits for admits, pattern in reversed(self.rules) if any(map(pattern.fullmatch, above))), False
+            (not included for included, pattern in reversed(self._patterns) if any(map(pattern.fullmatch, above))),
+            False,
         )
 
     def may_hold(self, folder: str) -> bool:
-        """Whether something below a folder can be admitted."""
+        """Return whether a folder may contain files that are not excluded."""
         if not self(folder):
             return True
-        for pattern in self.readmitted:
-            fixed = re.split(r"[*?[\\]", pattern, maxsplit=1)[0]
-            if fixed.startswith(f"{folder}/") or (fixed != pattern and f"{folder}/".startswith(fixed)):
+        for pattern in self._exceptions:
+            prefix = re.split(r"[*?[\\]", pattern, maxsplit=1)[0]
+            if prefix.startswith(f"{folder}/") or (prefix != pattern and f"{folder}/".startswith(prefix)):
                 return True
         return False
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """A pattern of a .dockerignore: as of Go's filepath.Match, with `**` for any number of folders.
+    """Return a .dockerignore pattern as an expression: that of Go's filepath.Match, with `**` for any number of folders.
 
     Raises:
-        Refused: when it is none.
+        Refused: if it is not a valid pattern.
     """
     parts = []
-    for sign in re.findall(r"\*\*/?|\*|\?|\[\^?[^\]]*\]|\\.|.", text, re.DOTALL):
-        if sign.startswith("**"):
-            parts.append("(?:.*/)?" if sign.endswith("/") else ".*")
-        elif sign in ("*", "?"):
-            parts.append(f"[^/]{sign.removeprefix('?')}")
-        elif len(sign) > 1 and sign.startswith("["):
-            parts.append(sign)
+    for token in re.findall(r"\*\*/?|\*|\?|\[\^?[^\]]*\]|\\.|.", text, re.DOTALL):
+        if token.startswith("**"):
+            parts.append("(?:.*/)?" if token.endswith("/") else ".*")
+        elif token in ("*", "?"):
+            parts.append(f"[^/]{token.removeprefix('?')}")
+        elif len(token) > 1 and token.startswith("["):
+            parts.append(token)
         else:
-            # What is left of a bracket or a backslash that nothing follows is no pattern.
-            parts.append("(" if sign in ("[", "\\") else re.escape(sign[-1]))
+            # An unclosed bracket or a trailing backslash makes the pattern invalid.
+            parts.append("(" if token in ("[", "\\") else re.escape(token[-1]))
     try:
         return re.compile("".join(parts), re.DOTALL)
     except re.error:
         raise refuse(
             "image-ignore",
             Location(file=".dockerignore"),
-            f"{text!r} is no pattern.",
-            "Mend the line; engines refuse it, too.",
+            f"{text!r} is not a valid pattern.",
+            "Correct the line; engines refuse it as well.",
         ) from None
 
 
 def _hash(path: Path, text: str | None) -> tuple[str, str]:
-    """Kind and hash of a file: `link`, or `file` or `program` by its executable bit."""
+    """Return the kind and hash of a file: `link`, or `program` if it is executable, otherwise `file`."""
     if text is not None:
         return "file", hashlib.sha256(text.encode()).hexdigest()
     if path.is_symlink():

@@ -1,4 +1,4 @@
-"""The engines that build images: buildah, podman and docker, as command lines. Their differences are known here only."""
+"""The engines that build images: buildah, podman and docker. Only this module knows their differences."""
 
 from __future__ import annotations
 
@@ -21,64 +21,70 @@ if TYPE_CHECKING:
 
 NAMES = ("buildah", "podman", "docker")
 _TAIL = 40
-_PATIENCE = 600  # seconds for loading a project
+_RUN_TIMEOUT = 600  # seconds; the program loads the project
 _HINTS = (
-    (r"no space left on device", "The disk is full; the engine's `system prune` or `rmi --prune` frees some."),
+    (r"no space left on device", "The disk is full. Free space with the engine's `system prune` or `rmi --prune`."),
     (
         r"lack of valid authentication credentials|index URL .*(401|403)",
-        "The package index wants credentials: name the variable under build.secrets, and set it when you build.",
+        "The package index requires credentials. List the variable under build.secrets, and set it for the build.",
     ),
     (
         r"unauthorized|authentication required|no basic auth|requested access to the resource is denied|denied: (access|requested)",
-        "Log in to the registry first, with `{engine} login`.",
+        "Log in to the registry with `{engine} login`.",
     ),
     (
         r"needs to be updated, but `--(locked|frozen)` was provided",
-        "uv.lock is older than pyproject.toml; `uv lock` brings it up to date.",
+        "uv.lock does not match pyproject.toml. Run `uv lock`.",
     ),
     (
         r"short-name .* did not resolve|unqualified-search registries",
-        "Images without a registry need unqualified-search-registries in registries.conf; or give build.base and build.uv with one.",
+        "Set build.base and build.uv with a registry, or configure unqualified-search-registries in registries.conf.",
     ),
     (
         r"buildx component is missing",
-        "Install Docker's buildx plugin, or buildah or podman, which need no daemon.",
+        "Install Docker's buildx plugin, or use buildah or podman, which need no daemon.",
     ),
     (
         r"Cannot connect to the Docker daemon|docker\.sock|docker daemon",
-        "Start Docker, or install buildah or podman, which need no daemon.",
+        "Start Docker, or use buildah or podman, which need no daemon.",
     ),
-    (r"manifest unknown|not found: manifest|name unknown", "The registry has no such image; mend its name or tag."),
+    (
+        r"manifest unknown|not found: manifest|name unknown",
+        "The registry does not have this image. Check its name and tag.",
+    ),
     (
         r"dns error|Temporary failure in name resolution|Could not resolve|connection refused|timed out",
-        "The build could not reach a package index or a registry.",
+        "The build could not reach a package index or registry. Check the network and the proxy settings.",
     ),
     (
         r"\b(gcc|cc|cargo|rustc|cmake)\b.*(not found|No such file)|command '.*\bg?cc' failed",
-        "A dependency has no wheel for this Python and is compiled; name what that needs under build.build_packages.",
+        "A dependency without a wheel for this Python must be compiled. Add the packages it needs to build.build_packages.",
     ),
     (
         r"python3?: (not found|command not found)|\"python\": executable file not found",
-        "build.base has no `python`; name one that has.",
+        "The base image has no `python`. Set build.base to an image with Python.",
     ),
     (
         r"Git executable not found|git.*executable file not found",
-        "A dependency comes from git; add git to build.build_packages.",
+        "A dependency is installed from git. Add git to build.build_packages.",
     ),
-    (r"Unable to locate package|has no installation candidate", "Debian has no such package; mend build.packages."),
+    (
+        r"Unable to locate package|has no installation candidate",
+        "Debian does not have this package. Check build.packages and build.build_packages.",
+    ),
 )
 
 
 class EngineError(Exception):
-    """An engine's command failed.
+    """A command of an engine failed.
 
     Attributes:
-        lines: the last ones that it said.
-        hint: what to do about it, where that is known.
+        lines: the last lines of its output.
+        hint: how to fix the problem, if that is known.
     """
 
-    def __init__(self, what: str, lines: str = "", hint: str = "") -> None:
-        super().__init__(what)
+    def __init__(self, message: str, lines: str = "", hint: str = "") -> None:
+        super().__init__(message)
         self.lines = lines
         self.hint = hint
 
@@ -102,71 +108,71 @@ class Engine:
         labels: Mapping[str, str],
         epoch: int | None,
     ) -> list[str]:
-        """The command that builds.
+        """Return the build command.
 
         Args:
             context: the project's folder.
-            dockerfile: relative to it.
+            dockerfile: path of the Dockerfile, relative to the context.
             tag: the whole reference.
-            platform: such as linux/arm64; this machine's when None.
-            arguments: of the build.
-            secrets: as the engine's own option takes them.
-            labels: of the image.
-            epoch: seconds since 1970 that all times in the image are set to.
+            platform: such as linux/arm64; None for that of this machine.
+            arguments: build arguments.
+            secrets: values of the engine's secret option.
+            labels: labels of the image.
+            epoch: seconds since 1970 for all times in the image.
         """
         command = [self.path, "build", f"--file={context / dockerfile}", f"--tag={tag}"]
         if self.name == "buildah":
-            command.append("--layers")  # podman's default: else nothing is ever taken from the cache
+            command.append("--layers")  # podman's default; needed to use the cache
         if self.name != "docker" and (context / ".dockerignore").is_file():
-            command.append(f"--ignorefile={context / '.dockerignore'}")  # a .containerignore would come first
+            command.append(f"--ignorefile={context / '.dockerignore'}")  # a .containerignore would take precedence
         if platform:
             command.append(f"--platform={platform}")
         if epoch is not None:
-            command += self._dated(epoch)
+            command += self._timestamp_options(epoch)
         command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
         command += [f"--secret={secret}" for secret in secrets]
         command += [f"--label={name}={value}" for name, value in labels.items()]
         return [*command, str(context)]
 
-    def _dated(self, epoch: int) -> list[str]:
+    def _timestamp_options(self, epoch: int) -> list[str]:
         if self.name == "docker":
             return [f"--build-arg=SOURCE_DATE_EPOCH={epoch}"]
         return [f"--timestamp={epoch}"]
 
     def secret_option(self, name: str) -> str:
-        """The option's value for a build secret that is a variable of this process."""
+        """Return the option for a build secret that is an environment variable of this process."""
         return f"id={name},env={name}" if self.name == "docker" else f"id={name},type=env,src={name}"
 
     def push(self, tag: str, report: Callable[[str], None]) -> str:
-        """Push an image; its digest.
+        """Push an image and return its digest.
 
         Raises:
-            Failed: when the registry refuses it, or tells no digest.
+            EngineError: if the push fails, or the digest cannot be determined.
         """
         if self.name == "docker":
-            said = self.call([self.path, "push", tag], report)
-            found = re.findall(r"digest: (sha256:[0-9a-f]{64})", said)
-            digest = found[-1] if found else ""
+            output = self.call([self.path, "push", tag], report)
+            digests = re.findall(r"digest: (sha256:[0-9a-f]{64})", output)
+            digest = digests[-1] if digests else ""
         else:
             with tempfile.TemporaryDirectory(prefix="kedro-k8s-airflow-") as folder:
                 file = Path(folder, "digest")
                 self.call([self.path, "push", f"--digestfile={file}", tag], report)
                 digest = file.read_text(encoding="utf-8").strip()
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-            raise EngineError(f"{self.name} told no digest of {tag}")
+            raise EngineError(f"could not determine the digest of {tag} after `{self.name} push`")
         return digest
 
     def size_of(self, tag: str) -> int | None:
-        """Bytes of an image on this machine, as far as the engine tells."""
+        """Return the size of an image in bytes, or None if the engine does not report it."""
         if self.name == "buildah":
             return None
-        said = subprocess.run(
+        size = subprocess.run(
             [self.path, "image", "inspect", "--format={{.Size}}", tag], capture_output=True, text=True, check=False
         ).stdout.strip()
-        return int(said) if said.isdigit() else None
+        return int(size) if size.isdigit() else None
 
     def user_of(self, tag: str) -> str:
-        """The user that an image's containers have when nothing else is asked for."""
+        """Return the default user of an image."""
         if self.name == "buildah":
             command = [self.path, "inspect", "--type=image", "--format={{.OCIv1.Config.User}}", tag]
         else:
@@ -176,14 +182,14 @@ class Engine:
     def run_program(
         self, tag: str, program: str, *, user: str, home: str, variables: Mapping[str, str]
     ) -> tuple[int, str, str]:
-        """Start an image once, without network, with a read-only root, and let its Python run a program.
+        """Run a program with the Python of an image, without network and with a read-only root if the engine supports it.
 
         Args:
             tag: the image.
             program: text of the program.
             user: `uid:gid`.
-            home: folder that can be written, beside /tmp.
-            variables: of the environment.
+            home: a writable folder, besides /tmp.
+            variables: environment variables.
 
         Returns:
             Exit code, stdout, stderr.
@@ -223,14 +229,14 @@ class Engine:
 
     @property
     def has_read_only_root(self) -> bool:
-        """Whether it can start an image with a read-only root."""
+        """Return whether the engine can start an image with a read-only root."""
         return self.name != "buildah"
 
     def call(self, command: Sequence[str], report: Callable[[str], None]) -> str:
-        """Run a command and hand on its lines as they come; its stdout.
+        """Run a command, report its lines as they arrive, and return its stdout.
 
         Raises:
-            Failed: with the last lines and a hint, when it ends with another code than 0.
+            EngineError: with the last lines and a hint, if the exit code is not 0.
         """
         environment = {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
         try:
@@ -247,12 +253,12 @@ class Engine:
         except OSError as exc:
             raise EngineError(f"{command[0]}: {exc.strerror}") from exc
         last: deque[str] = deque(maxlen=_TAIL)
-        said: list[str] = []
+        output: list[str] = []
 
-        def read(stream: object, kept: list[str] | None) -> None:
+        def read(stream: object, lines: list[str] | None) -> None:
             for line in stream or ():  # type: ignore[attr-defined]
-                if kept is not None:
-                    kept.append(line)
+                if lines is not None:
+                    lines.append(line)
                 last.append(line.rstrip())
                 report(line.rstrip())
 
@@ -260,7 +266,7 @@ class Engine:
             try:
                 errors = threading.Thread(target=read, args=(process.stderr, None), daemon=True)
                 errors.start()
-                read(process.stdout, said)
+                read(process.stdout, output)
                 errors.join()
                 code = process.wait()
             except BaseException:
@@ -269,30 +275,32 @@ class Engine:
         if code != 0:
             text = "\n".join(last)
             hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), "")
-            raise EngineError(f"{self.name} {command[1]} ended with {code}", text, hint.format(engine=self.name))
-        return "".join(said)
+            raise EngineError(
+                f"`{self.name} {command[1]}` failed with exit code {code}", text, hint.format(engine=self.name)
+            )
+        return "".join(output)
 
 
 def find_engine(name: str | None) -> Engine:
-    """The engine of that name, or the first of buildah, podman and docker that is there.
+    """Return the engine of that name, or the first of buildah, podman and docker that is installed.
 
     Raises:
-        Refused: when there is none.
+        Refused: if it is not installed.
     """
-    for one in (name,) if name else NAMES:
-        path = shutil.which(one)
+    for candidate in (name,) if name else NAMES:
+        path = shutil.which(candidate)
         if path:
-            return Engine(one, path)
+            return Engine(candidate, path)
     raise refuse(
         "image-engine",
         Location(subject=name or ", ".join(NAMES)),
-        "no such program is on PATH, and building an image needs one.",
-        "Install buildah or podman (neither needs a daemon), or docker.",
+        "is not on PATH." if name else "are not on PATH, and building an image needs one of them.",
+        "Install buildah or podman, which need no daemon, or docker.",
     )
 
 
 def find_runner(engine: Engine, tag: str) -> Engine:
-    """What starts an image of an engine: podman, where it sees that of buildah, because it knows a read-only root."""
+    """Return the engine that starts an image: podman for buildah's images if possible, as it supports a read-only root."""
     if engine.name == "buildah":
         path = shutil.which("podman")
         if path and subprocess.run([path, "image", "exists", tag], capture_output=True, check=False).returncode == 0:
@@ -301,21 +309,21 @@ def find_runner(engine: Engine, tag: str) -> Engine:
 
 
 def _ignore_line(_: str) -> None:
-    """For commands whose lines nobody needs."""
+    """Ignore a line of output."""
 
 
 def _run_with_input(command: Sequence[str], program: str) -> tuple[int, str, str]:
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             input=program,
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_PATIENCE,
+            timeout=_RUN_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 1, "", f"It did not end within {_PATIENCE} s."
-    return done.returncode, done.stdout, done.stderr
+        return 1, "", f"The program did not finish within {_RUN_TIMEOUT} s."
+    return completed.returncode, completed.stdout, completed.stderr

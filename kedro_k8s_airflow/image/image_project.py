@@ -1,4 +1,4 @@
-"""The project as building an image sees it."""
+"""The view of a project that builds of images use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageProject:
-    """What `build-image` works on, with its spec written.
+    """A project whose image spec is written.
 
     Attributes:
         root: the project's folder.
         settings: of the project.
-        plans: of its DAGs.
-        conf_folder: the configuration's folder in the project, or "" when it is elsewhere.
+        plans: the plans of its DAGs.
+        conf_folder: the configuration's folder in the project, or "" if it is elsewhere.
         lock_path: path of the image lock.
-        findings: those that stop nothing.
+        findings: findings that do not stop a build.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Which packages an image will hold, as far as that can be known without building it, and which ones datasets need."""
+"""The packages that an image will contain, as far as they are known before a build, and those that datasets need."""
 
 from __future__ import annotations
 
@@ -18,118 +18,122 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import BuildSettings
 
 _DATASETS = "kedro-datasets"
-# What an extra of kedro-datasets brings for some uses of its class only.
-_FOR_SOME = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
-# Extras of kedro-datasets 9 for Spark do not bring Spark itself (kedro#5331).
-_SPARKS = frozenset({"databricks-connect", "pyspark", "pyspark-client", "pyspark-connect"})
+# Packages that an extra of kedro-datasets needs only for some uses of its class.
+_OPTIONAL = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
+# Extras of kedro-datasets 9 for Spark do not include Spark itself (kedro#5331).
+_SPARK = frozenset({"databricks-connect", "pyspark", "pyspark-client", "pyspark-connect"})
 _OWN_CLIENTS = ("databricks.", "ibis.", "polars.", "snowflake.", "spark.")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
-# What fsspec needs for a protocol.
+# Packages that fsspec needs, by protocol.
 _PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
 
 
 def installed_packages(
     path: Path, lock: str, requirements: Sequence[str], build: BuildSettings
 ) -> frozenset[str] | None:
-    """Names of the packages that an image will hold, as PyPI compares them; None when it cannot be known.
+    """Return the normalized names of the packages that an image will contain, or None if they are unknown.
 
     Args:
         path: the project's folder.
-        lock: the file that names the dependencies: uv.lock, requirements.txt or pyproject.toml.
-        requirements: requirements.txt with the files it includes.
+        lock: the file that lists the dependencies: uv.lock, requirements.txt or pyproject.toml.
+        requirements: requirements.txt and the files it includes.
         build: what the image is built from.
     """
     if lock == "uv.lock":
         try:
-            return _of_uv_lock(dependencies.read_toml(path / lock), build)
+            return _packages_of_uv_lock(dependencies.read_toml(path / lock), build)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return None  # no lock of uv's; the build says so
+            return None  # not a lock of uv; the build reports it
     if lock == "requirements.txt":
         lines = [
             line
             for file in requirements
             for line in (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
         ]
-        wanted = _parsed(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
-        if wanted is None:
+        required = _parse_requirements(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
+        if required is None:
             return None
         if dependencies.has_hashes(path, requirements):
-            return frozenset(dependencies.normalize_name(one.name) for one in wanted)
-        return _with_dependencies(_installed(wanted, build))
+            return frozenset(dependencies.normalize_name(requirement.name) for requirement in required)
+        return _with_dependencies(_without_excluded(required, build))
     table = dependencies.read_toml(path / lock)
-    own = table.get("project", {})
-    lines = [*own.get("dependencies", [])]
-    for groups, request in (
-        (own.get("optional-dependencies", {}), build.extras),
+    project = table.get("project", {})
+    lines = [*project.get("dependencies", [])]
+    for groups, selected in (
+        (project.get("optional-dependencies", {}), build.extras),
         (table.get("dependency-groups", {}), build.groups),
     ):
-        named = {dependencies.normalize_name(name): content for name, content in groups.items()}
+        by_name = {dependencies.normalize_name(name): content for name, content in groups.items()}
         lines += [
             line
-            for name in request
-            for line in named.get(dependencies.normalize_name(name), [])
+            for name in selected
+            for line in by_name.get(dependencies.normalize_name(name), [])
             if isinstance(line, str)
         ]
-    wanted = _parsed(lines)
-    return _with_dependencies(_installed(wanted, build)) if wanted else None
+    required = _parse_requirements(lines)
+    return _with_dependencies(_without_excluded(required, build)) if required else None
 
 
-def _installed(wanted: Iterable[Requirement], build: BuildSettings) -> list[Requirement]:
-    """Requirements without those that stay out of the image."""
+def _without_excluded(required: Iterable[Requirement], build: BuildSettings) -> list[Requirement]:
+    """Return the requirements that a build does not exclude."""
     excluded = {dependencies.normalize_name(name) for name in build.exclude}
-    return [one for one in wanted if dependencies.normalize_name(one.name) not in excluded]
+    return [requirement for requirement in required if dependencies.normalize_name(requirement.name) not in excluded]
 
 
-def missing_packages(entries: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[tuple[str, list[str]]]:
-    """Datasets whose packages are not held, and what is lacking, as one would write it into a requirement file.
+def missing_packages(
+    entries: Mapping[str, Mapping[str, Any]], installed: frozenset[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield datasets whose packages are missing in an image, and the missing packages as written in requirement files.
 
     Args:
         entries: resolved catalog entries by dataset.
-        held: what the image holds.
+        installed: packages in the image.
     """
 
     @cache
     def extra(kind: str) -> str | None:
-        """The extra of kedro-datasets that brings a class, when something of it is not held."""
+        """Return the extra of kedro-datasets for a class, if a package of it is missing."""
         parts = kind.removeprefix("kedro_datasets.").split(".")
         name = dependencies.normalize_name(f"{parts[0]}-{parts[-1]}")
         needs = None if kind.startswith("kedro.") else _needs(name)
-        return name if needs is not None and not held.issuperset({_DATASETS, *needs}) else None
+        return name if needs is not None and not installed.issuperset({_DATASETS, *needs}) else None
 
     for dataset in sorted(entries):
         entry = entries[dataset]
         kind = str(entry.get("type"))
-        brings = extra(kind)
-        lacks = [f"{_DATASETS}[{brings}]"] if brings is not None else []
-        if kind.removeprefix("kedro_datasets.").startswith("spark.") and held.isdisjoint(_SPARKS):
-            lacks.append("pyspark")
-        place = entry.get("filepath") or entry.get("path") or ""
-        if isinstance(place, str) and "://" in place and _takes_fsspec(kind):
-            client = _PROTOCOLS.get(place.partition("://")[0].lower())
-            lacks += [client] if client is not None and client not in held else []
-        if lacks:
-            yield dataset, lacks
+        missing_extra = extra(kind)
+        missing = [f"{_DATASETS}[{missing_extra}]"] if missing_extra is not None else []
+        if kind.removeprefix("kedro_datasets.").startswith("spark.") and installed.isdisjoint(_SPARK):
+            missing.append("pyspark")
+        path = entry.get("filepath") or entry.get("path") or ""
+        if isinstance(path, str) and "://" in path and _uses_fsspec(kind):
+            client = _PROTOCOLS.get(path.partition("://")[0].lower())
+            missing += [client] if client is not None and client not in installed else []
+        if missing:
+            yield dataset, missing
 
 
-def _takes_fsspec(kind: str) -> bool:
-    """Whether a class reaches remote files by fsspec: kedro-datasets' own do, but for engines with clients of theirs."""
+def _uses_fsspec(kind: str) -> bool:
+    """Return whether a class uses fsspec for remote files: those of kedro-datasets do, except engines with own clients."""
     name = kind.removeprefix("kedro_datasets.")
     engine = name.startswith(_OWN_CLIENTS) or "Delta" in name
     return name.count(".") == 1 and not name.startswith("kedro.") and not engine
 
 
-def _of_uv_lock(lock: Mapping[str, Any], build: BuildSettings) -> frozenset[str] | None:
-    """What the project itself needs of all that a uv.lock holds; it also holds groups for development."""
+def _packages_of_uv_lock(lock: Mapping[str, Any], build: BuildSettings) -> frozenset[str] | None:
+    """Return the packages of a uv.lock that the build installs; the lock also has groups for development."""
     by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for package in lock.get("package", []):
         by_name[package["name"]].append(package)
-    root = [one for one in lock.get("package", []) if {"virtual", "editable"} & set(one.get("source", {}))]
+    root = [package for package in lock.get("package", []) if {"virtual", "editable"} & set(package.get("source", {}))]
     if len(root) != 1:
         return None
     todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.normalize_name, build.extras))]
     for group in map(dependencies.normalize_name, build.groups):
         todo += [
-            (one["name"], None) for one in root[0].get("dev-dependencies", {}).get(group, []) if isinstance(one, dict)
+            (entry["name"], None)
+            for entry in root[0].get("dev-dependencies", {}).get(group, [])
+            if isinstance(entry, dict)
         ]
     seen: set[tuple[str, str | None]] = set()
     while todo:
@@ -138,40 +142,39 @@ def _of_uv_lock(lock: Mapping[str, Any], build: BuildSettings) -> frozenset[str]
             continue
         seen.add((name, extra))
         for package in by_name[name]:
-            found = package.get("dependencies", []) if extra is None else []
-            found = [*found, *package.get("optional-dependencies", {}).get(extra, [])] if extra else found
-            for one in found:
-                todo += [(one["name"], wanted) for wanted in (None, *one.get("extra", []))]
+            extras = package.get("optional-dependencies", {})
+            for entry in package.get("dependencies", []) if extra is None else extras.get(extra, []):
+                todo += [(entry["name"], needed) for needed in (None, *entry.get("extra", []))]
     return frozenset(name for name, _ in seen)
 
 
-def _parsed(lines: Iterable[str]) -> list[Requirement] | None:
-    """Requirements that apply here; None when a line is something else than a name, such as a URL."""
+def _parse_requirements(lines: Iterable[str]) -> list[Requirement] | None:
+    """Return the requirements whose markers apply here, or None if a line is not a name, such as a URL."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    found = []
+    requirements = []
     for line in lines:
         if not line or line.startswith(("#", "-r", "-c", "--")):
             continue
         try:
-            wanted = Requirement(line)
+            requirement = Requirement(line)
         except InvalidRequirement:
             return None
-        if wanted.marker is None or wanted.marker.evaluate():
-            found.append(wanted)
-    return found
+        if requirement.marker is None or requirement.marker.evaluate():
+            requirements.append(requirement)
+    return requirements
 
 
-def _with_dependencies(wanted: Iterable[Requirement]) -> frozenset[str] | None:
-    """Names of requirements and of all they need, as what is installed here says; None when something is not installed."""
+def _with_dependencies(required: Iterable[Requirement]) -> frozenset[str] | None:
+    """Return the names of requirements and all their dependencies, or None if one of them is not installed here."""
     from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import InvalidRequirement, Requirement
 
     todo = [
-        (dependencies.normalize_name(one.name), dependencies.normalize_name(extra))
-        for one in wanted
-        for extra in ("", *one.extras)
+        (dependencies.normalize_name(requirement.name), dependencies.normalize_name(extra))
+        for requirement in required
+        for extra in ("", *requirement.extras)
     ]
     seen: set[tuple[str, str]] = set()
     while todo:
@@ -184,23 +187,23 @@ def _with_dependencies(wanted: Iterable[Requirement]) -> frozenset[str] | None:
         except PackageNotFoundError:
             return None
         for line in lines:
-            named = _EXTRA.search(line)
-            if (dependencies.normalize_name(named[1]) if named else "") != extra:
-                continue  # what has no extra was gone through with the package itself
+            marker = _EXTRA.search(line)
+            if (dependencies.normalize_name(marker[1]) if marker else "") != extra:
+                continue  # lines without an extra belong to the package itself
             try:
-                one = Requirement(line)
+                requirement = Requirement(line)
             except InvalidRequirement:
                 return None
-            if one.marker is None or one.marker.evaluate({"extra": named[1] if named else ""}):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": marker[1] if marker else ""}):
                 todo += [
-                    (dependencies.normalize_name(one.name), dependencies.normalize_name(wanted))
-                    for wanted in ("", *one.extras)
+                    (dependencies.normalize_name(requirement.name), dependencies.normalize_name(needed))
+                    for needed in ("", *requirement.extras)
                 ]
     return frozenset(name for name, _ in seen)
 
 
 def _needs(extra: str) -> set[str] | None:
-    """What an extra of the kedro-datasets that is installed here needs; None when there is none of that name."""
+    """Return the packages that an extra of the installed kedro-datasets needs, or None if it does not have this extra."""
     from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import InvalidRequirement, Requirement
@@ -209,25 +212,25 @@ def _needs(extra: str) -> set[str] | None:
         lines = requires(_DATASETS) or []
     except PackageNotFoundError:
         return None
-    if not any((named := _EXTRA.search(line)) and dependencies.normalize_name(named[1]) == extra for line in lines):
+    if not any((marker := _EXTRA.search(line)) and dependencies.normalize_name(marker[1]) == extra for line in lines):
         return None
-    found: set[str] = set()
+    packages: set[str] = set()
     todo, seen = [extra], set()
     while todo:
         name = todo.pop()
         seen.add(name)
         for line in lines:
-            named = _EXTRA.search(line)
-            if named is None or dependencies.normalize_name(named[1]) != name:
+            marker = _EXTRA.search(line)
+            if marker is None or dependencies.normalize_name(marker[1]) != name:
                 continue
             try:
-                one = Requirement(line)
+                requirement = Requirement(line)
             except InvalidRequirement:
                 continue
-            if one.marker is not None and not one.marker.evaluate({"extra": named[1]}):
+            if requirement.marker is not None and not requirement.marker.evaluate({"extra": marker[1]}):
                 continue
-            if dependencies.normalize_name(one.name) == _DATASETS:
-                todo += {dependencies.normalize_name(other) for other in one.extras} - seen
+            if dependencies.normalize_name(requirement.name) == _DATASETS:
+                todo += {dependencies.normalize_name(other) for other in requirement.extras} - seen
             else:
-                found.add(dependencies.normalize_name(one.name))
-    return found - _FOR_SOME
+                packages.add(dependencies.normalize_name(requirement.name))
+    return packages - _OPTIONAL

@@ -1,4 +1,4 @@
-"""The image lock: which image was built from which content. One JSON file, which teams commit or hand on in their CI."""
+"""The image lock: a JSON file that records which image was built from which content."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedImage:
-    """An image that was built.
+    """A built image.
 
     Attributes:
         repository: with its registry, without a tag.
         tag: never `latest`.
-        digest: `sha256:...`, once it was pushed.
+        digest: `sha256:...`, once the image is pushed.
         content: hash of all parts.
-        parts: what it was made of, see `content.parts`.
-        platform: such as linux/arm64, when one was asked for.
+        parts: hashes of its parts, see `content_hash.hash_parts`.
+        platform: such as linux/arm64, if one was requested.
     """
 
     repository: str
@@ -45,15 +45,15 @@ class LockedImage:
 
     @property
     def reference(self) -> str:
-        """How a pod names it: by its digest when it was pushed, else by its tag."""
+        """Return the reference that pods use: with the digest if the image is pushed, otherwise with the tag."""
         return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
 
 
 def read_lock(path: Path) -> dict[str, LockedImage]:
-    """The images of a lock file by name; none when there is no such file.
+    """Return the images of a lock file by name, none if the file does not exist.
 
     Raises:
-        Refused: when it cannot be read, or is no image lock.
+        Refused: if it cannot be read, or is not an image lock.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -61,8 +61,8 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
             raise refuse(
                 "image-lock",
                 Location(file=str(path)),
-                f"has version {raw['version']}; this one reads version {_VERSION}.",
-                "Delete it and build the image again.",
+                f"has version {raw['version']}, but this release reads version {_VERSION}.",
+                "Delete the file and build the image again.",
             )
         return {str(name): _parse_image(entry) for name, entry in raw["images"].items()}
     except FileNotFoundError:
@@ -71,51 +71,50 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
         raise refuse(
             "image-lock",
             Location(file=str(path)),
-            f"is no image lock ({type(exc).__name__}: {exc}).",
-            "Take it back from version control, or delete it and build the image again.",
+            f"is not a valid image lock ({type(exc).__name__}: {exc}).",
+            "Restore the file from version control, or delete it and build the image again.",
         ) from None
 
 
 def _parse_image(entry: Mapping[str, Any]) -> LockedImage:
-    made = LockedImage(**entry)
-    for text in (made.content, made.platform or "", *made.parts.values()):
+    image = LockedImage(**entry)
+    for text in (image.content, image.platform or "", *image.parts.values()):
         if not isinstance(text, str):
-            raise TypeError("a text is expected")
-    if made.digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", made.digest):
-        raise ValueError(f"{made.digest!r} is no digest")
-    # Says what is wrong with a tag or repository that no image can have.
-    check_reference(f"{made.repository}:{made.tag}")
-    return made
+            raise TypeError(f"{text!r} is not a string")
+    if image.digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
+        raise ValueError(f"{image.digest!r} is not a digest")
+    check_reference(f"{image.repository}:{image.tag}")
+    return image
 
 
 def write_lock(images: Mapping[str, LockedImage]) -> str:
-    """The file: sorted, so that it changes only where an image did."""
-    entries = {name: asdict(built) for name, built in images.items()}
+    """Return the text of a lock file, sorted so that only changed images change it."""
+    entries = {name: asdict(image) for name, image in images.items()}
     return json.dumps({"version": _VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
 
 
 def tag_for(name: str, tag: str) -> str:
-    """The tag of an image: those that are not the default one have their name in it."""
+    """Return the tag of an image, which begins with its name unless it is the default image."""
     return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
 
 
 def is_unbuilt(image: str) -> bool:
-    """Whether a reference is the one of an image that nobody has built."""
+    """Return whether a reference is that of an image that is not built yet."""
     _, tag, digest = split_reference(image)
     return digest is None and tag is not None and (tag == UNBUILT or tag.endswith(f"-{UNBUILT}"))
 
 
 def image_references(settings: Settings, built: Mapping[str, LockedImage]) -> dict[str, str]:
-    """How pods name each image of the project: as the lock says, else as the settings do."""
+    """Return the reference that pods use for each image: that of the lock, otherwise that of the settings."""
     repository, tag, digest = split_reference(settings.image)
-    found = {}
+    references = {}
     for name in settings.image_names:
-        wanted = tag_for(name, tag or UNBUILT)
-        one = built.get(name)
+        expected_tag = tag_for(name, tag or UNBUILT)
+        image = built.get(name)
         if name == DEFAULT_IMAGE and digest:
-            found[name] = settings.image
-        elif one is not None and one.repository == repository and (tag is None or one.tag == wanted):
-            found[name] = one.reference
+            references[name] = settings.image
+        elif image is not None and image.repository == repository and (tag is None or image.tag == expected_tag):
+            references[name] = image.reference
         else:
-            found[name] = f"{repository}:{wanted}"
-    return found
+            references[name] = f"{repository}:{expected_tag}"
+    return references

@@ -1,6 +1,7 @@
-"""Runs inside a new image, once, and says whether it keeps the contract. One file; it needs Kedro and the standard library.
+"""The program that runs once in a new image and reports whether the image meets the contract.
 
-`build` adds a call of `main` to this text and gives it to the image's Python on stdin.
+`verification` appends a call of `main` and passes the text to the image's Python on stdin. So the module uses only the standard
+library and Kedro.
 """
 
 from __future__ import annotations
@@ -17,56 +18,56 @@ from pathlib import Path
 from typing import Any
 
 ANSWER = "kedro-k8s-airflow answers: "
-# What has no place in an image that pods run, unless the user's own base or packages bring it.
+# Programs that do not belong in the image of a pod, unless the user's own base or packages contain them.
 TOOLS = ("gcc", "cc", "g++", "git", "uv")
 
 
 def main(request: dict[str, Any]) -> None:
-    """Print what was found as one line of JSON."""
+    """Print the report as one line of JSON."""
     project = Path(request["project"])
-    found: dict[str, Any] = {"errors": [], "python": sys.version.split()[0], "uid": os.getuid()}
-    errors: list[str] = found["errors"]
-    _entry(project, request, errors)
-    errors += _forbidden(project, request)
-    _path(found, errors)
+    report: dict[str, Any] = {"errors": [], "python": sys.version.split()[0], "uid": os.getuid()}
+    errors: list[str] = report["errors"]
+    _check_pod_program(project, request, errors)
+    errors += _find_forbidden(project, request)
+    _check_kedro(report, errors)
     if not errors:
         started = time.monotonic()
         noise = io.StringIO()
         with contextlib.redirect_stdout(noise):
-            _load(project, request, found, errors)
-        found["seconds"] = round(time.monotonic() - started, 2)
-    sys.stdout.write(f"\n{ANSWER}{json.dumps(found)}\n")
+            _load_project(project, request, report, errors)
+        report["seconds"] = round(time.monotonic() - started, 2)
+    sys.stdout.write(f"\n{ANSWER}{json.dumps(report)}\n")
 
 
-def _entry(project: Path, request: dict[str, Any], errors: list[str]) -> None:
-    """The program of the pods is there, runs, and has the DAG's contract."""
+def _check_pod_program(project: Path, request: dict[str, Any], errors: list[str]) -> None:
+    """Check that the program of the pods runs and has the contract version of the DAG."""
     program = project / ".k8s-airflow" / "pod.py"
     command = [*request["prefix"], "python", str(program), "--contract-version"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as exc:
-        errors.append(f"{command[0]} cannot be started: {exc.strerror}")
+        errors.append(f"`{command[0]}` cannot be started: {exc.strerror}")
         return
     expected = f"contract {request['contract']}"
-    if done.returncode != 0 or done.stdout.strip() != expected:
-        said = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["nothing"]
-        errors.append(f"`{' '.join(command)}` should answer {expected!r} and said: {said[0]}")
+    if completed.returncode != 0 or completed.stdout.strip() != expected:
+        output = (completed.stdout + completed.stderr).strip().splitlines()[-1:] or ["nothing"]
+        errors.append(f"`{' '.join(command)}` should print {expected!r} but printed: {output[0]}")
 
 
-def _path(found: dict[str, Any], errors: list[str]) -> None:
-    """`python` and `kedro` on PATH are those with the project's dependencies."""
+def _check_kedro(report: dict[str, Any], errors: list[str]) -> None:
+    """Check that `python` on PATH has the project's dependencies, namely Kedro."""
     try:
         from importlib.metadata import version
 
-        found["kedro"] = version("kedro")
+        report["kedro"] = version("kedro")
     except ImportError:
         errors.append(f"the `python` on PATH ({sys.executable}) has no Kedro")
 
 
-def _forbidden(project: Path, request: dict[str, Any]) -> list[str]:
-    """What is in the image and should not be."""
-    places = [(tool, shutil.which(tool)) for tool in request["tools"]]
-    found = [f"{place} is in the image" for _, place in places if place and not place.startswith(request["venv"])]
+def _find_forbidden(project: Path, request: dict[str, Any]) -> list[str]:
+    """Return errors for files and programs that must not be in the image."""
+    programs = [shutil.which(tool) for tool in request["tools"]]
+    found = [f"{path} is in the image" for path in programs if path and not path.startswith(request["venv"])]
     for folder, names, files in os.walk(project):
         inside = Path(folder).relative_to(project).parts
         found += [f"{folder}/{name} is in the image" for name in names if name == ".git"]
@@ -86,8 +87,8 @@ def _forbidden(project: Path, request: dict[str, Any]) -> list[str]:
     return found[:20]
 
 
-def _load(project: Path, request: dict[str, Any], found: dict[str, Any], errors: list[str]) -> None:
-    """The project imports, and its pipelines hold the nodes of the DAGs."""
+def _load_project(project: Path, request: dict[str, Any], report: dict[str, Any], errors: list[str]) -> None:
+    """Import the project, and check that its pipelines contain the nodes of the DAGs."""
     os.chdir(project)
     os.environ.setdefault("DO_NOT_TRACK", "1")
     try:
@@ -96,22 +97,22 @@ def _load(project: Path, request: dict[str, Any], found: dict[str, Any], errors:
 
         bootstrap_project(project)
         registered = list(pipelines)
-    except Exception as exc:  # noqa: BLE001  whatever a project raises on import is the answer
+    except Exception as exc:  # noqa: BLE001  a project may raise anything on import
         errors.append(f"the project cannot be imported: {type(exc).__name__}: {exc}")
         return
-    found["pipelines"] = len(registered)
+    report["pipelines"] = len(registered)
     names = set()
     for name in registered:
         try:
             names |= {node.name for node in pipelines[name].nodes}
-        except Exception as exc:  # noqa: BLE001  whatever a project raises is the answer
+        except Exception as exc:  # noqa: BLE001  a project may raise anything
             errors.append(f"pipeline {name!r} cannot be loaded: {type(exc).__name__}: {exc}")
-    found["nodes"] = len(names)
-    for pipeline, wanted in request["nodes"].items():
+    report["nodes"] = len(names)
+    for pipeline, expected in request["nodes"].items():
         if pipeline not in registered:
-            errors.append(f"the DAG runs pipeline {pipeline!r}, which the image has not")
+            errors.append(f"the DAG runs pipeline {pipeline!r}, which does not exist in the image")
             continue
-        missing = sorted(set(wanted) - {node.name for node in pipelines[pipeline].nodes})
+        missing = sorted(set(expected) - {node.name for node in pipelines[pipeline].nodes})
         if missing:
             errors.append(
                 f"pipeline {pipeline!r} has no node {missing[0]!r}"

@@ -1,4 +1,4 @@
-"""The image spec: Dockerfiles, .dockerignore and the program in the pod, as texts. Building is not done here."""
+"""The image spec: Dockerfiles, .dockerignore and the program in the pod, as text. Builds nothing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kedro_k8s_airflow.image import content_hash, dependencies
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,38 +33,38 @@ _JAVA = "default-jre-headless"
 
 
 def dockerfile_name(name: str) -> str:
-    """The file that an image is built from, relative to the project."""
+    """Return the Dockerfile of an image, relative to the project."""
     return "Dockerfile" if name == DEFAULT_IMAGE else f"Dockerfile.{name}"
 
 
 def build_image_spec(
     project: Project, settings: Settings, sources: SettingsSources
 ) -> tuple[list[OutputFile], list[Finding]]:
-    """The files that images are built from, and what there is to say about them.
+    """Return the files that images are built from, and findings.
 
     Raises:
-        Refused: when a Dockerfile cannot name what it has to copy, or a group of dependencies is not there.
+        Refused: if a Dockerfile cannot express a path, a group of dependencies is unknown, or a file holds credentials.
     """
     lock, requirements, findings = dependencies.find_lock(project.path)
-    python, found = dependencies.choose_python(project.path)
+    python, python_findings = dependencies.choose_python(project.path)
     if any(settings.build_of(name).base is None for name in settings.image_names):
-        findings += found
-    held = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
+        findings += python_findings
+    copied = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
     errors = [
         *_unknown_groups(settings, sources, project.path, lock),
-        *dependencies.find_credentials_in(project.path, held),
+        *dependencies.find_credentials_in(project.path, copied),
     ]
     source = project.code
     conf = project.conf_folder
-    carried = dict(sorted(_copy_paths(path, project, sources) for path in settings.data.in_image))
+    in_image = dict(sorted(_copy_paths(path, project, sources) for path in settings.data.in_image))
     errors += [
         error(
             "image-path",
             Location(file=path),
-            "cannot be named in a Dockerfile.",
-            "Rename it to letters, digits, '-', '_' and '.'.",
+            "cannot be written in a Dockerfile.",
+            "Rename it to use only letters, digits, '-', '_' and '.'.",
         )
-        for path in (source, conf, *carried)
+        for path in (source, conf, *in_image)
         if path and not _SAFE.match(path)
     ]
     if errors:
@@ -75,7 +76,7 @@ def build_image_spec(
         "requirements": requirements,
         "source": source,
         "conf": conf,
-        "in_image": carried,
+        "in_image": in_image,
         "package": project.package,
         "contract": CONTRACT_VERSION,
         "venv": VENV,
@@ -84,11 +85,11 @@ def build_image_spec(
     for name in settings.image_names:
         build = settings.build_of(name)
         excluded = dependencies.excluded_names(project.path, lock, requirements, build)
-        request = (
+        declared = (
             dependencies.excluded_names(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
         )
-        if request and files.is_generated(project.path / dockerfile_name(name)):
-            findings.append(_excluded_finding(request, lock))
+        if declared and files.is_generated(project.path / dockerfile_name(name)):
+            findings.append(_excluded_finding(declared, lock))
         recipe = templates.fill_template(
             "Dockerfile.j2",
             **values,
@@ -101,7 +102,7 @@ def build_image_spec(
         )
         outputs.append(OutputFile(project.path / dockerfile_name(name), recipe, keep_existing=True))
     if files.is_generated(outputs[0].path) or (project.path / IGNORE_FILE).exists():
-        # A Dockerfile of the user's own may copy what ours would not admit.
+        # A user's own Dockerfile may copy files that the generated .dockerignore excludes.
         outputs.append(
             OutputFile(
                 project.path / IGNORE_FILE, templates.fill_template("dockerignore.j2", **values), keep_existing=True
@@ -115,28 +116,28 @@ def build_image_spec(
 def hash_images(
     root: Path, settings: Settings, outputs: Sequence[OutputFile], lock: Path | None = None
 ) -> dict[str, dict[str, str]]:
-    """What each image of the project is made of by now; see `content.parts`.
+    """Return the current hashes of the parts of each image; see `content_hash.hash_parts`.
 
     Args:
         root: the project's folder.
-        settings: of the project.
+        settings: the project's settings.
         outputs: the image spec, written or not.
-        lock: path of the image lock, see `content.context`.
+        lock: path of the image lock, see `content_hash.hash_context`.
     """
     texts = {
         output.path: output.text for output in outputs if not output.keep_existing or files.is_generated(output.path)
     }
-    # Dockerfiles are no part of their own context.
-    written = {path: said for path, said in texts.items() if not path.name.startswith(("Dockerfile", IGNORE_FILE))}
-    seen = content_hash.hash_context(root, read_text(root / IGNORE_FILE, texts), texts=written, lock=lock)
+    # Dockerfiles are not part of their own context.
+    written = {path: text for path, text in texts.items() if not path.name.startswith(("Dockerfile", IGNORE_FILE))}
+    context = content_hash.hash_context(root, read_text(root / IGNORE_FILE, texts), texts=written, lock=lock)
     return {
-        name: content_hash.hash_parts(seen, read_text(root / dockerfile_name(name), texts), {})
+        name: content_hash.hash_parts(context, read_text(root / dockerfile_name(name), texts), {})
         for name in settings.image_names
     }
 
 
 def read_text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
-    """Text of a file that is about to be written or is there; empty when there is none."""
+    """Return the text of a file that is about to be written or that exists, or ""."""
     if texts and path in texts:
         return texts[path]
     try:
@@ -146,27 +147,27 @@ def read_text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
 
 
 def _mounts(build: BuildSettings) -> list[str]:
-    """What the installation of dependencies sees and the image does not hold: uv, and build secrets."""
+    """Return the mounts for installing dependencies that are not part of the image: uv and build secrets."""
     uv = "--mount=type=bind,from=uv,source=/uv,target=/usr/local/bin/uv"
     return [uv, *(f"--mount=type=secret,id={name}" for name in build.secrets)]
 
 
 def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool) -> list[str]:
-    """The shell commands that put the dependencies into the environment."""
+    """Return the shell commands that install the dependencies."""
     commands = [
         f'if [ -f /run/secrets/{name} ]; then {name}="$(cat /run/secrets/{name})" && export {name}; fi'
         for name in build.secrets
     ]
     if build.build_packages:
-        wanted = " ".join(one if "=" in one else f'"{one}=*"' for one in build.build_packages)
-        there = "dpkg-query --show --showformat '${Package}\\n'"
+        packages = " ".join(name if "=" in name else f'"{name}=*"' for name in build.build_packages)
+        list_packages = "dpkg-query --show --showformat '${Package}\\n'"
         commands += [
-            f"{there} > /tmp/before",
+            f"{list_packages} > /tmp/before",
             "apt-get update",
-            f"apt-get install --yes --no-install-recommends {wanted}",
-            f"{there} > /tmp/after",
+            f"apt-get install --yes --no-install-recommends {packages}",
+            f"{list_packages} > /tmp/after",
         ]
-    # kaniko knows no mounts.
+    # kaniko does not support mounts.
     _, tag, _ = split_reference(build.uv)
     pinned = f"uv=={tag}" if tag and re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", tag) else "uv"
     commands.append(
@@ -201,47 +202,46 @@ def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed
 
 
 def _excluded_finding(names: Sequence[str], lock: str) -> Finding:
-    rest = ", but not without what that requires" if lock == "uv.lock" else ""
+    rest = ", but their dependencies stay" if lock == "uv.lock" else ""
     return info(
         "image-excluded",
         Location(file="pyproject.toml" if lock == "uv.lock" else lock),
-        f"names {', '.join(names)}, which only development needs and which would make the image larger and pods start slower; "
-        f"it goes without{rest}.",
-        "Move it to a dependency group; `build.exclude: []` keeps it in.",
+        f"lists {', '.join(names)}, needed only for development. The image leaves them out to be smaller and start faster{rest}.",
+        "Move them to a dependency group. To keep them in the image, set `build.exclude: []`.",
     )
 
 
 def _unknown_groups(settings: Settings, sources: SettingsSources, path: Path, lock: str) -> Iterable[Finding]:
-    """Errors for dependency groups and extras that the project does not define."""
+    """Yield errors for dependency groups and extras that the project does not define."""
     known = {"groups": dependencies.group_names(path), "extras": dependencies.extra_names(path)}
     for name in settings.image_names:
         build = settings.build_of(name)
         own = settings.images.get(name)
         for key, defined in known.items():
-            above = ("images", name) if own is not None and key in own.model_fields_set else ("build",)
-            where = sources.location_of((*above, key))
-            for one in getattr(build, key):
+            section = ("images", name) if own is not None and key in own.model_fields_set else ("build",)
+            location = sources.location_of((*section, key))
+            for group in getattr(build, key):
                 if lock == "requirements.txt":
                     yield error(
                         "image-groups",
-                        where,
-                        f"names {one!r}, and requirements.txt has no groups and no extras.",
-                        "Let pyproject.toml name the dependencies, and make a lock with `uv lock`.",
+                        location,
+                        f"refers to {group!r}, but requirements.txt has no groups or extras.",
+                        "Declare the dependencies in pyproject.toml, and run `uv lock`.",
                     )
-                elif dependencies.normalize_name(one) not in defined:
+                elif dependencies.normalize_name(group) not in defined:
                     yield error(
                         "image-groups",
-                        where,
-                        f"names {one!r}, which pyproject.toml does not define; it has {', '.join(sorted(defined)) or 'none'}.",
-                        "Mend the name, or define it there.",
+                        location,
+                        f"refers to {group!r}, which pyproject.toml does not define; it has {', '.join(sorted(defined)) or 'none'}.",
+                        did_you_mean(group, sorted(defined), otherwise="Correct the name, or define it there."),
                     )
 
 
 def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[str, str]:
-    """A path of `data.in_image` as COPY takes it: source and destination.
+    """Return the source and destination with which COPY copies a path of `data.in_image`.
 
     Raises:
-        Refused: when it is not in the project, or no COPY can name it.
+        Refused: if it is not in the project, or COPY cannot express it.
     """
     clean = posixpath.normpath(path)
     location = sources.location_of(("data", "in_image"))
@@ -250,18 +250,27 @@ def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[
         raise refuse(
             "image-path",
             location,
-            f"{path!r} is not inside the project, so no image can carry it.",
-            "Name a path relative to the project.",
+            f"{path!r} is outside the project, so it cannot be copied into the image.",
+            "Use a path relative to the project.",
         )
-    if any(sign in folder for sign in "*?[") or "**" in name or (not folder and any(sign in name for sign in "*?[")):
+    if (
+        any(wildcard in folder for wildcard in "*?[")
+        or "**" in name
+        or (not folder and any(wildcard in name for wildcard in "*?["))
+    ):
         raise refuse(
             "image-path",
             location,
-            f"{path!r} has a pattern that no COPY can follow.",
+            f"{path!r} has a pattern that COPY does not support.",
             "Use patterns in the last part of the path only.",
         )
-    if any(sign in name for sign in "*?["):
+    if any(wildcard in name for wildcard in "*?["):
         return clean, f"{folder}/"
     if not (project.path / clean).exists():
-        raise refuse("image-path", location, f"{path!r} does not exist, so no image can carry it.", "Mend the path.")
+        raise refuse(
+            "image-path",
+            location,
+            f"{path!r} does not exist, so it cannot be copied into the image.",
+            "Correct the path.",
+        )
     return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)

@@ -1,4 +1,4 @@
-"""The proof of the contract: a new image is started once, as a pod would start it, and says what it finds."""
+"""The verification of a new image: starts it once as a pod would, and checks that it meets the contract."""
 
 from __future__ import annotations
 
@@ -20,87 +20,95 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.image.engines import Engine
     from kedro_k8s_airflow.image.image_project import ImageProject
 
-# Nobody's: neither the image's own user nor one that its /etc/passwd knows.
-_SOMEBODY = 54321
+# Neither the image's user nor one in its /etc/passwd.
+_ARBITRARY_UID = 54321
 _TAIL = 15
-_CONTRACT = "docs/guides/image.md says what pods need from an image."
+_CONTRACT = "See docs/guides/image.md for what pods require of an image."
 
 
 def verify_image(
-    reference: str, made: ImageProject, name: str, prover: Engine, engine: Engine, report: Callable[[str], None]
+    reference: str, project: ImageProject, name: str, runner: Engine, engine: Engine, report: Callable[[str], None]
 ) -> Mapping[str, Any]:
-    """What the image answers when it is started once as a pod would start it.
+    """Start an image once as a pod would, and return its report.
+
+    Args:
+        reference: the image.
+        project: the project.
+        name: name of the image in the settings.
+        runner: the engine that starts it.
+        engine: the engine that built it.
+        report: receives a line of progress.
 
     Raises:
-        Refused: naming everything in which it does not keep the contract.
+        Refused: with one finding for each part of the contract that the image does not meet.
     """
-    report("starting the image to prove its contract")
+    report("starting the image to verify it")
     user = engine.user_of(reference)
     match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", user)
     errors: list[Finding] = []
     if match is None or int(match[1]) == 0:
         errors.append(
-            _broken(
+            _contract_error(
                 reference,
-                f"runs as {user or 'root'}; Kubernetes starts a pod with runAsNonRoot only when the image's user is a number other than 0",
-                "End the Dockerfile with a line such as USER 1000:0.",
+                f"runs as {user or 'root'}. With runAsNonRoot, Kubernetes requires a numeric user other than 0.",
+                "End the Dockerfile with a line such as `USER 1000:0`.",
             )
         )
     nodes: dict[str, list[str]] = {}
-    for plan in made.plans:
+    for plan in project.plans:
         for task in plan.tasks:
             if task.image_name == name:
                 nodes.setdefault(task.pipeline, []).extend(task.nodes)
     request = {
-        "project": made.plans[0].project_path,
+        "project": project.plans[0].project_path,
         "contract": CONTRACT_VERSION,
-        "prefix": list(made.settings.build.prefix),
-        "conf": made.conf_folder,
+        "prefix": list(project.settings.build.prefix),
+        "conf": project.conf_folder,
         "venv": VENV,
-        "tools": _tools(made, name),
+        "tools": _tools(project, name),
         "nodes": nodes,
     }
     source = Path(probe.__file__).read_text(encoding="utf-8")
     program = f"{source}\n\nmain(json.loads({json.dumps(request)!r}))\n"
-    code, out, err = prover.run_program(
+    code, out, err = runner.run_program(
         reference,
         program,
-        user=f"{_SOMEBODY}:{match[2] or 0 if match else 0}",
-        home=made.plans[0].home,
-        variables=_variables(made, name),
+        user=f"{_ARBITRARY_UID}:{match[2] or 0 if match else 0}",
+        home=project.plans[0].home,
+        variables=_variables(project, name),
     )
     line = next((line for line in out.splitlines() if line.startswith(probe.ANSWER)), None)
     if line is None:
-        said = "\n".join((out + err).strip().splitlines()[-_TAIL:])
-        message = f"could not be started as a pod would start it (exit code {code})."
-        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT, said))
+        output = "\n".join((out + err).strip().splitlines()[-_TAIL:])
+        message = f"failed to start as it would in a pod (exit code {code})."
+        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT, output))
         raise Refused(errors)
-    proof: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER))
-    errors += [_broken(reference, f"{one}.", _CONTRACT) for one in proof["errors"]]
+    result: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER))
+    errors += [_contract_error(reference, f"{problem}.", _CONTRACT) for problem in result["errors"]]
     if errors:
         raise Refused(errors)
-    return proof
+    return result
 
 
-def _tools(made: ImageProject, name: str) -> list[str]:
-    """Programs that the image must not hold: what the user's own base, packages or Dockerfile bring is theirs to say."""
-    build = made.settings.build_of(name)
-    if build.base is not None or build.packages or not files.is_generated(made.root / dockerfile_name(name)):
+def _tools(project: ImageProject, name: str) -> list[str]:
+    """Return programs that the image must not contain, unless its base, packages or Dockerfile are the user's own."""
+    build = project.settings.build_of(name)
+    if build.base is not None or build.packages or not files.is_generated(project.root / dockerfile_name(name)):
         return []
     return [tool for tool in probe.TOOLS if not (tool == "uv" and build.keeps_uv)]
 
 
-def _variables(made: ImageProject, name: str) -> dict[str, str]:
-    """Plain environment variables of the image's tasks: settings.py may want them."""
-    found: dict[str, str] = {}
-    for plan in made.plans:
+def _variables(project: ImageProject, name: str) -> dict[str, str]:
+    """Return the plain environment variables of the image's tasks, which settings.py may need."""
+    variables: dict[str, str] = {}
+    for plan in project.plans:
         for task in plan.tasks:
             for variable in task.settings.get("env") or () if task.image_name == name else ():
                 value = variable.get("value")
                 if value is not None and "{" not in value and "$" not in value:
-                    found.setdefault(variable["name"], value)
-    return found
+                    variables.setdefault(variable["name"], value)
+    return variables
 
 
-def _broken(reference: str, message: str, help_text: str) -> Finding:
+def _contract_error(reference: str, message: str, help_text: str) -> Finding:
     return error("image-contract", Location(subject=reference), message, help_text)

@@ -69,7 +69,7 @@ source_dir = "src"
         ),
         ("image-local", {"files": {"requirements.txt": "kedro\nkedro-datasets\n-e .\n"}}, "line 3"),
         ("image-python", {"files": {"pyproject.toml": _PYPROJECT, "requirements.txt": "kedro\n"}}, ">=3.30"),
-        ("image-lock", {"files": {"k8s-airflow.lock": "{}"}}, "is no image lock"),
+        ("image-lock", {"files": {"k8s-airflow.lock": "{}"}}, "is not a valid image lock"),
         ("checks-unknown", {"settings": "checks: {ignore: [data-lots]}\n"}, "'data-lost'"),
         ("checks-unknown", {"settings": "checks: {ignore: [settings-unknown]}\n"}, "cannot be ignored"),
         ("explain-unknown", {}, ""),
@@ -80,8 +80,8 @@ def test_a_finding_is_reported_with_its_cause(
 ) -> None:
     project = make_project(scenario(code, **different), tmp_path / "project")
     if code == "explain-unknown":
-        done = forge.kedro("k8s-airflow", "explain", "nobody", cwd=project)
-        assert (done.code, "[explain-unknown]" in done.err) == (1, True)
+        outcome = forge.kedro("k8s-airflow", "explain", "missing", cwd=project)
+        assert (outcome.code, "[explain-unknown]" in outcome.err) == (1, True)
         return
     _, findings = check(forge, project)
     reported = [finding for finding in findings if finding["code"] == code]
@@ -97,9 +97,9 @@ def test_a_value_that_json_cannot_represent_is_reported() -> None:
 
 
 def test_a_second_init_is_refused(forge: Forge, tmp_path: Path) -> None:
-    done = forge.kedro("k8s-airflow", "init", cwd=make_project(scenario("x"), tmp_path / "project"))
-    assert done.code == 1
-    assert "[settings-there]" in done.err
+    outcome = forge.kedro("k8s-airflow", "init", cwd=make_project(scenario("x"), tmp_path / "project"))
+    assert outcome.code == 1
+    assert "[settings-there]" in outcome.err
 
 
 def test_a_dag_file_that_the_settings_no_longer_produce_is_reported(forge: Forge, tmp_path: Path) -> None:
@@ -109,6 +109,6 @@ def test_a_dag_file_that_the_settings_no_longer_produce_is_reported(forge: Forge
     assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
     settings = project / "conf" / "base" / "k8s_airflow.yml"
     settings.write_text(settings.read_text().replace(", old: {pipeline: __default__}", ""))
-    done = forge.kedro("k8s-airflow", "create", cwd=project)
-    assert "[file-stale]" in done.err
-    assert "project_old.py" in done.err
+    outcome = forge.kedro("k8s-airflow", "create", cwd=project)
+    assert "[file-stale]" in outcome.err
+    assert "project_old.py" in outcome.err

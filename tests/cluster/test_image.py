@@ -383,10 +383,10 @@ def test_a_spark_node_runs_in_local_mode(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "a user with a name": ("RUN useradd x\nUSER x\n", "is a number"),
+    "a user with a name": ("RUN useradd x\nUSER x\n", "requires a numeric user"),
     "no Kedro": ("USER 1000:0\n", "has no Kedro"),
     "a secret": ("COPY .env /app/.env\nUSER 1000:0\n", ".env is in the image"),
-    "no program": ("RUN rm -r /app/.k8s-airflow\nUSER 1000:0\n", "should answer 'contract"),
+    "no program": ("RUN rm -r /app/.k8s-airflow\nUSER 1000:0\n", "should print 'contract"),
 }
 
 

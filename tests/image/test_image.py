@@ -145,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("settings", "files", "code", "mentions"), REFUSED.values(), ids=list(REFUSED))
-def test_what_no_image_can_be_made_of_is_refused_by_name(
+def test_an_invalid_image_setting_is_refused_by_name(
     forge: Forge, tmp_path: Path, settings: str, files: dict[str, str], code: str, mentions: str
 ) -> None:
     made = project(tmp_path, f"{settings}\n", files)
@@ -375,7 +375,7 @@ def build_image(forge: Forge, made: Path, *options: str, path: str | None = None
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Path:
-    """A folder with an engine that cannot build anything, and says why."""
+    """A folder with an engine that cannot build anything, and prints why."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "podman"
@@ -399,7 +399,7 @@ def engines(tmp_path: Path) -> Path:
         (("--build-arg", "DB_PASSWORD=hunter2"), {}, "secret"),
     ],
 )
-def test_a_wish_that_cannot_be_meant_is_refused(
+def test_an_invalid_option_is_refused(
     forge: Forge, tmp_path: Path, engines: Path, options: tuple[str, ...], env: dict[str, str], code: str
 ) -> None:
     made = project(tmp_path)
@@ -441,12 +441,10 @@ def test_a_dockerignore_of_the_users_own_must_admit_what_the_image_needs(
     made = project(tmp_path, files={".dockerignore": f"{ignored}\nconf/local\n"})
     done = build_image(forge, made, path=str(engines))
     assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
-    assert f"leaves out {'conf' if '*' in ignored else ignored.splitlines()[0]}" in done.said
+    assert f"excludes {'conf' if '*' in ignored else ignored.splitlines()[0]}" in done.said
 
 
-def test_an_engine_that_fails_is_heard_with_a_hint_and_the_lock_stays(
-    forge: Forge, tmp_path: Path, engines: Path
-) -> None:
+def test_a_failing_engine_gives_a_hint_and_the_lock_stays(forge: Forge, tmp_path: Path, engines: Path) -> None:
     made = project(tmp_path)
     path = write_lock(made, default=built())
     before = path.read_bytes()
