@@ -184,16 +184,16 @@ def test_control_characters_of_names_do_not_reach_a_terminal(forge: Forge, tmp_p
 
 def test_invalid_parameters_are_a_usage_error(forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario("x"), tmp_path / "project")
-    done = forge.kedro("k8s-airflow", "check", "--params", "a={1", cwd=project)
-    assert (done.code, "Traceback" in done.err) == (2, False)
+    outcome = forge.kedro("k8s-airflow", "check", "--params", "a={1", cwd=project)
+    assert (outcome.code, "Traceback" in outcome.err) == (2, False)
 
 
 def test_an_output_that_cannot_be_written_is_a_usage_error(forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario("x"), tmp_path / "project")
     (project / "file").write_text("")
-    done = forge.kedro("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
-    assert done.code == 2
-    assert "Traceback" not in done.err
+    outcome = forge.kedro("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
 
 
 def test_a_project_of_two_nodes_in_a_line_has_no_finding(forge: Forge, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_project_of_two_nodes_in_a_line_has_no_finding(forge: Forge, tmp_path:
 @pytest.mark.parametrize("case", [case for case in CASES if RULES[case.code].severity == "error"], ids=str)
 def test_create_writes_nothing_where_check_finds_an_error(case: Case, forge: Forge, tmp_path: Path) -> None:
     project = make_project(scenario(case.code, **case.fires), tmp_path / "project")
-    done = forge.kedro("k8s-airflow", "create", cwd=project)
-    assert done.code == 1
-    assert f"[{case.code}]" in done.err
+    outcome = forge.kedro("k8s-airflow", "create", cwd=project)
+    assert outcome.code == 1
+    assert f"[{case.code}]" in outcome.err
     assert not (project / "dags").exists()
