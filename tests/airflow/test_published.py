@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.environments import interpreter
-from tests.support.workspace import Desk, bare, clone, project
+from tests.support.workspace import Workspace, bare, clone, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +41,12 @@ print("\\n" + json.dumps(report))
 def published(forge: Forge, tmp_path: Path) -> Path:
     """A checkout with the DAGs of two projects and two environments, in three folders."""
     hub = bare(tmp_path / "dags.git")
-    desk = Desk(forge, project(tmp_path / "project"), hub, clone(hub, tmp_path / "work"))
-    desk.publish()
-    desk.publish("--env", "prod")
-    desk.publish("--subfolder", "teams/manifests", project=project(tmp_path / "other", "other"))
-    desk.publish("--subfolder", "teams/x", project=project(tmp_path / "manifests", "manifests"))
-    return desk.work
+    workspace = Workspace(forge, project(tmp_path / "project"), hub, clone(hub, tmp_path / "work"))
+    workspace.publish()
+    workspace.publish("--env", "prod")
+    workspace.publish("--subfolder", "teams/manifests", project=project(tmp_path / "other", "other"))
+    workspace.publish("--subfolder", "teams/x", project=project(tmp_path / "manifests", "manifests"))
+    return workspace.work
 
 
 @pytest.mark.parametrize("major", ["3", "2"])

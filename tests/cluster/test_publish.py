@@ -1,6 +1,6 @@
-"""`publish` for real: a repository that git-sync brings to a running Airflow 3, whose DAGs run in the image that was published; CI that builds it.
+"""`publish` end to end: git-sync brings the repository to a running Airflow 3, whose DAGs run in the published image; and the CI recipes.
 
-What the recipes of docs/guides/ci do besides is tried in tests/test_recipes.py, without a registry.
+The other steps of the recipes in docs/guides/ci are tested in tests/documentation/test_recipes.py, without a registry.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ RECIPES = ROOT / "docs" / "guides" / "ci"
 FOLDER = "dags"
 RECORD = f"{FOLDER}/.k8s-airflow"
 MANIFEST = f"{RECORD}/manifests/small.json"
-# A DAG that somebody else has written.
+# A DAG that another team has written.
 FOREIGN = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
@@ -84,10 +84,10 @@ ENVIRONMENT = {
 
 
 class Repository:
-    """The repository of a team's DAGs, bare as a forge has it, and somebody's checkout of it."""
+    """The bare repository of a team's DAGs, and a checkout of it."""
 
     def __init__(self, folder: Path) -> None:
-        """With a DAG of somebody else's on branch main."""
+        """Create both, with a DAG of another team on branch main."""
         self.bare, self.checkout = folder / "dags.git", folder / "checkout"
         run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.bare])
         run(["git", "clone", "--quiet", self.bare, self.checkout])
@@ -107,30 +107,30 @@ class Repository:
         run(["git", "push", "--quiet", "origin", "HEAD:main"], cwd=self.checkout)
 
     def tip(self) -> str:
-        """The commit that branch main is at."""
+        """Return the commit of branch main."""
         return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).strip()
 
     def show(self, name: str, branch: str = "main") -> str:
-        """A file."""
+        """Return the content of a file."""
         return run(["git", "show", f"{branch}:{name}"], cwd=self.bare)
 
     def files(self) -> set[str]:
-        """Paths of branch main."""
+        """Return the paths of branch main."""
         return set(run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=self.bare).splitlines())
 
     def images(self, branch: str = "main") -> set[str]:
-        """The images that the manifest names."""
+        """Return the images that the manifest lists."""
         files = json.loads(self.show(MANIFEST, branch))["files"].values()
         return {image for file in files for image in file["images"].values()}
 
     def trailer(self, key: str) -> str:
-        """A trailer of the last commit's message."""
+        """Return a trailer of the last commit."""
         return run(["git", "log", "-1", f"--format=%(trailers:key={key},valueonly)", "main"], cwd=self.bare).strip()
 
 
 @pytest.fixture(autouse=True)
 def identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git has an identity, and nobody's own settings."""
+    """Give git an identity, and no configuration of the machine."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.com")
@@ -151,9 +151,14 @@ class Project:
     registry: str
 
     def write(self, nodes: str = NODES, dags: tuple[str, ...] = ("counting", "words")) -> str:
-        """Write what changes from time to time, and commit it; the commit."""
-        told = {**SETTINGS, "image": f"{self.registry}/team/published", "data": {}, "dags": {name: {} for name in dags}}
-        (self.folder / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(told))
+        """Write the nodes and the settings; return the commit."""
+        settings = {
+            **SETTINGS,
+            "image": f"{self.registry}/team/published",
+            "data": {},
+            "dags": {name: {} for name in dags},
+        }
+        (self.folder / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(settings))
         (self.folder / "src" / "small" / "pipeline_registry.py").write_text(nodes)
         run(["git", "add", "--all"], cwd=self.folder)
         run(["git", "commit", "--quiet", "--message=Change"], cwd=self.folder)
@@ -161,11 +166,11 @@ class Project:
 
     @property
     def image(self) -> str:
-        """What was pushed last."""
+        """Return the image that was pushed last."""
         return f"{self.registry}/team/published@{locked(self.folder)['digest']}"
 
     def drift(self, against: str | Path) -> set[tuple[str, str]]:
-        """What differs, as code and place; the exit code has to say the same."""
+        """Run `check --drift`; return the code of each finding and the DAG, subject or key that it is about."""
         out = self.folder.parent / "drift.json"
         options = ["--drift", "--against", str(against), "--format=json", "--output", str(out)]
         done = subprocess.run(
@@ -176,23 +181,27 @@ class Project:
             check=False,
         )
         assert done.returncode in (0, 1), done.stdout + done.stderr
-        found = {(one["code"], one["where"]) for one in json.loads(out.read_text())["findings"]}
-        assert done.returncode == bool(found), done.stdout + done.stderr
-        return found
+        findings = json.loads(out.read_text())["findings"]
+        assert done.returncode == bool(findings), done.stdout + done.stderr
+        locations = [(finding["code"], finding["location"]) for finding in findings]
+        return {
+            (code, location.get("dag") or location.get("subject") or ".".join(location["key"]))
+            for code, location in locations
+        }
 
 
 @pytest.fixture
 def project(registry: str, tmp_path: Path) -> Project:
     """A project that has no image yet."""
-    made = Project(small(tmp_path, "uv.lock"), registry)
-    (made.folder / ".gitignore").write_text("__pycache__/\n")
-    run(["git", "init", "--quiet"], cwd=made.folder)
-    made.write()
-    return made
+    project = Project(small(tmp_path, "uv.lock"), registry)
+    (project.folder / ".gitignore").write_text("__pycache__/\n")
+    run(["git", "init", "--quiet"], cwd=project.folder)
+    project.write()
+    return project
 
 
 class Pods:
-    """Every state of every pod of the project while the block lasts, as the cluster tells them."""
+    """Every state of every pod of the project during the block, as the cluster reports it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -208,15 +217,15 @@ class Pods:
         self._process.wait()
 
     def ran(self) -> dict[tuple[str, str], set[str]]:
-        """By DAG and task the digests that nodes say their containers ran, once they have ended."""
-        found: dict[tuple[str, str], set[str]] = {}
+        """Return the digests of the containers that have ended, by DAG and task."""
+        digests: dict[tuple[str, str], set[str]] = {}
         for pod in self._states():
             labels = pod["metadata"]["labels"]
             for status in pod["status"].get("containerStatuses", ()):
                 if "terminated" in status["state"]:
                     digest = status["imageID"].rpartition("@")[2]
-                    found.setdefault((labels["dag_id"], labels["task_id"]), set()).add(digest)
-        return found
+                    digests.setdefault((labels["dag_id"], labels["task_id"]), set()).add(digest)
+        return digests
 
     def _states(self) -> Iterator[dict[str, Any]]:
         rest, decoder = self._path.read_text().lstrip(), json.JSONDecoder()
@@ -229,7 +238,7 @@ class Pods:
 
 @dataclass(frozen=True)
 class Stage:
-    """A running Airflow, and what brings it its DAGs."""
+    """A running Airflow with git-sync."""
 
     airflow: Airflow
     sync: GitSync
@@ -237,7 +246,7 @@ class Stage:
     folder: Path
 
     def shows(self, foreign: set[str], ours: set[str]) -> None:
-        """Wait until Airflow has just these DAGs, ours as their files are in the repository by now, and could read every file."""
+        """Wait until Airflow has exactly these DAGs, ours as in the repository, and no import errors."""
         airflow = self.airflow
         self.sync.wait(self.repository.tip())
         wait(
@@ -254,11 +263,11 @@ class Stage:
         assert airflow.import_errors() == {}
 
     def read(self, dag_id: str) -> str:
-        """When the file of a DAG was read last."""
+        """Return when the file of a DAG was parsed last."""
         return str(self.airflow.api("GET", f"/dags/{dag_id}")["last_parsed_time"])
 
     def runs(self, image: str, tasks: set[tuple[str, str]]) -> dict[str, str]:
-        """Run the DAGs that have these tasks, side by side: all succeed, in the image. The runs' ids."""
+        """Run the DAGs of these tasks in parallel; check that all succeed in the image, and return the ids of the runs."""
         airflow, runs = self.airflow, {}
         with Pods(self.folder / "pods.json") as pods:
             for dag_id in sorted({dag_id for dag_id, _ in tasks}):
@@ -288,38 +297,38 @@ def stage(repository: Repository, kubeconfig: Path, tmp_path: Path) -> Iterator[
 def test_airflow_shows_and_the_cluster_runs_what_was_published(
     stage: Stage, repository: Repository, project: Project
 ) -> None:
-    airflow, made = stage.airflow, project.folder
+    airflow, folder = stage.airflow, project.folder
     to_checkout = ("publish", "--to", str(repository.checkout), "--push")
     to_address = ("publish", "--to", repository.url, "--push")
     stage.shows({"theirs"}, set())
 
     # New DAGs, through a checkout.
-    assert project.drift(repository.bare) == {("drift-missing", f"dag '{name}'") for name in (COUNTING, WORDS)}
-    assert "no image was built" in kedro(made, *to_checkout, ok=False)
-    kedro(made, "build-image", "--push")
+    assert project.drift(repository.bare) == {("drift-missing", name) for name in (COUNTING, WORDS)}
+    assert "no image was built" in kedro(folder, *to_checkout, ok=False)
+    kedro(folder, "build-image", "--push")
     first = project.image
-    kedro(made, *to_checkout)
+    kedro(folder, *to_checkout)
     assert project.drift(repository.bare) == set()
     assert repository.images() == {first}
     stage.shows({"theirs"}, {COUNTING, WORDS})
     before = stage.runs(first, {(COUNTING, "count"), (WORDS, "speak")})
     assert "counted 1" in airflow.log(COUNTING, before[COUNTING], "count")
 
-    # Others go on committing. What they leave beside our manifest is no DAG to Airflow, what they leave elsewhere is one.
+    # Other teams commit meanwhile. Airflow ignores a DAG file beside our manifest and reads one elsewhere.
     theirs = {f"{RECORD}/manifests/hidden.py": "hidden", f"{FOLDER}/team/more.py": "more"}
     repository.commit({path: FOREIGN.format(dag_id=dag_id) for path, dag_id in theirs.items()})
 
     # A node changes and another comes, by address.
     commit = project.write(nodes=CHANGED)
-    assert "publish-stale" in kedro(made, *to_address, ok=False)
-    assert ("drift-image", "k8s-airflow.lock: images.default") in project.drift(repository.url)
-    kedro(made, "build-image", "--push")
+    assert "publish-stale" in kedro(folder, *to_address, ok=False)
+    assert ("drift-image", "images.default") in project.drift(repository.url)
+    kedro(folder, "build-image", "--push")
     second = project.image
     assert second != first
-    images = {("drift-image", f"dag '{name}'") for name in (COUNTING, WORDS)}
-    assert project.drift(repository.url) == {*images, ("drift-changed", f"dag '{COUNTING}'")}
-    said = kedro(made, *to_address)
-    assert "tasks added: announce" in said
+    images = {("drift-image", name) for name in (COUNTING, WORDS)}
+    assert project.drift(repository.url) == {*images, ("drift-changed", COUNTING)}
+    output = kedro(folder, *to_address)
+    assert "tasks added: announce" in output
     assert project.drift(repository.url) == set()
     assert (repository.images(), repository.trailer("Image-Digest")) == ({second}, second)
     assert repository.trailer("Source-Commit") == commit
@@ -334,9 +343,9 @@ def test_airflow_shows_and_the_cluster_runs_what_was_published(
     # A DAG goes, through the checkout, which lacks the last commit.
     project.write(nodes=CHANGED, dags=("counting",))
     read = stage.read(COUNTING)
-    assert project.drift(repository.bare) == {("drift-extra", f"dag '{WORDS}'")}
-    said = kedro(made, *to_checkout)
-    assert f"{WORDS}: removed" in said
+    assert project.drift(repository.bare) == {("drift-extra", WORDS)}
+    output = kedro(folder, *to_checkout)
+    assert f"{WORDS}: removed" in output
     assert project.drift(repository.checkout) == project.drift(repository.bare) == set()
     stage.shows({"theirs", "more"}, {COUNTING})
     ours = {f"{FOLDER}/{COUNTING}.py", MANIFEST, f"{RECORD}/.airflowignore"}
@@ -362,7 +371,7 @@ fi
 
 @dataclass(frozen=True)
 class Forge:
-    """What a forge does around the steps of a recipe: clones for each job, and the lock handed from one to the next."""
+    """What a CI server does around the steps of a recipe: a clone for each job, and the lock as an artifact."""
 
     folder: Path
     source: Path
@@ -379,10 +388,10 @@ class Forge:
 
     def docker(self) -> dict[str, str]:
         """Variables by which steps find a docker."""
-        (made := self.folder / "bin").mkdir()
-        (made / "docker").write_text(DOCKER)
-        (made / "docker").chmod(0o755)
-        return {"PATH": os.pathsep.join([str(made), str(Path(sys.executable).parent), os.environ["PATH"]])}
+        (bin_folder := self.folder / "bin").mkdir()
+        (bin_folder / "docker").write_text(DOCKER)
+        (bin_folder / "docker").chmod(0o755)
+        return {"PATH": os.pathsep.join([str(bin_folder), str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def github(forge: Forge) -> Path:

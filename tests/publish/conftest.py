@@ -1,4 +1,4 @@
-"""What the tests of `publish` share."""
+"""Fixtures of the tests of `publish`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.workspace import Desk, bare, clone, commit, git, project
+from tests.support.workspace import Workspace, bare, clone, commit, git, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(forge: Forge, tmp_path: Path) -> Desk:
-    """A project, an (almost) empty repository, and a checkout of it."""
+def workspace(forge: Forge, tmp_path: Path) -> Workspace:
+    """A project, a repository with one commit, and a checkout of it."""
     hub = bare(tmp_path / "dags.git")
     work = clone(hub, tmp_path / "work")
     commit(work, {"README.md": "DAGs\n", "dags/other.py": "# somebody else's\n"}, "First")
     git(work, "push", "--quiet", "origin", "main")
-    return Desk(forge, project(tmp_path / "project"), hub, work)
+    return Workspace(forge, project(tmp_path / "project"), hub, work)

@@ -1,4 +1,4 @@
-"""Killed before each of its writes, `publish` leaves the target as it was or as it is to be, and the next run finishes the rest."""
+"""`publish`, killed before each of its writes, leaves the old or the new state, and the next run finishes the rest."""
 
 from __future__ import annotations
 
@@ -10,69 +10,70 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.paths import KILL_POINTS
-from tests.support.workspace import GIT, IDENTITY, Desk, clone, commit, git
+from tests.support.publish_checks import DAG
+from tests.support.workspace import GIT, IDENTITY, Workspace, clone, commit, git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DAG = "dags/project_main.py"
 
-
-def killed(desk: Desk, work: Path | None, **wish: Any) -> list[dict[str, Any]]:
-    """The report of publishing again and again, killed before another write each time."""
-    folders = [*([work] if work else []), desk.bare]
-    told = {
-        "wish": {"to": str(work or f"file://{desk.bare}"), **wish},
+def killed(workspace: Workspace, work: Path | None, **options: Any) -> list[dict[str, Any]]:
+    """Publish repeatedly, killed before another write each time; return the report."""
+    folders = [*([work] if work else []), workspace.bare]
+    arguments = {
+        "options": {"to": str(work or f"file://{workspace.bare}"), **options},
         "folders": [str(folder) for folder in folders],
         "work": str(work) if work else None,
-        "bare": str(desk.bare),
-        "temporary": str(desk.bare.parent / "temporary"),
+        "bare": str(workspace.bare),
+        "temporary": str(workspace.bare.parent / "temporary"),
     }
-    done = desk.forge.script(str(KILL_POINTS), json.dumps(told), cwd=desk.project, env={**GIT, **IDENTITY})
+    done = workspace.forge.script(
+        str(KILL_POINTS), json.dumps(arguments), cwd=workspace.project, env={**GIT, **IDENTITY}
+    )
     assert done.code == 0, done.err[-3000:]
     report: list[dict[str, Any]] = json.loads(done.out[done.out.index("[{") :])
     assert report.pop()["killed"] is None
     return report
 
 
-# What git does that changes something; a test that does not kill before each of them proves little.
+# Git commands that write; the test has to kill the publish before each of them.
 ALWAYS = {"git hash-object", "git update-index", "git write-tree", "git commit-tree"}
 
 
-def whole(
+def assert_atomic(
     report: list[dict[str, Any]], before: Mapping[str, Any], after: Mapping[str, Any], *among: str, at_least: int
 ) -> None:
-    """Every state that a kill has left is one of the two, and every state after the next run is the second."""
+    """Check that every kill leaves the old or the new state, and that the next run leads to the new one."""
     kills = [turn["killed"] for turn in report]
-    assert ALWAYS | {f"git {one}" for one in among} <= set(kills)
+    assert ALWAYS | {f"git {command}" for command in among} <= set(kills)
     assert len(kills) >= at_least, kills
     for turn in report:
-        told, left, mended = turn["killed"], turn["left"], turn["mended"]
-        assert left["bare"] in (before["bare"], after["bare"]), told
-        assert mended["bare"] == after["bare"], told
-        assert len(mended["subjects"]) == len(after["subjects"]), told
+        killed_before, left, repaired = turn["killed"], turn["left"], turn["repaired"]
+        assert left["bare"] in (before["bare"], after["bare"]), killed_before
+        assert repaired["bare"] == after["bare"], killed_before
+        assert len(repaired["subjects"]) == len(after["subjects"]), killed_before
         if "tree" not in left:
             continue
-        assert left["tree"] in (before["tree"], after["tree"]), told
+        assert left["tree"] in (before["tree"], after["tree"]), killed_before
         for name, content in left["files"].items():
             if name.endswith(".k8s-airflow"):
                 continue  # on its way to its place; no reader takes it for a DAG
-            assert content in (before["files"].get(name), after["files"].get(name)), (told, name)
+            assert content in (before["files"].get(name), after["files"].get(name)), (killed_before, name)
         if left["tree"] == after["tree"]:  # the branch is the last to move
-            assert (left["files"], left["status"]) == (after["files"], ""), told
+            assert (left["files"], left["status"]) == (after["files"], ""), killed_before
         gone = set(before["files"]) - set(left["files"])
-        assert gone <= set(before["files"]) - set(after["files"]), told
-        assert mended["tree"] == after["tree"], told
-        assert mended["files"] == after["files"], told
-        assert mended["status"] == "", told
-        assert mended["own"] == after["own"], told
+        assert gone <= set(before["files"]) - set(after["files"]), killed_before
+        assert repaired["tree"] == after["tree"], killed_before
+        assert repaired["files"] == after["files"], killed_before
+        assert repaired["status"] == "", killed_before
+        assert repaired["own"] == after["own"], killed_before
 
 
-def states(desk: Desk, work: Path | None, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two states that there may be: now, and after publishing copies of both repositories."""
-    folder = desk.bare.parent / "rehearsal"
+def states(workspace: Workspace, work: Path | None, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the current state, and the state after publishing to copies of both repositories."""
+    folder = workspace.bare.parent / "rehearsal"
     folder.mkdir()
-    hub = Path(shutil.copytree(desk.bare, folder / desk.bare.name, symlinks=True))
+    hub = Path(shutil.copytree(workspace.bare, folder / workspace.bare.name, symlinks=True))
     copied = Path(shutil.copytree(work, folder / work.name, symlinks=True)) if work else None
     if copied:
         git(copied, "remote", "set-url", "origin", f"file://{hub}")
@@ -86,110 +87,119 @@ json.dump(state({str(copied) if copied else None!r}, {str(hub)!r}), sys.stdout)
     program.write_text(script)
 
     def see() -> dict[str, Any]:
-        done = desk.forge.script(str(program), cwd=desk.project, env={**GIT, **IDENTITY})
+        done = workspace.forge.script(str(program), cwd=workspace.project, env={**GIT, **IDENTITY})
         assert done.code == 0, done
-        found: dict[str, Any] = json.loads(done.out)
-        return found
+        seen: dict[str, Any] = json.loads(done.out)
+        return seen
 
     before = see()
-    desk.publish(*options, to=copied or f"file://{hub}")
+    workspace.publish(*options, to=copied or f"file://{hub}")
     return before, see()
 
 
-def changed(desk: Desk) -> None:
-    """A project that was published, and that changes one DAG, adds one and drops one."""
-    desk.publish("--push")
-    desk.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
+def changed(workspace: Workspace) -> None:
+    """Publish the project, then change one DAG, add one and remove one."""
+    workspace.publish("--push")
+    workspace.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
 
 
-def test_a_checkout_with_a_push(desk: Desk) -> None:
-    changed(desk)
-    before, after = states(desk, desk.work, "--push")
-    report = killed(desk, desk.work, push=True)
-    whole(report, before, after, "update-ref", "push", at_least=35)
+def test_a_checkout_with_a_push(workspace: Workspace) -> None:
+    changed(workspace)
+    before, after = states(workspace, workspace.work, "--push")
+    report = killed(workspace, workspace.work, push=True)
+    assert_atomic(report, before, after, "update-ref", "push", at_least=35)
     assert {tuple(turn["left"]["bare"]) for turn in report} == {tuple(before["bare"])}, (
         "the push is the last of all writes"
     )
 
 
 @pytest.mark.full
-def test_a_checkout_that_lags_with_a_push(desk: Desk, tmp_path: Path) -> None:
-    changed(desk)
-    other = clone(desk.bare, tmp_path / "other")
+def test_a_checkout_that_lags_with_a_push(workspace: Workspace, tmp_path: Path) -> None:
+    changed(workspace)
+    other = clone(workspace.bare, tmp_path / "other")
     commit(other, {"dags/other.py": "# newer\n", "more/x": "x\n"}, "Meanwhile")
     git(other, "push", "--quiet")
-    before, after = states(desk, desk.work, "--push")
+    before, after = states(workspace, workspace.work, "--push")
     assert after["subjects"][1] == "Meanwhile"
-    whole(killed(desk, desk.work, push=True), before, after, "fetch", "read-tree", "update-ref", "push", at_least=35)
+    assert_atomic(
+        killed(workspace, workspace.work, push=True),
+        before,
+        after,
+        "fetch",
+        "read-tree",
+        "update-ref",
+        "push",
+        at_least=35,
+    )
 
 
 @pytest.mark.full
-def test_an_unborn_branch(desk: Desk, tmp_path: Path) -> None:
+def test_an_unborn_branch(workspace: Workspace, tmp_path: Path) -> None:
     work = tmp_path / "new"
     work.mkdir()
     git(work, "init", "--quiet", "--initial-branch=main")
-    git(work, "remote", "add", "origin", f"file://{desk.bare}")
-    before, after = states(desk, work)
-    whole(killed(desk, work), before, after, "update-ref", at_least=25)
+    git(work, "remote", "add", "origin", f"file://{workspace.bare}")
+    before, after = states(workspace, work)
+    assert_atomic(killed(workspace, work), before, after, "update-ref", at_least=25)
 
 
-def test_another_branch_of_a_checkout(desk: Desk) -> None:
-    changed(desk)
-    before, after = states(desk, desk.work, "--branch", "robot", "--push")
-    report = killed(desk, desk.work, branch="robot", push=True)
-    whole(report, before, after, "update-ref", "push", at_least=12)
+def test_another_branch_of_a_checkout(workspace: Workspace) -> None:
+    changed(workspace)
+    before, after = states(workspace, workspace.work, "--branch", "robot", "--push")
+    report = killed(workspace, workspace.work, branch="robot", push=True)
+    assert_atomic(report, before, after, "update-ref", "push", at_least=12)
     assert {turn["left"]["status"] for turn in report} == {""}
 
 
-def test_an_address(desk: Desk) -> None:
-    changed(desk)
-    before, after = states(desk, None, "--push")
-    whole(killed(desk, None, push=True), before, after, "init", "fetch", "push", at_least=12)
+def test_an_address(workspace: Workspace) -> None:
+    changed(workspace)
+    before, after = states(workspace, None, "--push")
+    assert_atomic(killed(workspace, None, push=True), before, after, "init", "fetch", "push", at_least=12)
 
 
 @pytest.mark.parametrize("again", ["nothing", "change"])
-def test_what_was_edited_after_a_kill_is_not_overwritten(desk: Desk, again: str) -> None:
-    changed(desk)
+def test_what_was_edited_after_a_kill_is_not_overwritten(workspace: Workspace, again: str) -> None:
+    changed(workspace)
     # As a kill leaves it: files and index are new, the branch has not moved, and the journal says so.
-    old = git(desk.work, "rev-parse", "HEAD")
-    desk.publish()
-    new = git(desk.work, "rev-parse", "HEAD")
-    paths = git(desk.work, "diff", "--name-only", old, new).splitlines()
-    git(desk.work, "update-ref", "refs/heads/main", old)
-    journal = desk.work / ".git" / "k8s-airflow-publish.json"
-    journal.write_text(json.dumps({"branch": "main", "old": old, "new": new, "ours": paths}))
-    (desk.work / DAG).write_text("# by hand, meanwhile\n")
+    old = git(workspace.work, "rev-parse", "HEAD")
+    workspace.publish()
+    new = git(workspace.work, "rev-parse", "HEAD")
+    paths = git(workspace.work, "diff", "--name-only", old, new).splitlines()
+    git(workspace.work, "update-ref", "refs/heads/main", old)
+    journal = workspace.work / ".git" / "k8s-airflow-publish.json"
+    journal.write_text(json.dumps({"branch": "main", "old": old, "new": new, "own_paths": paths}))
+    (workspace.work / DAG).write_text("# by hand, meanwhile\n")
     if again == "change":
-        desk.settings(namespace="elsewhere")
-    said = desk.publish(code=1)
-    assert "[publish-dirty]" in said
-    assert "edited since a publish there was stopped" in said
-    assert DAG in said
-    assert (desk.work / DAG).read_text() == "# by hand, meanwhile\n"
-    git(desk.work, "checkout", "--quiet", "HEAD", "--", DAG)
-    assert "finished what a publish that was stopped had begun" in desk.publish()
-    assert desk.clean()
+        workspace.settings(namespace="elsewhere")
+    output = workspace.publish(code=1)
+    assert "[publish-dirty]" in output
+    assert "edited after a publish was interrupted" in output
+    assert DAG in output
+    assert (workspace.work / DAG).read_text() == "# by hand, meanwhile\n"
+    git(workspace.work, "checkout", "--quiet", "HEAD", "--", DAG)
+    assert "Finished an interrupted publish" in workspace.publish()
+    assert workspace.clean()
     assert not journal.exists()
 
 
-def test_a_journal_of_what_never_happened_is_forgotten(desk: Desk) -> None:
-    journal = desk.work / ".git" / "k8s-airflow-publish.json"
-    head = git(desk.work, "rev-parse", "HEAD")
-    for text in ("", "{", json.dumps({"branch": "main", "old": head, "new": "0" * 40, "ours": [DAG]})):
+def test_a_journal_of_what_never_happened_is_forgotten(workspace: Workspace) -> None:
+    journal = workspace.work / ".git" / "k8s-airflow-publish.json"
+    head = git(workspace.work, "rev-parse", "HEAD")
+    for text in ("", "{", json.dumps({"branch": "main", "old": head, "new": "0" * 40, "own_paths": [DAG]})):
         journal.write_text(text)
-        assert "finished" not in desk.publish("--message", text or "x")
+        assert "Finished" not in workspace.publish("--message", text or "x")
         assert not journal.exists()
 
 
-def test_the_index_lock_of_a_killed_publish_is_taken_away_and_no_other(desk: Desk) -> None:
-    held, lock = desk.work / ".git" / "k8s-airflow-publish.held", desk.work / ".git" / "index.lock"
+def test_the_index_lock_of_a_killed_publish_is_taken_away_and_no_other(workspace: Workspace) -> None:
+    held, lock = workspace.work / ".git" / "k8s-airflow-publish.held", workspace.work / ".git" / "index.lock"
     held.touch()
     lock.hardlink_to(held)
-    desk.publish()
+    workspace.publish()
     assert not lock.exists()
     assert not held.exists()
     held.touch()
     lock.touch()
-    desk.settings(namespace="elsewhere")
-    assert "index.lock exists" in desk.publish(code=1)
+    workspace.settings(namespace="elsewhere")
+    assert "index.lock exists" in workspace.publish(code=1)
     assert lock.exists()

@@ -1,4 +1,4 @@
-"""Several publishers at once, each a process of its own, into one bare repository: one wins, the others try again or stop, nothing is lost."""
+"""Several publisher processes push to one repository at once: one wins, the others retry or stop, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.support.workspace import Desk
+    from tests.support.workspace import Workspace
 
 PUBLISHERS = 4
 
 
 def at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[tuple[int, str]]:
-    """Run commands, each in a project; all have read theirs before the first may go on: codes, and what was printed."""
+    """Run commands, each in a project; none goes on before all have read their project. Return exit codes and output."""
     program = BARRIER_PUBLISHER
     env = environment(KKA_GATE=str(gate), KKA_PUBLISHERS=str(len(started)))
     gate.mkdir()
@@ -37,31 +37,32 @@ def at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[t
         )
         for number, (folder, options) in enumerate(started)
     ]
-    ended = [(one, one.communicate(timeout=300)[0]) for one in running]
-    for one, said in ended:
-        assert "Traceback" not in said, said
-        assert one.returncode in (0, 1), said
-    return [(one.returncode, said) for one, said in ended]
+    outputs = [(process, process.communicate(timeout=300)[0]) for process in running]
+    for process, output in outputs:
+        assert "Traceback" not in output, output
+        assert process.returncode in (0, 1), output
+    assert len(list(gate.iterdir())) == len(started), "all have waited for each other"
+    return [(process.returncode, output) for process, output in outputs]
 
 
-def published(desk: Desk) -> set[str]:
+def published(workspace: Workspace) -> set[str]:
     """Projects with a manifest on main, each with all its DAGs."""
-    state = desk.state(desk.bare, "main")
-    found = set()
+    state = workspace.state(workspace.bare, "main")
+    owners = set()
     for path, text in state.items():
         if path.startswith(MANIFESTS):
             manifest = json.loads(text)
             assert {f"dags/{name}" for name in manifest["files"]} <= set(state)
-            found.add(manifest["project"])
-    assert git(desk.bare, "fsck", "--strict", "--no-dangling") == ""
-    return found
+            owners.add(manifest["project"])
+    assert git(workspace.bare, "fsck", "--strict", "--no-dangling") == ""
+    return owners
 
 
 @pytest.mark.parametrize("way", ["address", "checkouts"])
-def test_projects_that_publish_at_once_lose_nothing(desk: Desk, tmp_path: Path, way: str) -> None:
+def test_projects_that_publish_at_once_lose_nothing(workspace: Workspace, tmp_path: Path, way: str) -> None:
     projects = {f"p{number}": project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)}
     targets = {
-        name: f"file://{desk.bare}" if way == "address" else str(clone(desk.bare, tmp_path / f"work-{name}"))
+        name: f"file://{workspace.bare}" if way == "address" else str(clone(workspace.bare, tmp_path / f"work-{name}"))
         for name in projects
     }
     turns = 0
@@ -72,94 +73,95 @@ def test_projects_that_publish_at_once_lose_nothing(desk: Desk, tmp_path: Path, 
         ended = dict(zip(left, at_once(started, tmp_path / f"gate-{turns}"), strict=True))
         won = {name for name, (code, _) in ended.items() if code == 0}
         assert won, "at least one wins"
-        assert won <= published(desk), "who was told that it is done finds it there"
-        for name, (code, said) in ended.items():
-            assert code == 0 or "[publish-moved]" in said, said
+        assert won <= published(workspace), "what a successful publisher committed is there"
+        for name, (code, output) in ended.items():
+            assert code == 0 or "[publish-moved]" in output, output
             left.pop(name) if code == 0 else None
         assert turns <= PUBLISHERS
-    assert published(desk) == set(projects)
+    assert published(workspace) == set(projects)
     # A line of commits, one for each: nothing was merged, made twice or thrown away.
-    subjects = git(desk.bare, "log", "--format=%s", "main").splitlines()
+    subjects = git(workspace.bare, "log", "--format=%s", "main").splitlines()
     assert sorted(subjects) == sorted(["First", *(f"Publish {name}: 2 new DAGs" for name in projects)])
 
 
-def test_one_project_published_twice_at_once_is_published_by_one(desk: Desk, tmp_path: Path) -> None:
+def test_one_project_published_twice_at_once_is_published_by_one(workspace: Workspace, tmp_path: Path) -> None:
     folders = []
     for number in range(2):
         folder = project(tmp_path / f"copy{number}")
-        desk.settings(folder, namespace=f"from-{number}")
+        workspace.settings(folder, namespace=f"from-{number}")
         folders.append(folder)
-    started = [(folder, ("publish", "--to", f"file://{desk.bare}", "--push")) for folder in folders]
+    started = [(folder, ("publish", "--to", f"file://{workspace.bare}", "--push")) for folder in folders]
     ended = at_once(started, tmp_path / "gate")
     codes = [code for code, _ in ended]
-    text = desk.state(desk.bare, "main")["dags/project_main.py"]
+    text = workspace.state(workspace.bare, "main")["dags/project_main.py"]
     winner = codes.index(0)
     if codes == [0, 0]:  # one came so late that it began with what the other had published
-        assert len(desk.log(desk.bare, "main")) == 3
+        assert len(workspace.log(workspace.bare, "main")) == 3
     else:
         assert sorted(codes) == [0, 1]
         assert f'"namespace": "from-{winner}"' in text
         assert "[publish-moved]" in ended[1 - winner][1]
-        assert len(desk.log(desk.bare, "main")) == 2
+        assert len(workspace.log(workspace.bare, "main")) == 2
 
 
-def test_the_same_published_twice_at_once_is_no_conflict(desk: Desk, tmp_path: Path) -> None:
-    folders = [desk.project, project(tmp_path / "copy")]
-    started = [(folder, ("publish", "--to", f"file://{desk.bare}", "--push")) for folder in folders]
-    assert [code for code, _ in at_once(started, tmp_path / "gate")] == [0, 0]
-    assert len(desk.log(desk.bare, "main")) == 2
+def test_the_same_published_twice_at_once_is_no_conflict(workspace: Workspace, tmp_path: Path) -> None:
+    folders = [workspace.project, project(tmp_path / "copy")]
+    started = [(folder, ("publish", "--to", f"file://{workspace.bare}", "--push")) for folder in folders]
+    ended = at_once(started, tmp_path / "gate")
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert len(workspace.log(workspace.bare, "main")) == 2
 
 
-def test_publishers_in_one_checkout_take_turns(desk: Desk, tmp_path: Path) -> None:
+def test_publishers_in_one_checkout_take_turns(workspace: Workspace, tmp_path: Path) -> None:
     projects = [project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)]
-    started = [(folder, ("publish", "--to", str(desk.work), "--push")) for folder in projects]
+    started = [(folder, ("publish", "--to", str(workspace.work), "--push")) for folder in projects]
     ended = at_once(started, tmp_path / "gate")
     assert [code for code, _ in ended] == [0] * PUBLISHERS, ended
-    assert published(desk) == {f"p{number}" for number in range(PUBLISHERS)}
-    assert desk.clean()
+    assert published(workspace) == {f"p{number}" for number in range(PUBLISHERS)}
+    assert workspace.clean()
 
 
-def hook(desk: Desk, script: str) -> None:
-    """Let somebody else push in the moment between a publisher's look at the repository and its push."""
-    path = desk.work / ".git" / "hooks" / "pre-push"
+def hook(workspace: Workspace, script: str) -> None:
+    """Run a script between the moment when a publisher reads the repository and its push."""
+    path = workspace.work / ".git" / "hooks" / "pre-push"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
-def test_a_push_that_comes_too_late_is_made_again_once(desk: Desk, tmp_path: Path) -> None:
-    other = clone(desk.bare, tmp_path / "other")
+def test_a_push_that_comes_too_late_is_made_again_once(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone(workspace.bare, tmp_path / "other")
     commit(other, {"dags/other.py": "# newer\n"}, "Meanwhile")
-    hook(desk, f"git -C {other} push --quiet origin main || true")
-    said = desk.publish("--push")
-    assert "pushed branch main" in said
-    assert desk.log(desk.bare, "main") == ["Publish project: 2 new DAGs", "Meanwhile", "First"]
-    assert desk.clean()
-    assert desk.log() == desk.log(desk.bare, "main")
+    hook(workspace, f"git -C {other} push --quiet origin main || true")
+    output = workspace.publish("--push")
+    assert "pushed branch main" in output
+    assert workspace.log(workspace.bare, "main") == ["Publish project: 2 new DAGs", "Meanwhile", "First"]
+    assert workspace.clean()
+    assert workspace.log() == workspace.log(workspace.bare, "main")
 
 
-def test_a_push_that_comes_too_late_twice_stops_with_advice(desk: Desk, tmp_path: Path) -> None:
-    other = clone(desk.bare, tmp_path / "other")
+def test_a_push_that_comes_too_late_twice_stops_with_advice(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone(workspace.bare, tmp_path / "other")
     hook(
-        desk,
+        workspace,
         f"cd {other} && unset GIT_DIR && git commit --quiet --allow-empty --message Meanwhile && git push --quiet origin main",
     )
-    said = desk.publish("--push", code=1)
-    assert "[publish-moved]" in said
-    assert "Publish again" in said
-    assert desk.log(desk.bare, "main") == ["Meanwhile", "Meanwhile", "First"]
-    (desk.work / ".git" / "hooks" / "pre-push").unlink()
-    desk.publish("--push")
-    assert desk.log(desk.bare, "main") == ["Publish project: 2 new DAGs", "Meanwhile", "Meanwhile", "First"]
-    assert desk.clean()
+    output = workspace.publish("--push", code=1)
+    assert "[publish-moved]" in output
+    assert "Publish again" in output
+    assert workspace.log(workspace.bare, "main") == ["Meanwhile", "Meanwhile", "First"]
+    (workspace.work / ".git" / "hooks" / "pre-push").unlink()
+    workspace.publish("--push")
+    assert workspace.log(workspace.bare, "main") == ["Publish project: 2 new DAGs", "Meanwhile", "Meanwhile", "First"]
+    assert workspace.clean()
 
 
-def test_who_was_overtaken_by_the_same_project_stops(desk: Desk, tmp_path: Path) -> None:
-    other = clone(desk.bare, tmp_path / "other")
+def test_who_was_overtaken_by_the_same_project_stops(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone(workspace.bare, tmp_path / "other")
     copy = project(tmp_path / "copy")
-    desk.settings(copy, namespace="theirs")
-    desk.publish(to=other, project=copy)
-    hook(desk, f"git -C {other} push --quiet origin main || true")
-    said = desk.publish("--push", code=1)
-    assert "[publish-moved]" in said
-    assert "by somebody else at the same time" in said
-    assert '"namespace": "theirs"' in desk.state(desk.bare, "main")["dags/project_main.py"]
+    workspace.settings(copy, namespace="theirs")
+    workspace.publish(to=other, project=copy)
+    hook(workspace, f"git -C {other} push --quiet origin main || true")
+    output = workspace.publish("--push", code=1)
+    assert "[publish-moved]" in output
+    assert "at the same time" in output
+    assert '"namespace": "theirs"' in workspace.state(workspace.bare, "main")["dags/project_main.py"]

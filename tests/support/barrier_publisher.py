@@ -1,4 +1,4 @@
-"""The command line of this plugin, which waits before it looks at the target until all others are there, too."""
+"""Run the command line of this plugin, but wait for all other publishers before the target is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def wait() -> None:
-    """Come to the gate, and go on when everybody has come."""
+    """Arrive at the gate, and return when all publishers have arrived."""
     gate = Path(os.environ["KKA_GATE"])
     (gate / os.environ["KKA_NAME"]).touch()
     end = time.monotonic() + 120
@@ -22,14 +22,14 @@ def main() -> None:
 
     from kedro_k8s_airflow.publish import desired_state
 
-    read = desired_state.render_desired_state
+    render_desired_state = desired_state.render_desired_state
 
-    def rendered(*arguments, **more):
-        made = read(*arguments, **more)
+    def render_and_wait(*arguments, **options):
+        state = render_desired_state(*arguments, **options)
         wait()
-        return made
+        return state
 
-    desired_state.render_desired_state = rendered
+    desired_state.render_desired_state = render_and_wait
     sys.argv = ["kedro", *sys.argv[1:]]
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as `python -m` does
     kedro()

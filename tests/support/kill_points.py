@@ -1,9 +1,9 @@
-"""Publish again and again, each time killed before another write, and say what was left and what the next run made of it.
+"""Publish repeatedly, each time killed before another write, and report the state that is left and that after the next publish.
 
-    python killed.py '{"wish": {...}, "folders": [...], "work": ..., "bare": ..., "other": ...}'
+    python kill_points.py '{"options": {...}, "folders": [...], "work": ..., "bare": ..., "temporary": ...}'
 
-Runs in a project. The folders are put back before every turn. The report: [{"killed": which write, "before": state, "after": state}, ...],
-the last of a run that nobody killed; a state is {head, tree, subjects, status, files, bare, stray}.
+Runs in a project. The folders are restored before every turn. The report is [{"killed": write, "left": state, "repaired": state}, ...]; in the
+last turn nothing is killed. A state is {bare, subjects, head, tree, status, files, own}.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MUTATES = {
 
 
 def describe(event: str, arguments: tuple[object, ...], roots: list[str]) -> str | None:
-    """A write, in words; None for what is none or happens elsewhere."""
+    """Describe a write; return None for other events and other folders."""
     if event == "subprocess.Popen":
         command = [str(word) for word in arguments[1]]
         # The first word that is neither an option nor the value of a `-c`.
-        words = [word for place, word in enumerate(command[1:]) if not word.startswith("-") and command[place] != "-c"]
+        words = [word for index, word in enumerate(command[1:]) if not word.startswith("-") and command[index] != "-c"]
         return f"git {words[0]}" if command[0] == "git" and words and words[0] in MUTATES else None
     path = str(arguments[0])
     if not any(path.startswith(root) for root in roots):
@@ -42,7 +42,7 @@ def describe(event: str, arguments: tuple[object, ...], roots: list[str]) -> str
 
 
 def publish_killed(publish, number: int | None, roots: list[str]) -> str | None:
-    """Publish in a process that is killed before its write of that number; the write, or None when there were fewer."""
+    """Publish in a process that is killed before its n-th write; return that write, or None if there were fewer."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -51,11 +51,11 @@ def publish_killed(publish, number: int | None, roots: list[str]) -> str | None:
 
         def watch(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal seen
-            told = describe(event, arguments, roots)
-            if told is not None:
+            write = describe(event, arguments, roots)
+            if write is not None:
                 seen += 1
                 if seen == number:
-                    os.write(writing, told.encode())
+                    os.write(writing, write.encode())
                     os.kill(os.getpid(), signal.SIGKILL)
 
         if number is not None:
@@ -68,12 +68,12 @@ def publish_killed(publish, number: int | None, roots: list[str]) -> str | None:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
+        output = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code == 1:
-        raise AssertionError(said)
-    return said if code == -signal.SIGKILL else None
+        raise AssertionError(output)
+    return output if code == -signal.SIGKILL else None
 
 
 def git(folder: str, *arguments: str) -> str:
@@ -82,14 +82,14 @@ def git(folder: str, *arguments: str) -> str:
 
 
 def state(work: str | None, bare: str) -> dict[str, object]:
-    """What a reader of the repositories sees."""
+    """Return what a reader of the repositories sees."""
     branches = git(bare, "for-each-ref", "--format=%(refname:short) %(tree)", "refs/heads").splitlines()
-    found: dict[str, object] = {
+    seen: dict[str, object] = {
         "bare": sorted(branches),
         "subjects": git(bare, "log", "--format=%s", "--branches").splitlines(),
     }
     if work is None:
-        return found
+        return seen
     files = {
         path.relative_to(work).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(work).rglob("*"))
@@ -99,7 +99,7 @@ def state(work: str | None, bare: str) -> dict[str, object]:
         path.name for path in Path(work, ".git").iterdir() if "k8s-airflow" in path.name or path.suffix == ".lock"
     )
     return {
-        **found,
+        **seen,
         "head": git(work, "rev-parse", "HEAD"),
         "tree": git(work, "rev-parse", "HEAD^{tree}"),
         "subjects": git(work, "log", "--format=%s").splitlines(),
@@ -109,7 +109,7 @@ def state(work: str | None, bare: str) -> dict[str, object]:
     }
 
 
-def main(told: dict) -> None:
+def main(arguments: dict) -> None:
     from kedro.framework.startup import bootstrap_project
 
     from kedro_k8s_airflow import compiler
@@ -117,26 +117,26 @@ def main(told: dict) -> None:
     from kedro_k8s_airflow.request import CompileRequest
 
     signal.alarm(900)  # all turns together take longer than one command of the tests may
-    asked = CompileRequest(metadata=bootstrap_project(Path.cwd()))
-    examined = compiler.compile_request(asked)
-    publisher.compiler.compile_request = lambda _: examined  # the project is read once for all turns
-    wish = publisher.PublishOptions(**told["wish"])
-    saved = [(folder, f"{folder}.saved") for folder in told["folders"]]
+    request = CompileRequest(metadata=bootstrap_project(Path.cwd()))
+    compilation = compiler.compile_request(request)
+    publisher.compiler.compile_request = lambda _: compilation  # the project is read once for all turns
+    options = publisher.PublishOptions(**arguments["options"])
+    saved = [(folder, f"{folder}.saved") for folder in arguments["folders"]]
     for folder, copy in saved:
         shutil.copytree(folder, copy, symlinks=True)
-    temporary = Path(told["temporary"])
+    temporary = Path(arguments["temporary"])
     temporary.mkdir()
     os.environ["TMPDIR"] = str(temporary)
-    roots = [*told["folders"], str(temporary)]
+    roots = [*arguments["folders"], str(temporary)]
     report = []
     for number in range(1, 1000):
         for folder, copy in saved:
             shutil.rmtree(folder)
             shutil.copytree(copy, folder, symlinks=True)
-        killed = publish_killed(lambda: publisher.publish_dags(asked, wish), number, roots)
-        left = state(told["work"], told["bare"])
-        publish_killed(lambda: publisher.publish_dags(asked, wish), None, roots)
-        report.append({"killed": killed, "left": left, "mended": state(told["work"], told["bare"])})
+        killed = publish_killed(lambda: publisher.publish_dags(request, options), number, roots)
+        left = state(arguments["work"], arguments["bare"])
+        publish_killed(lambda: publisher.publish_dags(request, options), None, roots)
+        report.append({"killed": killed, "left": left, "repaired": state(arguments["work"], arguments["bare"])})
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(temporary)
         temporary.mkdir()

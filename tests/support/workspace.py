@@ -1,4 +1,4 @@
-"""A project, the bare repository of its DAGs, and a checkout of that: what somebody who publishes has before them."""
+"""A project, the bare repository of its DAGs and a checkout of it, with the commands that the tests of `publish` run there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIGEST = f"sha256:{'a' * 64}"
 OTHER_DIGEST = f"sha256:{'b' * 64}"
 IMAGE = f"registry.example.com/team/project@{DIGEST}"
 MANIFESTS = "dags/.k8s-airflow/manifests"
-# Nobody's configuration but this, and no identity that git guesses.
+# Git uses this identity and no configuration of the machine.
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.com",
@@ -41,8 +41,8 @@ SETTINGS: dict[str, Any] = {
 
 
 def git(folder: Path, *arguments: str, ok: bool = True, stdin: str = "") -> str:
-    """What a git command prints."""
-    done = subprocess.run(
+    """Run a git command and return what it prints."""
+    completed = subprocess.run(
         ["git", *arguments],
         cwd=folder,
         input=stdin,
@@ -51,25 +51,25 @@ def git(folder: Path, *arguments: str, ok: bool = True, stdin: str = "") -> str:
         text=True,
         check=False,
     )
-    assert (done.returncode == 0) is ok, f"git {arguments}\n{done.stdout}\n{done.stderr}"
-    return done.stdout.strip("\n")
+    assert (completed.returncode == 0) is ok, f"git {arguments}\n{completed.stdout}\n{completed.stderr}"
+    return completed.stdout.strip("\n")
 
 
 def bare(folder: Path, branch: str = "main") -> Path:
-    """An empty repository without a work tree."""
+    """Create an empty repository without a work tree."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", "--bare", f"--initial-branch={branch}")
     return folder
 
 
 def clone(source: Path, folder: Path, *options: str) -> Path:
-    """A clone with a work tree."""
+    """Clone a repository with a work tree."""
     git(source, "clone", "--quiet", *options, f"file://{source}", str(folder))
     return folder
 
 
 def commit(folder: Path, files: Mapping[str, str], message: str = "By hand") -> str:
-    """Commit files by hand; the commit."""
+    """Commit files by hand; return the commit."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -79,7 +79,7 @@ def commit(folder: Path, files: Mapping[str, str], message: str = "By hand") -> 
 
 
 def project(folder: Path, package: str = "project", **changes: Any) -> Path:
-    """A project of two pipelines, `__default__` (a, b, c) and `side` (x), with a DAG for each."""
+    """Create a project of two pipelines, `__default__` (a, b, c) and `side` (x), with a DAG for each."""
     scenario = Scenario(
         name="publish",
         shows="",
@@ -94,11 +94,14 @@ def project(folder: Path, package: str = "project", **changes: Any) -> Path:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Everything at hand.
+class Workspace:
+    """A project and where it is published.
 
     Attributes:
-        work: a checkout of `bare`, which has one commit of somebody else's.
+        forge: runs commands.
+        project: folder of the project.
+        bare: the bare repository of the DAGs.
+        work: a checkout of `bare` with one commit by someone else.
     """
 
     forge: Forge
@@ -107,7 +110,7 @@ class Desk:
     work: Path
 
     def run(self, *options: str, project: Path | None = None, env: Mapping[str, str] | None = None) -> Outcome:
-        """A command of this plugin."""
+        """Run a command of this plugin."""
         return self.forge.kedro(
             "k8s-airflow", *options, cwd=project or self.project, env={**GIT, **IDENTITY, **(env or {})}
         )
@@ -120,46 +123,51 @@ class Desk:
         project: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """All that `publish` prints, to the checkout when nothing else is said; it has to end with this code."""
+        """Publish, by default to the checkout; check the exit code and return the output."""
         done = self.run("publish", "--to", str(to or self.work), *options, project=project, env=env)
         assert done.code == code, done
         assert "Traceback" not in done.err, done.err
         return done.said
 
     def drift(self, *options: str, code: int = 0, project: Path | None = None) -> list[tuple[str, str]]:
-        """Codes and things of what `check --drift` finds."""
+        """Run `check --drift`; return the code of each finding and the DAG, subject or key that it is about."""
         done = self.run("check", "--drift", "--format", "json", *options, project=project)
         assert done.code == code, done
         if code == 2:
             return []
         report = json.loads(done.out[done.out.index("{") :])
-        return [(one["code"], one.get("name", one["where"])) for one in report["findings"]]
+        return [(finding["code"], _about(finding["location"])) for finding in report["findings"]]
 
     def settings(self, project: Path | None = None, **changes: Any) -> None:
-        """Change settings of the project."""
+        """Change settings of a project."""
         path = (project or self.project) / "conf" / "base" / "k8s_airflow.yml"
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, sort_keys=False))
 
     def state(self, folder: Path | None = None, ref: str = "HEAD") -> dict[str, str]:
-        """The files of a commit, with their contents."""
-        where = folder or self.work
-        names = git(where, "ls-tree", "-r", "--name-only", "--full-tree", ref).splitlines()
-        return {name: git(where, "show", f"{ref}:{name}") for name in names}
+        """Return the files of a commit with their contents."""
+        repository = folder or self.work
+        names = git(repository, "ls-tree", "-r", "--name-only", "--full-tree", ref).splitlines()
+        return {name: git(repository, "show", f"{ref}:{name}") for name in names}
 
     def log(self, folder: Path | None = None, ref: str = "HEAD") -> list[str]:
-        """Subjects of the commits, the last first."""
+        """Return the subjects of the commits, newest first."""
         return git(folder or self.work, "log", "--format=%s", ref).splitlines()
 
     def clean(self) -> bool:
-        """Whether the checkout is as its commit has it."""
+        """Check whether the checkout has no changes and no untracked files."""
         return git(self.work, "status", "--porcelain", "--ignored") == ""
 
 
+def _about(location: Mapping[str, Any]) -> str:
+    """Return the DAG, the subject or the key that a finding is about."""
+    return location.get("dag") or location.get("subject") or ".".join(location["key"])
+
+
 def command(*options: str) -> list[str]:
-    """A command of this plugin in a Python of its own."""
+    """Return the command line of a command in a process of its own."""
     return [sys.executable, "-m", "kedro", "k8s-airflow", *options]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Its environment."""
+    """Return the environment of such a process."""
     return {**clean_env(), **GIT, **IDENTITY, **more}
