@@ -1,4 +1,4 @@
-"""What commands print besides the plan: one line for each finding, file and input. Plain when not a terminal."""
+"""Print findings, files, inputs and the results of build-image and publish; plain lines outside a terminal."""
 
 from __future__ import annotations
 
@@ -29,52 +29,50 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.publish.publisher import PublishResult as Published
 
 _INPUTS_SHOWN = 40
-# A step of buildah and podman, one of BuildKit, a line of ours.
+# Steps of buildah and podman, steps of BuildKit, and messages of this package.
 _STEP_PATTERN = re.compile(
     r"(\[\d+/\d+\] )?STEP \d+|#\d+ \[|starting the image|Writing manifest|Copying blob|.*: Pushed$"
 )
 
 
 def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
-    """A console for people in a terminal, for plain lines elsewhere and in `file`."""
+    """Return a console with colors and a width for a terminal, or with plain lines elsewhere and for `file`."""
     from rich.console import Console
 
-    # A file or a pipe has no width; lines are never cut there.
+    # A file or a pipe has no width, so lines are never cut there.
     plain = partial(Console, highlight=False, soft_wrap=True, width=200, no_color=True, emoji=False)
     if file is not None:
         return plain(file=file)
     stream = sys.stderr if stderr else result_stream()
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(
-            errors="backslashreplace"
-        )  # a name must not fail for want of a letter in the terminal's encoding
+        # A name with characters outside the terminal's encoding must not fail.
+        stream.reconfigure(errors="backslashreplace")
     console = Console(file=stream, highlight=False, soft_wrap=True)
     return console if console.is_terminal else plain(file=stream)
 
 
 def print_inputs(out: Console, inputs: Sequence[tuple[LocalInput, int | None]], commands: Sequence[str]) -> None:
-    """What has to be on the volumes before the first run, and the commands that bring it there."""
+    """Print the inputs that must be on the volumes before the first run, and the commands that copy them."""
     from rich.markup import escape
 
     if not inputs:
         return
-    count = "1 input has" if len(inputs) == 1 else f"{len(inputs)} inputs have"
-    out.print(f"{count} to be on the volumes before the first run:")
+    out.print(f"{count_of(len(inputs), 'input')} must be on the volumes before the first run:")
     for local_input, size in inputs[:_INPUTS_SHOWN]:
         out.print(
             f"  {_format_size(size):>10}  {escape(printable(local_input.local_path))}  "
             f"({escape(printable(local_input.dataset))}, volume {local_input.mount})"
         )
     if len(inputs) > _INPUTS_SHOWN:
-        out.print(f"  and {len(inputs) - _INPUTS_SHOWN} more")
-    out.print("In the project's folder:")
+        out.print(f"  and {len(inputs) - _INPUTS_SHOWN:,} more")
+    out.print("To copy them, run in the project's folder:")
     for command in commands:
         out.print(f"  {escape(command)}")
 
 
 def _format_size(size: int | None) -> str:
     if size is None:
-        return "not here"
+        return "missing"
     amount = float(size)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:
@@ -85,10 +83,10 @@ def _format_size(size: int | None) -> str:
 
 @contextlib.contextmanager
 def show_progress(out: Console, label: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Shows what an engine does: its step and the time in a terminal, its steps as plain lines elsewhere.
+    """Show the progress of an engine: its step and the time in a terminal, its steps as plain lines elsewhere.
 
     Yields:
-        What gets every line of the engine.
+        A function to call with every line that the engine prints.
     """
     from rich.markup import escape
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -116,35 +114,35 @@ def show_progress(out: Console, label: str, *, quiet: bool) -> Iterator[Callable
 
 
 def print_build_result(out: Console, result: BuildResult, lock: Path, root: Path) -> None:
-    """What there is to tell about a new image."""
+    """Print the result of building an image."""
     from rich.markup import escape
 
     size = f", {_format_size(result.size)}" if result.size is not None else ""
     out.print(f"[bold]{escape(result.built.repository)}:{escape(result.built.tag)}[/bold]")
-    out.print(f"  built   by {result.engine} in {result.seconds:.0f} s{size}")
+    out.print(f"  built     by {result.engine} in {result.seconds:.0f} s{size}")
     if result.proof is not None and result.proven_by is not None:
         proof = result.proof
         root_description = (
             "a read-only root"
             if result.proven_by.has_read_only_root
-            else f"{result.proven_by.name}, which has no read-only root"
+            else f"{result.proven_by.name}, which does not support a read-only root"
         )
         out.print(
-            f"  proven  contract {CONTRACT_VERSION}, Python {escape(proof['python'])}, Kedro {escape(proof['kedro'])}, "
+            f"  verified  contract {CONTRACT_VERSION}, Python {escape(proof['python'])}, Kedro {escape(proof['kedro'])}, "
             f"{count_of(proof['pipelines'], 'pipeline')} with {count_of(proof['nodes'], 'node')} loaded in {proof['seconds']} s "
             f"by user {proof['uid']} with {root_description}"
         )
     else:
-        out.print("  proven  not at all (--no-verify)")
+        out.print("  verified  no (--no-verify)")
     if result.built.digest:
-        out.print(f"  pushed  {result.built.digest}")
+        out.print(f"  pushed    {result.built.digest}")
     out.print(
-        f"  wrote   {escape(files.display_path(lock, root))}; `kedro k8s-airflow create` lets the DAG name this image"
+        f"  wrote     {escape(files.display_path(lock, root))}; run `kedro k8s-airflow create` to use this image in the DAG"
     )
 
 
 def print_publish_result(out: Console, result: Published, *, dry: bool) -> None:
-    """What publishing has done, or would do: each DAG that changes and how, the commit, the branch."""
+    """Print what publish has done or would do: the changes of each DAG, the commit and the branch."""
     from rich.markup import escape
 
     if result.repaired:
@@ -171,7 +169,7 @@ def print_publish_result(out: Console, result: Published, *, dry: bool) -> None:
 
 
 def print_findings(out: Console, findings: Iterable[Finding]) -> None:
-    """One line for each finding, errors last so that they are seen."""
+    """Print one line for each finding, errors last so that they are not overlooked."""
     from rich.markup import escape
 
     colour = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -199,7 +197,7 @@ def write_report(
     *,
     empty_text: str = "no findings",
 ) -> None:
-    """All findings in one of the formats of `check`, on stdout or in a file; `nothing` is said when there are none."""
+    """Write all findings in one of the formats of `check` to standard output or a file; `empty_text` if there are none."""
     import click
 
     from kedro_k8s_airflow.output import finding_formats
@@ -219,14 +217,14 @@ def write_report(
         }[format_name]
         text = to_text(findings, find_line)
     if output is None:
-        open_console()  # or a letter that the terminal lacks would be an error
+        open_console()  # so that characters outside the terminal's encoding are not an error
         click.echo(text, nl=False, file=result_stream())
         return
     files.write_file(output, text, force=True)
 
 
 def _print_counted(out: Console, findings: Sequence[Finding], empty_text: str) -> None:
-    """Findings, and how many there are."""
+    """Print findings and the number of each severity."""
     print_findings(out, findings)
     counts = Counter(finding.severity for finding in findings)
     counted = [count_of(counts[severity], severity) for severity in ("error", "warning", "info") if counts[severity]]
@@ -234,7 +232,7 @@ def _print_counted(out: Console, findings: Sequence[Finding], empty_text: str) -
 
 
 def print_file_changes(out: Console, changes: Sequence[FileChange], root: Path, *, dry: bool) -> None:
-    """One line for each file: new, changed, unchanged, or kept because it is the user's own."""
+    """Print one line for each file: new, changed, unchanged, or kept because this package did not generate it."""
     from rich.markup import escape
 
     labels = {
