@@ -1,4 +1,4 @@
-"""A folder that was published to, as both Airflows see it: its DAG files are found, and nothing of the records is even looked at."""
+"""A publish target as Airflow 2 and 3 see it: they find its DAG files and ignore the manifests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from tests.support.kedro_server import Forge
 
-# What Airflow looks at, DAG file or not, by its own walk; 2.11 reads regular expressions unless it is told otherwise, 3 globs.
-LOOK = """
+# Lists the files that Airflow's own search finds; by default 2.11 reads regular expressions and 3 globs.
+LIST_FILES = """
 import io, json, logging, sys
 heard = io.StringIO()
 logging.basicConfig(stream=heard, level=logging.WARNING)
@@ -50,14 +50,14 @@ def published(forge: Forge, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("major", ["3", "2"])
-def test_airflow_finds_the_dags_and_looks_at_no_record(published: Path, tmp_path: Path, major: str) -> None:
+def test_airflow_finds_the_dags_and_ignores_the_manifests(published: Path, tmp_path: Path, major: str) -> None:
     python = interpreter(f"KKA_PYTHON_AIRFLOW_{major}")
     dags = {path.relative_to(published).as_posix() for path in published.rglob("*.py")}
     assert len(dags) == 8
     assert len(list(published.rglob("*.json"))) == 4
     env = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     for folder in (published, published / "dags", published / "teams"):
-        done = subprocess.run([python, "-c", LOOK, folder], capture_output=True, text=True, env=env, check=True)
+        done = subprocess.run([python, "-c", LIST_FILES, folder], capture_output=True, text=True, env=env, check=True)
         report = json.loads(done.stdout.splitlines()[-1])
         for kind in ("glob", "regexp", "dags"):
             seen = {path for path in report[kind] if "/.git/" not in path}
