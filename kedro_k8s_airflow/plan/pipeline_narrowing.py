@@ -49,7 +49,7 @@ def find_unloadable(project: Project, plans: Sequence[Plan], alone: Alones = reg
     for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT_PIPELINE}):
         found = alone(name)
         nodes = project.pipelines[name]
-        message = found.why
+        message = found.problem
         if found.nodes is not None and (
             len(found.nodes) != len(nodes) or any(node.live != found.nodes.get(node.name) for node in nodes)
         ):
@@ -86,7 +86,7 @@ def _smallest(
             continue
         found = alone(name)
         if found.nodes is None:
-            message = f"pipeline {name!r} cannot be loaded by itself: {found.why}"
+            message = f"pipeline {name!r} cannot be loaded by itself: {found.problem}"
         elif found.registered >= registered:
             message = "the registry makes every pipeline, whichever Kedro asks for"
         elif other := next(

@@ -1,4 +1,4 @@
-"""The project's configuration: where it lies, which environment pods run with, and its files, read by its own loader."""
+"""The configuration of a project: its folder, the run environment of the pods, and its content, read with its own loader."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ LOCAL_ENV = "local"
 
 
 def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[str, str, bool]:
-    """The configuration folder: as pods name it, as this machine finds it, and whether pods have to be told."""
+    """Return the configuration folder for pods, its path on this machine, and whether pods need it as an argument.
+
+    Args:
+        path: the project's folder.
+        default: the folder in the project's settings.
+        given: the folder or URL on the command line, if any.
+
+    Raises:
+        Refused: if it is not a folder inside the project.
+    """
     chosen = given if given is not None else default
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", chosen):
         return chosen, chosen, given is not None
@@ -42,14 +51,18 @@ def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[st
         raise refuse(
             "conf-source",
             Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
-            f"{chosen!r} lies outside the project, so no image would hold it.",
-            "Move it into the project, or give a URL.",
+            f"{chosen!r} is outside the project, so it would not be part of the image.",
+            "Move the folder into the project, or use a URL.",
         )
     return inside, str(folder), given is not None and inside != relative_to_project((path / default).resolve(), path)
 
 
 def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
-    """The environment pods run with; one that is asked for has to exist."""
+    """Return the run environment of the pods.
+
+    Raises:
+        Refused: if the requested environment does not exist, or is `local`.
+    """
     chosen = env or default_env
     origin = "KEDRO_ENV" if env and env == os.environ.get("KEDRO_ENV") else "--env"
     location = Location(subject=origin)
@@ -58,15 +71,15 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
             "env",
             location,
             f"{env!r} is not the name of an environment.",
-            "Give the name of one folder of the configuration.",
+            "Use the name of a folder in the configuration.",
         )
     if chosen == LOCAL_ENV:
         if env:
             raise refuse(
                 "env",
                 location,
-                "conf/local never goes into an image, so pods cannot run with it.",
-                f"Leave {origin} out to use the base environment, or name another one.",
+                "cannot be local, because conf/local is never part of an image.",
+                f"Remove {origin} to use the base environment, or set another one.",
             )
         return chosen
     if "://" in conf_path or (Path(conf_path) / chosen).is_dir():
@@ -77,42 +90,42 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
     raise refuse(
         "env",
         location,
-        f"there is no environment {chosen!r} in {Path(conf_path).name}/.",
-        f"There {'is' if known else 'is none but'} {', '.join(known) or base_env}.",
+        f"environment {chosen!r} does not exist in {Path(conf_path).name}/.",
+        f"Available environments: {', '.join(known) or base_env}.",
     )
 
 
 def make_loader(
     conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any]
 ) -> AbstractConfigLoader:
-    """The project's own loader, which also knows where our settings and kedro-airflow's lie.
+    """Return the project's own config loader, which also loads the settings files and those of kedro-airflow.
 
     Raises:
-        Refused: when it cannot be made.
+        Refused: if it cannot be created.
     """
     from kedro.framework.project import settings
 
     try:
-        with _known_noise():
-            made: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
+        with _suppress_known_warnings():
+            loader: AbstractConfigLoader = settings.CONFIG_LOADER_CLASS(
                 conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
             )
     except Exception as exc:
         raise refuse(
-            "conf", Location(file=conf_path), f"the configuration loader cannot be made: {describe_exception(exc)}."
+            "conf", Location(file=conf_path), f"the config loader cannot be created: {describe_exception(exc)}."
         ) from exc
-    patterns = getattr(made, "config_patterns", None)
+    patterns = getattr(loader, "config_patterns", None)
     if isinstance(patterns, dict):
         patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
         patterns.setdefault("airflow", ["airflow*", "airflow/**"])
-    strategy = getattr(made, "merge_strategy", None)
+    strategy = getattr(loader, "merge_strategy", None)
     if isinstance(strategy, dict):
         strategy.setdefault(SETTINGS_NAME, "soft")
-    return made
+    return loader
 
 
 def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
-    """The files of our settings in the folders of some environments, in their order."""
+    """Return the settings files in the folders of some environments, in their order."""
     return [
         file
         for env in dict.fromkeys(envs)
@@ -122,7 +135,7 @@ def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
 
 
 def has_credentials(conf: str, envs: Sequence[str]) -> bool:
-    """Whether a credentials file lies in the folders of some environments; its content is not looked at."""
+    """Return whether the folders of some environments have a credentials file, without reading it."""
     if "://" in conf:
         return True
     return any(
@@ -136,27 +149,27 @@ def has_credentials(conf: str, envs: Sequence[str]) -> bool:
 def read_config(
     loader: AbstractConfigLoader, name: str, files: Sequence[Path] = (), root: Path | None = None
 ) -> dict[str, Any] | None:
-    """One kind of configuration, or None when no file holds it.
+    """Return one type of configuration, or None if no file contains it.
 
     Args:
-        loader: the project's own.
-        name: `catalog`, `parameters`, ...
-        files: the files it comes from, for messages; relative to `root` there.
+        loader: the project's config loader.
+        name: type of configuration: `catalog`, `parameters`, ...
+        files: the files it comes from, which messages name relative to `root`.
         root: the project's folder.
 
     Raises:
-        Refused: when a file cannot be read.
+        Refused: if a file cannot be read.
     """
     from kedro.config import MissingConfigException
 
     try:
-        with _known_noise():
+        with _suppress_known_warnings():
             content = loader[name]
     except MissingConfigException:
         return None
     except Exception as exc:
         if isinstance(exc, KeyError) and name in str(exc) and "config patterns" in str(exc):
-            return None  # a loader of the project's own that knows no such kind
+            return None  # a custom loader without this type of configuration
         names = [
             file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name for file in files
         ]
@@ -169,27 +182,27 @@ def _unreadable(location: Location, exc: Exception) -> Refused:
     text = describe_exception(exc)
     help_text = ""
     if "runtime_params" in text or "Runtime parameter" in text:
-        help_text = "Give it a default in the configuration, or a value by --params."
+        help_text = "Add a default to the configuration, or set a value with --params."
         return refuse("param-runtime", location, f"cannot be read: {text}.", help_text)
     if "expanded nodes" in text or "expansion" in text:
-        help_text = "Raise OMEGACONF_MAX_YAML_EXPANDED_NODES, here and in the pods (`env`), or use dataset factories."
+        help_text = "Increase OMEGACONF_MAX_YAML_EXPANDED_NODES here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
-        help_text = "Use ${globals:...}, ${runtime_params:...} or a resolver of your own (CONFIG_LOADER_ARGS)."
+        help_text = "Use ${globals:...}, ${runtime_params:...} or a custom resolver (CONFIG_LOADER_ARGS)."
     elif "ListConfig" in text:
-        text, help_text = "it is a list", "Its top level has to be a map of keys."
+        text, help_text = "it is a list", "Change its top level to a map of keys."
     return refuse("conf", location, f"cannot be read: {text}.", help_text)
 
 
 @contextlib.contextmanager
-def _known_noise() -> Iterator[None]:
-    """Kedro's own loader calls what omegaconf 2.4 deprecates; its users can do nothing about that."""
+def _suppress_known_warnings() -> Iterator[None]:
+    """Suppress a deprecation warning that Kedro's own loader causes with omegaconf 2.4."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\)")
         yield
 
 
 def relative_to_project(folder: Path, path: Path) -> str | None:
-    """`folder` relative to the project in POSIX form, or None when it lies outside."""
+    """Return a folder relative to the project in POSIX form, or None if it is outside."""
     try:
         return folder.relative_to(path).as_posix()
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the project's code asks of its surroundings while it is loaded: environment variables that are set here."""
+"""The environment variables that the project's code reads while it is loaded."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ class VariableRead:
 
 @contextlib.contextmanager
 def watch_environment(root: Path) -> Iterator[list[VariableRead]]:
-    """Record, meanwhile, which variables that are set here code below `root` reads; its virtual environments are not its code."""
-    found: dict[str, VariableRead] = {}
-    kind: Any = type(os.environ)
-    here = str(root) + os.sep
+    """Record which variables that are set here are read by code below `root`, except in virtual environments."""
+    reads: dict[str, VariableRead] = {}
+    environ_class: Any = type(os.environ)
+    prefix = str(root) + os.sep
 
-    class Watched(kind):  # type: ignore[misc]  # os.environ keeps its content and everything else it can do
+    class WatchedEnviron(environ_class):  # type: ignore[misc]  # keeps the content and behaviour of os.environ
         def __getitem__(self, name: str) -> str:
             value: str = super().__getitem__(name)
-            if name not in found and (place := _caller(here)) is not None:
-                found[name] = VariableRead(name, *place)
+            if name not in reads and (caller := _find_caller(prefix)) is not None:
+                reads[name] = VariableRead(name, *caller)
             return value
 
-    os.environ.__class__ = Watched
+    os.environ.__class__ = WatchedEnviron
     result: list[VariableRead] = []
     try:
         yield result
     finally:
-        os.environ.__class__ = kind
-        result += sorted(found.values())
+        os.environ.__class__ = environ_class
+        result += sorted(reads.values())
 
 
-def _caller(here: str) -> tuple[str, int] | None:
-    """The line of the project that asks: the first below us which is no part of `os` and its mappings."""
-    frame = sys._getframe(2)  # noqa: SLF001  there is no public way
+def _find_caller(prefix: str) -> tuple[str, int] | None:
+    """Return file and line of the project that read a variable: the first frame that is not part of `os`."""
+    frame = sys._getframe(2)  # noqa: SLF001  there is no public equivalent
     for _ in range(_DEPTH):
         file = frame.f_code.co_filename
-        if file.startswith(here) and f"{os.sep}site-packages{os.sep}" not in file:
-            return Path(file).relative_to(here).as_posix(), frame.f_lineno
-        name = os.path.basename(file)  # noqa: PTH119  for every frame, and frozen modules have no path
+        if file.startswith(prefix) and f"{os.sep}site-packages{os.sep}" not in file:
+            return Path(file).relative_to(prefix).as_posix(), frame.f_lineno
+        name = os.path.basename(file)  # noqa: PTH119  faster, and frozen modules have no path
         if (
             name not in ("os.py", "<frozen os>", "_collections_abc.py", "<frozen _collections_abc>")
             or frame.f_back is None

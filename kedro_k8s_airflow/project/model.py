@@ -1,4 +1,4 @@
-"""What is known of a Kedro project, as plain frozen data."""
+"""The model of a Kedro project: frozen data that every later stage reads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProjectNode:
-    """A Kedro node, as far as deployment cares. Dataset names are as written, transcoding included.
+    """A Kedro node. Dataset names are as written, including transcoding.
 
     Attributes:
-        live: Kedro's own, for what only this package can compare: its function.
+        live: Kedro's own node, whose function this package compares.
     """
 
     name: str
@@ -33,26 +33,28 @@ class ProjectNode:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What is known of a project.
+    """A Kedro project as it was read.
 
     Attributes:
-        path: absolute folder of the project on this machine.
+        path: absolute path of the project's folder on this machine.
         package: import name.
         source: folder of the source, relative to the project, in POSIX form.
-        env: the run environment asked for, or None for Kedro's default.
-        base_env: name of the environment every other one is laid over.
-        run_env: the folder of the configuration that pods read besides the base.
-        conf_source: the project's configuration folder, relative to the project, or a URL.
-        conf_source_given: whether it differs from what the project's own settings say, so that pods have to be told.
+        env: the requested run environment, or None for Kedro's default.
+        base_env: name of the base environment.
+        run_env: the environment that pods use in addition to the base.
+        conf_source: the configuration folder, relative to the project, or a URL.
+        conf_source_given: whether pods need it as an argument, because it differs from the project's own settings.
         pipelines: nodes of every registered pipeline, in Kedro's topological order.
         parameters: all parameters, with environment and runtime parameters applied.
-        settings: the raw content of the settings file, or None when there is none.
-        kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, when it was asked for and there is one.
-        findings: what was noticed while reading.
-        has_catalog_hooks: whether hooks of the project's own may add to catalog and parameters.
-        credentials_here: whether the configuration that images carry has a credentials file.
+        runtime_params: the runtime parameters.
+        settings: the raw content of the settings file, or None if it does not exist.
+        catalog: the catalog as configuration.
+        kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, if it was requested and exists.
+        findings: findings of the reader.
+        has_catalog_hooks: whether the project's own hooks may add to catalog and parameters.
+        credentials_here: whether the configuration in the image has a credentials file.
         variables: environment variables set here that the project's code reads while it is loaded.
-        session_class: full name of the session class that the project has chosen.
+        session_class: full name of the project's session class.
     """
 
     path: Path
@@ -77,10 +79,10 @@ class Project:
 
     @property
     def conf_folder(self) -> str:
-        """The configuration's folder, relative to the project, or "" when it is elsewhere."""
+        """Return the configuration folder, relative to the project, or "" if it is elsewhere."""
         return "" if "://" in self.conf_source else self.conf_source
 
     @property
     def code(self) -> str:
-        """The folder of the project's own code, relative to the project: the package when there is no source folder."""
+        """Return the folder of the project's code, relative to the project: the package if there is no source folder."""
         return self.package if self.source == "." else self.source

@@ -1,4 +1,4 @@
-"""The reader of Kedro projects, with Kedro's own loaders."""
+"""The reader of Kedro projects, which uses Kedro's own loaders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
     from kedro.pipeline.node import Node as KedroNode
 
-# Kedro's own hook specs through which a project can change what the catalog holds.
+# Kedro's hook specifications through which a project can change its catalog.
 _CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
 
 
@@ -34,8 +34,15 @@ def read_project(
 ) -> Project:
     """Read the project that `metadata` describes.
 
+    Args:
+        metadata: Kedro's metadata of the project.
+        env: the run environment, or None for Kedro's default.
+        conf_source: the configuration folder or URL, or None for that of the project's settings.
+        runtime_params: parameters that override those in the configuration.
+        kedro_airflow: whether to read kedro-airflow's `airflow.yml`.
+
     Raises:
-        Refused: when anything about it keeps it from being read whole.
+        Refused: if a part of it cannot be read.
     """
     from kedro.framework.project import settings, validate_settings
 
@@ -50,7 +57,7 @@ def read_project(
         raise refuse(
             "project",
             Location(subject=f"{metadata.package_name}.settings"),
-            f"cannot be used: {describe_exception(exc)}.",
+            f"cannot be loaded: {describe_exception(exc)}.",
         ) from exc
     hook_findings = tuple(_hook_findings(hooks))
     with watch_environment(path) as variables:
@@ -86,7 +93,7 @@ def read_project(
 
 
 def settings_files(project: Project) -> list[Path]:
-    """The files the settings may come from, the overlay's first."""
+    """Return the settings files of a project, those of the overlay first."""
     envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
     return configuration.settings_files(project.path / project.conf_source, tuple(envs))
 
@@ -111,6 +118,6 @@ def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
                 yield info(
                     "hooks",
                     Location(subject=f"hook {kind.__module__}.{kind.__qualname__}"),
-                    f"implements {spec}; what it adds to the catalog is not seen here.",
-                    "`data.reach` can say how far such datasets reach.",
+                    f"implements {spec}. Datasets that it adds to the catalog are not visible at compile time.",
+                    "Set how far such datasets reach in `data.reach`.",
                 )

@@ -1,4 +1,4 @@
-"""The registered pipelines of a project, loaded once, with everything that can go wrong said in words."""
+"""The registered pipelines of a project: loads them once and reports every problem as a finding."""
 
 from __future__ import annotations
 
@@ -28,30 +28,29 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project.model import ProjectNode
 
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
-_SWALLOWED = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
+_IMPORT_ERROR = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
 
 
 def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[Finding]]:
-    """All registered pipelines, and findings; whatever the project prints meanwhile goes to stderr.
+    """Return all registered pipelines, and findings; output of the project goes to stderr.
 
     Raises:
-        Refused: when they cannot be loaded, or `find_pipelines()` left some out because of an error.
+        Refused: if they cannot be loaded, or `find_pipelines()` skipped some because of an error.
     """
     from kedro.framework.project import pipelines
     from kedro.pipeline import Pipeline
 
     stdout = _Stdout()
     try:
-        with _overheard() as heard, stdout.logged_apart(), contextlib.redirect_stdout(stdout):
+        with _collect_warnings() as messages, stdout.ignore_loggers(), contextlib.redirect_stdout(stdout):
             registry = dict(pipelines)
     except (Exception, SystemExit) as exc:
-        what = "ends the process" if isinstance(exc, SystemExit) else f"fails: {describe_exception(exc)}"
-        what += _place(_frames(exc), path)
+        problem = "exited the process" if isinstance(exc, SystemExit) else f"failed: {describe_exception(exc)}"
         raise refuse(
             "registry",
             Location(subject=f"{package}.pipeline_registry"),
-            f"loading the pipelines {what}.",
-            "Mend it until `kedro registry list` works.",
+            f"loading the pipelines {problem}{_last_project_line(_frames(exc), path)}.",
+            "Fix it until `kedro registry list` works.",
         ) from exc
     findings = []
     if stdout.printed:
@@ -59,118 +58,126 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
             warning(
                 "registry-prints",
                 Location(subject=f"{package}.pipeline_registry"),
-                "the project prints while its pipelines are loaded, and will in every pod.",
-                "Log instead, inside the nodes.",
+                "prints to stdout while the pipelines are loaded, also in every pod.",
+                "Use logging inside the nodes instead.",
             )
         )
-    swallowed = [message for message in heard if _SWALLOWED.search(message)]
-    if swallowed:
-        raise Refused(_swallowed(message, path) for message in swallowed)
+    import_errors = [message for message in messages if _IMPORT_ERROR.search(message)]
+    if import_errors:
+        raise Refused(_import_error(message, path) for message in import_errors)
     findings += [
-        warning("registry-warns", Location(subject=f"{package}.pipeline_registry"), message) for message in heard
+        warning("registry-warns", Location(subject=f"{package}.pipeline_registry"), message) for message in messages
     ]
-    wrong = {
+    invalid = {
         name: type(value).__name__
         for name, value in registry.items()
         if not isinstance(value, Pipeline) or not isinstance(name, str)
     }
-    if wrong:
-        name, kind = next(iter(wrong.items()))
+    if invalid:
+        name, kind = next(iter(invalid.items()))
         raise refuse(
             "registry",
             Location(subject=f"{package}.pipeline_registry"),
-            f"pipeline {name!r} is a {kind}, not a Pipeline.",
+            f"returns a {kind} as pipeline {name!r}, not a Pipeline.",
         )
     return registry, findings
 
 
 @dataclass(frozen=True)
 class LoneEvaluation:
-    """A pipeline as Kedro finds it when it is to load no other.
+    """A pipeline as Kedro loads it when no other pipeline is requested.
 
     Attributes:
-        nodes: by name; None when it is not found.
-        why: why it is not found.
-        registered: how many pipelines there are then.
+        nodes: nodes by name, or None if it cannot be loaded.
+        problem: why it cannot be loaded.
+        registered: number of pipelines in that registry.
     """
 
     nodes: Mapping[str, KedroNode] | None
-    why: str | None = None
+    problem: str | None = None
     registered: int = 0
 
 
 def evaluate_alone(name: str) -> LoneEvaluation:
-    """A pipeline from a fresh evaluation of the registry, of which nothing else is requested.
+    """Evaluate the registry again with only one pipeline requested, as Kedro does in a run, and return that pipeline.
 
-    `find_pipelines()` leaves out what was not requested, so a pipeline put together from its result comes out different
+    `find_pipelines()` skips pipelines that are not requested, so a pipeline composed of its result can differ
     (kedro 1.5 to 1.7, `KedroServiceSession.run` and `KedroSession.run`).
     """
     from kedro.framework.project import pipelines
 
     pipelines.set_requested([name])
     try:
-        with _overheard(), contextlib.redirect_stdout(sys.stderr):
-            found = dict(pipelines)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's own code may raise anything
+        with _collect_warnings(), contextlib.redirect_stdout(sys.stderr):
+            registry = dict(pipelines)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's code may raise anything
         return LoneEvaluation(None, describe_exception(exc))
     finally:
         pipelines.set_requested(None)
-    if name not in found:
-        return LoneEvaluation(None, "it is not registered then")
-    return LoneEvaluation({node.name: node for node in found[name].nodes}, None, len(found))
+    if name not in registry:
+        return LoneEvaluation(None, "it is not registered if it is the only pipeline requested")
+    return LoneEvaluation({node.name: node for node in registry[name].nodes}, None, len(registry))
 
 
 def nodes_equal(node: ProjectNode, other: KedroNode | None) -> bool:
-    """Whether two nodes of one name do the same: inputs, outputs, function, namespace and what they confirm."""
-    mine = node.live
+    """Return whether two nodes of one name are equal: inputs, outputs, function, namespace and confirmed datasets."""
+    live = node.live
     return (
         other is not None
-        and mine == other
-        and (mine.namespace, list(mine.confirms)) == (other.namespace, list(other.confirms))
-        and _same(mine.func, other.func)
+        and live == other
+        and (live.namespace, list(live.confirms)) == (other.namespace, list(other.confirms))
+        and _functions_equal(live.func, other.func)
     )
 
 
-def _same(one: Any, other: Any, met: frozenset[tuple[int, int]] = frozenset()) -> bool:
-    """Whether two functions are one, or made twice from the same code; when in doubt they are not.
+def _functions_equal(first: Any, second: Any, compared: frozenset[tuple[int, int]] = frozenset()) -> bool:
+    """Return whether two functions are the same object, or created twice from the same code; False if in doubt.
 
     Args:
-        one: a function or something that belongs to it.
-        other: what it is compared with.
-        met: pairs of functions that are being compared further out; one that holds itself is the same if all else is.
+        first: a function, or a value that belongs to one.
+        second: the function or value to compare it with.
+        compared: pairs of functions that an outer call compares; they count as equal, so that recursion ends.
     """
-    if one is other or (id(one), id(other)) in met:
+    if first is second or (id(first), id(second)) in compared:
         return True
-    if type(one) is not type(other):
+    if type(first) is not type(second):
         return False
-    if isinstance(one, functools.partial):
-        return _same([one.func, one.args, one.keywords], [other.func, other.args, other.keywords], met)
-    if isinstance(one, types.FunctionType):
-        return one.__code__ == other.__code__ and _same(_bound(one), _bound(other), met | {(id(one), id(other))})
-    if isinstance(one, str | bytes | int | float | complex):
-        return bool(one == other)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(_same(*pair, met) for pair in zip(one, other, strict=True))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(value, other[name], met) for name, value in one.items())
+    if isinstance(first, functools.partial):
+        return _functions_equal(
+            [first.func, first.args, first.keywords], [second.func, second.args, second.keywords], compared
+        )
+    if isinstance(first, types.FunctionType):
+        return first.__code__ == second.__code__ and _functions_equal(
+            _state(first), _state(second), compared | {(id(first), id(second))}
+        )
+    if isinstance(first, str | bytes | int | float | complex):
+        return bool(first == second)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(
+            _functions_equal(*pair, compared) for pair in zip(first, second, strict=True)
+        )
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(
+            _functions_equal(value, second[name], compared) for name, value in first.items()
+        )
     return False
 
 
-def _bound(function: types.FunctionType) -> list[Any]:
-    """What a function has besides its code."""
-    cells = [_content(cell) for cell in function.__closure__ or ()]
+def _state(function: types.FunctionType) -> list[Any]:
+    """Return everything of a function except its code."""
+    cells = [_cell_content(cell) for cell in function.__closure__ or ()]
     return [function.__module__, function.__defaults__, function.__kwdefaults__, function.__dict__, cells]
 
 
-def _content(cell: types.CellType) -> Any:
+def _cell_content(cell: types.CellType) -> Any:
     try:
         return (cell.cell_contents,)
-    except ValueError:  # empty: nothing was assigned
+    except ValueError:  # an empty cell
         return ()
 
 
 class _Stdout(io.TextIOBase):
-    """Stands in for stdout: passes everything to stderr, and remembers whether code printed; what loggers write is no print."""
+    """Replaces stdout: passes everything to stderr, and records whether code printed, other than through loggers."""
 
     def __init__(self) -> None:
         self.printed = False
@@ -184,29 +191,29 @@ class _Stdout(io.TextIOBase):
         sys.stderr.flush()
 
     def reconfigure(self, **_: object) -> None:
-        """What a project asks of its stdout is of no account here."""
+        """Ignore how a project configures its stdout."""
 
     def fileno(self) -> int:
         return sys.stderr.fileno()
 
     @property
     def buffer(self) -> object:
-        """Bytes go the same way."""
+        """Return the buffer of stderr."""
         return sys.stderr.buffer
 
     @contextlib.contextmanager
-    def logged_apart(self) -> Iterator[None]:
-        """Know, meanwhile, which writes come from a logger."""
+    def ignore_loggers(self) -> Iterator[None]:
+        """Do not count what loggers write as printed."""
         original = logging.Logger.callHandlers
 
-        def counted(logger: logging.Logger, record: logging.LogRecord) -> None:
+        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
             self._logging += 1
             try:
                 original(logger, record)
             finally:
                 self._logging -= 1
 
-        logging.Logger.callHandlers = counted  # type: ignore[method-assign,assignment]
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign,assignment]
         try:
             yield
         finally:
@@ -214,39 +221,40 @@ class _Stdout(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """What Kedro's own loading of pipelines warns of, whatever warning filters the project's code sets meanwhile."""
+def _collect_warnings() -> Iterator[list[str]]:
+    """Collect the warnings of Kedro's loading of pipelines, whatever warning filters the project's code sets."""
     from kedro.framework import project
 
-    heard: list[str] = []
+    messages: list[str] = []
 
-    class Ear:
+    class WarningsModule:
         def warn(self, message: object, *_: object, **__: object) -> None:
-            heard.append(str(message))
+            messages.append(str(message))
 
         def __getattr__(self, name: str) -> object:
             return getattr(warnings, name)
 
-    setattr(project, "warnings", Ear())  # noqa: B010  a module of Kedro's whose global we stand in for
+    setattr(project, "warnings", WarningsModule())  # noqa: B010  replaces a global of Kedro's module
     try:
-        yield heard
+        yield messages
     finally:
         setattr(project, "warnings", warnings)  # noqa: B010
 
 
-def _swallowed(message: str, path: Path) -> Finding:
-    module = _SWALLOWED.search(message)
+def _import_error(message: str, path: Path) -> Finding:
+    module = _IMPORT_ERROR.search(message)
     cause = [line for line in message.splitlines() if line.strip()][-1].strip().rstrip(".")
     return error(
         "registry-swallowed",
         Location(subject=module["module"] if module else "pipeline_registry"),
-        f"find_pipelines() left its pipelines out because the import failed: {cause}{_place(_FRAME.findall(message), path)}.",
-        "Install or mend what is missing; `find_pipelines(raise_errors=True)` would have told you.",
+        f"find_pipelines() skipped its pipelines because the import failed: "
+        f"{cause}{_last_project_line(_FRAME.findall(message), path)}.",
+        "Fix the import. `find_pipelines(raise_errors=True)` raises such errors instead of hiding them.",
     )
 
 
 def _frames(exc: BaseException) -> list[tuple[str, str]]:
-    """File and line of every call on the way to an exception and to what caused it, the innermost last."""
+    """Return file and line of every call up to an exception and its causes, the innermost last."""
     frames: list[tuple[str, str]] = []
     cause: BaseException | None = exc
     while cause is not None:
@@ -257,7 +265,7 @@ def _frames(exc: BaseException) -> list[tuple[str, str]]:
     return frames
 
 
-def _place(frames: Sequence[tuple[str, str]], path: Path) -> str:
-    """` (src/x/nodes.py, line 3)` for the last frame inside the project, or nothing."""
+def _last_project_line(frames: Sequence[tuple[str, str]], path: Path) -> str:
+    """Return ` (src/x/nodes.py, line 3)` for the last frame inside the project, or ""."""
     inside = [(Path(file), line) for file, line in frames if Path(file).is_relative_to(path)]
     return f" ({inside[-1][0].relative_to(path).as_posix()}, line {inside[-1][1]})" if inside else ""

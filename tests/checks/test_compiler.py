@@ -65,7 +65,7 @@ source_dir = "src"
         (
             "param-runtime",
             {"files": {"{conf}/base/parameters.yml": "day: '${runtime_params:day}'\n"}},
-            "value by --params",
+            "value with --params",
         ),
         ("image-local", {"files": {"requirements.txt": "kedro\nkedro-datasets\n-e .\n"}}, "line 3"),
         ("image-python", {"files": {"pyproject.toml": _PYPROJECT, "requirements.txt": "kedro\n"}}, ">=3.30"),
