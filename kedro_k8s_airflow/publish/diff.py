@@ -219,7 +219,9 @@ def _read_manifest(
     path = ownership_manifest.repository_path(folder, ownership_manifest.manifest_path(project, environment))
     if path not in entries or entries[path].mode not in (FILE_MODE, EXECUTABLE_MODE):
         return None
-    return ownership_manifest.read_manifest(git.read_contents([entries[path].id])[entries[path].id], path)
+    return ownership_manifest.read_manifest(
+        git.read_contents([entries[path].id])[entries[path].id], Location(file=path)
+    )
 
 
 def _read_related_manifests(git: Git, entries: Mapping[str, TreeEntry], folder: str) -> dict[str, OwnershipManifest]:
@@ -230,7 +232,10 @@ def _read_related_manifests(git: Git, entries: Mapping[str, TreeEntry], folder: 
         if other is not None and entry.mode in (FILE_MODE, EXECUTABLE_MODE) and _folders_overlap(folder, other):
             blob_ids[path] = entry.id
     contents = git.read_contents(blob_ids.values())
-    return {path: ownership_manifest.read_manifest(contents[blob_id], path) for path, blob_id in blob_ids.items()}
+    return {
+        path: ownership_manifest.read_manifest(contents[blob_id], Location(file=path))
+        for path, blob_id in blob_ids.items()
+    }
 
 
 def _folders_overlap(first: str, second: str) -> bool:

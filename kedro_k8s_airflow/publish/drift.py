@@ -99,7 +99,7 @@ def check_drift(request: CompileRequest, against: DriftTarget) -> CheckResult:
         message = f"is the manifest of another project: {published.manifest.owner_label}, {published.manifest.project_name!r}."
         raise refuse(
             "publish-owned",
-            Location(file=published.location_of(manifest_file)),
+            Location(subject=published.location_of(manifest_file)),
             message,
             "Compare with the target of this project.",
         )
@@ -246,7 +246,6 @@ def _read_published_state(
 
 def _read_folder(top: Path, display_name: str, folder: str, manifest_file: str, paths: Sequence[str]) -> PublishedState:
     """Read the files of a folder as Airflow does; the folder may be the one with the DAG files."""
-    # The folder itself may be the one with the DAG files.
     is_target_folder = not (top / folder).is_dir() and any((top / path).exists() for path in (manifest_file, *paths))
     target_folder = top if is_target_folder else top / folder
 
@@ -302,7 +301,9 @@ def _build_published_state(
 ) -> PublishedState:
     """Read the manifest, and the files that the manifest or this project lists."""
     raw = read_content(manifest_file)
-    manifest = ownership_manifest.read_manifest(raw, location_of(manifest_file)) if raw is not None else None
+    manifest = (
+        ownership_manifest.read_manifest(raw, Location(subject=location_of(manifest_file))) if raw is not None else None
+    )
     names = dict.fromkeys([*paths, *(manifest.files if manifest else ())])
     contents = {name: read_content(name) for name in names}
     return PublishedState(

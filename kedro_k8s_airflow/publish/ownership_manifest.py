@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import __version__, names
 from kedro_k8s_airflow.dag.header import DAG_FILE_MARKER
 from kedro_k8s_airflow.findings import refuse
-from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kedro_k8s_airflow.locations import Location
 
 METADATA_FOLDER = ".k8s-airflow"
 _MANIFESTS_FOLDER = f"{METADATA_FOLDER}/manifests"
@@ -130,8 +131,12 @@ def target_folder_of(path: str) -> str | None:
     return None
 
 
-def read_manifest(content: bytes, path: str) -> OwnershipManifest:
+def read_manifest(content: bytes, location: Location) -> OwnershipManifest:
     """Parse a manifest.
+
+    Args:
+        content: content of the file.
+        location: where the file is, for messages.
 
     Raises:
         Refused: the content is not a manifest, or a later version of this plugin has written it.
@@ -141,7 +146,7 @@ def read_manifest(content: bytes, path: str) -> OwnershipManifest:
         if raw["version"] != _FORMAT_VERSION:
             raise refuse(
                 "publish-manifest",
-                Location(file=path),
+                location,
                 f"has version {raw['version']!r}; this kedro-k8s-airflow {__version__} reads version {_FORMAT_VERSION}.",
                 f"Use kedro-k8s-airflow {raw.get('generator')} or newer.",
             )
@@ -153,7 +158,7 @@ def read_manifest(content: bytes, path: str) -> OwnershipManifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise refuse(
             "publish-manifest",
-            Location(file=path),
+            location,
             f"is not a valid manifest ({type(exc).__name__}: {exc}), so the owner of the files is unknown.",
             "Restore it from git's history.",
         ) from None
