@@ -11,18 +11,17 @@ import os
 import shutil
 import socketserver
 import subprocess
-import sys
 import tarfile
 import threading
 import zipfile
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from tests.support.cluster_demo import NAMESPACE, kubectl, run
 from tests.support.environments import interpreter
+from tests.support.image_project import CANARY, REPOSITORY, SETTINGS, kedro, locked, small
 from tests.support.paths import AIRFLOW_PROBE
 
 if TYPE_CHECKING:
@@ -36,99 +35,6 @@ pytestmark = [
     ),
     pytest.mark.usefixtures("bases"),
 ]
-
-UV = os.environ.get("KKA_UV", "uv")
-CANARY = "canary-5ecret-0f-the-build"
-REPOSITORY = "registry.example.com/team/small"
-NODES = """
-from kedro.pipeline import node, pipeline
-
-
-def begin():
-    print("the node has begun")
-    return [1, 2, 3]
-
-
-def add(numbers):
-    assert sum(numbers) == 6
-    return sum(numbers)
-
-
-def register_pipelines():
-    made = pipeline([node(begin, None, "numbers", name="begin"), node(add, "numbers", "total", name="add")])
-    return {"__default__": made, "small": made}
-"""
-SETTINGS: dict[str, Any] = {
-    "image": REPOSITORY,
-    "namespace": NAMESPACE,
-    "data": {"discard": ["total"]},
-    "tasks": {"default": {"resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}}}},
-}
-PYPROJECT = f"""
-[project]
-name = "small"
-version = "0.1"
-requires-python = ">=3.10,<3.14"
-dependencies = ["kedro=={version("kedro")}"]
-
-[dependency-groups]
-dev = ["kedro-viz", "pytest"]
-more = ["tabulate"]
-
-[tool.kedro]
-package_name = "small"
-project_name = "small"
-kedro_init_version = "{version("kedro")}"
-source_dir = "src"
-"""
-
-
-def small(folder: Path, kind: str, changes: dict[str, Any] | None = None, more: str = "") -> Path:
-    """A project of two nodes that needs Kedro alone, with canaries where a developer's machine has secrets."""
-    made = folder / "small"
-    code = made / "src" / "small"
-    files = {
-        made / "pyproject.toml": PYPROJECT + more,
-        code / "__init__.py": "",
-        code / "settings.py": "",
-        code / "pipeline_registry.py": NODES,
-        made / "conf" / "base" / "catalog.yml": "total: {type: MemoryDataset}\n",
-        made / "conf" / "base" / "parameters.yml": "x: 1\n",
-        made / "conf" / "base" / "credentials.yml": f"login: {{password: {CANARY}}}\n",
-        made / "conf" / "local" / "credentials.yml": f"login: {{password: {CANARY}}}\n",
-        made / ".env": f"PASSWORD={CANARY}\n",
-        made / "src" / ".env.local": f"PASSWORD={CANARY}\n",
-        made / "data" / "x.csv": f"{CANARY}\n",
-        made / "conf" / "base" / "k8s_airflow.yml": yaml.safe_dump({**SETTINGS, **(changes or {})}),
-    }
-    if kind == "requirements.txt":
-        files[made / kind] = f"kedro=={version('kedro')}\nkedro-viz\n"
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    if kind == "uv.lock":
-        run([UV, "--quiet", "lock", "--python", sys.executable], cwd=made)
-    return made
-
-
-def kedro(made: Path, *options: str, ok: bool = True, **env: str) -> str:
-    """What a command of ours prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kedro", "k8s-airflow", *options],
-        cwd=made,
-        env={**os.environ, "COLUMNS": "200", **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert (done.returncode == 0) is ok, said[-6000:]
-    return said
-
-
-def locked(made: Path, name: str = "default") -> dict[str, Any]:
-    entry: dict[str, Any] = json.loads((made / "k8s-airflow.lock").read_text())["images"][name]
-    return entry
 
 
 def podman(*arguments: str) -> str:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.cluster.test_image import SETTINGS, kedro, locked, small
 from tests.support.airflow_harness.harness import Airflow, wait
 from tests.support.cluster_demo import NAMESPACE, ROOT, kubectl, run
 from tests.support.environments import interpreter
 from tests.support.git_sync import GitSync
+from tests.support.image_project import SETTINGS, kedro, locked, small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
