@@ -437,7 +437,7 @@ _PROFILES = (
         "a profile whose name no tag could hold",
         "profiles: {'a b': {retries: 1}}\n",
         "settings-value",
-        "profiles.a b",
+        "profiles.'a b'",
         "letters",
     ),
     _refused(
@@ -445,7 +445,7 @@ _PROFILES = (
         "a rule that is named like a profile's tag",
         "tasks: {k8s.gpu: {retries: 1}}\n",
         "settings-value",
-        "tasks.k8s.gpu",
+        "tasks.'k8s.gpu'",
         "tags",
     ),
     _refused(

@@ -224,7 +224,7 @@ _STORED = (
         pipelines=default(*chain("a", "b")),
         catalog=pickled("raw"),
         settings=_STORE.replace("data/between", "between") + _NONE,
-        expect=Refused(code="store", mentions=("'between'", "no volume", "data.store.path")),
+        expect=Refused(code="store", mentions=("'between'", "is not on a volume", "data.store.path")),
     ),
     Scenario(
         name="store-file-url",
@@ -232,7 +232,7 @@ _STORED = (
         pipelines=default(*chain("a", "b")),
         catalog=pickled("raw"),
         settings=_STORE.replace("data/between", "'file:///srv/between'") + _NONE,
-        expect=Refused(code="store", mentions=("/srv/between", "no volume")),
+        expect=Refused(code="store", mentions=("/srv/between", "is not on a volume")),
     ),
     Scenario(
         name="store-in-memory",
