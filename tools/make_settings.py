@@ -1,17 +1,17 @@
-"""Write what is made from the models of the settings: the JSON schema that the package carries, and the tables of docs/reference/settings.md.
+"""Write the files generated from the settings models: the package's JSON schema, and the tables of docs/reference/settings.md.
 
     python tools/make_settings.py            # or: make docs
-    python tools/make_settings.py --check    # 1 and a diff when something is stale
+    python tools/make_settings.py --check    # exit code 1 and a diff if a file is stale
 
-The prose of the page is written by hand, around tables between two comments:
+The prose of the page is written by hand. Each table is between two comments:
 
-    <!-- keys of dag, dags.* -->                    all keys of that map; `*` is any name of the user's or place in a list
-    <!-- keys of tasks.* from retries until match -->  some of them, in the order of the models
-    <!-- keys below tasks.* until match -->         the keys of the maps that these hold
+    <!-- keys of dag, dags.* -->                       all keys of a map; `*` is a user's name or an index of a list
+    <!-- keys of tasks.* from retries until match -->  some of its keys, in the order of the models
+    <!-- keys below tasks.* until match -->            the keys of the maps below these keys
     <!-- end -->
 
-A key that holds a map with a table of its own on the page refers to that; other maps' keys follow in the same table, unless
-`below` lists them elsewhere. So a new key or model needs no hand on the page.
+If a key holds a map that has its own table on the page, its row links to that table. Otherwise the keys of the map follow in the
+same table, unless a `below` table lists them. So a new key or model needs no edit of the page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "settings.md"
 SCHEMA = ROOT / "kedro_k8s_airflow" / "config" / "settings.schema.json"
 TOP = "the file"
-# Its keys are Airflow's, and documented there.
+# Airflow documents the keys of these.
 FOREIGN = ("operator",)
 MARKED = re.compile(
     r"<!-- keys (?P<kind>of|below) (?P<paths>.*?)(?: from (?P<start>\w+))?(?: until (?P<end>\w+))? -->\n"
@@ -47,17 +47,21 @@ MARKED = re.compile(
 
 @dataclass(frozen=True)
 class Table:
-    """What one pair of comments asks for.
+    """A table between two comments.
 
     Attributes:
-        place: the heading above it, as a link names it.
+        kind: `of` or `below`.
+        paths: paths of the maps whose keys it lists.
+        start: its first key, or None.
+        end: the key after its last one, or None.
+        anchor: the anchor of the heading above it.
     """
 
     kind: str
     paths: tuple[str, ...]
     start: str | None
     end: str | None
-    place: str
+    anchor: str
 
 
 class Page:
@@ -69,21 +73,21 @@ class Page:
         self.tables = [self._table(match) for match in MARKED.finditer(text)]
         self.elsewhere = {path for table in self.tables if table.kind == "below" for path in table.paths}
         self.own = {
-            path: (table.place, self.properties(self.at(path)))
+            path: (table.anchor, self.properties(self.at(path)))
             for table in reversed(self.tables)
             if table.kind == "of"
             for path in table.paths
         }
 
     def filled(self) -> str:
-        """The page with all tables as they should be."""
+        """Return the page with current tables."""
         tables = iter(self.tables)
         return MARKED.sub(
             lambda match: match[0].partition("\n")[0] + "\n" + self.lines(next(tables)) + "<!-- end -->", self.text
         )
 
     def lines(self, table: Table) -> str:
-        """A table's text."""
+        """Return the text of a table."""
         keys = self.properties(self.at(table.paths[0]))
         names = list(keys)
         first = names.index(table.start) if table.start else 0
@@ -96,75 +100,76 @@ class Page:
                 rows.append(self.row(name, keys[name], required=name in required))
             if below and name not in FOREIGN:
                 rows += self.rows_below(name, keys[name])
-        said = "".join(f"| {key} | {default} | {words} |\n" for key, default, words in rows)
-        return f"\n| key | default | |\n|---|---|---|\n{said}\n"
+        lines = "".join(f"| {key} | {default} | {description} |\n" for key, default, description in rows)
+        return f"\n| key | default | |\n|---|---|---|\n{lines}\n"
 
-    def rows_below(self, name: str, said: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-        """Rows for the keys of the map that a key holds, as a whole, by name or in a list."""
-        path, held = self.held(name, said)
-        if held is None or self.reference(held):
+    def rows_below(self, name: str, value: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """Yield rows for the keys of the map that a key holds, directly, by name or in a list."""
+        path, inner = self.inner_map(name, value)
+        if inner is None or self.anchor_of(inner):
             return
-        for key, inside in self.properties(held).items():
-            yield self.row(f"{path}.{key}", inside, required=key in held.get("required", ()))
-            yield from self.rows_below(f"{path}.{key}", inside)
+        for key, child in self.properties(inner).items():
+            yield self.row(f"{path}.{key}", child, required=key in inner.get("required", ()))
+            yield from self.rows_below(f"{path}.{key}", child)
 
-    def row(self, name: str, said: dict[str, Any], *, required: bool) -> tuple[str, str, str]:
-        default = "required" if required else f"`{_yaml(said['default'])}`" if "default" in said else ""
-        words = re.sub(r"docs/([a-z/-]+)\.md", _linked, said["description"])
-        _, held = self.held(name, said)
-        kinds = [] if held else [kind for kind in _alternatives(said) if "enum" in kind]
-        values = [value for kind in kinds for value in kind["enum"] if value is not None]
-        if any(str(value) not in f"{words} {default}" for value in values):
-            words += f" One of {', '.join(f'`{value}`' for value in values)}."
-        place = self.reference(held) if held is not None and name not in FOREIGN else None
-        if place:
-            words += f" [Its keys](#{place})."
-        return f"`{name}`", default, words.replace("|", "\\|")
+    def row(self, name: str, value: dict[str, Any], *, required: bool) -> tuple[str, str, str]:
+        """Return the cells of a key: its name, default and description."""
+        default = "required" if required else f"`{_yaml(value['default'])}`" if "default" in value else ""
+        description = re.sub(r"docs/([a-z/-]+)\.md", _linked, value["description"])
+        _, inner = self.inner_map(name, value)
+        kinds = [] if inner else [kind for kind in _alternatives(value) if "enum" in kind]
+        choices = [choice for kind in kinds for choice in kind["enum"] if choice is not None]
+        if any(str(choice) not in f"{description} {default}" for choice in choices):
+            description += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
+        anchor = self.anchor_of(inner) if inner is not None and name not in FOREIGN else None
+        if anchor:
+            description += f" [Its keys](#{anchor})."
+        return f"`{name}`", default, description.replace("|", "\\|")
 
-    def held(self, name: str, said: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
-        """The map with keys of ours that a key holds, and the key's name with what leads there."""
-        for kind in map(self.resolved, _alternatives(said)):
+    def inner_map(self, name: str, value: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+        """Return the path and schema of the map with known keys that a key holds, or None instead of the schema."""
+        for kind in map(self.resolved, _alternatives(value)):
             if "properties" in kind:
                 return name, kind
             if isinstance(kind.get("additionalProperties"), dict):
-                return self.held(f"{name}.<name>", kind["additionalProperties"])
+                return self.inner_map(f"{name}.<name>", kind["additionalProperties"])
             if "items" in kind:
-                return self.held(f"{name}[]", kind["items"])
+                return self.inner_map(f"{name}[]", kind["items"])
         return name, None
 
-    def reference(self, held: dict[str, Any]) -> str | None:
-        """Where on the page the keys of a map stand, when all of them are those of a table."""
-        properties = self.properties(held)
-        for place, keys in self.own.values():
+    def anchor_of(self, inner: dict[str, Any]) -> str | None:
+        """Return the anchor of the table that lists all keys of a map, or None."""
+        properties = self.properties(inner)
+        for anchor, keys in self.own.values():
             if properties and all(
-                keys.get(key, {}).get("description") == said["description"] for key, said in properties.items()
+                keys.get(key, {}).get("description") == value["description"] for key, value in properties.items()
             ):
-                return place
+                return anchor
         return None
 
     def at(self, path: str) -> dict[str, Any]:
-        """The map at a path."""
-        found = self.schema
+        """Return the schema of the map at a path."""
+        current = self.schema
         for part in [] if path == TOP else path.split("."):
-            within = found
-            if part != "*":  # `held` goes through names and lists by itself
-                _, within = self.held("", found["properties"].get(part, {}))
-            if within is None:
-                raise SystemExit(f"{PAGE.name}: there is no map {path!r}")
-            found = within
-        return found
+            inner: dict[str, Any] | None = current
+            if part != "*":  # `inner_map` follows names and lists
+                _, inner = self.inner_map("", current["properties"].get(part, {}))
+            if inner is None:
+                raise SystemExit(f"{PAGE.name}: {path!r} is not a map of the settings")
+            current = inner
+        return current
 
-    def properties(self, said: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        return said.get("properties", {})
+    def properties(self, value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return value.get("properties", {})
 
-    def resolved(self, said: dict[str, Any]) -> dict[str, Any]:
-        return self.schema["$defs"][said["$ref"].rpartition("/")[2]] if "$ref" in said else said
+    def resolved(self, value: dict[str, Any]) -> dict[str, Any]:
+        return self.schema["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else value
 
     def _table(self, match: re.Match[str]) -> Table:
         heading = re.findall(r"(?m)^#+ (.*)$", self.text[: match.start()])[-1]
-        place = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
         paths = tuple(path.strip() for path in match["paths"].split(","))
-        return Table(match["kind"], paths, match["start"], match["end"], place)
+        return Table(match["kind"], paths, match["start"], match["end"], anchor)
 
 
 def _linked(page: re.Match[str]) -> str:
@@ -173,8 +178,8 @@ def _linked(page: re.Match[str]) -> str:
     return f"[{target.stem}]({relative})" if target.exists() else page[0]
 
 
-def _alternatives(said: dict[str, Any]) -> list[dict[str, Any]]:
-    return said.get("anyOf", [said])
+def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
+    return value.get("anyOf", [value])
 
 
 def _yaml(value: Any) -> str:
@@ -183,7 +188,7 @@ def _yaml(value: Any) -> str:
 
 
 def outputs() -> dict[Path, str]:
-    """The files as they should be."""
+    """Return the current text of each generated file."""
     page = Page(PAGE.read_text(encoding="utf-8"), schema.build_schema(whole=True))
     return {SCHEMA: schema.write_schema(schema.build_schema()), PAGE: page.filled()}
 
@@ -200,7 +205,7 @@ def main() -> int:
         stale = 1
         if check:
             name = path.relative_to(ROOT).as_posix()
-            lines = difflib.unified_diff(before.splitlines(True), text.splitlines(True), name, f"{name}, made again")
+            lines = difflib.unified_diff(before.splitlines(True), text.splitlines(True), name, f"{name}, generated")
             sys.stdout.writelines(lines)
         else:
             path.write_text(text, encoding="utf-8")
