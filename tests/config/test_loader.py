@@ -156,7 +156,7 @@ def test_a_misspelt_key_is_refused_with_the_right_one(key: Key, tmp_path: Path) 
     assert f"Did you mean {name!r}?" in finding.help
 
 
-def test_a_key_of_nobody_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
+def test_an_unknown_key_is_refused_with_the_valid_ones(tmp_path: Path) -> None:
     (finding,) = refused({"image": RIGHT["image"], "dag": {"qqq": 1}}, tmp_path).findings
     assert "schedule" in finding.help
     assert "group_by" in finding.help

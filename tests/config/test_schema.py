@@ -58,7 +58,7 @@ def parses(content: Any) -> bool:
 # --- what is made
 
 
-def test_the_schema_is_one_and_names_no_host_but_that_of_its_dialect() -> None:
+def test_the_schema_is_valid_and_refers_to_no_other_host_than_its_dialect() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     body = json.dumps({**SCHEMA, "$schema": ""}).replace("s3://bucket", "")
     assert "://" not in body
@@ -82,7 +82,7 @@ def test_every_key_has_a_description() -> None:
     assert [path for path, said in keys.items() if not said.get("description")] == []
 
 
-def test_no_key_is_known_but_those_of_the_models() -> None:
+def test_the_schema_has_only_the_keys_of_the_models() -> None:
     free = {name for name, said in SCHEMA["$defs"].items() if said.get("additionalProperties") is not False}
     assert (SCHEMA["additionalProperties"], free) == (False, set())
 
@@ -99,12 +99,12 @@ PARTS = [f"{one.name}-{env}" for one in WORKING for env in one.overlays]
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_an_editor_finds_nothing_in_settings_that_are_accepted(name: str) -> None:
+def test_an_editor_marks_nothing_in_valid_settings(name: str) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
 
 
 @pytest.mark.parametrize("name", [*PARTS, *(f"demo-{file.parent.name}" for file in DEMO)])
-def test_an_editor_finds_nothing_in_an_overlay_that_says_only_what_differs(name: str) -> None:
+def test_an_editor_marks_nothing_in_a_partial_overlay(name: str) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
 
 
@@ -167,13 +167,13 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize("settings", ALIKE.values(), ids=list(ALIKE))
-def test_what_the_models_accept_an_editor_accepts(settings: dict[str, Any]) -> None:
+def test_an_editor_accepts_what_the_models_accept(settings: dict[str, Any]) -> None:
     content = {"image": "registry.example.com/x", **settings}
     assert (parses(content), VALIDATOR.is_valid(content)) == (True, True)
 
 
 @pytest.mark.parametrize("settings", UNLIKE.values(), ids=list(UNLIKE))
-def test_what_the_models_refuse_by_its_shape_an_editor_marks(settings: dict[str, Any]) -> None:
+def test_an_editor_marks_values_whose_shape_the_models_refuse(settings: dict[str, Any]) -> None:
     content = {"image": "registry.example.com/x", **settings}
     assert (parses(content), VALIDATOR.is_valid(content)) == (False, False)
 
@@ -190,7 +190,7 @@ tasks:
 """
 
 
-def test_what_the_loader_puts_in_may_stand_anywhere() -> None:
+def test_references_are_accepted_everywhere() -> None:
     assert [error.message for error in VALIDATOR.iter_errors(read(REFERENCES))] == []
 
 
@@ -204,7 +204,7 @@ def test_the_command_prints_it_without_a_settings_file(forge: Forge, tmp_path: P
     assert json.loads(done.out[done.out.index("{") :]) == SCHEMA
 
 
-def test_the_command_writes_it_only_over_a_file_of_ours(forge: Forge, tmp_path: Path) -> None:
+def test_the_command_overwrites_only_a_generated_file(forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "p")
     file = project / "new" / "s.json"
     assert forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
@@ -227,7 +227,7 @@ def named_by(file: Path) -> Path:
 
 
 @pytest.mark.parametrize("conf", ["conf", "deep/er/conf"])
-def test_init_names_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf: str) -> None:
+def test_init_refers_to_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf: str) -> None:
     scenario = dataclasses.replace(BY_NAME["no-settings"], conf=conf, conf_source=conf)
     project = make_project(scenario, tmp_path / "p")
     done = forge.kedro("k8s-airflow", "init", cwd=project)
@@ -238,7 +238,7 @@ def test_init_names_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf
     assert named_by(file).resolve() == project / schema.SCHEMA_PATH
 
 
-def test_init_names_no_schema_where_a_link_leads_elsewhere(forge: Forge, tmp_path: Path) -> None:
+def test_init_refers_to_no_schema_through_a_symbolic_link(forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME["no-settings"], tmp_path / "p")
     (project / "conf" / "base").rename(tmp_path / "base")
     (project / "conf" / "base").symlink_to(tmp_path / "base")
@@ -248,7 +248,7 @@ def test_init_names_no_schema_where_a_link_leads_elsewhere(forge: Forge, tmp_pat
     assert not (project / schema.SCHEMA_PATH).exists()
 
 
-def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, tmp_path: Path) -> None:
+def test_create_updates_the_schema_but_neither_creates_nor_deletes_one(forge: Forge, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "p")
     file = project / schema.SCHEMA_PATH
     assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
@@ -267,7 +267,7 @@ def test_create_refreshes_the_schema_and_never_makes_or_takes_one(forge: Forge, 
     assert {**snapshot(project), schema.SCHEMA_PATH: before[schema.SCHEMA_PATH]} == before
 
 
-def test_no_image_holds_the_schema_and_no_content_depends_on_it(forge: Forge, tmp_path: Path) -> None:
+def test_the_schema_is_not_part_of_the_image_content(forge: Forge, tmp_path: Path) -> None:
     from kedro_k8s_airflow.image import content_hash
 
     project = make_project(BY_NAME["plain"], tmp_path / "p")

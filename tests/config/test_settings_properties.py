@@ -343,7 +343,7 @@ def put(content: Any, place: Place, value: Any) -> Any:
 
 
 @given(data=st.data())
-def test_settings_that_are_right_but_for_one_place_are_refused_by_that_key(folder: Path, data: st.DataObject) -> None:
+def test_settings_with_one_invalid_value_are_refused_by_its_key(folder: Path, data: st.DataObject) -> None:
     content = data.draw(DOCUMENTS)
     ways = list(broken(content, models.Settings))
     depth = data.draw(st.sampled_from(sorted({len(place) for place, _, _ in ways})))
