@@ -58,7 +58,7 @@ demo: .venvs/demo/.made ## Write the demo project's DAGs and image spec, and pri
 .PHONY: test
 test: lint environments ## Lint, and run every test that needs no cluster
 	cd demo-project && ../$(BIN)/pytest
-	$(BIN)/pytest -n 2 -m "not cluster and not full" tests $(ARGS)
+	$(BIN)/pytest -n 2 -m "not cluster and not full" --durations=15 tests $(ARGS)
 
 .PHONY: test-cluster
 test-cluster: cluster environments ## Run the tests that need a Kubernetes cluster (KUBECONFIG)

@@ -23,9 +23,9 @@ def test_a_task_succeeds_by_the_lines_that_explain_prints(image: str, demo_copy:
     made.fill()
     command = ["-m", "kedro", "k8s-airflow", "explain", TASK, "--pipeline", "__default__", "--format", "json"]
     printed = run([sys.executable, *command], cwd=made.project)
-    (facts,) = json.loads(printed[printed.index("[\n") :])  # Kedro may log a line before
-    name = facts["by_hand"]["pod"]["metadata"]["name"]
-    apply, logs, get, delete = facts["by_hand"]["kubectl"]
+    (facts,) = json.loads(printed[printed.index("{\n") :])["explanations"]  # Kedro may log a line before
+    name = facts["debug_commands"]["pod"]["metadata"]["name"]
+    apply, logs, get, delete = facts["debug_commands"]["kubectl"]
     claim = Claim(made)
     try:
         run(["bash", "-c", apply])

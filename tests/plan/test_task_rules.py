@@ -383,7 +383,9 @@ def test_a_key_is_found_in_the_file_that_spells_it_deepest(tmp_path: Path) -> No
     found = build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources(files, tmp_path))
     assert found.location_of(("x",), ("retries",)) == Location(file="prod.yml", key=("tasks", "x", "retries"))
     assert found.location_of(("x",), ("pool",)) == Location(file="base.yml", key=("profiles", "p", "pool"))
-    assert found.location_of(("x",), ("nodeSelector",)) == Location(file="prod.yml", key=("profiles", "p", "nodeSelector", "a"))
+    assert found.location_of(("x",), ("nodeSelector",)) == Location(
+        file="prod.yml", key=("profiles", "p", "nodeSelector", "a")
+    )
     assert found.location_of(("x",), ("deferrable",)) is None
 
 
