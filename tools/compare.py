@@ -338,20 +338,20 @@ MADE = """\
 Each tool got a project of its own, made from the same data (`tests/scenarios/`), and was called by the command line:
 `kedro k8s-airflow create`, `kedro airflow create`, and the latter with `--group-by memory` and `--group-by namespace`.
 Options such as `--all` and `--env` were passed to both. Every file was loaded by Airflow's own DAG bag, alone in a folder.
-The nodes of a task are those that the file would ask Kedro for at run time; the order is right when each dependency of
-Kedro's `Pipeline.node_dependencies` lies inside a task or along the DAG's edges. Data is lost when a dataset that is in
-memory, or on a local path outside `data/`, is made in one task and loaded in another, or is confirmed in another task than
-the one that loads it; `data/` counts as a volume that all tasks see. Only the first problem of each file is shown; *warns*
-means that the command said more than for a plain project.
+The nodes of a task are those that the file would ask Kedro for at run time. The order is right when each dependency of
+Kedro's `Pipeline.node_dependencies` lies inside a task or along the DAG's edges. Data is lost when one task makes a dataset
+in memory, or on a local path outside `data/`, and another task loads it. It is also lost when a task other than the one that
+loads a dataset confirms it. `data/` counts as a volume that all tasks see. Only the first problem of each file is shown;
+*warns* means that the command printed more than for a plain project.
 
-The scenarios were written to test this package, by its authors, so they ask where it has answers; odd names are more
-frequent in them than in life, and those about our own settings file were left out. The two tools do not have one aim:
-kedro-airflow runs nodes inside the Airflow worker, where tasks may well share a disk, and leaves data in memory to its
-user unless `--group-by memory` asks otherwise; it also filters by tags and takes templates, which was not tested. Nothing
-was run: a DAG that loads with the right order can still fail. For kedro-airflow an empty module stood in for Kedro when its
-files were loaded, because nothing of it is called then. With `--group-by memory` kedro-airflow makes every dataset of the
-catalog: {libraries} of its {crashed} tracebacks come from a library or class that is not installed here (`s3fs`, SQLAlchemy
-and a class that nobody has among them), and most of those would not occur on a machine that has everything.
+The authors of this package wrote the scenarios to test it, so they favour it. Odd names are more frequent in them than in
+real projects. Scenarios about our own settings file were left out. The two tools do not have the same aim. kedro-airflow
+runs nodes inside the Airflow worker, where tasks may share a disk. It leaves data in memory to its user, unless
+`--group-by memory` is given. It also filters by tags and takes templates, which was not tested. Nothing was run: a DAG that
+loads with the right order can still fail. For kedro-airflow an empty module stood in for Kedro when its files were loaded,
+because nothing of it is called then. With `--group-by memory` kedro-airflow makes every dataset of the catalog:
+{libraries} of its {crashed} tracebacks come from a library or class that is not installed here, such as `s3fs` and
+SQLAlchemy. Most of those would not occur on a machine that has everything.
 
 To make this page again: `make comparison`.
 """
