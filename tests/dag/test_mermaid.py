@@ -140,7 +140,7 @@ def test_a_plan_that_mermaid_would_refuse_is_drawn_in_parts(tmp_path: Path) -> N
     for name, drawn in browser.draw(pictures, tmp_path).items():
         assert drawn.error == "", name
         assert 1 < drawn.boxes < sum(len(plan.tasks) for plan in plans[name]), name
-        notes = [label for label in drawn.labels if "more than Mermaid draws" in label]
+        notes = [label for label in drawn.labels if "combined because Mermaid cannot draw" in label]
         assert len(notes) == len(plans[name]), name
 
 
