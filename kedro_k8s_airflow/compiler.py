@@ -12,7 +12,7 @@ from kedro_k8s_airflow.checks import CheckContext
 from kedro_k8s_airflow.config import loader
 from kedro_k8s_airflow.config.loader import SettingsSources
 from kedro_k8s_airflow.diagnostics import Diagnostics
-from kedro_k8s_airflow.findings import Refused, refuse
+from kedro_k8s_airflow.findings import SEVERITIES, Refused, refuse
 from kedro_k8s_airflow.image import lock
 from kedro_k8s_airflow.image.spec import build_image_spec
 from kedro_k8s_airflow.locations import Location
@@ -207,5 +207,4 @@ def check_request(request: CompileRequest) -> CheckResult:
 
 
 def _errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    order = ("error", "warning", "info")
-    return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
+    from kedro_k8s_airflow.plan.model import Plan
 
 
 @rule(
@@ -27,11 +28,7 @@ def find_changed_task_ids(context: CheckContext) -> Iterator[RuleFinding]:
         changed = [(task.nodes[0], task.id) for task in plan.tasks if len(task.nodes) == 1 and task.id != task.nodes[0]]
         if changed:
             node, task_id = changed[0]
-            more = (
-                f" The same applies to {count_of(len(changed) - 1, 'other node')} of DAG {plan.dag_id!r}."
-                if len(changed) > 1
-                else ""
-            )
+            more = _same_for(len(changed) - 1, "other node", plan)
             message = f"is not a valid task id (letters, digits, '_', '-' and '.', at most 250), so the task id is {task_id!r}.{more}"
             yield Location(node=node), message, ""
 
@@ -47,11 +44,7 @@ def find_changed_labels(context: CheckContext) -> Iterator[RuleFinding]:
         changed = [task for task in plan.tasks if task.label != task.id]
         if changed:
             task = changed[0]
-            more = (
-                f" The same applies to {count_of(len(changed) - 1, 'other task')} of DAG {plan.dag_id!r}."
-                if len(changed) > 1
-                else ""
-            )
+            more = _same_for(len(changed) - 1, "other task", plan)
             message = f"is not a valid label (at most 63 characters), so its pods have the label {task.label!r}.{more}"
             yield Location(task=task.id), message, ""
 
@@ -67,3 +60,7 @@ def find_changed_dag_ids(context: CheckContext) -> Iterator[RuleFinding]:
         if plan.name != DEFAULT_PIPELINE and to_airflow_key(plan.name, [plan.name]) != plan.name:
             message = f"has a name that is not a valid dag_id, so its dag_id is {plan.dag_id!r}."
             yield Location(dag=plan.name), message, ""
+
+
+def _same_for(others: int, noun: str, plan: Plan) -> str:
+    return f" The same applies to {count_of(others, noun)} of DAG {plan.dag_id!r}." if others else ""

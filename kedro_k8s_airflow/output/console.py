@@ -11,6 +11,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from kedro_k8s_airflow import files
+from kedro_k8s_airflow.findings import SEVERITIES
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 from kedro_k8s_airflow.stdout import result_stream
 from kedro_k8s_airflow.text import count_of, one_line, printable
@@ -227,7 +228,7 @@ def _print_counted(out: Console, findings: Sequence[Finding], empty_text: str) -
     """Print findings and the number of each severity."""
     print_findings(out, findings)
     counts = Counter(finding.severity for finding in findings)
-    counted = [count_of(counts[severity], severity) for severity in ("error", "warning", "info") if counts[severity]]
+    counted = [count_of(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     out.print(", ".join(counted) if counted else empty_text)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.ordering import find_cycles, topological_order
-from kedro_k8s_airflow.text import join_some
+from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -189,17 +189,19 @@ def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: Groupin
         if wishes.group_by == "none" or (merge.reason == "pod" and wishes.pod_local == "refuse"):
             seen[merge.reason, merge.name].append(merge)
     for (rule, dataset), merges in seen.items():
-        first, second = (graph.nodes[index].name for index in (merges[0].first, merges[0].second))
-        more = f" and {len(merges) - 1} more" if len(merges) > 1 else ""
+        first = graph.nodes[merges[0].first].name
+        second = quote_names([graph.nodes[merge.second].name for merge in merges], shown=1)
         path = graph.datasets[dataset].reach.path
         if rule == "memory":
-            message = f"is in memory, but {second!r}{more} would load it in another pod than {first!r}, which saves it."
+            message = f"is in memory, but {second} would load it in another pod than {first!r}, which saves it."
             help_text = "Give it a catalog entry on a volume or in an object store, set group_by: memory, or data.memory: store."
         elif rule == "pod":
-            message = f"is a file on the pod's own disk ({path}), but {second!r}{more} would load it in another pod than {first!r}."
+            message = (
+                f"is a file on the pod's own disk ({path}), but {second} would load it in another pod than {first!r}."
+            )
             help_text = "Mount a volume over the path (data.volumes), or use a remote path."
         else:
-            message = f"is confirmed by {first!r} and loaded by {second!r}{more}, which must share a process."
+            message = f"is confirmed by {first!r} and loaded by {second}, which must share a process."
             help_text = "Set group_by: memory."
         yield error(f"data-{rule}", Location(dataset=dataset), message, help_text)
 
