@@ -37,12 +37,12 @@ class Compilation:
 
     Attributes:
         context: what the checks looked at.
-        ignored: codes that the settings ignore.
+        ignored_codes: codes that the settings ignore.
         findings: all but the ignored ones.
     """
 
     context: CheckContext
-    ignored: frozenset[str]
+    ignored_codes: frozenset[str]
     findings: tuple[Finding, ...]
 
     @property
@@ -106,7 +106,7 @@ def _read_project(request: CompileRequest) -> Project:
 
 
 def compile_project(
-    project_read: Project,
+    project: Project,
     settings: Settings | None = None,
     *,
     pipelines: Sequence[str] = (),
@@ -118,7 +118,7 @@ def compile_project(
     """Plan and check a project that was read.
 
     Args:
-        project_read: the project.
+        project: the project.
         settings: used instead of the project's own.
         pipelines: see `CompileRequest`, like the next two.
         all_pipelines: a DAG for each pipeline.
@@ -129,20 +129,22 @@ def compile_project(
     Raises:
         Refused: when its settings cannot be used, or the DAGs cannot be selected.
     """
-    sources = SettingsSources(settings_files(project_read) if settings is None else [], project_read.path)
+    sources = SettingsSources(settings_files(project) if settings is None else [], project.path)
     if settings is None:
-        settings = loader.load_settings(project_read.settings, sources.files, project_read.path)
-    ignored = checks.resolve_codes(settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True)
-    lock_path = project_read.path / (lock_file or lock.LOCK_NAME)
+        settings = loader.load_settings(project.settings, sources.files, project.path)
+    ignored_codes = checks.resolve_codes(
+        settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True
+    )
+    lock_path = project.path / (lock_file or lock.LOCK_NAME)
     if lock_file is not None and not lock_path.is_file() and not new_lock:
         location = Location(file=str(lock_file))
         raise refuse("image-lock", location, "does not exist.", "Name the lock that build-image wrote.")
     locked_images = lock.read_lock(lock_path)
-    rules = task_rules.build_task_rules(settings, project_read.pipelines, sources)
+    rules = task_rules.build_task_rules(settings, project.pipelines, sources)
     diagnostics = Diagnostics()
-    diagnostics.extend(project_read.findings)
+    diagnostics.extend(project.findings)
     plan_context = PlanContext(
-        project=project_read,
+        project=project,
         settings=settings,
         task_rules=rules,
         image_references={**lock.image_references(settings, locked_images), **(images or {})},
@@ -153,10 +155,10 @@ def compile_project(
         diagnostics.extend(draft.errors)
     image_spec: list[OutputFile] = []
     with diagnostics.collecting():
-        image_spec, spec_findings = build_image_spec(project_read, settings, sources)
+        image_spec, spec_findings = build_image_spec(project, settings, sources)
         diagnostics.extend(spec_findings)
     context = CheckContext(
-        project=project_read,
+        project=project,
         settings=settings,
         task_rules=rules,
         sources=sources,
@@ -166,8 +168,8 @@ def compile_project(
         locked_images=locked_images,
     )
     diagnostics.extend(checks.run_rules(context))
-    findings = checks.without_ignored(dict.fromkeys(diagnostics.findings), ignored)
-    return Compilation(context, ignored, tuple(findings))
+    findings = checks.without_ignored(dict.fromkeys(diagnostics.findings), ignored_codes)
+    return Compilation(context, ignored_codes, tuple(findings))
 
 
 @dataclass(frozen=True)
@@ -191,20 +193,20 @@ def check_request(request: CompileRequest) -> CheckResult:
     """Return everything there is to report about a project. Nothing is refused."""
     root = Path(request.metadata.project_path).resolve()
     try:
-        project_read = _read_project(request)
+        project = _read_project(request)
     except Refused as refused:
         return CheckResult(_errors_first(refused.findings), root)
     try:
         compilation = compile_project(
-            project_read, pipelines=request.pipelines, all_pipelines=request.all_pipelines, lock_file=request.lock_file
+            project, pipelines=request.pipelines, all_pipelines=request.all_pipelines, lock_file=request.lock_file
         )
     except Refused as refused:
-        return CheckResult(_errors_first([*refused.findings, *project_read.findings]), root, project_read)
+        return CheckResult(_errors_first([*refused.findings, *project.findings]), root, project)
     plans = compilation.context.plans
-    unloadable = pipeline_narrowing.find_unloadable(project_read, plans)
+    unloadable = pipeline_narrowing.find_unloadable(project, plans)
     findings = _errors_first(dict.fromkeys([*compilation.findings, *unloadable]))
-    return CheckResult(findings, root, project_read, tuple(plans))
+    return CheckResult(findings, root, project, tuple(plans))
 
 
-def _errors_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+def _errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -40,5 +40,5 @@ class CompileRequest:
     @property
     def options(self) -> str:
         """The options for reading the project, spelled as on a command line, each after a space."""
-        given = {"--env": self.env, "--conf-source": self.conf_source, "--params": self.params_text}
-        return "".join(f" {option}={shlex.quote(value)}" for option, value in given.items() if value)
+        option_values = {"--env": self.env, "--conf-source": self.conf_source, "--params": self.params_text}
+        return "".join(f" {option}={shlex.quote(value)}" for option, value in option_values.items() if value)

@@ -11,7 +11,7 @@ from kedro_k8s_airflow.checks.concurrency import TaskOrder, is_database, unwrapp
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name
-from kedro_k8s_airflow.plan.model import claim_over
+from kedro_k8s_airflow.plan.model import find_claim
 from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def find_read_only_saves(context: CheckContext) -> Iterator[RuleFinding]:
             if dataset.producer is None or not dataset.reach.path:
                 continue
             path = dataset.reach.path
-            innermost = claim_over(path, draft.mounts)
+            innermost = find_claim(path, draft.mounts)
             if innermost is not None and innermost.read_only:
                 node = draft.graph.nodes[dataset.producer].name
                 message = f"is saved by node {node!r} to {path}, but volume {innermost.name!r} is mounted read-only."

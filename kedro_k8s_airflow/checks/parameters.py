@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan.parameters import parameter_names
+from kedro_k8s_airflow.plan.parameters import index_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def find_missing_parameters(context: CheckContext) -> Iterator[RuleFinding]:
     # A field may also come from the type annotation of a node that loads the whole parameter. Kedro checks that.
     if context.project.has_catalog_hooks:
         return
-    known = parameter_names(context.project.parameters)
+    known = index_parameters(context.project.parameters)
     for graph in context.graphs:
         loaded = {
             input_name.removeprefix("params:")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.config.defaults import PLATFORM
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan.data_passing import POD_LIMIT, arguments_size, kedro_run_limits
+from kedro_k8s_airflow.plan.data_passing import ARGUMENTS_LIMIT, arguments_size, find_kedro_run_limits
 from kedro_k8s_airflow.plan.model import pod_deadline
 from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden, path_in_pod
 from kedro_k8s_airflow.quantities import parse_quantity
@@ -257,7 +257,7 @@ def find_short_deadlines(context: CheckContext) -> Iterator[RuleFinding]:
 def find_impossible_kedro_runs(context: CheckContext) -> Iterator[RuleFinding]:
     for plan, task in _kedro_runner_tasks(context):
         parameters = {**plan.runtime_params, **plan.params, **plan.macros}
-        for message, help_text in kedro_run_limits(task, parameters):
+        for message, help_text in find_kedro_run_limits(task, parameters):
             location = context.task_rules.location_of(task.rules, ("runner",)) or context.location_of("tasks")
             yield replace(location, task=task.id), message, help_text
 
@@ -298,10 +298,10 @@ def find_oversized_pods(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         for task in plan.tasks:
             size = arguments_size(task)
-            if size > POD_LIMIT:
+            if size > ARGUMENTS_LIMIT:
                 message = (
                     f"runs {count_of(len(task.nodes), 'node')} whose names and datasets take {size:,} bytes of arguments; the limit is "
-                    f"{POD_LIMIT:,}."
+                    f"{ARGUMENTS_LIMIT:,}."
                 )
                 help_text = "Add datasets between the nodes to the catalog, so that the nodes need not share a pod."
                 yield Location(task=task.id), message, help_text

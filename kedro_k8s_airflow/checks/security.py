@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.credential_detection import find_credentials
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan.parameters import flatten, is_credential
+from kedro_k8s_airflow.plan.parameters import flatten_parameters, is_credential
 from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _without_token_kinds(value: Any) -> Any:
     source="kedro#1712.",
 )
 def find_credentials_in_parameters(context: CheckContext) -> Iterator[RuleFinding]:
-    values = flatten(context.project.parameters)
+    values = flatten_parameters(context.project.parameters)
     names = [name for name, value in values.items() if is_credential(name, value)]
     if names:
         message = f"have what looks like a credential ({quote_names(names)}), which every image would contain."

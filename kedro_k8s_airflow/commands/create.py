@@ -70,7 +70,7 @@ def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> Cre
     if errors:
         raise Refused(errors)
     stale = () if request.pipelines or request.all_pipelines else _find_stale_files(root, plans)
-    findings = (*compilation.findings, *checks.without_ignored(stale, compilation.ignored))
+    findings = (*compilation.findings, *checks.without_ignored(stale, compilation.ignored_codes))
     inputs = inputs_to_bring(project, plans)
     sizes = tuple((local_input, size_of(project.path, local_input.local_path)) for local_input in inputs)
     copy_commands = (

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.plan.sections import namespace_sections, step_sections
-from kedro_k8s_airflow.plan.statistics import plan_statistics
+from kedro_k8s_airflow.plan.sections import split_by_namespace, split_by_step
+from kedro_k8s_airflow.plan.statistics import compute_plan_statistics
 from kedro_k8s_airflow.text import count_of, one_line, printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _INTERPRETED_ENTITY = re.compile("#(36|42|95|96|126);|#58;(?=fa)|#92;(?=n)")
 
 def draw_plans(plans: Sequence[Plan]) -> str:
     """Return one flowchart of all plans, each in its own frame if there are several."""
-    plans_and_statistics = [(plan, plan_statistics(plan)) for plan in plans]
+    plans_and_statistics = [(plan, compute_plan_statistics(plan)) for plan in plans]
     for draw in (_draw_tasks, _draw_namespaces, _draw_steps):
         canvas = _Canvas()
         for plan, statistics in plans_and_statistics:
@@ -144,7 +144,7 @@ def _task_label_lines(task: Task) -> Iterable[str]:
 
 
 def _draw_namespaces(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) -> None:
-    sections = namespace_sections(plan, statistics)
+    sections = split_by_namespace(plan, statistics)
     if not sections:
         _draw_steps(canvas, plan, statistics)
         return
@@ -159,7 +159,7 @@ def _draw_namespaces(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) ->
 
 def _draw_steps(canvas: _Canvas, plan: Plan, statistics: PlanStatistics) -> None:
     """Draw each section after the previous one; none of its tasks could start earlier."""
-    names = _draw_section_boxes(canvas, step_sections(statistics))
+    names = _draw_section_boxes(canvas, split_by_step(statistics))
     for first, second in pairwise(names):
         canvas.arrow(first, second)
     canvas.note(_describe_reduction(plan))

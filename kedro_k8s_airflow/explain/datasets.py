@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.explain.context import DatasetExplanation, DatasetFlow, NodeUse
 from kedro_k8s_airflow.plan.graph import base_name
-from kedro_k8s_airflow.plan.model import claim_over
+from kedro_k8s_airflow.plan.model import find_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -
     entries = context.project.catalog.entries(dataset_forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
-    path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
+    path, mount = dataset.reach.path, find_claim(dataset.reach.path, plan.mounts)
     if not entries:
         return "it has no catalog entry"
     if dataset.reach.kind == "memory":
@@ -102,7 +102,7 @@ def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -
 
 def _storage_of(plan: Plan, dataset: GraphDataset) -> str:
     """Return where a dataset is stored."""
-    path, mount = dataset.reach.path, claim_over(dataset.reach.path, plan.mounts)
+    path, mount = dataset.reach.path, find_claim(dataset.reach.path, plan.mounts)
     if dataset.reach.kind == "memory":
         is_stored = plan.store is not None and _find_crossing(plan, dataset) is not None
         return f"a pickle in the store {plan.store.url}" if is_stored and plan.store is not None else "memory"

@@ -51,7 +51,7 @@ def explain_settings(
     return sorted([*explanations, *_explain_dag_settings(context, plan, settings)], key=lambda one: one.key)
 
 
-def _overlap(path: provenance.Path, other: provenance.Path) -> bool:
+def _overlap(path: provenance.KeyPath, other: provenance.KeyPath) -> bool:
     shorter = min(len(path), len(other))
     return path[:shorter] == other[:shorter]
 
@@ -59,7 +59,7 @@ def _overlap(path: provenance.Path, other: provenance.Path) -> bool:
 def _explain_setting(
     context: ExplainContext,
     nodes_of: Mapping[RuleNames, Sequence[str]],
-    path: provenance.Path,
+    path: provenance.KeyPath,
     settings: Mapping[str, Any],
 ) -> Iterator[SettingExplanation]:
     value = _value_at(settings, path)
@@ -86,7 +86,7 @@ def _explain_setting(
     )
 
 
-def _describe_merge(path: provenance.Path, same: Sequence[str], *, absent: bool) -> str:
+def _describe_merge(path: provenance.KeyPath, same: Sequence[str], *, absent: bool) -> str:
     """Describe how the setting of a pod was chosen from those of its nodes, which differ."""
     is_size = path[0] in SIZE_KEYS
     if not same:
@@ -96,7 +96,7 @@ def _describe_merge(path: provenance.Path, same: Sequence[str], *, absent: bool)
     return f"{'largest value, from' if is_size else 'from'} {quote_names(same)}"
 
 
-def _value_at(values: Any, path: provenance.Path) -> Any:
+def _value_at(values: Any, path: provenance.KeyPath) -> Any:
     for key in path:
         if not isinstance(values, Mapping) or key not in values:
             return _ABSENT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.plan.statistics import plan_statistics, store_location
+from kedro_k8s_airflow.plan.statistics import compute_plan_statistics, locate_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def plans_to_json(plans: Sequence[Plan]) -> str:
 
 def plans_document(plans: Sequence[Plan]) -> dict[str, Any]:
     """Return the document as values that JSON has."""
-    return {"schema": SCHEMA, "dags": [_dag_document(plan, plan_statistics(plan)) for plan in plans]}
+    return {"schema": SCHEMA, "dags": [_dag_document(plan, compute_plan_statistics(plan)) for plan in plans]}
 
 
 def _dag_document(plan: Plan, statistics: PlanStatistics) -> dict[str, Any]:
@@ -43,18 +43,18 @@ def _dag_document(plan: Plan, statistics: PlanStatistics) -> dict[str, Any]:
         "nodes": plan.node_count,
         "steps": len(statistics.steps),
         "widest_step": {
-            "step": statistics.widest,
-            "tasks": [task.id for task in statistics.steps[statistics.widest - 1]],
+            "step": statistics.widest_step,
+            "tasks": [task.id for task in statistics.steps[statistics.widest_step - 1]],
         },
         "critical_path": list(statistics.critical_path),
-        "requests_at_once": dict(statistics.at_once),
+        "requests_at_once": dict(statistics.peak_requests),
         "groups": [{"id": group, "namespace": namespace} for group, namespace in sorted(plan.groups.items())],
         "volumes": [
             {"name": mount.name, "path": mount.path, "claim": mount.claim, "read_only": mount.read_only}
             for mount in plan.mounts
             if mount.claim
         ],
-        "store": None if plan.store is None else _storage_document(store_location(plan.store, plan.mounts)),
+        "store": None if plan.store is None else _storage_document(locate_store(plan.store, plan.mounts)),
         "inputs": [
             {"dataset": local_input.dataset, "volume": local_input.mount, "path": local_input.path}
             for local_input in sorted(plan.local_inputs, key=lambda one: one.dataset)
@@ -66,7 +66,7 @@ def _dag_document(plan: Plan, statistics: PlanStatistics) -> dict[str, Any]:
                 "saved_by": crossing.saved_by,
                 "loaded_by": list(crossing.loaded_by),
                 "versioned": crossing.reach.versioned,
-                "storage": _storage_document(statistics.places[crossing.dataset]),
+                "storage": _storage_document(statistics.storage[crossing.dataset]),
             }
             for crossing in plan.crossings
         ],

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.plan.dag_selection import DEFAULT_PIPELINE
-from kedro_k8s_airflow.plan.sections import LARGE, split_plan
-from kedro_k8s_airflow.plan.statistics import plan_statistics, pod_requests
+from kedro_k8s_airflow.plan.sections import SECTION_LIMIT, split_plan
+from kedro_k8s_airflow.plan.statistics import compute_plan_statistics, pod_requests
 from kedro_k8s_airflow.quantities import parse_quantity
 from kedro_k8s_airflow.text import count_of, first_names, printable
 
@@ -36,7 +36,7 @@ _MERGE_REASONS = {
 def print_short(out: Console, plan: Plan) -> None:
     """Print the tasks of a DAG and why nodes share a pod, as `create` does."""
     print_title(out, plan)
-    if len(plan.tasks) <= LARGE:
+    if len(plan.tasks) <= SECTION_LIMIT:
         out.print(_tasks_table(plan, {}))
     for line in _merge_lines(plan.tasks):
         _print_line(out, line)
@@ -56,9 +56,9 @@ def print_short(out: Console, plan: Plan) -> None:
 
 def print_table(out: Console, plan: Plan) -> None:
     """Print the whole plan, as `plan` does: a line for each task, or in a large DAG for each namespace or step."""
-    statistics = plan_statistics(plan)
+    statistics = compute_plan_statistics(plan)
     print_title(out, plan)
-    if len(plan.tasks) <= LARGE:
+    if len(plan.tasks) <= SECTION_LIMIT:
         images = {"image": _image} if any(task.image != plan.base_image for task in plan.tasks) else {}
         out.print(_tasks_table(plan, {"resources": _resources, **images}))
     else:
@@ -80,20 +80,20 @@ def print_title(out: Console, plan: Plan) -> None:
 
 def print_summary(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
     """Print the number of pods, how many run at once, and what they request."""
-    widest = statistics.steps[statistics.widest - 1]
+    widest = statistics.steps[statistics.widest_step - 1]
     limit = plan.dag.max_active_tasks
     limited = f"; max_active_tasks limits it to {limit}" if limit is not None and limit < len(widest) else ""
     several = len(statistics.steps) > 1
     _print_line(out, f"pods: {len(plan.tasks):,}, in {count_of(len(statistics.steps), 'step')}")
     _print_line(
         out,
-        f"widest step: {count_of(len(widest), 'task')}{f' in step {statistics.widest:,}' if several else ''} "
+        f"widest step: {count_of(len(widest), 'task')}{f' in step {statistics.widest_step:,}' if several else ''} "
         f"({first_names([task.id for task in widest])}){limited}",
     )
     path = statistics.critical_path
     shown = path if len(path) <= 8 else (*path[:4], "...", *path[-3:])
     _print_line(out, f"critical path: {count_of(len(path), 'task')}: {' > '.join(map(printable, shown))}")
-    requests = ", ".join(f"{amount} {resource}" for resource, amount in statistics.at_once.items())
+    requests = ", ".join(f"{amount} {resource}" for resource, amount in statistics.peak_requests.items())
     _print_line(out, f"requested at once by the tasks of a step: {f'up to {requests}' if requests else 'nothing'}")
 
 
@@ -104,10 +104,10 @@ def _print_line(out: Console, text: str) -> None:
 
 
 def _print_crossings(out: Console, plan: Plan, statistics: PlanStatistics) -> None:
-    if len(plan.crossings) > LARGE:
+    if len(plan.crossings) > SECTION_LIMIT:
         _print_line(out, f"{len(plan.crossings):,} datasets pass between tasks:")
         locations = Counter(
-            describe_storage(statistics.places[crossing.dataset], short=True) for crossing in plan.crossings
+            describe_storage(statistics.storage[crossing.dataset], short=True) for crossing in plan.crossings
         )
         for location, number in sorted(locations.items()):
             _print_line(out, f"  {number:,} {location}")
@@ -116,7 +116,7 @@ def _print_crossings(out: Console, plan: Plan, statistics: PlanStatistics) -> No
         out.print("  datasets that pass between tasks:")
     for crossing in plan.crossings:
         versioned = ", versioned" if crossing.reach.versioned else ""
-        location = describe_storage(statistics.places[crossing.dataset])
+        location = describe_storage(statistics.storage[crossing.dataset])
         goes = f"{printable(crossing.saved_by)} -> {first_names(crossing.loaded_by)}"
         _print_line(out, f"  {printable(crossing.dataset)}: {goes}, {location}{versioned}")
 
@@ -132,7 +132,7 @@ def _print_loaded_pipelines(out: Console, plan: Plan) -> None:
         )
     messages = Counter(task.narrowing_declined for task in plan.tasks if task.narrowing_declined)
     for message, number in messages.items():
-        if plan.registered > _SINGLE_PIPELINE and plan.pipeline == DEFAULT_PIPELINE:
+        if plan.pipeline_count > _SINGLE_PIPELINE and plan.pipeline == DEFAULT_PIPELINE:
             _print_line(
                 out, f"{count_of(number, 'task')} load{'s' if number == 1 else ''} all of {pipeline}: {message}"
             )

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.output import plan_table
-from kedro_k8s_airflow.plan.sections import LARGE, OUTSIDE, PlanSection, namespace_sections, step_sections
-from kedro_k8s_airflow.plan.statistics import plan_statistics
+from kedro_k8s_airflow.plan.sections import (
+    OUTSIDE_NAMESPACES,
+    SECTION_LIMIT,
+    PlanSection,
+    split_by_namespace,
+    split_by_step,
+)
+from kedro_k8s_airflow.plan.statistics import compute_plan_statistics
 from kedro_k8s_airflow.text import count_of, first_names, printable
 
 if TYPE_CHECKING:
@@ -28,14 +34,14 @@ def print_tree(out: Console, plan: Plan) -> None:
     from rich.markup import escape
     from rich.tree import Tree
 
-    statistics = plan_statistics(plan)
+    statistics = compute_plan_statistics(plan)
     plan_table.print_title(out, plan)
     root = Tree("", hide_root=True)
-    if len(plan.tasks) <= LARGE:
+    if len(plan.tasks) <= SECTION_LIMIT:
         _add_namespaces(root, plan, statistics)
     else:
-        sections = namespace_sections(plan, statistics, most=len(plan.tasks)) or step_sections(
-            statistics, most=_SECTIONS_SHOWN
+        sections = split_by_namespace(plan, statistics, limit=len(plan.tasks)) or split_by_step(
+            statistics, limit=_SECTIONS_SHOWN
         )
         for group in _limit_groups(_group_alike(sections, statistics)):
             names = first_names([section.name for section in group])
@@ -54,7 +60,7 @@ def _add_namespaces(root: Tree, plan: Plan, statistics: PlanStatistics) -> None:
 
     by_namespace: dict[str | None, list[Task]] = {}
     for task in plan.tasks:
-        by_namespace.setdefault(statistics.tops.get(task.id), []).append(task)
+        by_namespace.setdefault(statistics.top_namespaces.get(task.id), []).append(task)
     if len(by_namespace) == 1:
         _add_tasks(root, plan.tasks)
         return
@@ -62,7 +68,7 @@ def _add_namespaces(root: Tree, plan: Plan, statistics: PlanStatistics) -> None:
     for namespace, tasks in by_namespace.items():
         _add_tasks(root.add(f"[bold]namespace {escape(printable(str(namespace)))}[/bold]"), tasks)
     if without_namespace:
-        _add_tasks(root.add(f"[bold]{OUTSIDE}[/bold]"), without_namespace)
+        _add_tasks(root.add(f"[bold]{OUTSIDE_NAMESPACES}[/bold]"), without_namespace)
 
 
 def _add_tasks(branch: Tree, tasks: Iterable[Task]) -> None:
@@ -84,7 +90,7 @@ def _group_alike(sections: Sequence[PlanSection], statistics: PlanStatistics) ->
     """Return sections grouped by shape, which is their tasks without the section's own name."""
     groups: dict[object, list[PlanSection]] = {}
     for section in sections:
-        groups.setdefault(_shape_of(section, statistics.tops), []).append(section)
+        groups.setdefault(_shape_of(section, statistics.top_namespaces), []).append(section)
     return list(groups.values())
 
 

@@ -73,13 +73,13 @@ def draft_dags(
     """
     dags = dag_selection.select_dags(context, diagnostics, pipelines, all_pipelines=all_pipelines)
     mounts = volumes.build_mounts(context)
-    drafts = [_plan_draft(_draft(context, dag, mounts), context) for dag in dags]
+    drafts = [_plan_draft(_build_draft(context, dag, mounts), context) for dag in dags]
     plans = [draft.plan for draft in drafts if draft.plan is not None]
     diagnostics.extend(dag_selection.find_duplicate_ids(plans, context))
     return drafts
 
 
-def _draft(context: PlanContext, dag: SelectedDag, mounts: tuple[Mount, ...]) -> DagDraft:
+def _build_draft(context: PlanContext, dag: SelectedDag, mounts: tuple[Mount, ...]) -> DagDraft:
     nodes = context.project.pipelines[dag.pipeline]
     pod_paths = PodPaths(context.settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
     used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not is_parameter(name)})
@@ -104,7 +104,7 @@ class _Planner:
         self.graph = draft.graph
         self.context = context
         self.diagnostics = Diagnostics()
-        self.matching = [context.task_rules.matching_rules(node) for node in draft.graph.nodes]
+        self.rules_by_node = [context.task_rules.matching_rules(node) for node in draft.graph.nodes]
 
     def plan(self) -> Plan:
         """Return the plan.
@@ -115,22 +115,22 @@ class _Planner:
         context, project, settings = self.context, self.context.project, self.context.settings
         base = context.task_rules.base
         grouped = grouping.group_nodes(self.graph, self._grouping_options(), self.diagnostics)
-        params, runtime_params, macros = self._parameters()
+        params, runtime_params, macros = self._resolve_parameters()
         if grouped is None:
             self.diagnostics.raise_if_errors()
             raise AssertionError("a grouping is missing without an error")
         ids = task_ids.assign_task_ids(self.graph, grouped)
         crossings = _find_crossings(self.graph, grouped, ids)
         group_of, group_ids = task_ids.assign_task_groups(self.graph, grouped, set(ids))
-        tasks = self._tasks(grouped, ids, group_of, crossings)
+        tasks = self._build_tasks(grouped, ids, group_of, crossings)
         if len(tasks) < len(grouped.groups):
             self.diagnostics.raise_if_errors()  # what follows needs every task
         store = None
         if any(task.stored for task in tasks):
-            store = data_passing.memory_store(context, self.draft.mounts, self.diagnostics)
+            store = data_passing.resolve_memory_store(context, self.draft.mounts, self.diagnostics)
             image_name, image = context.image_of(base.get("image"))
-            like = replace(tasks[0], settings=base, image_name=image_name, image=image)
-            tasks.append(data_passing.store_clearing_task(tasks, like, {*(task.id for task in tasks), *group_ids}))
+            template = replace(tasks[0], settings=base, image_name=image_name, image=image)
+            tasks.append(data_passing.build_clearing_task(tasks, template, {*(task.id for task in tasks), *group_ids}))
         self.diagnostics.raise_if_errors()
         dag_name = () if self.dag.name == dag_selection.DEFAULT_PIPELINE else (self.dag.name,)
         parts = (project.package, *dag_name, *((project.env,) if project.env else ()))
@@ -162,40 +162,42 @@ class _Planner:
             in_image=settings.data.in_image,
             macros=macros,
             store=store,
-            registered=len(project.pipelines),
+            pipeline_count=len(project.pipelines),
             local_inputs=data_passing.find_local_inputs(self.graph, self.draft.mounts, settings.project_path),
         )
 
     def _grouping_options(self) -> grouping.GroupingOptions:
         settings, task_rules = self.context.settings, self.context.task_rules
-        resolved = [task_rules.settings_of(rule_names) for rule_names in self.matching]
-        keys = {one: settings_merge.compatibility_key(one) for one in dict.fromkeys(resolved)}
+        resolved = [task_rules.settings_of(rule_names) for rule_names in self.rules_by_node]
+        keys = {
+            task_settings: settings_merge.compatibility_key(task_settings) for task_settings in dict.fromkeys(resolved)
+        }
         return grouping.GroupingOptions(
             group_by=self.dag.settings.group_by,
             store=settings.data.memory == "store" and self.dag.settings.group_by != "memory",
             pod_local=settings.data.pod_local,
-            named=task_rules.nodes_by_group(self.graph.nodes),
-            kinds=[keys[one] for one in resolved],
+            nodes_by_group=task_rules.nodes_by_group(self.graph.nodes),
+            kinds=[keys[task_settings] for task_settings in resolved],
         )
 
-    def _parameters(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    def _resolve_parameters(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
         """Return the parameters of the trigger form, those of every pod, and those that a run decides."""
         project, dag = self.context.project, self.dag.settings
-        known = parameters.parameter_names(project.parameters)
-        params = parameters.offered_params(known, self.context, dag, self.diagnostics)
+        known = parameters.index_parameters(project.parameters)
+        params = parameters.resolve_offered_params(known, self.context, dag, self.diagnostics)
         # What lies below an offered parameter is part of its default already.
         runtime_params = {
             name: value
-            for name, value in parameters.flatten(project.runtime_params).items()
+            for name, value in parameters.flatten_parameters(project.runtime_params).items()
             if not any(name.startswith(f"{offered}.") for offered in params)
         }
         location = self.context.location_of("dag", "params") if params else Location(subject="--params")
-        self.diagnostics.extend(parameters.find_leaked(runtime_params))
+        self.diagnostics.extend(parameters.find_leaked_credentials(runtime_params))
         self.diagnostics.extend(parameters.find_unsendable({**runtime_params, **params}, location))
         macros = parameters.parse_macros(known, self.context, dag, {**runtime_params, **params}, self.diagnostics)
         return params, runtime_params, macros
 
-    def _tasks(
+    def _build_tasks(
         self, grouped: Grouping, ids: Sequence[str], group_of: Mapping[int, str], crossings: Sequence[Crossing]
     ) -> list[Task]:
         """Return one task for each group; what keeps a group from being one is reported."""
@@ -206,17 +208,17 @@ class _Planner:
             if dataset.producer is not None and dataset.reach.kind == "pod" and dataset.reach.path:
                 saved_paths[dataset.producer].append(dataset.reach.path)
         tasks: list[Task] = []
-        checked: set[ResolvedSettings] = set()
+        checked_settings: set[ResolvedSettings] = set()
         for index, group in enumerate(grouped.groups):
             nodes = [graph.nodes[member] for member in group.members]
             with self.diagnostics.collecting():
-                settings, rules = self._settings_of(group)
-                scratch = volumes.scratch_folders(
+                settings, rules = self._merge_group_settings(group)
+                scratch = volumes.find_scratch_folders(
                     [path for member in group.members for path in saved_paths[member]], self.context
                 )
-                if settings not in checked:
+                if settings not in checked_settings:
                     self._check_image(settings, nodes[0].name)
-                    checked.add(settings)
+                    checked_settings.add(settings)
                 image_name, image = self.context.image_of(settings.get("image"))
                 tasks.append(
                     Task(
@@ -237,12 +239,12 @@ class _Planner:
                             )
                             for merge in group.merges
                         ),
-                        **data_passing.passed_datasets(ids[index], nodes, graph, crossing_of)._asdict(),
+                        **data_passing.find_passed_datasets(ids[index], nodes, graph, crossing_of)._asdict(),
                     )
                 )
         return tasks
 
-    def _settings_of(self, group: NodeGroup) -> tuple[ResolvedSettings, tuple[str, ...]]:
+    def _merge_group_settings(self, group: NodeGroup) -> tuple[ResolvedSettings, tuple[str, ...]]:
         """Return the settings of a group's pod, and the rules behind them.
 
         Raises:
@@ -250,9 +252,9 @@ class _Planner:
         """
         task_rules = self.context.task_rules
         if len(group.members) == 1:
-            rules = self.matching[group.members[0]]
+            rules = self.rules_by_node[group.members[0]]
             return task_rules.settings_of(rules), rules
-        rules_of = {self.graph.nodes[member].name: self.matching[member] for member in group.members}
+        rules_of = {self.graph.nodes[member].name: self.rules_by_node[member] for member in group.members}
         members = [(name, task_rules.settings_of(rules)) for name, rules in rules_of.items()]
         merge_context = settings_merge.MergeContext(
             unset={
@@ -262,7 +264,7 @@ class _Planner:
                 "retry_delay": self.dag.settings.retry_delay,
             },
             cause=_describe_cause(group),
-            locate=partial(_locate, self.context, rules_of),
+            locate=partial(_locate_key, self.context, rules_of),
         )
         return settings_merge.merge_settings(members, merge_context), task_rules.union_of(rules_of.values())
 
@@ -278,14 +280,14 @@ class _Planner:
             )
 
 
-def _locate(
+def _locate_key(
     context: PlanContext, rules_of: Mapping[str, tuple[str, ...]], node: str, key: tuple[str, ...]
 ) -> Location | None:
     return context.task_rules.location_of(rules_of[node], key)
 
 
 def _describe_cause(group: NodeGroup) -> str:
-    merge = next((merge for merge in group.merges if merge.reason in grouping.FORCED), group.merges[0])
+    merge = next((merge for merge in group.merges if merge.reason in grouping.FORCED_REASONS), group.merges[0])
     return {
         "memory": "dataset {0!r} is in memory",
         "pod": "dataset {0!r} is on the pod's disk",

@@ -41,7 +41,8 @@ def select_dags(
     """
     project, settings = context.project, context.settings
     configured = [
-        SelectedDag(name, own.pipeline or name, settings.dag.overlaid_by(own)) for name, own in settings.dags.items()
+        SelectedDag(name, dag_settings.pipeline or name, settings.dag.overlaid_by(dag_settings))
+        for name, dag_settings in settings.dags.items()
     ]
     for dag in configured:
         if dag.pipeline not in project.pipelines:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # Keys by which a catalog entry in memory provides data without any node: the data itself, or a query for an engine.
-_HELD = frozenset({"data", "sql"})
+_DATA_KEYS = frozenset({"data", "sql"})
 
 
 def is_parameter(dataset: str) -> bool:
@@ -71,7 +71,7 @@ class Graph:
 def build_graph(
     nodes: Sequence[ProjectNode],
     entries: Mapping[str, Mapping[str, Any]],
-    places: PodPaths,
+    pod_paths: PodPaths,
     declared: Mapping[str, str],
 ) -> Graph:
     """Return the graph of a pipeline.
@@ -79,7 +79,7 @@ def build_graph(
     Args:
         nodes: the pipeline's nodes, in any order.
         entries: resolved catalog entries of those datasets the catalog knows.
-        places: where local paths lie in a pod.
+        pod_paths: where local paths lie in a pod.
         declared: reach by dataset name or glob from the settings; it overrides the catalog.
     """
     producers: dict[str, int] = {}
@@ -90,60 +90,62 @@ def build_graph(
             name = base_name(output)
             producers[name] = index
             forms.setdefault(name, {})[output] = None
-        for given in node.inputs:
-            if not is_parameter(given):
-                name = base_name(given)
+        for input_name in node.inputs:
+            if not is_parameter(input_name):
+                name = base_name(input_name)
                 consumers.setdefault(name, set()).add(index)
-                forms.setdefault(name, {})[given] = None
+                forms.setdefault(name, {})[input_name] = None
     patterns = [name for name in declared if any(sign in name for sign in "*?[")]
     datasets: dict[str, GraphDataset] = {}
     parents: list[set[int]] = [set() for _ in nodes]
     for name in sorted(forms):
-        reach, held = _reach(name, tuple(forms[name]), entries, places, declared, patterns)
+        reach, provided = _find_reach(name, tuple(forms[name]), entries, pod_paths, declared, patterns)
         readers = tuple(sorted(consumers.get(name, ())))
         producer = producers.get(name)
-        datasets[name] = GraphDataset(name, reach, producer, readers, held)
+        datasets[name] = GraphDataset(name, reach, producer, readers, provided)
         if producer is not None:
             for reader in readers:
                 parents[reader].add(producer)
     return Graph(
         nodes=tuple(nodes),
         datasets=datasets,
-        parents=tuple(tuple(sorted(found)) for found in parents),
-        confirmed=tuple(_confirmed(nodes, datasets)),
+        parents=tuple(tuple(sorted(indices)) for indices in parents),
+        confirmed=tuple(_find_confirmed(nodes, datasets)),
     )
 
 
-def _reach(
+def _find_reach(
     name: str,
     forms: tuple[str, ...],
     entries: Mapping[str, Mapping[str, Any]],
-    places: PodPaths,
+    pod_paths: PodPaths,
     declared: Mapping[str, str],
     patterns: Sequence[str],
 ) -> tuple[Reach, bool]:
-    found = [reach_of_entry(entries.get(form), places) for form in forms]
-    nearest = found[0]
-    for other in found[1:]:
+    reaches = [reach_of_entry(entries.get(form), pod_paths) for form in forms]
+    nearest = reaches[0]
+    for other in reaches[1:]:
         nearest = nearer_reach(nearest, other)
-    held = all(
-        form in entries and (reach.kind != "memory" or not _HELD.isdisjoint(entries[form]))
-        for form, reach in zip(forms, found, strict=True)
+    provided = all(
+        form in entries and (reach.kind != "memory" or not _DATA_KEYS.isdisjoint(entries[form]))
+        for form, reach in zip(forms, reaches, strict=True)
     )
-    said = declared.get(name) or next((declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None)
-    if said is not None:
-        plain = nearest.plain and said == "memory"
-        reach = Reach(said, nearest.path, nearest.versioned, plain, nearest.protocol)  # type: ignore[arg-type]
-        return reach, held or said != "memory"
-    return nearest, held
+    declared_kind = declared.get(name) or next(
+        (declared[pattern] for pattern in patterns if fnmatchcase(name, pattern)), None
+    )
+    if declared_kind is not None:
+        plain = nearest.plain and declared_kind == "memory"
+        reach = Reach(declared_kind, nearest.path, nearest.versioned, plain, nearest.protocol)  # type: ignore[arg-type]
+        return reach, provided or declared_kind != "memory"
+    return nearest, provided
 
 
-def _confirmed(nodes: Sequence[ProjectNode], datasets: Mapping[str, GraphDataset]) -> list[tuple[str, int, int]]:
+def _find_confirmed(nodes: Sequence[ProjectNode], datasets: Mapping[str, GraphDataset]) -> list[tuple[str, int, int]]:
     """Return each dataset, the node that confirms it and each other node that loads it: the loading process keeps confirmations."""
-    found: list[tuple[str, int, int]] = []
+    confirmed: list[tuple[str, int, int]] = []
     for index, node in enumerate(nodes):
         for confirm in node.confirms:
             dataset = datasets.get(base_name(confirm))
             if dataset is not None:
-                found.extend((dataset.name, index, reader) for reader in dataset.consumers if reader != index)
-    return found
+                confirmed.extend((dataset.name, index, reader) for reader in dataset.consumers if reader != index)
+    return confirmed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kedro_k8s_airflow.findings import Finding, error
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.plan.ordering import find_cycles, topological_order
+from kedro_k8s_airflow.plan.ordering import find_cycles, sort_topologically
 from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.graph import Graph
 
 MergeReason = Literal["memory", "pod", "confirms", "group", "namespace", "chain", "between"]
-FORCED: tuple[MergeReason, ...] = ("memory", "pod", "confirms")
+FORCED_REASONS: tuple[MergeReason, ...] = ("memory", "pod", "confirms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Grouping:
         if sorted(members) != list(range(self._size)):
             raise ValueError("a grouping holds every node exactly once")
         if len(self.upstream) != len(self.groups) or any(
-            index >= position for position, waits in enumerate(self.upstream) for index in waits
+            index >= position for position, upstream in enumerate(self.upstream) for index in upstream
         ):
             raise ValueError("the groups of a grouping are in topological order")
 
@@ -104,14 +104,14 @@ class GroupingOptions:
         group_by: `none` forbids every merge, `memory` allows only necessary ones.
         store: data in memory is stored between pods, so it forces no merge.
         pod_local: `refuse` makes it an error when nodes pass files on the pod's disk.
-        named: nodes by group name.
+        nodes_by_group: nodes by group name.
         kinds: for each node, a value that nodes must share to be merged by choice (image, operator, ...).
     """
 
     group_by: Literal["none", "memory", "namespace", "chain"] = "memory"
     store: bool = False
     pod_local: Literal["fuse", "refuse"] = "fuse"
-    named: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    nodes_by_group: Mapping[str, Sequence[int]] = field(default_factory=dict)
     kinds: Sequence[Hashable] = ()
 
 
@@ -147,20 +147,22 @@ def group_nodes(graph: Graph, options: GroupingOptions, diagnostics: Diagnostics
     Returns:
         The grouping; None when nodes have to share a pod and the settings forbid it, which is reported.
     """
-    forced = list(_forced_merges(graph, store=options.store))
-    forbidden = list(_forbidden_merges(graph, forced, options))
+    forced = list(_find_forced_merges(graph, store=options.store))
+    forbidden = list(_find_forbidden_merges(graph, forced, options))
     if forbidden:
         diagnostics.extend(forbidden)
         return None
     kinds = options.kinds or [None] * len(graph.nodes)
-    asks = bool(options.named) or options.group_by == "namespace"
-    chosen, declined = _chosen_merges(graph, options, _pod_kinds(graph, forced, kinds)) if asks else ([], set())
+    has_chosen_merges = bool(options.nodes_by_group) or options.group_by == "namespace"
+    chosen, declined = (
+        _choose_merges(graph, options, _find_pod_kinds(graph, forced, kinds)) if has_chosen_merges else ([], set())
+    )
     while True:
         sets = _Sets(len(graph.nodes))
         for merge in (*forced, *chosen):
             sets.join(merge)
         _join_cycles(graph, sets)
-        clashing = dict.fromkeys(_clashing_merges(sets, chosen, kinds))
+        clashing = dict.fromkeys(_find_clashing_merges(sets, chosen, kinds))
         if not clashing:
             break
         declined |= {DeclinedGroup(merge.reason, merge.name) for merge in clashing}
@@ -170,7 +172,7 @@ def group_nodes(graph: Graph, options: GroupingOptions, diagnostics: Diagnostics
     return _build_grouping(graph, sets, options, tuple(sorted(declined)))
 
 
-def _forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
+def _find_forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
     for name, dataset in graph.datasets.items():
         if dataset.reach.kind == "memory" and store:
             continue
@@ -182,20 +184,20 @@ def _forced_merges(graph: Graph, *, store: bool) -> Iterable[NodeMerge]:
         yield NodeMerge("confirms", name, confirmer, reader)
 
 
-def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: GroupingOptions) -> Iterable[Finding]:
+def _find_forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], options: GroupingOptions) -> Iterable[Finding]:
     """Yield an error for each necessary merge that the settings forbid."""
-    seen: dict[tuple[str, str], list[NodeMerge]] = defaultdict(list)
+    merges_by_cause: dict[tuple[str, str], list[NodeMerge]] = defaultdict(list)
     for merge in forced:
-        if wishes.group_by == "none" or (merge.reason == "pod" and wishes.pod_local == "refuse"):
-            seen[merge.reason, merge.name].append(merge)
-    for (rule, dataset), merges in seen.items():
+        if options.group_by == "none" or (merge.reason == "pod" and options.pod_local == "refuse"):
+            merges_by_cause[merge.reason, merge.name].append(merge)
+    for (reason, dataset), merges in merges_by_cause.items():
         first = graph.nodes[merges[0].first].name
         second = quote_names([graph.nodes[merge.second].name for merge in merges], shown=1)
         path = graph.datasets[dataset].reach.path
-        if rule == "memory":
+        if reason == "memory":
             message = f"is in memory, but {second} would load it in another pod than {first!r}, which saves it."
             help_text = "Give it a catalog entry on a volume or in an object store, set group_by: memory, or data.memory: store."
-        elif rule == "pod":
+        elif reason == "pod":
             message = (
                 f"is a file on the pod's own disk ({path}), but {second} would load it in another pod than {first!r}."
             )
@@ -203,49 +205,49 @@ def _forbidden_merges(graph: Graph, forced: Sequence[NodeMerge], wishes: Groupin
         else:
             message = f"is confirmed by {first!r} and loaded by {second}, which must share a process."
             help_text = "Set group_by: memory."
-        yield error(f"data-{rule}", Location(dataset=dataset), message, help_text)
+        yield error(f"data-{reason}", Location(dataset=dataset), message, help_text)
 
 
-def _pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[Hashable]:
+def _find_pod_kinds(graph: Graph, forced: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[Hashable]:
     """Return, for each node, the kind of the pod that necessary merges put it in; a pod of several kinds is a kind of its own."""
     sets = _Sets(len(graph.nodes))
     for merge in forced:
         sets.join(merge)
     _join_cycles(graph, sets)
-    found: dict[int, set[Hashable]] = defaultdict(set)
+    kinds_by_root: dict[int, set[Hashable]] = defaultdict(set)
     for index, kind in enumerate(kinds):
-        found[sets.find(index)].add(kind)
+        kinds_by_root[sets.find(index)].add(kind)
     roots = [sets.find(index) for index in range(len(graph.nodes))]
-    return [kinds[index] if len(found[root]) == 1 else ("mixed", root) for index, root in enumerate(roots)]
+    return [kinds[index] if len(kinds_by_root[root]) == 1 else ("mixed", root) for index, root in enumerate(roots)]
 
 
-def _chosen_merges(
-    graph: Graph, wishes: GroupingOptions, kinds: Sequence[Hashable]
+def _choose_merges(
+    graph: Graph, options: GroupingOptions, kinds: Sequence[Hashable]
 ) -> tuple[list[NodeMerge], set[DeclinedGroup]]:
     """Return the merges that the settings ask for, between nodes of one kind, and the groups that were declined."""
-    wanted: list[tuple[MergeReason, str, Sequence[int]]] = [
-        ("group", name, members) for name, members in wishes.named.items()
+    candidates: list[tuple[MergeReason, str, Sequence[int]]] = [
+        ("group", name, members) for name, members in options.nodes_by_group.items()
     ]
-    if wishes.group_by == "namespace":
-        spaces: dict[str, list[int]] = defaultdict(list)
+    if options.group_by == "namespace":
+        namespaces: dict[str, list[int]] = defaultdict(list)
         for index, node in enumerate(graph.nodes):
             if node.namespace:
-                spaces[node.namespace.split(".")[0]].append(index)
-        wanted += [("namespace", name, members) for name, members in sorted(spaces.items())]
+                namespaces[node.namespace.split(".")[0]].append(index)
+        candidates += [("namespace", name, members) for name, members in sorted(namespaces.items())]
     merges: list[NodeMerge] = []
     declined: set[DeclinedGroup] = set()
-    for rule, name, members in wanted:
+    for reason, name, members in candidates:
         by_kind: dict[Hashable, list[int]] = defaultdict(list)
         for index in members:
             by_kind[kinds[index]].append(index)
         if len(by_kind) > 1:
-            declined.add(DeclinedGroup(rule, name, len(by_kind)))
+            declined.add(DeclinedGroup(reason, name, len(by_kind)))
         for same in by_kind.values():
-            merges += [NodeMerge(rule, name, same[0], other) for other in same[1:]]
+            merges += [NodeMerge(reason, name, same[0], other) for other in same[1:]]
     return merges, declined
 
 
-def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
+def _build_quotient_graph(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
     """Return the edges between sets: root of the upstream set -> roots of its downstream sets."""
     edges: dict[int, set[int]] = {find(index): set() for index in range(len(graph.nodes))}
     for index, parents in enumerate(graph.parents):
@@ -260,7 +262,7 @@ def _quotient(graph: Graph, find: Callable[[int], int]) -> dict[int, set[int]]:
 def _join_cycles(graph: Graph, sets: _Sets) -> None:
     """Join sets on a cycle: contract the strongly connected components."""
     reasons: dict[int, list[NodeMerge]] = defaultdict(list)
-    cycles = find_cycles(_quotient(graph, sets.find))
+    cycles = find_cycles(_build_quotient_graph(graph, sets.find))
     for merge in sets.merges if cycles else ():
         reasons[sets.find(merge.first)].append(merge)
     for cycle in sorted(map(sorted, cycles)):
@@ -269,42 +271,42 @@ def _join_cycles(graph: Graph, sets: _Sets) -> None:
             sets.join(NodeMerge("between", join_some(causes), cycle[0], root))
 
 
-def _clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[NodeMerge]:
+def _find_clashing_merges(sets: _Sets, chosen: Sequence[NodeMerge], kinds: Sequence[Hashable]) -> list[NodeMerge]:
     """Return the chosen merges in sets where contracting a cycle brought nodes of several kinds together."""
     between = {sets.find(merge.first) for merge in sets.merges if merge.reason == "between"}
     if not between or not chosen:
         return []
-    found: dict[int, set[Hashable]] = defaultdict(set)
+    kinds_by_root: dict[int, set[Hashable]] = defaultdict(set)
     for index, kind in enumerate(kinds):
         root = sets.find(index)
         if root in between:
-            found[root].add(kind)
-    return [merge for merge in chosen if len(found.get(sets.find(merge.first), ())) > 1]
+            kinds_by_root[root].add(kind)
+    return [merge for merge in chosen if len(kinds_by_root.get(sets.find(merge.first), ())) > 1]
 
 
 def _join_chains(graph: Graph, sets: _Sets, kinds: Sequence[Hashable]) -> None:
     """Join each set with its only successor if that has no other predecessor; this loses no parallelism."""
-    edges = _quotient(graph, sets.find)
-    before: dict[int, int] = defaultdict(int)
+    edges = _build_quotient_graph(graph, sets.find)
+    predecessor_counts: dict[int, int] = defaultdict(int)
     for successors in edges.values():
         for successor in successors:
-            before[successor] += 1
-    members: dict[int, set[Hashable]] = defaultdict(set)
+            predecessor_counts[successor] += 1
+    kinds_by_root: dict[int, set[Hashable]] = defaultdict(set)
     for index, kind in enumerate(kinds):
-        members[sets.find(index)].add(kind)
+        kinds_by_root[sets.find(index)].add(kind)
     links = [
         (root, successor)
         for root, successors in edges.items()
         if len(successors) == 1
-        and before[successor := next(iter(successors))] == 1
-        and members[root] == members[successor]
+        and predecessor_counts[successor := next(iter(successors))] == 1
+        and kinds_by_root[root] == kinds_by_root[successor]
     ]
     for root, successor in links:
         sets.join(NodeMerge("chain", graph.nodes[successor].name, root, successor))
 
 
 def _build_grouping(
-    graph: Graph, sets: _Sets, wishes: GroupingOptions, declined: tuple[DeclinedGroup, ...]
+    graph: Graph, sets: _Sets, options: GroupingOptions, declined: tuple[DeclinedGroup, ...]
 ) -> Grouping:
     members: dict[int, list[int]] = defaultdict(list)
     for index in range(len(graph.nodes)):
@@ -312,38 +314,38 @@ def _build_grouping(
     merges: dict[int, list[NodeMerge]] = defaultdict(list)
     for merge in sets.merges:
         merges[sets.find(merge.first)].append(merge)
-    request = {frozenset(nodes): name for name, nodes in wishes.named.items()}
+    names_by_members = {frozenset(nodes): name for name, nodes in options.nodes_by_group.items()}
     groups = {
         root: NodeGroup(
-            _inner_order(graph, found),
+            _order_members(graph, indices),
             tuple(merges[root]),
-            request.get(frozenset(found)) if request and len(found) > 1 else None,
+            names_by_members.get(frozenset(indices)) if names_by_members and len(indices) > 1 else None,
         )
-        for root, found in members.items()
+        for root, indices in members.items()
     }
-    edges = _quotient(graph, sets.find)
-    order = topological_order(edges, {root: graph.nodes[found.members[0]].name for root, found in groups.items()})
-    position = {root: place for place, root in enumerate(order)}
-    after: list[set[int]] = [set() for _ in order]
+    edges = _build_quotient_graph(graph, sets.find)
+    order = sort_topologically(edges, {root: graph.nodes[group.members[0]].name for root, group in groups.items()})
+    position = {root: index for index, root in enumerate(order)}
+    upstream: list[set[int]] = [set() for _ in order]
     for root, successors in edges.items():
         for successor in successors:
-            after[position[successor]].add(position[root])
+            upstream[position[successor]].add(position[root])
     return Grouping(
         tuple(groups[root] for root in order),
-        tuple(tuple(sorted(waits)) for waits in after),
+        tuple(tuple(sorted(indices)) for indices in upstream),
         declined,
         len(graph.nodes),
     )
 
 
-def _inner_order(graph: Graph, members: list[int]) -> tuple[int, ...]:
+def _order_members(graph: Graph, members: list[int]) -> tuple[int, ...]:
     """Return the members in an order that depends only on the group, so that edits elsewhere never rename it."""
     if len(members) == 1:
         return tuple(members)
-    inside = set(members)
+    member_set = set(members)
     edges: dict[int, set[int]] = {index: set() for index in members}
     for index in members:
         for parent in graph.parents[index]:
-            if parent in inside:
+            if parent in member_set:
                 edges[parent].add(index)
-    return tuple(topological_order(edges, {index: graph.nodes[index].name for index in members}))
+    return tuple(sort_topologically(edges, {index: graph.nodes[index].name for index in members}))

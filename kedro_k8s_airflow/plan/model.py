@@ -113,12 +113,12 @@ class Mount:
     read_only: bool = False
 
 
-def claim_over(path: str | None, mounts: Iterable[Mount]) -> Mount | None:
+def find_claim(path: str | None, mounts: Iterable[Mount]) -> Mount | None:
     """The claim that a path in the pod lies on; of several above each other the innermost."""
     if path is None:
         return None
-    over = [mount for mount in mounts if mount.claim and f"{path}/".startswith(f"{mount.path}/")]
-    return max(over, key=lambda mount: len(mount.path), default=None)
+    candidates = [mount for mount in mounts if mount.claim and f"{path}/".startswith(f"{mount.path}/")]
+    return max(candidates, key=lambda mount: len(mount.path), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Plan:
         runtime_params: Kedro's runtime parameters of every pod, as dotted names.
         store: what holds datasets in memory between tasks, when any are.
         local_inputs: files on volumes that no node of the DAG makes.
-        registered: how many pipelines the project has.
+        pipeline_count: how many pipelines the project has.
         groups: task group id -> namespace it shows.
         tasks: in topological order.
         crossings: what goes from task to task.
@@ -198,7 +198,7 @@ class Plan:
     macros: Mapping[str, str] = field(default_factory=dict)
     store: MemoryStore | None = None
     local_inputs: tuple[LocalInput, ...] = ()
-    registered: int = 1
+    pipeline_count: int = 1
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

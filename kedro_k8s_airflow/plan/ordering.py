@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Vertex = TypeVar("Vertex")
 
 
-def topological_order(
+def sort_topologically(
     edges: Mapping[Vertex, Iterable[Vertex]], rank: Mapping[Vertex, str] | None = None
 ) -> list[Vertex]:
     """Return the vertices so that each comes before its successors; those on a cycle, or behind one, are left out.
@@ -20,28 +20,30 @@ def topological_order(
         edges: the successors of every vertex.
         rank: of the vertices that are ready, the smallest comes next; any without it.
     """
-    waiting = dict.fromkeys(edges, 0)
+    in_degree = dict.fromkeys(edges, 0)
     for successors in edges.values():
         for successor in successors:
-            waiting[successor] += 1
+            in_degree[successor] += 1
     position = {vertex: index for index, vertex in enumerate(edges)}
     # A heap of (rank, position): vertices themselves need not be comparable.
-    ready = [(rank[vertex] if rank else "", position[vertex], vertex) for vertex, count in waiting.items() if not count]
+    ready = [
+        (rank[vertex] if rank else "", position[vertex], vertex) for vertex, count in in_degree.items() if not count
+    ]
     heapq.heapify(ready)
     order = []
     while ready:
         *_, vertex = heapq.heappop(ready)
         order.append(vertex)
         for successor in edges[vertex]:
-            waiting[successor] -= 1
-            if not waiting[successor]:
+            in_degree[successor] -= 1
+            if not in_degree[successor]:
                 heapq.heappush(ready, (rank[successor] if rank else "", position[successor], successor))
     return order
 
 
 def find_cycles(edges: Mapping[Vertex, Iterable[Vertex]]) -> list[list[Vertex]]:
     """Return the strongly connected components of two or more vertices, each in the order of `edges`."""
-    ordered = set(topological_order(edges))
+    ordered = set(sort_topologically(edges))
     rest = [vertex for vertex in edges if vertex not in ordered]
     if not rest:
         return []

@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.context import PlanContext
 
 
-LIMIT = 100_000  # bytes; `pod.PARAMS_LIMIT` is the same
-_DOTTED = "{0!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
-_NEST_KEYS = "Write it as nested keys in the parameters file."
+PARAMS_LIMIT = 100_000  # bytes; `pod.PARAMS_LIMIT` is the same
+_DOTTED_KEY_MESSAGE = "{0!r} has a key with a dot in it, which Kedro's runtime parameters cannot override."
+_DOTTED_KEY_HELP = "Write it as nested keys in the parameters file."
 _EXPRESSION = re.compile(r"\s*\{\{[-+]?(.+?)[-+]?\}\}\s*\Z", re.DOTALL)
 # A run has a logical date or, in Airflow 3 when triggered manually or by an asset, only run_after.
 _MACROS = {"run_date": '(dag_run.logical_date or dag_run.run_after).strftime("%Y-%m-%d")'}
 
 
-def parameter_names(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def index_parameters(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return every name that `params:` can load, with its value: Kedro joins the keys by dots.
 
     Source: `KedroContext._get_parameters`.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in parameters.items():
-        found[f"{prefix}{key}"] = value
+        values[f"{prefix}{key}"] = value
         if isinstance(value, dict):
-            found.update(parameter_names(value, f"{prefix}{key}."))
-    return found
+            values.update(index_parameters(value, f"{prefix}{key}."))
+    return values
 
 
-def offered_params(
+def resolve_offered_params(
     known: Mapping[str, Any], context: PlanContext, dag: DagSettings, diagnostics: Diagnostics
 ) -> dict[str, Any]:
     """Return the defaults of the parameters that the trigger form offers, by dotted name; report the wrong ones."""
@@ -50,9 +50,9 @@ def offered_params(
             help_text = "Name it as `params:` inputs do, with dots for nested keys."
             diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
         elif not _is_reachable(name, context.project.parameters):
-            diagnostics.error("param-dotted", location, _DOTTED.format(name), _NEST_KEYS)
+            diagnostics.error("param-dotted", location, _DOTTED_KEY_MESSAGE.format(name), _DOTTED_KEY_HELP)
         elif is_credential(name, known[name]):
-            diagnostics.extend([_credential(location, name)])
+            diagnostics.extend([_credential_error(location, name)])
         else:
             offered[name] = known[name]
     overlap = next(((name, other) for name in offered for other in offered if other.startswith(f"{name}.")), None)
@@ -88,7 +88,7 @@ def parse_macros(
             help_text = "Add it to parameters.yml; `kedro run` uses the value there."
             diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
         elif name in known and not _is_reachable(name, context.project.parameters):
-            diagnostics.error("param-dotted", location, _DOTTED.format(name), _NEST_KEYS)
+            diagnostics.error("param-dotted", location, _DOTTED_KEY_MESSAGE.format(name), _DOTTED_KEY_HELP)
         elif overlap := next(
             (other for other in others if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")),
             None,
@@ -129,11 +129,9 @@ def find_unsendable(params: Mapping[str, Any], location: Location) -> Iterable[F
                 f"{name!r} holds what JSON cannot write.",
                 "Use strings, numbers, lists and maps.",
             )
-    if size > LIMIT:
+    if size > PARAMS_LIMIT:
         largest = max(params, key=lambda name: len(json.dumps(params[name], default=str)))
-        message = (
-            f"parameters take {size} bytes, more than the {LIMIT:,} that a pod can get; the largest is {largest!r}."
-        )
+        message = f"parameters take {size} bytes, more than the {PARAMS_LIMIT:,} that a pod can get; the largest is {largest!r}."
         yield error("param-size", location, message, "Keep large values in the project's parameters, or in a dataset.")
 
 
@@ -148,7 +146,7 @@ def is_credential(name: str, value: Any) -> bool:
     return bool(credential_detection.find_credentials(value))
 
 
-def _credential(location: Location, name: str) -> Finding:
+def _credential_error(location: Location, name: str) -> Finding:
     message = f"{name!r} looks like a credential, and the DAG file would show it to everyone."
     return error(
         "secret",
@@ -158,28 +156,28 @@ def _credential(location: Location, name: str) -> Finding:
     )
 
 
-def find_leaked(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
+def find_leaked_credentials(runtime_params: Mapping[str, Any]) -> Iterable[Finding]:
     """Yield an error for each runtime parameter that looks like a credential."""
     for name, value in runtime_params.items():
         if is_credential(name, value):
-            yield _credential(Location(subject="--params"), name)
+            yield _credential_error(Location(subject="--params"), name)
 
 
 def _is_reachable(name: str, parameters: Mapping[str, Any]) -> bool:
-    place: Any = parameters
+    value: Any = parameters
     for part in name.split("."):
-        if not isinstance(place, dict) or part not in place:
+        if not isinstance(value, dict) or part not in value:
             return False
-        place = place[part]
+        value = value[part]
     return True
 
 
-def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_parameters(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested parameters by dotted name."""
     dotted: dict[str, Any] = {}
     for name, value in params.items():
         if isinstance(value, dict) and value:
-            dotted.update(flatten(value, f"{prefix}{name}."))
+            dotted.update(flatten_parameters(value, f"{prefix}{name}."))
         else:
             dotted[f"{prefix}{name}"] = value
     return dotted

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project.model import Project, ProjectNode
     from kedro_k8s_airflow.project.registry import LoneEvaluation
 
-    Alones = Callable[[str], LoneEvaluation]
+    EvaluateAlone = Callable[[str], LoneEvaluation]
 
 
 def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
@@ -31,41 +31,47 @@ def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
     Raises:
         Refused: naming the DAGs' pipelines that Kedro can load only together with all others.
     """
-    alone: Alones = cache(registry.evaluate_alone)
-    errors = find_unloadable(project, plans, alone)
+    evaluate: EvaluateAlone = cache(registry.evaluate_alone)
+    errors = find_unloadable(project, plans, evaluate)
     if errors:
         raise Refused(errors)
-    smaller = sorted(
+    pipelines_by_size = sorted(
         (len(nodes), name, {node.name for node in nodes})
         for name, nodes in project.pipelines.items()
         if name != dag_selection.DEFAULT_PIPELINE and nodes
     )
-    return [_narrowed(plan, project, smaller, alone) for plan in plans]
+    return [_narrow_plan(plan, project, pipelines_by_size, evaluate) for plan in plans]
 
 
-def find_unloadable(project: Project, plans: Sequence[Plan], alone: Alones = registry.evaluate_alone) -> list[Finding]:
+def find_unloadable(
+    project: Project, plans: Sequence[Plan], evaluate: EvaluateAlone = registry.evaluate_alone
+) -> list[Finding]:
     """Return an error for each DAG's pipeline that Kedro can load only together with all others."""
     errors = []
     for name in sorted({plan.pipeline for plan in plans} - {dag_selection.DEFAULT_PIPELINE}):
-        found = alone(name)
+        evaluation = evaluate(name)
         nodes = project.pipelines[name]
-        message = found.problem
-        if found.nodes is not None and (
-            len(found.nodes) != len(nodes) or any(node.live != found.nodes.get(node.name) for node in nodes)
+        reason = evaluation.problem
+        if evaluation.nodes is not None and (
+            len(evaluation.nodes) != len(nodes) or any(node.live != evaluation.nodes.get(node.name) for node in nodes)
         ):
-            message = "it has other nodes then"
-        if message is not None:
-            said = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {message}."
+            reason = "it has other nodes then"
+        if reason is not None:
+            message = f"cannot be loaded by itself, as pods and `kedro run --pipelines` do: {reason}."
             help_text = (
                 "Register it without taking parts of it from find_pipelines(), or run it as part of __default__."
             )
-            errors.append(error("pipeline-alone", Location(pipeline=name), said, help_text))
+            errors.append(error("pipeline-alone", Location(pipeline=name), message, help_text))
     return errors
 
 
-def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, set[str]]], alone: Alones) -> Plan:
+def _narrow_plan(
+    plan: Plan, project: Project, pipelines_by_size: Sequence[tuple[int, str, set[str]]], evaluate: EvaluateAlone
+) -> Plan:
     nodes = {node.name: node for node in project.pipelines[plan.pipeline]}
-    fewer = [(name, names) for size, name, names in smaller if size < len(nodes) and name != plan.pipeline]
+    candidates = [
+        (name, names) for size, name, names in pipelines_by_size if size < len(nodes) and name != plan.pipeline
+    ]
     tasks = []
     for task in plan.tasks:
         if not plan.dag.narrow_pipeline:
@@ -73,26 +79,35 @@ def _narrowed(plan: Plan, project: Project, smaller: Sequence[tuple[int, str, se
         elif not task.nodes:
             tasks.append(task)
         else:
-            tasks.append(_smallest(task, nodes, fewer, alone, len(project.pipelines)))
+            tasks.append(_narrow_task(task, nodes, candidates, evaluate, len(project.pipelines)))
     return replace(plan, tasks=tuple(tasks))
 
 
-def _smallest(
-    task: Task, nodes: Mapping[str, ProjectNode], fewer: Sequence[tuple[str, set[str]]], alone: Alones, registered: int
+def _narrow_task(
+    task: Task,
+    nodes: Mapping[str, ProjectNode],
+    candidates: Sequence[tuple[str, set[str]]],
+    evaluate: EvaluateAlone,
+    pipeline_count: int,
 ) -> Task:
-    message = "no smaller registered pipeline holds its nodes"
-    for name, names in fewer:
+    reason = "no smaller registered pipeline holds its nodes"
+    for name, names in candidates:
         if not names.issuperset(task.nodes):
             continue
-        found = alone(name)
-        if found.nodes is None:
-            message = f"pipeline {name!r} cannot be loaded by itself: {found.problem}"
-        elif found.registered >= registered:
-            message = "the registry makes every pipeline, whichever Kedro asks for"
+        evaluation = evaluate(name)
+        if evaluation.nodes is None:
+            reason = f"pipeline {name!r} cannot be loaded by itself: {evaluation.problem}"
+        elif evaluation.registered >= pipeline_count:
+            reason = "the registry makes every pipeline, whichever Kedro asks for"
         elif other := next(
-            (one for one in task.nodes if not registry.nodes_equal(nodes[one], found.nodes.get(one))), None
+            (
+                node_name
+                for node_name in task.nodes
+                if not registry.nodes_equal(nodes[node_name], evaluation.nodes.get(node_name))
+            ),
+            None,
         ):
-            message = f"node {other!r} is another one in pipeline {name!r}"
+            reason = f"node {other!r} is another one in pipeline {name!r}"
         else:
             return replace(task, pipeline=name)
-    return replace(task, narrowing_declined=message)
+    return replace(task, narrowing_declined=reason)

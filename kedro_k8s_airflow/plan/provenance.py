@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 # Node tags that pick a profile begin with it, and so do the layers they make.
 PROFILE_TAG_PREFIX = "k8s."
 
@@ -41,7 +41,7 @@ class Origin:
             words = f"profile {self.profile!r} by rule {self.layer!r}"
         return f"the limit of {words}" if self.limit else words
 
-    def settings_key(self, path: Path) -> Path:
+    def settings_key(self, path: KeyPath) -> KeyPath:
         """Return the key of the settings file by which this layer sets a task's key; empty for a built-in default."""
         if self.limit:
             path = (path[0], "limits", *path[2:])
@@ -53,32 +53,32 @@ class Origin:
 BUILT_IN_ORIGIN = Origin("")
 
 
-def trace_origins(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[Path, Origin]:
+def trace_origins(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[KeyPath, Origin]:
     """Return the layer that set each leaf, or removed it by null."""
-    found: dict[Path, Origin] = {}
+    origins: dict[KeyPath, Origin] = {}
     for origin, values in layers:
-        _lay(found, values, origin, ())
-    return found
+        _record_origins(origins, values, origin, ())
+    return origins
 
 
-def _lay(found: dict[Path, Origin], values: Mapping[str, Any], origin: Origin, above: Path) -> None:
+def _record_origins(origins: dict[KeyPath, Origin], values: Mapping[str, Any], origin: Origin, prefix: KeyPath) -> None:
     for key, value in values.items():
-        path = (*above, key)
+        path = (*prefix, key)
         if isinstance(value, dict):
-            found.pop(path, None)
-            _lay(found, value, origin, path)
-            if not value and not any(other[: len(path)] == path for other in found):
-                found[path] = origin
+            origins.pop(path, None)
+            _record_origins(origins, value, origin, path)
+            if not value and not any(other[: len(path)] == path for other in origins):
+                origins[path] = origin
         else:
-            for other in [other for other in found if other[: len(path)] == path]:
-                del found[other]
-            found[path] = origin
+            for other in [other for other in origins if other[: len(path)] == path]:
+                del origins[other]
+            origins[path] = origin
 
 
-def iterate_leaves(values: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+def iterate_leaves(values: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every leaf with its path, in the order of the keys."""
     for key, value in values.items():
-        path = (*above, str(key))
+        path = (*prefix, str(key))
         if isinstance(value, dict) and value:
             yield from iterate_leaves(value, path)
         else:

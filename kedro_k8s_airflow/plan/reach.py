@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Kind = Literal["memory", "pod", "shared", "unknown"]
+ReachKind = Literal["memory", "pod", "shared", "unknown"]
 # From nearest to farthest; if a dataset has two entries, the nearer one counts.
-ORDER: tuple[Kind, ...] = ("memory", "pod", "unknown", "shared")
+REACH_ORDER: tuple[ReachKind, ...] = ("memory", "pod", "unknown", "shared")
 
 _PACKAGE = re.compile(r"^kedro_datasets(_experimental)?\.")
 _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
@@ -39,7 +39,7 @@ _SERVER_CLASSES = {
 _SQL_CLASSES = frozenset({"pandas.SQLTableDataset", "pandas.SQLQueryDataset", "polars.PolarsDatabaseDataset"})
 _LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
 # Backends of ibis that run inside the process.
-_ENGINES = frozenset({"polars", "datafusion"})
+_IN_PROCESS_BACKENDS = frozenset({"polars", "datafusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class Reach:
         protocol: of a remote address, such as `s3` or `postgresql`; for display only.
     """
 
-    kind: Kind
+    kind: ReachKind
     path: str | None = None
     versioned: bool = False
     plain: bool = False
     protocol: str | None = field(default=None, compare=False)
 
 
-MEMORY = Reach("memory")
-PLAIN = Reach("memory", plain=True)
+MEMORY_REACH = Reach("memory")
+PLAIN_MEMORY_REACH = Reach("memory", plain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +80,55 @@ class PodPaths:
         """Return the absolute path in the pod of a catalog entry's local path."""
         return posixpath.normpath(posixpath.join(self.project_path, path))
 
-    def local(self, path: str, *, versioned: bool = False) -> Reach:
+    def local_reach(self, path: str, *, versioned: bool = False) -> Reach:
         """Return the reach of a file or folder at a local path."""
-        place = self.in_pod(path)
-        covered = any(place == mount or place.startswith(mount + "/") for mount in self.mounts)
-        return Reach("shared" if covered else "pod", place, versioned)
+        pod_path = self.in_pod(path)
+        covered = any(pod_path == mount or pod_path.startswith(mount + "/") for mount in self.mounts)
+        return Reach("shared" if covered else "pod", pod_path, versioned)
 
 
-def reach_of_entry(entry: Mapping[str, Any] | None, places: PodPaths) -> Reach:
+def reach_of_entry(entry: Mapping[str, Any] | None, pod_paths: PodPaths) -> Reach:
     """Return the reach of a resolved catalog entry; None is a dataset that the catalog does not know."""
     if entry is None:
-        return PLAIN
+        return PLAIN_MEMORY_REACH
     module, _, name = str(entry.get("type", "")).rpartition(".")
     short = f"{_PACKAGE.sub('', module).split('.')[0]}.{name}"
     versioned = bool(entry.get("versioned", False))
     if name in _MEMORY_CLASSES and module in _MEMORY_MODULES:
-        return PLAIN
+        return PLAIN_MEMORY_REACH
     if short in _SERVER_CLASSES:
         return Reach("shared", protocol=_SERVER_CLASSES[short])
     if short in _SQL_CLASSES:
-        return _database_url(entry.get("con") or entry.get("connection"), places)
+        return _database_reach(entry.get("con") or entry.get("connection"), pod_paths)
     for key in _PATH_KEYS:
         path = entry.get(key)
         if isinstance(path, str) and path:
-            return _path(path, places, versioned=versioned)
+            return _path_reach(path, pod_paths, versioned=versioned)
     if isinstance(entry.get("connection"), dict):
-        return _ibis(entry["connection"], places)
+        return _ibis_reach(entry["connection"], pod_paths)
     if isinstance(entry.get("backend"), str) and "database" in entry:
-        return _ibis(entry, places)
+        return _ibis_reach(entry, pod_paths)
     if "dataset" in entry:
         wrapped = entry["dataset"]
-        reach = reach_of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, places)
+        reach = reach_of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, pod_paths)
         plain = reach.plain and name == "CachedDataset"
         return Reach(reach.kind, reach.path, versioned or reach.versioned, plain, reach.protocol)
     return Reach("unknown")
 
 
-def _path(path: str, places: PodPaths, *, versioned: bool) -> Reach:
+def _path_reach(path: str, pod_paths: PodPaths, *, versioned: bool) -> Reach:
     if "::" in path:
         return Reach("unknown", None, versioned)  # Kedro does not read fsspec's chained addresses as paths
     match = _PROTOCOL.match(path)
     protocol = match["name"].lower() if match else "file"
     if protocol == "memory":
-        return MEMORY
+        return MEMORY_REACH
     if protocol not in ("file", "local"):
         return Reach("shared", None, versioned, protocol=protocol)
-    return places.local(path[match.end() :] if match else path, versioned=versioned)
+    return pod_paths.local_reach(path[match.end() :] if match else path, versioned=versioned)
 
 
-def _database_url(url: object, places: PodPaths) -> Reach:
+def _database_reach(url: object, pod_paths: PodPaths) -> Reach:
     if not isinstance(url, str) or not (match := _PROTOCOL.match(url)):
         return Reach("unknown")
     kind = match["name"].lower().split("+")[0]
@@ -136,19 +136,19 @@ def _database_url(url: object, places: PodPaths) -> Reach:
         return Reach("shared", protocol=kind)
     # SQLAlchemy: three slashes a relative path, four an absolute one, none or :memory: a database of the process.
     path = url[match.end() :].split("?")[0].removeprefix("/")
-    return places.local(path) if path and path != ":memory:" else MEMORY
+    return pod_paths.local_reach(path) if path and path != ":memory:" else MEMORY_REACH
 
 
-def _ibis(connection: Mapping[str, Any], places: PodPaths) -> Reach:
+def _ibis_reach(connection: Mapping[str, Any], pod_paths: PodPaths) -> Reach:
     backend = str(connection.get("backend", "")).lower()
     path = connection.get("database") or connection.get("path")
-    if backend in _ENGINES:
-        return MEMORY
+    if backend in _IN_PROCESS_BACKENDS:
+        return MEMORY_REACH
     if backend not in _LOCAL_DATABASES or str(path).startswith(("md:", "motherduck:")):
         return Reach("shared", protocol=backend) if backend else Reach("unknown")
-    return places.local(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY
+    return pod_paths.local_reach(path) if isinstance(path, str) and path and path != ":memory:" else MEMORY_REACH
 
 
 def nearer_reach(first: Reach, second: Reach) -> Reach:
     """Return the nearer of two reaches."""
-    return first if ORDER.index(first.kind) <= ORDER.index(second.kind) else second
+    return first if REACH_ORDER.index(first.kind) <= REACH_ORDER.index(second.kind) else second

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
 # Keys of which nodes in one pod may have different values: the largest one counts. In everything else they must agree.
-_LARGEST = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
-SIZE_KEYS = frozenset({*_LARGEST, "resources", "activeDeadlineSeconds"})
+_LARGEST_KEYS = ("retries", "retry_delay", "execution_timeout", "priority_weight", "terminationGracePeriodSeconds")
+SIZE_KEYS = frozenset({*_LARGEST_KEYS, "resources", "activeDeadlineSeconds"})
 # Maps and lists that a pod can hold together, as long as no entry contradicts another.
-_UNITED = frozenset(
+_UNION_KEYS = frozenset(
     {
         "operator",
         "env",
@@ -35,7 +35,7 @@ _UNITED = frozenset(
     }
 )
 # What is never taken from one node only: the others may not work with it.
-_STRICT = frozenset({"image", "runner"})
+_STRICT_KEYS = frozenset({"image", "runner"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def _merge_pair(
     result = dict(first[1])
     for key in sorted(set(first[1]) | set(second[1])):
         left, right = first[1].get(key), second[1].get(key)
-        if key in _STRICT:
+        if key in _STRICT_KEYS:
             left, right = left or context.unset[key], right or context.unset[key]
         if left == right and key != "activeDeadlineSeconds":
             continue
@@ -93,15 +93,15 @@ def _merge_pair(
             result[key] = None if None in deadlines else max(end for end in deadlines if end is not None)
         elif key == "execution_timeout" and (left is None or right is None):
             result.pop(key, None)  # a node without a limit keeps none
-        elif key in _LARGEST:
+        elif key in _LARGEST_KEYS:
             result[key] = max(context.unset[key] if value is None else value for value in (left, right))
         elif key == "resources":
             result[key] = _larger_resources(left or {}, right or {})
         elif key in BUILT_IN and not isinstance(BUILT_IN[key], dict) and BUILT_IN[key] in (left, right):
             result[key] = right if left == BUILT_IN[key] else left  # a rule wins over what is built in
-        elif key in _UNITED:
+        elif key in _UNION_KEYS:
             result[key] = _unite((first[0], left), (second[0], right), key, context)
-        elif key not in _STRICT and (left is None or right is None):
+        elif key not in _STRICT_KEYS and (left is None or right is None):
             result[key] = right if left is None else left
         else:
             raise _contradiction((first[0], left), (second[0], right), (key,), context)
@@ -149,8 +149,8 @@ def _unite(first: tuple[str, Any], second: tuple[str, Any], key: str, context: M
 def _contradiction(
     first: tuple[str, Any], second: tuple[str, Any], key: tuple[str, ...], context: MergeContext
 ) -> Refused:
-    found = {node: context.locate(node, key) for node, _ in (first, second)}
-    set_by = [(node, location) for node, location in found.items() if location is not None]
+    locations = {node: context.locate(node, key) for node, _ in (first, second)}
+    set_by = [(node, location) for node, location in locations.items() if location is not None]
     values = ["not set" if value is None else repr(value) for _, value in (first, second)]
     others = sorted({str(location) for _, location in set_by[1:]} - {str(set_by[0][1])}) if set_by else []
     see_also = f" (see also {others[0]})" if others else ""

@@ -20,8 +20,8 @@ from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.plan.provenance import (
     BUILT_IN_ORIGIN,
     PROFILE_TAG_PREFIX,
+    KeyPath,
     Origin,
-    Path,
     iterate_leaves,
     trace_origins,
 )
@@ -54,9 +54,9 @@ class _Matcher:
     """Decides whether a node matches; patterns are compiled once."""
 
     def __init__(self, match: Match, pipelines_of: Mapping[str, frozenset[str]]) -> None:
-        self.node = _globs(match.node)
-        self.reads = _globs(match.reads)
-        self.writes = _globs(match.writes)
+        self.node = _compile_globs(match.node)
+        self.reads = _compile_globs(match.reads)
+        self.writes = _compile_globs(match.writes)
         self.tags = frozenset(match.tag) if match.tag is not None else None
         self.namespaces = match.namespace
         self.pipelines = frozenset(match.pipeline) if match.pipeline is not None else None
@@ -66,22 +66,22 @@ class _Matcher:
         return (
             (self.node is None or bool(self.node.match(node.name)))
             and (self.tags is None or not self.tags.isdisjoint(node.tags))
-            and (self.namespaces is None or any(_inside(node.namespace, name) for name in self.namespaces))
+            and (self.namespaces is None or any(_is_in_namespace(node.namespace, name) for name in self.namespaces))
             and (self.pipelines is None or not self.pipelines.isdisjoint(self.pipelines_of.get(node.name, ())))
-            and (self.reads is None or _any(self.reads, node.inputs))
-            and (self.writes is None or _any(self.writes, node.outputs))
+            and (self.reads is None or _matches_any(self.reads, node.inputs))
+            and (self.writes is None or _matches_any(self.writes, node.outputs))
         )
 
 
-def _globs(patterns: Sequence[str] | None) -> re.Pattern[str] | None:
+def _compile_globs(patterns: Sequence[str] | None) -> re.Pattern[str] | None:
     return None if patterns is None else re.compile("|".join(translate(pattern) for pattern in patterns))
 
 
-def _any(pattern: re.Pattern[str], datasets: Iterable[str]) -> bool:
+def _matches_any(pattern: re.Pattern[str], datasets: Iterable[str]) -> bool:
     return any(pattern.match(name) or pattern.match(base_name(name)) for name in datasets)
 
 
-def _inside(namespace: str | None, name: str) -> bool:
+def _is_in_namespace(namespace: str | None, name: str) -> bool:
     return namespace is not None and (namespace == name or namespace.startswith(f"{name}."))
 
 
@@ -110,45 +110,49 @@ class TaskRules:
     sources: SettingsSources
     findings: tuple[Finding, ...] = ()
     _resolved: dict[tuple[str, ...], ResolvedSettings] = field(default_factory=dict)
-    _traced: dict[tuple[str, ...], Mapping[Path, Origin]] = field(default_factory=dict)
+    _origins: dict[tuple[str, ...], Mapping[KeyPath, Origin]] = field(default_factory=dict)
 
     def matching_rules(self, node: ProjectNode) -> tuple[str, ...]:
         """Return the names of the rules that match a node, in file order; a profile picked by tag is `k8s.<profile>`."""
-        fits = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
-        return tuple(dict.fromkeys(fits))
+        rule_names = (layer.origin.layer for layer in self.layers if layer.matcher is not None and layer.matcher(node))
+        return tuple(dict.fromkeys(rule_names))
 
-    def union_of(self, several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    def union_of(self, rules_of_nodes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
         """Return the rule names of several nodes, each once, in file order."""
-        all_names = {name for matching in several for name in matching}
-        return tuple(dict.fromkeys(one.origin.layer for one in self.layers if one.origin.layer in all_names))
+        all_names = {name for matching in rules_of_nodes for name in matching}
+        return tuple(dict.fromkeys(layer.origin.layer for layer in self.layers if layer.origin.layer in all_names))
 
     def settings_of(self, matching: tuple[str, ...]) -> ResolvedSettings:
         """Return the settings of nodes with these rules."""
         if not matching:
             return self.base
         if matching not in self._resolved:
-            self._resolved[matching] = _fold(layer.values for layer in self._of(matching))
+            self._resolved[matching] = _resolve_layers(layer.values for layer in self._layers_of(matching))
         return self._resolved[matching]
 
-    def _of(self, matching: tuple[str, ...]) -> Iterable[SettingsLayer]:
+    def _layers_of(self, matching: tuple[str, ...]) -> Iterable[SettingsLayer]:
         return (layer for layer in self.layers if layer.matcher is None or layer.origin.layer in matching)
 
-    def origins_of(self, matching: tuple[str, ...]) -> Mapping[Path, Origin]:
+    def origins_of(self, matching: tuple[str, ...]) -> Mapping[KeyPath, Origin]:
         """Return the layer that set, or removed, each leaf of the settings of nodes with these rules."""
-        if matching not in self._traced:
-            laid = ((layer.origin, layer.values) for layer in self._of(matching))
-            found = trace_origins([(BUILT_IN_ORIGIN, BUILT_IN), *laid])
+        if matching not in self._origins:
+            layers = ((layer.origin, layer.values) for layer in self._layers_of(matching))
+            origins = trace_origins([(BUILT_IN_ORIGIN, BUILT_IN), *layers])
             for path, value in iterate_leaves({"resources": dict(self.settings_of(matching).get("resources") or {})}):
-                if path[1:2] == ("requests",) and found.get(path) == BUILT_IN_ORIGIN and value != _built_in(path):
-                    found[path] = replace(found[path[0], "limits", path[2]], limit=True)
-            self._traced[matching] = found
-        return self._traced[matching]
+                if (
+                    path[1:2] == ("requests",)
+                    and origins.get(path) == BUILT_IN_ORIGIN
+                    and value != _built_in_value(path)
+                ):
+                    origins[path] = replace(origins[path[0], "limits", path[2]], limit=True)
+            self._origins[matching] = origins
+        return self._origins[matching]
 
     def origin_names(self, matching: tuple[str, ...]) -> Mapping[str, str]:
         """Return the same by dotted key and layer name: a rule, `k8s.<profile>`, or "" for a built-in default."""
         return {".".join(path): origin.layer for path, origin in self.origins_of(matching).items()}
 
-    def location_of(self, matching: tuple[str, ...], key: Path) -> Location | None:
+    def location_of(self, matching: tuple[str, ...], key: KeyPath) -> Location | None:
         """Return where the value of a key, or of something below it, is set for nodes of these rules; None if it is built in."""
         for path, origin in self.origins_of(matching).items():
             if origin.layer and path[: len(key)] == key[: len(path)]:
@@ -157,16 +161,16 @@ class TaskRules:
 
     def nodes_by_group(self, nodes: Sequence[ProjectNode]) -> dict[str, list[int]]:
         """Return the indices of the nodes in each group of the settings; a node belongs to the first group that matches it."""
-        found: dict[str, list[int]] = {}
+        members: dict[str, list[int]] = {}
         for index, node in enumerate(nodes):
             for name, matcher in self.groups:
                 if matcher(node):
-                    found.setdefault(name, []).append(index)
+                    members.setdefault(name, []).append(index)
                     break
-        return found
+        return members
 
 
-def _built_in(path: Path) -> Any:
+def _built_in_value(path: KeyPath) -> Any:
     value: Any = BUILT_IN
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -181,27 +185,29 @@ def build_task_rules(
     for pipeline, nodes in pipelines.items():
         for node in nodes:
             pipelines_of.setdefault(node.name, set()).add(pipeline)
-    frozen = {name: frozenset(names) for name, names in pipelines_of.items()}
+    pipelines_by_node = {name: frozenset(names) for name, names in pipelines_of.items()}
     all_nodes = [node for nodes in pipelines.values() for node in nodes]
-    profiles = {name: _stated_settings(profile) for name, profile in settings.profiles.items() if profile is not None}
+    profiles = {name: _explicit_settings(profile) for name, profile in settings.profiles.items() if profile is not None}
     layers: list[SettingsLayer] = []
-    findings: list[Finding] = list(_unknown_tags(all_nodes, profiles, sources))
+    findings: list[Finding] = list(_find_unknown_tags(all_nodes, profiles, sources))
     for name, rule in settings.tasks.items():
         if rule is not None:
-            matcher = None if rule.match is None else _Matcher(rule.match, frozen)
+            matcher = None if rule.match is None else _Matcher(rule.match, pipelines_by_node)
             if rule.profile in profiles:
                 layers.append(SettingsLayer(Origin(name, rule.profile), matcher, profiles[rule.profile]))
             elif rule.profile is not None:
                 findings.append(
-                    _unknown(sources.location_of(("tasks", name, "profile")), "names", rule.profile, profiles, sources)
+                    _unknown_profile_error(
+                        sources.location_of(("tasks", name, "profile")), "names", rule.profile, profiles, sources
+                    )
                 )
-            layers.append(SettingsLayer(Origin(name), matcher, _stated_settings(rule)))
-            findings += _unmatched(sources, ("tasks", name, "match"), rule.match, matcher, all_nodes)
-    first = next((place for place, layer in enumerate(layers) if layer.matcher is not None), len(layers))
+            layers.append(SettingsLayer(Origin(name), matcher, _explicit_settings(rule)))
+            findings += _find_unmatched(sources, ("tasks", name, "match"), rule.match, matcher, all_nodes)
+    first = next((index for index, layer in enumerate(layers) if layer.matcher is not None), len(layers))
     layers[first:first] = [
         SettingsLayer(
             Origin(f"{PROFILE_TAG_PREFIX}{name}", name),
-            _Matcher(Match(tag=(f"{PROFILE_TAG_PREFIX}{name}",)), frozen),
+            _Matcher(Match(tag=(f"{PROFILE_TAG_PREFIX}{name}",)), pipelines_by_node),
             values,
         )
         for name, values in profiles.items()
@@ -209,30 +215,30 @@ def build_task_rules(
     groups = []
     for name, match in settings.groups.items():
         if match is not None:
-            groups.append((name, _Matcher(match, frozen)))
-            findings += _unmatched(sources, ("groups", name), match, groups[-1][1], all_nodes)
-    base = _fold(layer.values for layer in layers if layer.matcher is None)
+            groups.append((name, _Matcher(match, pipelines_by_node)))
+            findings += _find_unmatched(sources, ("groups", name), match, groups[-1][1], all_nodes)
+    base = _resolve_layers(layer.values for layer in layers if layer.matcher is None)
     return TaskRules(tuple(layers), tuple(groups), base, sources, tuple(findings))
 
 
-def _stated_settings(settings: TaskSettings) -> dict[str, Any]:
+def _explicit_settings(settings: TaskSettings) -> dict[str, Any]:
     return settings.model_dump(exclude_unset=True, exclude={"match", "profile"})
 
 
-def _unknown_tags(
+def _find_unknown_tags(
     nodes: Iterable[ProjectNode], profiles: Mapping[str, Any], sources: SettingsSources
 ) -> Iterable[Finding]:
     """Yield an error for each tag that picks an unknown profile, with the first node that has it."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for node in nodes:
         for tag in sorted(node.tags):
             if (
                 tag.startswith(PROFILE_TAG_PREFIX)
                 and tag.removeprefix(PROFILE_TAG_PREFIX) not in profiles
-                and tag not in told
+                and tag not in reported
             ):
-                told.add(tag)
-                yield _unknown(
+                reported.add(tag)
+                yield _unknown_profile_error(
                     Location(node=node.name),
                     f"has the tag {tag!r} for",
                     tag.removeprefix(PROFILE_TAG_PREFIX),
@@ -241,20 +247,20 @@ def _unknown_tags(
                 )
 
 
-def _unknown(
-    location: Location, says: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources
+def _unknown_profile_error(
+    location: Location, predicate: str, profile: str, profiles: Mapping[str, Any], sources: SettingsSources
 ) -> Finding:
     known = f"Defined are {', '.join(profiles)}." if profiles else "No profile is defined; add it under `profiles:`."
     guess = did_you_mean(profile, profiles)
     return error(
         "profile-unknown",
         location,
-        f"{says} profile {profile!r}, which {sources.file(('profiles',))} does not define.",
+        f"{predicate} profile {profile!r}, which {sources.file(('profiles',))} does not define.",
         f"{guess} {known}" if guess else known,
     )
 
 
-def _unmatched(
+def _find_unmatched(
     sources: SettingsSources,
     key: Sequence[str],
     match: Match | None,
@@ -263,7 +269,7 @@ def _unmatched(
 ) -> list[Finding]:
     if matcher is None or match is None or any(matcher(node) for node in nodes):
         return []
-    said = ", ".join(
+    criteria = ", ".join(
         f"{name} {value[0] if len(value) == 1 else list(value)!r}"
         for name, value in match.model_dump(exclude_none=True).items()
     )
@@ -271,30 +277,32 @@ def _unmatched(
         error(
             "rule-unmatched",
             sources.location_of(key),
-            f"{said} matches no node in any registered pipeline.",
+            f"{criteria} matches no node in any registered pipeline.",
             "Correct the match or remove it.",
         )
     ]
 
 
-def _fold(layers: Iterable[Mapping[str, Any]]) -> ResolvedSettings:
+def _resolve_layers(layers: Iterable[Mapping[str, Any]]) -> ResolvedSettings:
     result: dict[str, Any] = BUILT_IN
-    never_ends = False
-    request: set[str] = set()
+    no_deadline = False
+    user_requests: set[str] = set()
     for layer in layers:
-        request.update((layer.get("resources") or {}).get("requests") or {})
+        user_requests.update((layer.get("resources") or {}).get("requests") or {})
         if "activeDeadlineSeconds" in layer:
-            never_ends = layer["activeDeadlineSeconds"] is None
+            no_deadline = layer["activeDeadlineSeconds"] is None
         result = overlay(result, layer)
-    if never_ends:
+    if no_deadline:
         result = {**result, "activeDeadlineSeconds": None}
     limits = (result.get("resources") or {}).get("limits") or {}
-    lower = {
+    lowered_requests = {
         name: limits[name]
         for name, amount in (result.get("resources", {}).get("requests") or {}).items()
-        if name not in request
+        if name not in user_requests
         and name in limits
         and quantities.parse_quantity(amount) > quantities.parse_quantity(limits[name])
     }
     # A built-in request is lowered to a limit that the user set.
-    return ResolvedSettings(overlay(result, {"resources": {"requests": lower}}) if lower else result)
+    return ResolvedSettings(
+        overlay(result, {"resources": {"requests": lowered_requests}}) if lowered_requests else result
+    )

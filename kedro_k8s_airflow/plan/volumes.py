@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Names of volumes that every pod has.
 RESERVED_NAMES = ("tmp", "home", "credentials")
-_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
+_SYSTEM_FOLDERS = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
 
 
 def build_mounts(context: PlanContext) -> tuple[Mount, ...]:
@@ -44,12 +44,12 @@ def build_mounts(context: PlanContext) -> tuple[Mount, ...]:
             Mount(name=name, path=path, claim=volume.claim, sub_path=volume.subPath, read_only=volume.readOnly)
         )
     paths = [mount.path for mount in mounts]
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice:
+    duplicate = next((path for path in paths if paths.count(path) > 1), None)
+    if duplicate:
         raise refuse(
             "volume",
             context.location_of("data", "volumes"),
-            f"two volumes are mounted at {twice}.",
+            f"two volumes are mounted at {duplicate}.",
             "Mount each at its own folder.",
         )
     if settings.credentials_secret is not None:
@@ -73,7 +73,9 @@ def path_in_pod(path: str, settings: Settings) -> str:
 
 def find_hidden(path: str, project: Project, project_path: str) -> str | None:
     """Return what a volume at `path` would hide in the image: the project's own files, or the system's; None if nothing."""
-    if path in ("/", "/opt", "/home") or any(path == place or path.startswith(f"{place}/") for place in _SYSTEM):
+    if path in ("/", "/opt", "/home") or any(
+        path == system_folder or path.startswith(f"{system_folder}/") for system_folder in _SYSTEM_FOLDERS
+    ):
         return "the system's own files"
     conf = project.conf_folder
     for folder in ("", project.code, conf, ".k8s-airflow"):
@@ -81,8 +83,8 @@ def find_hidden(path: str, project: Project, project_path: str) -> str | None:
         if own == path or own.startswith(f"{path}/"):
             return f"the project's own files ({own})"
         if folder not in ("", ".") and path.startswith(f"{own}/"):
-            inside = project.path / posixpath.relpath(path, project_path)
-            if folder != project.code or any(inside.rglob("*.py")):
+            path_in_project = project.path / posixpath.relpath(path, project_path)
+            if folder != project.code or any(path_in_project.rglob("*.py")):
                 return f"the project's own files ({path})"
     return None
 
@@ -94,7 +96,7 @@ def conf_in_pod(project: Project, settings: Settings) -> str:
     return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
 
 
-def scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ...]:
+def find_scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ...]:
     """Return the folders that must be writable in the pod for local files that are lost with it.
 
     Raises:
@@ -105,12 +107,17 @@ def scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ..
     project, settings = context.project, context.settings
     folders: set[str] = set()
     conf = project.conf_folder
-    kept = [path_in_pod(name, settings) for name in ("", project.code, conf)]
+    project_folders = [path_in_pod(name, settings) for name in ("", project.code, conf)]
     for path in paths:
         folder = posixpath.dirname(path)
-        if any(own == folder or own.startswith(f"{folder}/") for own in kept) and not posixpath.splitext(path)[1]:
+        if (
+            any(own == folder or own.startswith(f"{folder}/") for own in project_folders)
+            and not posixpath.splitext(path)[1]
+        ):
             folder = path  # a folder of partitions, directly in the project
-        hidden = next((own for own in kept if own == folder or own.startswith(f"{folder.rstrip('/')}/")), None)
+        hidden = next(
+            (own for own in project_folders if own == folder or own.startswith(f"{folder.rstrip('/')}/")), None
+        )
         if hidden is not None:
             raise refuse(
                 "data-place",
@@ -119,8 +126,8 @@ def scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ..
                 "Save it in a folder that holds only data.",
             )
         for pattern in settings.data.in_image:
-            carried = path_in_pod(pattern, settings)
-            if carried == folder or carried.startswith(folder + "/") or folder.startswith(carried + "/"):
+            image_folder = path_in_pod(pattern, settings)
+            if image_folder == folder or image_folder.startswith(folder + "/") or folder.startswith(image_folder + "/"):
                 raise refuse(
                     "data-place",
                     Location(file=path),

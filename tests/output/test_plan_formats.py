@@ -12,8 +12,8 @@ import pytest
 from kedro_k8s_airflow.dag import mermaid
 from kedro_k8s_airflow.output import plan_formats
 from kedro_k8s_airflow.plan.model import Crossing, MemoryStore, Plan
-from kedro_k8s_airflow.plan.reach import PLAIN, PodPaths, Reach, reach_of_entry
-from kedro_k8s_airflow.plan.statistics import plan_statistics
+from kedro_k8s_airflow.plan.reach import PLAIN_MEMORY_REACH, PodPaths, Reach, reach_of_entry
+from kedro_k8s_airflow.plan.statistics import compute_plan_statistics
 from kedro_k8s_airflow.quantities import sum_quantities
 from tests.scenarios import BY_NAME, WORKING, make_project
 from tests.scenarios.model import IMAGE
@@ -39,20 +39,27 @@ def shown(plan: Plan, form: str) -> str:
 
 
 def test_a_step_comes_after_the_last_of_what_its_tasks_wait_for() -> None:
-    known = plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("a", "b"), "e": ("c",)}))
+    known = compute_plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("a", "b"), "e": ("c",)}))
     assert [[task.id for task in step] for step in known.steps] == [["a", "c"], ["b", "e"], ["d"]]
     assert known.step_of["d"] == 3
-    assert known.widest == 1
+    assert known.widest_step == 1
 
 
 def test_the_critical_path_is_the_longest_chain_and_the_first_of_several() -> None:
-    assert plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("b", "c")})).critical_path == ("a", "b", "d")
-    assert plan_statistics(planned({"a": (), "b": (), "c": ("a", "b"), "d": ("b",)})).critical_path == ("a", "c")
+    assert compute_plan_statistics(planned({"a": (), "b": ("a",), "c": (), "d": ("b", "c")})).critical_path == (
+        "a",
+        "b",
+        "d",
+    )
+    assert compute_plan_statistics(planned({"a": (), "b": (), "c": ("a", "b"), "d": ("b",)})).critical_path == (
+        "a",
+        "c",
+    )
 
 
 def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
     plan = chain(20_000)
-    known = plan_statistics(plan)
+    known = compute_plan_statistics(plan)
     assert len(known.steps) == len(known.critical_path) == 20_000
     for form in ("table", "tree"):
         assert shown(plan, form).count("\n") < 100
@@ -62,11 +69,11 @@ def test_a_chain_of_20000_tasks_is_read_and_shown() -> None:
 def test_the_most_requested_at_once_is_that_of_the_step_that_asks_for_most() -> None:
     big = {"resources": {"requests": {"memory": "8Gi"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": 1}}}
     plan = planned({"a": (), "b": (), "c": (), "d": ("a",)}, settings={"d": big})
-    assert plan_statistics(plan).at_once == {"cpu": "1500m", "memory": "8Gi", "nvidia.com/gpu": "1"}
+    assert compute_plan_statistics(plan).peak_requests == {"cpu": "1500m", "memory": "8Gi", "nvidia.com/gpu": "1"}
 
 
 def test_a_plan_whose_pods_request_nothing_requests_nothing_at_once() -> None:
-    assert plan_statistics(planned({"a": ()}, settings={"a": {}})).at_once == {}
+    assert compute_plan_statistics(planned({"a": ()}, settings={"a": {}})).peak_requests == {}
 
 
 PLACES = PodPaths("/app", ("/app/data", "/app/data/deep"))
@@ -75,8 +82,8 @@ PLACES = PodPaths("/app", ("/app/data", "/app/data/deep"))
 @pytest.mark.parametrize(
     ("reach", "place"),
     [
-        (PLACES.local("data/x.csv"), ("volume", "data", "/app/data/x.csv", None)),
-        (PLACES.local("data/deep/x.csv"), ("volume", "deep", "/app/data/deep/x.csv", None)),
+        (PLACES.local_reach("data/x.csv"), ("volume", "data", "/app/data/x.csv", None)),
+        (PLACES.local_reach("data/deep/x.csv"), ("volume", "deep", "/app/data/deep/x.csv", None)),
         (reach_of_entry({"type": "x.Y", "filepath": "s3://bucket/x"}, PLACES), ("object-store", None, None, "s3")),
         (reach_of_entry({"type": "x.Y", "filepath": "https://example.com/x"}, PLACES), ("server", None, None, "https")),
         (
@@ -94,21 +101,23 @@ PLACES = PodPaths("/app", ("/app/data", "/app/data/deep"))
         ),
         (Reach("shared"), ("declared", None, None, None)),
         (Reach("unknown"), ("unknown", None, None, None)),
-        (PLAIN, ("store", "data", "/app/data/store", None)),
+        (PLAIN_MEMORY_REACH, ("store", "data", "/app/data/store", None)),
     ],
 )
 def test_what_crosses_is_told_with_the_place_where_it_lives(reach: Reach, place: tuple[str | None, ...]) -> None:
     crossing = Crossing("x", reach, "a", ("b",))
     plan = planned({"a": (), "b": ("a",)}, crossings=(crossing,), store=MemoryStore("/app/data/store", 60))
-    found = plan_statistics(plan).places["x"]
+    found = compute_plan_statistics(plan).storage["x"]
     assert (found.kind, found.volume, found.path, found.protocol) == place
 
 
 def test_a_store_elsewhere_is_told_by_its_protocol() -> None:
     plan = planned(
-        {"a": (), "b": ("a",)}, crossings=(Crossing("x", PLAIN, "a", ("b",)),), store=MemoryStore("s3://bucket/x", 60)
+        {"a": (), "b": ("a",)},
+        crossings=(Crossing("x", PLAIN_MEMORY_REACH, "a", ("b",)),),
+        store=MemoryStore("s3://bucket/x", 60),
     )
-    found = plan_statistics(plan).places["x"]
+    found = compute_plan_statistics(plan).storage["x"]
     assert (found.kind, found.volume, found.protocol) == ("store", None, "s3")
 
 

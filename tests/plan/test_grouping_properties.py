@@ -16,7 +16,7 @@ from kedro_k8s_airflow.dag import render
 from kedro_k8s_airflow.diagnostics import Diagnostics
 from kedro_k8s_airflow.plan import task_ids
 from kedro_k8s_airflow.plan.graph import Graph, build_graph
-from kedro_k8s_airflow.plan.grouping import FORCED, Grouping, GroupingOptions, group_nodes
+from kedro_k8s_airflow.plan.grouping import FORCED_REASONS, Grouping, GroupingOptions, group_nodes
 from kedro_k8s_airflow.plan.reach import PodPaths
 from kedro_k8s_airflow.project.catalog import Catalog
 from kedro_k8s_airflow.project.model import Project, ProjectNode
@@ -84,7 +84,7 @@ def cases(draw: st.DrawFn, *, wishes: bool = True) -> Case:
     }
     kinds = draw(st.one_of(st.just(()), st.lists(st.sampled_from(("cpu", "cpu", "gpu")), min_size=size, max_size=size)))
     how = draw(st.sampled_from(("memory", "namespace", "chain")))
-    return Case(tuple(nodes), made, GroupingOptions(group_by=how, named=named, kinds=tuple(kinds)))
+    return Case(tuple(nodes), made, GroupingOptions(group_by=how, nodes_by_group=named, kinds=tuple(kinds)))
 
 
 def grouped(case: Case) -> Grouping:
@@ -209,11 +209,11 @@ def test_every_group_is_held_together_by_recorded_reasons_that_are_true(case: Ca
         for merge in one.merges:
             assert {merge.first, merge.second} <= set(one.members)
             first, second = graph.nodes[merge.first], graph.nodes[merge.second]
-            if merge.reason in FORCED:
+            if merge.reason in FORCED_REASONS:
                 assert (merge.first, merge.second) in everywhere
                 assert merge.name in {*second.inputs, *first.confirms}
             elif merge.reason == "group":
-                assert {merge.first, merge.second} <= set(case.wishes.named[merge.name])
+                assert {merge.first, merge.second} <= set(case.wishes.nodes_by_group[merge.name])
             elif merge.reason == "namespace":
                 assert {str(first.namespace).split(".")[0], str(second.namespace).split(".")[0]} == {merge.name}
 
@@ -250,7 +250,7 @@ def test_a_pod_of_several_kinds_is_one_that_had_to_be(case: Case) -> None:
 @given(cases())
 def test_what_the_user_asks_for_happens_or_is_said_to_be_declined(case: Case) -> None:
     grouping = grouped(case)
-    for name, members in case.wishes.named.items():
+    for name, members in case.wishes.nodes_by_group.items():
         together = any(set(members) <= block for block in blocks(grouping))
         assert together or any(declined.name == name for declined in grouping.declined)
 
@@ -297,7 +297,9 @@ def test_the_order_in_which_nodes_are_given_changes_nothing(case: Case, random: 
         case.reaches,
         replace(
             case.wishes,
-            named={name: sorted(new[old] for old in members) for name, members in case.wishes.named.items()},
+            nodes_by_group={
+                name: sorted(new[old] for old in members) for name, members in case.wishes.nodes_by_group.items()
+            },
             kinds=tuple(case.wishes.kinds[old] for old in order) if case.wishes.kinds else (),
         ),
     )

@@ -25,7 +25,7 @@ def test_the_variables_are_those_of_the_dag_file() -> None:
 
 
 def test_the_limit_of_parameters_is_the_same_in_compiler_pod_and_dag_file() -> None:
-    assert pod.PARAMS_LIMIT == parameters.LIMIT
+    assert pod.PARAMS_LIMIT == parameters.PARAMS_LIMIT
     text = render_dag(planned({"a": ()}, params={"x": 1}))
     assert f"size > {pod.PARAMS_LIMIT:_}:" in text
     assert f"more than the {pod.PARAMS_LIMIT:,}" in text
