@@ -554,11 +554,11 @@ def build_image_command(
     with _exit_on_refusal():
         from kedro_k8s_airflow.commands.build_image import write_image_spec
         from kedro_k8s_airflow.image.build import build_image
-        from kedro_k8s_airflow.image.build_options import parse_options, select_images
+        from kedro_k8s_airflow.image.build_options import parse_build_options, select_images
         from kedro_k8s_airflow.image.engines import find_engine
         from kedro_k8s_airflow.output import console
 
-        options = parse_options(
+        options = parse_build_options(
             tag=tag, push=push, platform=platform, arguments=arguments, secrets=secrets, verify=not no_verify
         )
         engine = find_engine(engine_name)

@@ -18,7 +18,7 @@ from kedro_k8s_airflow.image.spec import build_image_spec
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import builder, pipeline_narrowing, task_rules
 from kedro_k8s_airflow.plan.context import PlanContext
-from kedro_k8s_airflow.project.reader import read_project, settings_files
+from kedro_k8s_airflow.project.reader import find_settings_files, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +129,7 @@ def compile_project(
     Raises:
         Refused: when its settings cannot be used, or the DAGs cannot be selected.
     """
-    sources = SettingsSources(settings_files(project) if settings is None else [], project.path)
+    sources = SettingsSources(find_settings_files(project) if settings is None else [], project.path)
     if settings is None:
         settings = loader.load_settings(project.settings, sources.files, project.path)
     ignored_codes = checks.resolve_codes(
@@ -147,7 +147,7 @@ def compile_project(
         project=project,
         settings=settings,
         task_rules=rules,
-        image_references={**lock.image_references(settings, locked_images), **(images or {})},
+        image_references={**lock.resolve_image_references(settings, locked_images), **(images or {})},
     )
     drafts = builder.draft_dags(plan_context, diagnostics, pipelines=pipelines, all_pipelines=all_pipelines)
     diagnostics.extend(rules.findings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 # A telling word ends a name: TOKENIZERS_PARALLELISM and max_tokens are ordinary settings.
-_NAME = re.compile(
+_SECRET_NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)(_|[0-9]|$)"
     r"|(^|_)(PASS|PWD|SECRET|[A-Z]*TOKEN|AUTH|AUTHORIZATION|PAT|CREDENTIALS?|SAS|CONNECTION_STRING"
     r"|(API|ACCESS|ACCOUNT|STORAGE|PRIVATE|SECRET|ENCRYPTION)_?KEY)(_?[0-9]+|_BASE(64)?|_VALUE|_STRING)?$"
@@ -19,7 +19,7 @@ _NOT_SECRET_NAME = re.compile(
     r"|^(OLD)?PWD$|^GOOGLE_APPLICATION_CREDENTIALS$"
 )
 _WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-_VALUE = re.compile(
+_SECRET_VALUE = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
@@ -33,44 +33,48 @@ _VALUE = re.compile(
     r"|\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|\bBasic\s+[A-Za-z0-9+/=]{8,}"
 )
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
 
 
 def is_secret_name(name: str) -> bool:
     """Return whether a variable or key of this name usually holds a credential; `dbPassword` and `db-password` count as `DB_PASSWORD`."""
     words = _WORD_END.sub("_", name).upper()
-    return bool(_NAME.search(words)) and not _NOT_SECRET_NAME.search(words)
+    return bool(_SECRET_NAME.search(words)) and not _NOT_SECRET_NAME.search(words)
 
 
 def is_secret_value(value: str) -> bool:
     """Return whether the text has the form of a known credential."""
-    return bool(_VALUE.search(value))
+    return bool(_SECRET_VALUE.search(value))
 
 
 def find_credentials(
-    value: object, free: frozenset[str] = frozenset(), path: tuple[str, ...] = ()
+    value: object, free_keys: frozenset[str] = frozenset(), path: tuple[str, ...] = ()
 ) -> list[tuple[str, ...]]:
     """Return the paths of all strings inside nested `value` that have the form of a credential.
 
     Args:
         value: maps, lists and strings.
-        free: keys below which users choose names; there, a string under a telling name counts, too.
+        free_keys: keys below which users choose names; there, a string under a telling name counts, too.
         path: of `value` itself.
     """
     if isinstance(value, str):
-        named = not free.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
-        return [path] if is_secret_value(value) or (named and value) else []
+        has_secret_name = (
+            not free_keys.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
+        )
+        return [path] if is_secret_value(value) or (has_secret_name and value) else []
     if isinstance(value, dict):
-        return [hit for key, item in value.items() for hit in find_credentials(item, free, (*path, str(key)))]
+        return [hit for key, item in value.items() for hit in find_credentials(item, free_keys, (*path, str(key)))]
     if isinstance(value, list | tuple):
-        return [hit for index, item in enumerate(value) for hit in find_credentials(item, free, (*path, str(index)))]
+        return [
+            hit for index, item in enumerate(value) for hit in find_credentials(item, free_keys, (*path, str(index)))
+        ]
     return []
 
 
 def may_be_credential(value: object) -> bool:
     """Return whether a value, or a name or assignment inside it, may be a credential. For messages, so it errs on the safe side."""
     if isinstance(value, str):
-        return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNED.findall(value)))
+        return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNMENT.findall(value)))
     if isinstance(value, dict):
         return any(is_secret_name(str(key)) or may_be_credential(item) for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -153,7 +153,7 @@ def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
         content=content_hash.combine_hashes(parts),
         parts=parts,
     )
-    (demo / lock.LOCK_NAME).write_text(lock.write_lock({"default": built}))
+    (demo / lock.LOCK_NAME).write_text(lock.format_lock({"default": built}))
 
     done = kedro(demo, "k8s-airflow", "check", "--strict", "--format", "json", "--output", "found.json")
     assert done.returncode == 0, done.stdout

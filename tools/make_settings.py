@@ -189,8 +189,8 @@ def _yaml(value: Any) -> str:
 
 def outputs() -> dict[Path, str]:
     """Return the current text of each generated file."""
-    page = Page(PAGE.read_text(encoding="utf-8"), schema.build_schema(whole=True))
-    return {SCHEMA: schema.write_schema(schema.build_schema()), PAGE: page.filled()}
+    page = Page(PAGE.read_text(encoding="utf-8"), schema.build_schema(merged=True))
+    return {SCHEMA: schema.format_schema(schema.build_schema()), PAGE: page.filled()}
 
 
 def main() -> int:

@@ -10,11 +10,11 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT_PACKAGES
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import display_path, is_generated
 from kedro_k8s_airflow.findings import Refused
-from kedro_k8s_airflow.image.content_hash import ARGUMENTS, admitted_files, changed_parts, is_ignored
-from kedro_k8s_airflow.image.dependencies import excluded_names, find_lock, normalize_name
-from kedro_k8s_airflow.image.installed_packages import installed_packages, missing_packages
+from kedro_k8s_airflow.image.content_hash import BUILD_ARGUMENTS_PART, admitted_files, changed_parts, is_ignored
+from kedro_k8s_airflow.image.dependencies import find_dependency_file, find_excluded_packages, normalize_package_name
+from kedro_k8s_airflow.image.installed_packages import find_installed_packages, find_missing_packages
 from kedro_k8s_airflow.image.lock import is_unbuilt
-from kedro_k8s_airflow.image.spec import IGNORE_FILE, dockerfile_name, hash_images
+from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, hash_images
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.text import count_of, quote_names
@@ -64,7 +64,9 @@ def find_stale_images(context: CheckContext) -> Iterator[RuleFinding]:
     for name, image in sorted((str(name), image) for name, image in used):
         if name in context.locked_images and name in current_hashes and context.locked_images[name].reference == image:
             locked_image = context.locked_images[name]
-            differ = [part for part in changed_parts(locked_image.parts, current_hashes[name]) if part != ARGUMENTS]
+            differ = [
+                part for part in changed_parts(locked_image.parts, current_hashes[name]) if part != BUILD_ARGUMENTS_PART
+            ]
             if differ:
                 message = f"is {locked_image.reference}, which was built before {', '.join(differ)} changed."
                 yield Location(file=file, key=("images", name)), message, help_text
@@ -77,9 +79,9 @@ def find_stale_images(context: CheckContext) -> Iterator[RuleFinding]:
     source="The public starter astro-airflow-iris, whose .dockerignore excludes all but a few folders.",
 )
 def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
-    for name, text in _own_files(context, [IGNORE_FILE, *map(dockerfile_name, context.settings.image_names)]):
+    for name, text in _own_files(context, [DOCKERIGNORE, *map(dockerfile_name, context.settings.image_names)]):
         has_program = POD_PROGRAM.split("/")[0] in text or _copies_whole_project(text)
-        is_missing = is_ignored(text, POD_PROGRAM) if name == IGNORE_FILE else not has_program
+        is_missing = is_ignored(text, POD_PROGRAM) if name == DOCKERIGNORE else not has_program
         if is_missing:
             message = f"is not generated and leaves out .k8s-airflow, so the image may lack the program that pods start ({POD_PROGRAM})."
             help_text = (
@@ -106,8 +108,8 @@ def _copies_whole_project(recipe: str) -> bool:
 )
 def find_incomplete_build_contexts(context: CheckContext) -> Iterator[RuleFinding]:
     project = context.project
-    for name, text in _own_files(context, [IGNORE_FILE]):
-        folders = [folder for folder in (project.code, project.conf_folder) if folder]
+    for name, text in _own_files(context, [DOCKERIGNORE]):
+        folders = [folder for folder in (project.code_folder, project.conf_folder) if folder]
         admitted = list(admitted_files(project.path, text))
         for folder in folders:
             if not any(path.startswith(f"{folder}/") for path in admitted):
@@ -209,16 +211,16 @@ def _has_java(context: CheckContext, image: str) -> bool:
 def find_missing_dataset_packages(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
     try:
-        lock, requirements, _ = find_lock(path)
+        lock, requirements, _ = find_dependency_file(path)
     except Refused:
         return  # the compiler reports it
     users: dict[tuple[str, ...], list[str]] = {}
     for image in context.settings.image_names:
         if _is_built_elsewhere(context, image) or not is_generated(path / dockerfile_name(image)):
             continue
-        installed = installed_packages(path, lock, requirements, context.settings.build_of(image))
+        installed = find_installed_packages(path, lock, requirements, context.settings.build_of(image))
         if installed is not None:
-            for name, missing in missing_packages(_used_entries(context, image), installed):
+            for name, missing in find_missing_packages(_used_entries(context, image), installed):
                 users.setdefault(tuple(missing), []).append(name)
     for packages, names in users.items():
         more = f" (needed by {count_of(len(names), 'dataset')})" if len(names) > 1 else ""
@@ -250,16 +252,18 @@ def _used_entries(context: CheckContext, image: str) -> dict[str, Mapping[str, A
 def find_development_packages(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
     try:
-        lock, requirements, _ = find_lock(path)
+        lock, requirements, _ = find_dependency_file(path)
     except Refused:
         return
     for image in context.settings.image_names:
         build = context.settings.build_of(image)
         others = tuple(
-            name for name in DEVELOPMENT_PACKAGES if name not in {normalize_name(package) for package in build.exclude}
+            name
+            for name in DEVELOPMENT_PACKAGES
+            if name not in {normalize_package_name(package) for package in build.exclude}
         )
         options = build.model_copy(update={"exclude": others})
-        development_packages = excluded_names(
+        development_packages = find_excluded_packages(
             path, "pyproject.toml" if lock == "uv.lock" else lock, requirements, options
         )
         if development_packages:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
-from kedro_k8s_airflow.config.defaults import PLATFORM
+from kedro_k8s_airflow.config.defaults import PLATFORM_DEFAULTS
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.data_passing import ARGUMENTS_LIMIT, arguments_size, find_kedro_run_limits
 from kedro_k8s_airflow.plan.model import pod_deadline
@@ -225,7 +225,7 @@ def find_early_retries(context: CheckContext) -> Iterator[RuleFinding]:
 
 def _retries_early(settings: Mapping[str, Any], plan: Plan) -> bool:
     retries, delay = settings.get("retries", plan.dag.retries), settings.get("retry_delay", plan.dag.retry_delay)
-    grace = settings.get("terminationGracePeriodSeconds", PLATFORM["terminationGracePeriodSeconds"])
+    grace = settings.get("terminationGracePeriodSeconds", PLATFORM_DEFAULTS["terminationGracePeriodSeconds"])
     return not settings.get("deferrable", False) and bool(retries) and delay.total_seconds() < grace + 5
 
 

@@ -31,7 +31,7 @@ _STORAGE_KEYS = frozenset({"fs_args", "storage_options", "backend_options"})
 )
 def find_unmounted_credentials(context: CheckContext) -> Iterator[RuleFinding]:
     project = context.project
-    if project.catalog.credentials and context.settings.credentials_secret is None and not project.credentials_here:
+    if project.catalog.credentials and context.settings.credentials_secret is None and not project.has_credentials_file:
         names = join_some(project.catalog.credentials)
         message = f"uses credentials ({names}) that are not available in the pods, so Kedro will fail to start."
         help_text = "Set credentials_secret: {name, key} to a Secret that holds all of them as YAML."
@@ -46,14 +46,14 @@ def find_unmounted_credentials(context: CheckContext) -> Iterator[RuleFinding]:
 )
 def find_credentials_in_catalog(context: CheckContext) -> Iterator[RuleFinding]:
     entries = {**context.entries, **context.project.catalog.config}
-    for name in sorted({*entries, *context.project.catalog.literal}):
+    for name in sorted({*entries, *context.project.catalog.inline_credentials}):
         entry = entries.get(name, {})
         storage = _storage_arguments(entry)
         credentials = find_credentials(storage, frozenset(storage)) if storage else []
         credentials = credentials or find_credentials(
             {key: value for key, value in entry.items() if _may_hold(key, value)}
         )
-        if credentials or name in context.project.catalog.literal:
+        if credentials or name in context.project.catalog.inline_credentials:
             key = ".".join(credentials[0]) if credentials else "credentials"
             message = f"has what looks like a credential ({key}), which every image would contain."
             help_text = "Move it to credentials.yml and refer to it by name. Pods read it from credentials_secret."

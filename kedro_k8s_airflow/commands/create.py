@@ -65,7 +65,7 @@ def prepare_create(request: CompileRequest, *, folder: Path, force: bool) -> Cre
     command = f"kedro k8s-airflow create{request.options}"
     outputs = [files.OutputFile(root / f"{plan.dag_id}.py", render.render_dag(plan, command=command)) for plan in plans]
     changes, errors = files.compare_files(
-        [*outputs, *compilation.context.image_spec, *schema.refresh_schema(project.path)], force=force
+        [*outputs, *compilation.context.image_spec, *schema.schema_output_if_present(project.path)], force=force
     )
     if errors:
         raise Refused(errors)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import Refused
-from kedro_k8s_airflow.image.engines import NAMES as ENGINES
+from kedro_k8s_airflow.image.engines import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ DISTRIBUTIONS = (
     "apache-airflow-providers-cncf-kubernetes",
 )
 _VERSION_COMMANDS = {
-    **{name: (name, "--version") for name in (*ENGINES, "uv", "git")},
+    **{name: (name, "--version") for name in (*ENGINE_NAMES, "uv", "git")},
     "kubectl": ("kubectl", "version", "--client"),
 }
 _VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-.]?(?:alpha|beta|dev|rc)\.?\d*)?")
@@ -179,21 +179,21 @@ def _read_project(kedro_project: ProjectMetadata) -> tuple[Project | None, tuple
 
 def _find_settings_files(root: Path, conf_folder: str) -> Iterable[str]:
     """Yield the settings files of all environments, relative to the project; none for a configuration outside it."""
-    from kedro_k8s_airflow.project.configuration import settings_files
+    from kedro_k8s_airflow.project.configuration import glob_settings_files
 
     try:
         conf = root / conf_folder
         environments = sorted(entry.name for entry in conf.iterdir() if entry.is_dir()) if conf_folder else []
-        yield from (file.relative_to(root).as_posix() for file in settings_files(conf, environments))
+        yield from (file.relative_to(root).as_posix() for file in glob_settings_files(conf, environments))
     except (OSError, ValueError):
         return
 
 
 def _find_lock(root: Path) -> str:
     try:
-        from kedro_k8s_airflow.image.dependencies import find_lock
+        from kedro_k8s_airflow.image.dependencies import find_dependency_file
 
-        name, _, _ = find_lock(root)
+        name, _, _ = find_dependency_file(root)
     except Exception:  # noqa: BLE001  a requirements file or pyproject.toml may be damaged in any way
         return UNKNOWN
     return name

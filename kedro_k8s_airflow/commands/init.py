@@ -16,7 +16,7 @@ from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.plan import dag_selection, graph, reach
 from kedro_k8s_airflow.plan.reach import PodPaths
 from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden
-from kedro_k8s_airflow.project.reader import settings_files
+from kedro_k8s_airflow.project.reader import find_settings_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +34,13 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
     Raises:
         Refused: when the project already has a settings file, or its configuration is not local.
     """
-    existing = settings_files(kedro_project)
+    existing = find_settings_files(kedro_project)
     if existing or kedro_project.settings is not None:
         raise refuse(
             "settings-there",
-            Location(file=existing[-1].relative_to(kedro_project.path).as_posix() if existing else loader.NAME),
+            Location(
+                file=existing[-1].relative_to(kedro_project.path).as_posix() if existing else loader.SETTINGS_FILE_NAME
+            ),
             "already exists and is left unchanged.",
             "Edit it, or remove it first.",
         )
@@ -47,7 +49,7 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
             "conf-source",
             Location(subject=kedro_project.conf_source),
             "is not a local folder, so nothing can be written there.",
-            f"Add {loader.NAME} there yourself.",
+            f"Add {loader.SETTINGS_FILE_NAME} there yourself.",
         )
     dag, dags, unsupported = _convert_kedro_airflow(kedro_project.kedro_airflow or {}, kedro_project)
     volumes, in_image = _choose_volumes_and_inputs(kedro_project)
@@ -66,8 +68,8 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
         left=unsupported,
     )
     outputs = [
-        OutputFile(folder / loader.NAME, text, keep_existing=True),
-        *([schema.schema_output(kedro_project.path)] if schema_path else []),
+        OutputFile(folder / loader.SETTINGS_FILE_NAME, text, keep_existing=True),
+        *([schema.schema_output_file(kedro_project.path)] if schema_path else []),
     ]
     return outputs, _remaining_findings(text, kedro_project)
 
@@ -92,7 +94,7 @@ def _to_slug(name: str) -> str:
 def _choose_volumes_and_inputs(kedro_project: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Return volumes for the folders of the catalog's local paths, and local inputs that are part of the project."""
     pod_paths = PodPaths(_POD_PROJECT)
-    carried = (kedro_project.code, kedro_project.conf_source)
+    carried = (kedro_project.code_folder, kedro_project.conf_source)
     mounts: set[str] = set()
     in_image: set[str] = set()
     for path, saved in sorted(_find_local_paths(kedro_project, pod_paths).items()):
@@ -122,7 +124,7 @@ def _find_local_paths(kedro_project: Project, pod_paths: PodPaths) -> dict[str, 
     saved = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.outputs}
     names = sorted(name for name in loaded | saved if not graph.is_parameter(name))
     paths: dict[str, bool] = {}
-    for name, entry in kedro_project.catalog.entries(names).items():
+    for name, entry in kedro_project.catalog.resolve_entries(names).items():
         entry_reach = reach.reach_of_entry(entry, pod_paths)
         if entry_reach.kind == "pod" and entry_reach.path:
             paths[entry_reach.path] = paths.get(entry_reach.path, False) or name in saved

@@ -38,7 +38,7 @@ BUILT_IN: dict[str, Any] = {
 }
 
 # What Airflow and Kubernetes use if a key is not set.
-PLATFORM: dict[str, Any] = {
+PLATFORM_DEFAULTS: dict[str, Any] = {
     "deferrable": False,
     "kubernetes_conn_id": "kubernetes_default",
     "pool": "default_pool",
@@ -49,7 +49,7 @@ PLATFORM: dict[str, Any] = {
 }
 
 # What KubernetesPodOperator (cncf.kubernetes 10.25) uses if an argument is not set, where that is not None.
-PROVIDER: dict[str, Any] = {
+PROVIDER_DEFAULTS: dict[str, Any] = {
     "log_events_on_failure": False,
     "log_pod_spec_on_failure": True,
     "on_finish_action": "delete_pod",

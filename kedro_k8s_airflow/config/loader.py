@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Settings
 
-NAME = "k8s_airflow.yml"
+SETTINGS_FILE_NAME = "k8s_airflow.yml"
 # Users choose the names below these keys, so a name can indicate a credential.
-_FREE_MAPS = frozenset(
+_FREE_KEYS = frozenset(
     {"annotations", "args", "env", "labels", "operator", "volumeAttributes", "on_failure", "on_success"}
 )
 
@@ -38,25 +38,25 @@ class SettingsSources:
     @cached_property
     def contents(self) -> tuple[Any, ...]:
         """Return the content of each file, None for a file that cannot be read."""
-        return tuple(map(_content, self.files))
+        return tuple(map(_read_yaml, self.files))
 
-    def file(self, path: Sequence[str] = ()) -> str:
+    def file_of(self, path: Sequence[str] = ()) -> str:
         """Return the file that sets a key or the longest part of it, overlays first."""
         best, deepest = (self.files[-1] if self.files else None), 0
         for file, content in zip(self.files, self.contents, strict=True) if path else ():
-            depth = _depth(content, path)
+            depth = _matching_depth(content, path)
             if depth > deepest:
                 best, deepest = file, depth
         if best is None or not best.is_relative_to(self._root):
-            return NAME
+            return SETTINGS_FILE_NAME
         return best.relative_to(self._root).as_posix()
 
     def location_of(self, path: Sequence[str]) -> Location:
         """Return where a key is set: its file, and the key."""
-        return Location(file=self.file(path), key=tuple(path))
+        return Location(file=self.file_of(path), key=tuple(path))
 
 
-def _content(file: Path) -> Any:
+def _read_yaml(file: Path) -> Any:
     import yaml
 
     try:
@@ -65,7 +65,7 @@ def _content(file: Path) -> Any:
         return None
 
 
-def _depth(content: Any, path: Sequence[str]) -> int:
+def _matching_depth(content: Any, path: Sequence[str]) -> int:
     """Return how many leading parts of a key the content of a file has."""
     for depth, part in enumerate(path):
         if isinstance(content, dict):
@@ -97,11 +97,11 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
     if raw is None and not files:
         raise refuse(
             "settings",
-            Location(file=NAME),
+            Location(file=SETTINGS_FILE_NAME),
             f"does not exist in the configuration that is read{_similar_files(root)}.",
             "Create it with `kedro k8s-airflow init`.",
         )
-    leaked = credential_detection.find_credentials(raw or {}, _FREE_MAPS)
+    leaked = credential_detection.find_credentials(raw or {}, _FREE_KEYS)
     if leaked:
         raise Refused(
             error(

@@ -37,8 +37,8 @@ from kedro_k8s_airflow.config.types import (
     Duration,
     Image,
     ImageName,
+    JsonObject,
     Labels,
-    Mapping,
     Model,
     Moment,
     Mount,
@@ -59,7 +59,7 @@ from kedro_k8s_airflow.config.types import (
     Variable,
     VolumeName,
     WithoutKey,
-    never_null,
+    forbid_null,
 )
 
 
@@ -228,7 +228,7 @@ class DagSettings(Model):
             raise ValueError("Airflow treats a doc_md that ends in .md as a file name; write the text itself")
         return value
 
-    def overlaid_by(self, other: DagSettings) -> DagSettings:
+    def overlay_with(self, other: DagSettings) -> DagSettings:
         """Return these settings, overridden by every key that `other` sets."""
         return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
@@ -238,19 +238,19 @@ class Match(Model):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    node: Names | None = Field(default=None, json_schema_extra=never_null, description="Node names (glob).")
-    tag: Names | None = Field(default=None, json_schema_extra=never_null, description="Tags.")
+    node: Names | None = Field(default=None, json_schema_extra=forbid_null, description="Node names (glob).")
+    tag: Names | None = Field(default=None, json_schema_extra=forbid_null, description="Tags.")
     namespace: Names | None = Field(
-        default=None, json_schema_extra=never_null, description="Namespaces, including nested ones."
+        default=None, json_schema_extra=forbid_null, description="Namespaces, including nested ones."
     )
     pipeline: Names | None = Field(
-        default=None, json_schema_extra=never_null, description="Registered pipelines that contain the node."
+        default=None, json_schema_extra=forbid_null, description="Registered pipelines that contain the node."
     )
     reads: Names | None = Field(
-        default=None, json_schema_extra=never_null, description="Datasets that the node loads (glob)."
+        default=None, json_schema_extra=forbid_null, description="Datasets that the node loads (glob)."
     )
     writes: Names | None = Field(
-        default=None, json_schema_extra=never_null, description="Datasets that the node saves (glob)."
+        default=None, json_schema_extra=forbid_null, description="Datasets that the node saves (glob)."
     )
 
     @model_validator(mode="after")
@@ -373,9 +373,9 @@ class TaskSettings(Model):
         description="Wait for the pod in the triggerer instead of occupying a worker slot. Airflow must run a "
         "triggerer.",
     )
-    operator: Mapping | None = Field(
+    operator: JsonObject | None = Field(
         default=None,
-        json_schema_extra=operator_arguments.describe_schema,
+        json_schema_extra=operator_arguments.add_argument_schemas,
         description="Other arguments of KubernetesPodOperator or BaseOperator, checked by name and type. An argument "
         "that has its own key here is refused, and the message names that key.",
     )
@@ -401,9 +401,11 @@ class TaskSettings(Model):
 
     @field_validator("operator")
     @classmethod
-    def _check_arguments(cls, value: Mapping | None) -> Mapping | None:
-        problems = {name: operator_arguments.find_problem(name, argument) for name, argument in (value or {}).items()}
-        types.refuse_each(value or {}, {name: problem for name, problem in problems.items() if problem})
+    def _check_arguments(cls, value: JsonObject | None) -> JsonObject | None:
+        problems = {
+            name: operator_arguments.find_argument_problem(name, argument) for name, argument in (value or {}).items()
+        }
+        types.refuse_keys(value or {}, {name: problem for name, problem in problems.items() if problem})
         return value
 
 
@@ -411,11 +413,13 @@ class TaskRule(TaskSettings):
     """Settings for the nodes that match; without `match`, for all nodes."""
 
     match: Match | None = Field(
-        default=None, json_schema_extra=never_null, description="Nodes that the rule applies to; defaults to all nodes."
+        default=None,
+        json_schema_extra=forbid_null,
+        description="Nodes that the rule applies to; defaults to all nodes.",
     )
     profile: Text | None = Field(
         default=None,
-        json_schema_extra=never_null,
+        json_schema_extra=forbid_null,
         description="A name from `profiles`. The rule's own settings override those of the profile.",
     )
 
@@ -494,7 +498,7 @@ class BuildSettings(Model):
         """Return whether uv starts the pods and so must stay in the image."""
         return bool(self.prefix) and self.prefix[0].rpartition("/")[2] == "uv"
 
-    def overlaid_by(self, other: BuildSettings) -> BuildSettings:
+    def overlay_with(self, other: BuildSettings) -> BuildSettings:
         """Return these settings, overridden by every key that `other` sets; maps are merged."""
         overrides = {name: getattr(other, name) for name in other.model_fields_set}
         maps = {name: {**getattr(self, name), **value} for name, value in overrides.items() if isinstance(value, dict)}
@@ -600,7 +604,7 @@ class Settings(Model):
 
     def build_of(self, name: str) -> BuildSettings:
         """Return what the image of that name is built from."""
-        return self.build.overlaid_by(self.images[name]) if name in self.images else self.build
+        return self.build.overlay_with(self.images[name]) if name in self.images else self.build
 
     @field_validator("dag")
     @classmethod

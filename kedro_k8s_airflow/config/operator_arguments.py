@@ -18,9 +18,9 @@ from kedro_k8s_airflow.text import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_MAJORS = 2
+_AIRFLOW_VERSIONS = 2
 # Successors that a DAG file for every supported Airflow cannot use yet.
-_NOT_ON_ALL = frozenset({"durable"})
+_UNUSABLE_SUCCESSORS = frozenset({"durable"})
 # Arguments that the compiler sets, and the setting that controls each.
 OWNED_ARGUMENTS = {
     "affinity": "affinity",
@@ -73,13 +73,13 @@ OWNED_ARGUMENTS = {
 
 
 @cache
-def argument_table() -> dict[str, dict[str, Any]]:
+def load_argument_table() -> dict[str, dict[str, Any]]:
     """Return the rows of the table (`type`, `airflow`, `since`, `successor`) by argument name."""
     rows = json.loads((Path(__file__).parent / "operator_arguments.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
 
 
-_WORDS = {
+_TYPE_WORDS = {
     "bool": "true or false",
     "int": "an integer",
     "float": "a number",
@@ -104,9 +104,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-def describe_schema(schema: dict[str, Any]) -> None:
+def add_argument_schemas(schema: dict[str, Any]) -> None:
     """Add the arguments that are accepted, with their types, to the JSON schema of `operator`."""
-    usable = [row for name, row in sorted(argument_table().items()) if row["type"] and not _unusable(name)]
+    usable = [row for name, row in sorted(load_argument_table().items()) if row["type"] and not _find_refusal(name)]
     schema["additionalProperties"] = False
     schema["properties"] = {
         row["name"]: {"description": f"Argument of {row['owner']}.", **_schema_of(row["type"])} for row in usable
@@ -118,40 +118,40 @@ def _schema_of(kinds: Sequence[str]) -> dict[str, Any]:
     return schemas[0] if len(schemas) == 1 else {"type": [schema["type"] for schema in schemas]}
 
 
-def find_problem(name: str, value: object) -> str | None:
+def find_argument_problem(name: str, value: object) -> str | None:
     """Return why an argument cannot be passed on and what to use instead, or None if it can."""
-    unusable = _unusable(name)
+    unusable = _find_refusal(name)
     if unusable:
         return unusable
-    row = argument_table()[name]
+    row = load_argument_table()[name]
     if not row["type"]:
         return f"`{name}` takes a Python object, which YAML cannot express"
     if value is None:
         return f"`{name}` cannot be removed with null; set the value that it should have"
-    if not any(_fits(value, kind) for kind in row["type"]):
-        return f"`{name}` must be {' or '.join(_WORDS[kind] for kind in row['type'])}, not {_show_value(value)}"
+    if not any(_has_type(value, kind) for kind in row["type"]):
+        return f"`{name}` must be {' or '.join(_TYPE_WORDS[kind] for kind in row['type'])}, not {_show_value(value)}"
     return None
 
 
-def _unusable(name: str) -> str | None:
+def _find_refusal(name: str) -> str | None:
     """Return why an argument cannot be passed on, whatever its value, or None."""
     if name in OWNED_ARGUMENTS:
         instead = OWNED_ARGUMENTS[name]
         return (
             f"`{name}` is set by the compiler; use {instead if ' ' in instead else f'the key `{instead}` of the rule'}"
         )
-    row = argument_table().get(name)
+    row = load_argument_table().get(name)
     if row is None:
-        suggestion = did_you_mean(name, argument_table())
+        suggestion = did_you_mean(name, load_argument_table())
         problem = f"KubernetesPodOperator and BaseOperator do not have an argument `{name}`"
         return f"{problem}. {suggestion}" if suggestion else problem
     if row["successor"] in OWNED_ARGUMENTS:
         return f"`{name}` is deprecated ({row['deprecated']}); use {OWNED_ARGUMENTS[row['successor']]}"
-    if row["successor"] and row["successor"] not in _NOT_ON_ALL:
+    if row["successor"] and row["successor"] not in _UNUSABLE_SUCCESSORS:
         return f"`{name}` is deprecated ({row['deprecated']}); use `{row['successor']}`"
     if row["deprecated"]:
         return f"`{name}` cannot be used: {row['deprecated']}"
-    if len(row["airflow"]) < _MAJORS:
+    if len(row["airflow"]) < _AIRFLOW_VERSIONS:
         return f"`{name}` exists only in Airflow {row['airflow'][0]}, but the DAG file must work in every supported version"
     return None
 
@@ -160,28 +160,28 @@ def _show_value(value: object) -> str:
     return "its value (not shown)" if credential_detection.may_be_credential(value) else repr(value)
 
 
-def parse_value(name: str, given: object) -> object:
+def parse_argument(name: str, value: object) -> object:
     """Return the Python value of an argument, with durations and dates parsed."""
-    kinds = argument_table()[name]["type"]
-    if isinstance(given, str) and kinds == ["duration"]:
-        return durations.parse_duration(given)
-    if isinstance(given, str) and kinds == ["datetime"]:
-        return datetime.fromisoformat(given).replace(tzinfo=timezone.utc)
-    return given
+    kinds = load_argument_table()[name]["type"]
+    if isinstance(value, str) and kinds == ["duration"]:
+        return durations.parse_duration(value)
+    if isinstance(value, str) and kinds == ["datetime"]:
+        return datetime.fromisoformat(value).replace(tzinfo=timezone.utc)
+    return value
 
 
-def _fits(given: object, kind: str) -> bool:
+def _has_type(value: object, kind: str) -> bool:
     if kind == "duration":
-        return isinstance(given, str) and _parses(durations.parse_duration, given)
+        return isinstance(value, str) and _can_parse(durations.parse_duration, value)
     if kind == "datetime":
-        return isinstance(given, str) and _parses(datetime.fromisoformat, given)
+        return isinstance(value, str) and _can_parse(datetime.fromisoformat, value)
     if kind == "float":
-        return isinstance(given, int | float) and not isinstance(given, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool)
     types: dict[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
-    return type(given) is types[kind]
+    return type(value) is types[kind]
 
 
-def _parses(parse: Callable[[str], object], text: str) -> bool:
+def _can_parse(parse: Callable[[str], object], text: str) -> bool:
     try:
         parse(text)
     except ValueError:

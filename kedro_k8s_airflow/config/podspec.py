@@ -16,7 +16,7 @@ from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.config.types import (
     DnsLabel,
     DnsName,
-    Mapping,
+    JsonObject,
     Model,
     Quantity,
     Resource,
@@ -43,8 +43,8 @@ class EnvSource(Model):
 
     secretKeyRef: KeyRef | None = Field(default=None, description="A key of a Secret.")
     configMapKeyRef: KeyRef | None = Field(default=None, description="A key of a ConfigMap.")
-    fieldRef: Mapping | None = Field(default=None, description="A field of the pod: `{fieldPath: status.podIP}`.")
-    resourceFieldRef: Mapping | None = Field(
+    fieldRef: JsonObject | None = Field(default=None, description="A field of the pod: `{fieldPath: status.podIP}`.")
+    resourceFieldRef: JsonObject | None = Field(
         default=None, description="A resource of the container: `{resource: limits.memory}`."
     )
 
@@ -128,9 +128,9 @@ class Toleration(Model):
 class Affinity(Model):
     """Scheduling preferences of the pod."""
 
-    nodeAffinity: Mapping | None = Field(default=None, description="Cluster nodes to prefer or require.")
-    podAffinity: Mapping | None = Field(default=None, description="Pods to run close to.")
-    podAntiAffinity: Mapping | None = Field(default=None, description="Pods to keep away from.")
+    nodeAffinity: JsonObject | None = Field(default=None, description="Cluster nodes to prefer or require.")
+    podAffinity: JsonObject | None = Field(default=None, description="Pods to run close to.")
+    podAntiAffinity: JsonObject | None = Field(default=None, description="Pods to keep away from.")
 
 
 class Capabilities(Model):
@@ -146,7 +146,7 @@ class ContainerSecurityContext(Model):
     allowPrivilegeEscalation: bool | None = Field(
         default=None, description="Whether a process can gain more privileges than its parent."
     )
-    appArmorProfile: Mapping | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
+    appArmorProfile: JsonObject | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
     capabilities: Capabilities | None = Field(default=None, description="Linux capabilities to add or drop.")
     privileged: bool | None = Field(default=None, description="Run with all privileges of root on the cluster node.")
     procMount: str | None = Field(default=None, description="Type of `/proc` mount: `Default` or `Unmasked`.")
@@ -154,14 +154,14 @@ class ContainerSecurityContext(Model):
     runAsGroup: int | None = Field(default=None, description="Group ID of the processes.")
     runAsNonRoot: bool | None = Field(default=None, description="Refuse to start as root.")
     runAsUser: int | None = Field(default=None, description="User ID of the processes.")
-    seLinuxOptions: Mapping | None = Field(default=None, description="SELinux labels.")
-    seccompProfile: Mapping | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
+    seLinuxOptions: JsonObject | None = Field(default=None, description="SELinux labels.")
+    seccompProfile: JsonObject | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
 
 
 class PodSecurityContext(Model):
     """Security context of the pod; null removes a default."""
 
-    appArmorProfile: Mapping | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
+    appArmorProfile: JsonObject | None = Field(default=None, description="AppArmor profile: `{type: RuntimeDefault}`.")
     fsGroup: int | None = Field(default=None, description="Group ID that owns the volumes.")
     fsGroupChangePolicy: Literal["OnRootMismatch", "Always"] | None = Field(
         default=None, description="When to change the ownership of a volume's files to `fsGroup`."
@@ -169,26 +169,28 @@ class PodSecurityContext(Model):
     runAsGroup: int | None = Field(default=None, description="Group ID of the processes.")
     runAsNonRoot: bool | None = Field(default=None, description="Refuse to start as root.")
     runAsUser: int | None = Field(default=None, description="User ID of the processes.")
-    seLinuxOptions: Mapping | None = Field(default=None, description="SELinux labels.")
-    seccompProfile: Mapping | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
+    seLinuxOptions: JsonObject | None = Field(default=None, description="SELinux labels.")
+    seccompProfile: JsonObject | None = Field(default=None, description="Seccomp profile: `{type: RuntimeDefault}`.")
     supplementalGroups: list[int] | None = Field(default=None, description="Additional group IDs of the processes.")
-    sysctls: list[Mapping] | None = Field(default=None, description="Kernel parameters: `[{name: ..., value: ...}]`.")
+    sysctls: list[JsonObject] | None = Field(
+        default=None, description="Kernel parameters: `[{name: ..., value: ...}]`."
+    )
 
 
 class PodVolume(Model):
     """An additional volume of the pod, with exactly one source."""
 
     name: VolumeName = Field(description="Name that `volumeMounts` refer to.")
-    configMap: Mapping | None = Field(default=None, description="Files from a ConfigMap.")
-    csi: Mapping | None = Field(default=None, description="An inline volume of a CSI driver.")
-    downwardAPI: Mapping | None = Field(default=None, description="Files with information about the pod.")
-    emptyDir: Mapping | None = Field(default=None, description="An empty folder that is deleted with the pod.")
-    ephemeral: Mapping | None = Field(default=None, description="A claim that is deleted with the pod.")
-    hostPath: Mapping | None = Field(default=None, description="A path on the cluster node.")
-    nfs: Mapping | None = Field(default=None, description="An NFS export.")
-    persistentVolumeClaim: Mapping | None = Field(default=None, description="A claim: `{claimName: ...}`.")
-    projected: Mapping | None = Field(default=None, description="Several sources in one folder.")
-    secret: Mapping | None = Field(default=None, description="Files from a Secret.")
+    configMap: JsonObject | None = Field(default=None, description="Files from a ConfigMap.")
+    csi: JsonObject | None = Field(default=None, description="An inline volume of a CSI driver.")
+    downwardAPI: JsonObject | None = Field(default=None, description="Files with information about the pod.")
+    emptyDir: JsonObject | None = Field(default=None, description="An empty folder that is deleted with the pod.")
+    ephemeral: JsonObject | None = Field(default=None, description="A claim that is deleted with the pod.")
+    hostPath: JsonObject | None = Field(default=None, description="A path on the cluster node.")
+    nfs: JsonObject | None = Field(default=None, description="An NFS export.")
+    persistentVolumeClaim: JsonObject | None = Field(default=None, description="A claim: `{claimName: ...}`.")
+    projected: JsonObject | None = Field(default=None, description="Several sources in one folder.")
+    secret: JsonObject | None = Field(default=None, description="Files from a Secret.")
 
     @model_validator(mode="after")
     def _check_source(self) -> PodVolume:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 # In the folder of the pod's program, which is committed and which no configuration loader reads.
 SCHEMA_PATH = ".k8s-airflow/settings.schema.json"
-_FILE = Path(__file__).parent / "settings.schema.json"
+_SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
 # The loader resolves `${...}` before anything is checked, so an editor has to accept it everywhere.
 _REFERENCE = r"\$\{"
-_WORDS = {
+_TYPE_WORDS = {
     "array": "a list",
     "boolean": "true or false",
     "integer": "an integer",
@@ -34,17 +34,19 @@ _WORDS = {
 
 def read_schema() -> str:
     """Return the schema that is part of the package."""
-    return _FILE.read_text(encoding="utf-8")
+    return _SCHEMA_FILE.read_text(encoding="utf-8")
 
 
-def schema_output(root: Path) -> files.OutputFile:
+def schema_output_file(root: Path) -> files.OutputFile:
     """Return the schema as a file in a project, for editors."""
     return files.OutputFile(root / SCHEMA_PATH, read_schema(), keep_existing=True)
 
 
-def refresh_schema(root: Path) -> list[files.OutputFile]:
+def schema_output_if_present(root: Path) -> list[files.OutputFile]:
     """Return the schema file if the project has a generated one; a deleted one is not written again."""
-    return [schema_output(root)] if (root / SCHEMA_PATH).is_file() and files.is_generated(root / SCHEMA_PATH) else []
+    return (
+        [schema_output_file(root)] if (root / SCHEMA_PATH).is_file() and files.is_generated(root / SCHEMA_PATH) else []
+    )
 
 
 def relative_schema_path(folder: Path, root: Path) -> str | None:
@@ -54,11 +56,11 @@ def relative_schema_path(folder: Path, root: Path) -> str | None:
     return Path(os.path.relpath(root / SCHEMA_PATH, folder)).as_posix()
 
 
-def build_schema(*, whole: bool = False) -> dict[str, Any]:
+def build_schema(*, merged: bool = False) -> dict[str, Any]:
     """Return the schema of the models.
 
     Args:
-        whole: for the merged content of all files. A single file may be an overlay that changes one field, so its schema
+        merged: for the merged content of all files. A single file may be an overlay that changes one field, so its schema
             requires keys only in lists, which are not merged.
     """
     from pydantic import BaseModel
@@ -73,9 +75,9 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
         def nullable_schema(self, schema: Any) -> dict[str, Any]:
             inner = dict(self.generate_inner(schema["schema"]))
             if "enum" in inner:
-                return {**inner, "enum": [*inner["enum"], None], "type": [*_types(inner), "null"]}
+                return {**inner, "enum": [*inner["enum"], None], "type": [*_type_names(inner), "null"]}
             if "type" in inner:
-                return {**inner, "type": [*_types(inner), "null"]}
+                return {**inner, "type": [*_type_names(inner), "null"]}
             if {"type": "null"} in inner.get("anyOf", ()):
                 return inner
             return {"anyOf": [*inner.get("anyOf", [inner]), {"type": "null"}]}
@@ -92,9 +94,9 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
             default = schema.get("default")
             if default is None or default == () or isinstance(default, BaseModel):
                 return inner
-            return {**inner, "default": _spelled(default)}
+            return {**inner, "default": _spell_default(default)}
 
-    schema: dict[str, Any] = _tidy(models.Settings.model_json_schema(schema_generator=Generated))
+    schema: dict[str, Any] = _normalize_schema(models.Settings.model_json_schema(schema_generator=Generated))
     properties = schema["properties"]
     for key, property_schema in properties.items():
         # YAML reads a key whose content is commented out as null; it counts as not set.
@@ -115,7 +117,7 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
         "title": "k8s_airflow.yml",
         "description": "Settings of kedro-k8s-airflow: how a Kedro project runs in Kubernetes pods on Airflow.",
     }
-    if not whole:
+    if not merged:
         _drop_required(schema, schema["$defs"])
     definitions = {name: _allow_reference(definition) for name, definition in sorted(schema.pop("$defs").items())}
     body = _allow_references_inside(schema)
@@ -124,12 +126,12 @@ def build_schema(*, whole: bool = False) -> dict[str, Any]:
     return {**head, **{key: value for key, value in body.items() if key not in head}, "$defs": definitions}
 
 
-def write_schema(schema: dict[str, Any]) -> str:
+def format_schema(schema: dict[str, Any]) -> str:
     """Return the text of a schema file."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def _spelled(value: Any) -> Any:
+def _spell_default(value: Any) -> Any:
     """Return a default as users write it in YAML."""
     if isinstance(value, timedelta):
         return durations.format_duration(value)
@@ -138,14 +140,14 @@ def _spelled(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _types(schema: dict[str, Any]) -> list[str]:
+def _type_names(schema: dict[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else list(types)
 
 
 def _allow_null(schema: dict[str, Any]) -> dict[str, Any]:
     if "type" in schema:
-        return {**schema, "type": [*_types(schema), "null"]}
+        return {**schema, "type": [*_type_names(schema), "null"]}
     if "anyOf" in schema:
         return schema
     around = {key: value for key, value in schema.items() if key != "$ref"}
@@ -162,14 +164,18 @@ def _drop_required(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
             _drop_required(definitions[child["$ref"].rpartition("/")[2]] if "$ref" in child else child, definitions)
 
 
-def _tidy(schema: Any) -> Any:
+def _normalize_schema(schema: Any) -> Any:
     """Return the same schema for every pydantic: without generated titles, and with descriptions beside references."""
     if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
+        return [_normalize_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     # The schema of a setting called `title` is a map.
-    result = {key: _tidy(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
+    result = {
+        key: _normalize_schema(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }
     wrapped = result.pop("allOf", None)
     return {**wrapped[0], **result} if wrapped else result
 
@@ -179,7 +185,7 @@ def _allow_reference(schema: Any) -> Any:
     if not isinstance(schema, dict) or "$ref" in schema or not schema:
         return schema
     inside = _allow_references_inside(schema)
-    types = _types(schema)
+    types = _type_names(schema)
     if "anyOf" in schema:
         return inside
     if "enum" in schema:
@@ -188,7 +194,7 @@ def _allow_reference(schema: Any) -> Any:
     if "pattern" not in schema:
         if "string" in types:
             return inside
-        words = " or ".join(_WORDS[kind] for kind in types)
+        words = " or ".join(_TYPE_WORDS[kind] for kind in types)
         message = f"It must be {words}, or a reference ${{...}} to it."
         return {**inside, "type": [*types, "string"], "pattern": _REFERENCE, "patternErrorMessage": message}
     message = schema.get("patternErrorMessage", _list_examples(schema.get("examples", ())))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import CoreSchema
 
-PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+SCHEDULE_PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 TRIGGER_RULES = (
     "all_success",
     "all_failed",
@@ -48,19 +48,19 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.([0-9]{3}){1,2})?)?)?"
 
 
-def _dns_label(value: str) -> str:
+def _check_dns_label(value: str) -> str:
     if not re.fullmatch(_DNS_LABEL, value):
         raise ValueError("Kubernetes allows at most 63 lowercase letters, digits and '-', such as 'kedro-jobs'")
     return value
 
 
-def _dns_subdomain(value: str) -> str:
+def _check_dns_subdomain(value: str) -> str:
     if len(value) > 253 or not re.fullmatch(_DNS_SUBDOMAIN, value):
         raise ValueError("Kubernetes allows lowercase letters, digits, '-' and '.', such as 'flights-data'")
     return value
 
 
-def _mount(value: str) -> str:
+def _parse_mount(value: str) -> str:
     parts = value.split("/")
     clean = value.rstrip("/")
     if not clean or clean == "." or ".." in parts or "\\" in value or ":" in value:
@@ -70,20 +70,20 @@ def _mount(value: str) -> str:
     return clean.removeprefix("./")
 
 
-def _quantity(value: object) -> str:
+def _parse_quantity(value: object) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError("a Kubernetes quantity is written like 500m, 2, 1Gi or 1.5G")  # noqa: TRY004  pydantic reports ValueError
     quantities.parse_quantity(value)
     return str(value)
 
 
-def _seconds(value: object) -> int:
+def _parse_seconds(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     return int(durations.parse_duration(value).total_seconds())
 
 
-def _moment(value: object) -> datetime:
+def _parse_moment(value: object) -> datetime:
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, date):
@@ -98,7 +98,7 @@ def _moment(value: object) -> datetime:
     return moment
 
 
-def _schedule(value: object) -> str | timedelta | None:
+def _parse_schedule(value: object) -> str | timedelta | None:
     if value is None or isinstance(value, timedelta):
         return value
     if isinstance(value, dict) and set(value) == {"every"}:
@@ -107,10 +107,10 @@ def _schedule(value: object) -> str | timedelta | None:
         raise ValueError(  # noqa: TRY004  pydantic reports ValueError
             "a schedule is a cron expression, a preset such as @daily, {every: 30m}, or null for manual runs"
         )
-    if value in PRESETS:
+    if value in SCHEDULE_PRESETS:
         return value
     if value.startswith("@"):
-        raise ValueError(f"Airflow's presets are {', '.join(PRESETS)}")
+        raise ValueError(f"Airflow's presets are {', '.join(SCHEDULE_PRESETS)}")
     from croniter import CroniterError, croniter
 
     try:
@@ -125,7 +125,7 @@ def _schedule(value: object) -> str | timedelta | None:
     return value
 
 
-def _timezone(value: object) -> object:
+def _check_timezone(value: object) -> object:
     from zoneinfo import ZoneInfo
 
     if not isinstance(value, str):
@@ -137,7 +137,7 @@ def _timezone(value: object) -> object:
     return value
 
 
-def _matches(value: object) -> tuple[str, ...]:
+def _parse_names(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
@@ -159,7 +159,7 @@ def check_labels(value: dict[str, str | None]) -> dict[str, str | None]:
             problems[key] = (
                 "a label value has at most 63 letters, digits, '-', '_' and '.'; use an annotation for other values"
             )
-    refuse_each(value, problems)
+    refuse_keys(value, problems)
     return value
 
 
@@ -170,11 +170,11 @@ def check_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
         pydantic.ValidationError: naming each key that it does not accept.
     """
     invalid = [key for key in value if not _LABEL_KEY.match(key)]
-    refuse_each(value, dict.fromkeys(invalid, "an annotation key has the form [prefix.example.com/]name"))
+    refuse_keys(value, dict.fromkeys(invalid, "an annotation key has the form [prefix.example.com/]name"))
     return value
 
 
-def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
+def refuse_keys(value: dict[str, Any], problems: dict[str, str]) -> None:
     """Refuse a map by naming each of its invalid keys.
 
     Raises:
@@ -192,17 +192,17 @@ def refuse_each(value: dict[str, Any], problems: dict[str, str]) -> None:
         )
 
 
-def _pool(value: object) -> object:
+def _check_pool(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[\w.-]{1,250}", value):
         raise ValueError("the name of an Airflow pool has at most 250 letters, digits, '_', '-' and '.'")
     return value
 
 
-def _volume_name(value: object) -> object:
+def _check_volume_name(value: object) -> object:
     if isinstance(value, str):
         if value in ("tmp", "home", "credentials") or value.startswith("scratch-"):
             raise ValueError("every pod already has a volume with this name; choose another name")
-        _dns_label(value)
+        _check_dns_label(value)
     return value
 
 
@@ -210,7 +210,7 @@ def _volume_name(value: object) -> object:
 _RESERVED_FOLDERS = ("/bin", "/dev", "/etc", "/home/kedro", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
 
 
-def _project_path(value: object) -> object:
+def _check_project_path(value: object) -> object:
     if isinstance(value, str) and any(
         value == folder or value.startswith(f"{folder}/") for folder in _RESERVED_FOLDERS
     ):
@@ -220,7 +220,7 @@ def _project_path(value: object) -> object:
     return value
 
 
-def _sub_path(value: object) -> object:
+def _check_sub_path(value: object) -> object:
     if isinstance(value, str) and (value.startswith("/") or ".." in value.split("/")):
         raise ValueError("a subPath is a relative path inside the volume, without '..'")
     return value
@@ -240,7 +240,7 @@ def check_subfolder(value: str) -> str:
     return "/".join(parts)
 
 
-def _resource(value: object) -> object:
+def _check_resource(value: object) -> object:
     if isinstance(value, str) and value not in _RESOURCES and not value.startswith("hugepages-") and "/" not in value:
         raise ValueError(
             f"the resources of Kubernetes are {', '.join(_RESOURCES)}, hugepages-<size> and devices such as nvidia.com/gpu"
@@ -248,31 +248,31 @@ def _resource(value: object) -> object:
     return value
 
 
-def _variable(value: str) -> str:
+def _check_variable(value: str) -> str:
     if not re.fullmatch(_VARIABLE, value):
         raise ValueError("the name of an environment variable has letters, digits and '_' only")
     return value
 
 
-def _one_line(value: str) -> str:
+def _check_one_line(value: str) -> str:
     if not value.isprintable():
         raise ValueError("a Dockerfile holds it on one line, so it cannot contain line breaks or control characters")
     return value
 
 
-def _package(value: str) -> str:
+def _check_package(value: str) -> str:
     if not re.fullmatch(_PACKAGE, value):
         raise ValueError("a Debian package is written name or name=version, such as libgomp1")
     return value
 
 
-def _distribution(value: str) -> str:
+def _check_distribution(value: str) -> str:
     if not re.fullmatch(_DISTRIBUTION, value):
         raise ValueError("a package name has letters, digits, '.', '-' and '_' only, such as kedro-viz")
     return value
 
 
-def _image_name(value: str) -> str:
+def _check_image_name(value: str) -> str:
     if not re.fullmatch(_IMAGE_NAME, value) or value.endswith("dockerignore"):
         raise ValueError(
             "the name of an image has at most 40 lowercase letters, digits, '-', '_' and '.', such as train"
@@ -280,7 +280,7 @@ def _image_name(value: str) -> str:
     return value
 
 
-def _profile_name(value: str) -> str:
+def _check_profile_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
         raise ValueError(
             "the name of a profile, like a Kedro tag, has letters, digits, '_', '.' and '-' only, such as gpu"
@@ -288,18 +288,18 @@ def _profile_name(value: str) -> str:
     return value
 
 
-def _rule_name(value: str) -> str:
+def _check_rule_name(value: str) -> str:
     if value.startswith("k8s."):
         raise ValueError("the prefix `k8s.` is reserved for tags that select a profile; rename the rule")
     return value
 
 
-def _of_text(check: Callable[[str], str]) -> BeforeValidator:
+def _text_validator(check: Callable[[str], str]) -> BeforeValidator:
     """Return a validator that checks strings and leaves other types to pydantic."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
 
 
-def _pattern(expression: str | re.Pattern[str]) -> str:
+def _to_json_pattern(expression: str | re.Pattern[str]) -> str:
     """Return a Python expression for full matches as a JSON schema needs it: anchored, in JavaScript's grammar."""
     text = expression if isinstance(expression, str) else expression.pattern
     return f"^({re.sub(r'[(][?]P<[a-z]+>', '(', text).removesuffix(chr(92) + 'Z')})$"
@@ -308,11 +308,16 @@ def _pattern(expression: str | re.Pattern[str]) -> str:
 def _string_schema(expression: str | re.Pattern[str], *examples: str, **more: Any) -> WithJsonSchema:
     """Return the JSON schema of a string."""
     return WithJsonSchema(
-        {"type": "string", "pattern": _pattern(expression), **({"examples": [*examples]} if examples else {}), **more}
+        {
+            "type": "string",
+            "pattern": _to_json_pattern(expression),
+            **({"examples": [*examples]} if examples else {}),
+            **more,
+        }
     )
 
 
-def never_null(schema: dict[str, Any]) -> None:
+def forbid_null(schema: dict[str, Any]) -> None:
     """Remove null from the JSON schema of a key whose Python value may be None."""
     if "anyOf" in schema:
         (only,) = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
@@ -332,54 +337,54 @@ class WithoutKey:
         return {**schema, "properties": {key: value for key, value in schema["properties"].items() if key != self.key}}
 
 
-_DURATION = {"pattern": _pattern(durations.DURATION_PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
+_DURATION = {"pattern": _to_json_pattern(durations.DURATION_PATTERN), "examples": ["90s", "30m", "2h", "1d"]}
 _IMAGE_FORM = "An image reference has the form [registry/]repository[:tag][@sha256:digest]."
 _LOWER_CASE = {"patternErrorMessage": "Kubernetes allows lowercase letters, digits and '-', such as flights-data."}
 
-ProjectPath = Annotated[str, BeforeValidator(_project_path), _string_schema(_PROJECT_PATH, "/app")]
+ProjectPath = Annotated[str, BeforeValidator(_check_project_path), _string_schema(_PROJECT_PATH, "/app")]
 BaseImage = Annotated[
-    str, _of_text(check_base_image), _string_schema(image_reference.PATTERN, patternErrorMessage=_IMAGE_FORM)
+    str, _text_validator(check_base_image), _string_schema(image_reference.PATTERN, patternErrorMessage=_IMAGE_FORM)
 ]
-Variable = Annotated[str, _of_text(_variable), _string_schema(_VARIABLE)]
-OneLine = Annotated[str, _of_text(_one_line), _string_schema(r"[^\x00-\x1f\x7f]*")]
-Package = Annotated[str, _of_text(_package), _string_schema(_PACKAGE, "libgomp1")]
-Distribution = Annotated[str, _of_text(_distribution), _string_schema(_DISTRIBUTION)]
-ImageName = Annotated[str, _of_text(_image_name), _string_schema(_IMAGE_NAME)]
-ProfileName = Annotated[str, _of_text(_profile_name), _string_schema(r"[A-Za-z0-9_.-]+", "gpu")]
-RuleName = Annotated[str, Field(min_length=1), _of_text(_rule_name), _string_schema(r"(?!k8s\.)[\s\S]+")]
-SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_sub_path), _string_schema(r"[^/][\s\S]*")]
+Variable = Annotated[str, _text_validator(_check_variable), _string_schema(_VARIABLE)]
+OneLine = Annotated[str, _text_validator(_check_one_line), _string_schema(r"[^\x00-\x1f\x7f]*")]
+Package = Annotated[str, _text_validator(_check_package), _string_schema(_PACKAGE, "libgomp1")]
+Distribution = Annotated[str, _text_validator(_check_distribution), _string_schema(_DISTRIBUTION)]
+ImageName = Annotated[str, _text_validator(_check_image_name), _string_schema(_IMAGE_NAME)]
+ProfileName = Annotated[str, _text_validator(_check_profile_name), _string_schema(r"[A-Za-z0-9_.-]+", "gpu")]
+RuleName = Annotated[str, Field(min_length=1), _text_validator(_check_rule_name), _string_schema(r"(?!k8s\.)[\s\S]+")]
+SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_check_sub_path), _string_schema(r"[^/][\s\S]*")]
 Resource = Annotated[
-    str, BeforeValidator(_resource), _string_schema(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
+    str, BeforeValidator(_check_resource), _string_schema(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
 ]
-VolumeName = Annotated[str, BeforeValidator(_volume_name), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
-Pool = Annotated[str, BeforeValidator(_pool), _string_schema(r"\S{1,250}")]
+VolumeName = Annotated[str, BeforeValidator(_check_volume_name), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
+Pool = Annotated[str, BeforeValidator(_check_pool), _string_schema(r"\S{1,250}")]
 Duration = Annotated[
     timedelta, BeforeValidator(durations.parse_duration), WithJsonSchema({"type": "string", **_DURATION})
 ]
 Quantity = Annotated[
     str,
-    BeforeValidator(_quantity),
+    BeforeValidator(_parse_quantity),
     WithJsonSchema(
         {
             "type": ["string", "number"],
             "minimum": 0,
-            "pattern": _pattern(quantities.QUANTITY_PATTERN),
+            "pattern": _to_json_pattern(quantities.QUANTITY_PATTERN),
             "patternErrorMessage": "A Kubernetes quantity is written like 500m, 2, 1Gi or 1.5G.",
         }
     ),
 ]
 Seconds = Annotated[
-    int, BeforeValidator(_seconds), WithJsonSchema({"type": ["integer", "string"], "minimum": 0, **_DURATION})
+    int, BeforeValidator(_parse_seconds), WithJsonSchema({"type": ["integer", "string"], "minimum": 0, **_DURATION})
 ]
-Moment = Annotated[datetime, BeforeValidator(_moment), _string_schema(_DATE, "2026-01-31", "2026-01-31T06:00")]
+Moment = Annotated[datetime, BeforeValidator(_parse_moment), _string_schema(_DATE, "2026-01-31", "2026-01-31T06:00")]
 Schedule = Annotated[
     Any,
-    BeforeValidator(_schedule),
+    BeforeValidator(_parse_schedule),
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": [*PRESETS]},
-                {"type": "string", "pattern": _pattern(r"\s*\S+(\s+\S+){4}\s*"), "examples": ["0 6 * * *"]},
+                {"enum": [*SCHEDULE_PRESETS]},
+                {"type": "string", "pattern": _to_json_pattern(r"\s*\S+(\s+\S+){4}\s*"), "examples": ["0 6 * * *"]},
                 {
                     "type": "object",
                     "properties": {"every": {"description": "Time between runs.", "type": "string", **_DURATION}},
@@ -392,34 +397,38 @@ Schedule = Annotated[
     ),
 ]
 Timezone = Annotated[
-    str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]})
+    str, BeforeValidator(_check_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]})
 ]
 Names = Annotated[
     tuple[str, ...],
-    BeforeValidator(_matches),
+    BeforeValidator(_parse_names),
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1}),
 ]
 Image = Annotated[
     str,
-    _of_text(check_reference),
+    _text_validator(check_reference),
     _string_schema(image_reference.PATTERN, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_FORM),
 ]
-DnsLabel = Annotated[str, Field(strict=True), _of_text(_dns_label), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
-DnsName = Annotated[str, _of_text(_dns_subdomain), _string_schema(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)]
-Mount = Annotated[str, _of_text(_mount), _string_schema(r"[^\\:]+", "data")]
+DnsLabel = Annotated[
+    str, Field(strict=True), _text_validator(_check_dns_label), _string_schema(_DNS_LABEL, **_LOWER_CASE)
+]
+DnsName = Annotated[
+    str, _text_validator(_check_dns_subdomain), _string_schema(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)
+]
+Mount = Annotated[str, _text_validator(_parse_mount), _string_schema(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
 Subfolder = Annotated[
-    str, _of_text(check_subfolder), _string_schema(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
+    str, _text_validator(check_subfolder), _string_schema(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
 ]
-Mapping = dict[str, Any]
-_LABEL_NAMES = {"pattern": _pattern(_LABEL_KEY)}
+JsonObject = dict[str, Any]
+_LABEL_NAMES = {"pattern": _to_json_pattern(_LABEL_KEY)}
 Labels = Annotated[
     dict[str, str | None],
     WithJsonSchema(
         {
             "type": "object",
             "propertyNames": _LABEL_NAMES,
-            "additionalProperties": {"type": ["string", "null"], "pattern": _pattern(_LABEL_VALUE)},
+            "additionalProperties": {"type": ["string", "null"], "pattern": _to_json_pattern(_LABEL_VALUE)},
         }
     ),
 ]

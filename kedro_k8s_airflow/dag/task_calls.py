@@ -112,7 +112,9 @@ def _settings_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _operator_section_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: operator_arguments.parse_value(name, value) for name, value in settings.get("operator", {}).items()}
+    return {
+        name: operator_arguments.parse_argument(name, value) for name, value in settings.get("operator", {}).items()
+    }
 
 
 def _tuple_to_list(value: Any) -> Any:

@@ -82,8 +82,8 @@ def _explain_reach(context: ExplainContext, plan: Plan, dataset: GraphDataset) -
     )
     key = key or next(patterns, None)
     if key is not None:
-        return f"set by data.reach.{key} in {context.sources.file(('data', 'reach', key))}"
-    entries = context.project.catalog.entries(dataset_forms(plan, dataset))
+        return f"set by data.reach.{key} in {context.sources.file_of(('data', 'reach', key))}"
+    entries = context.project.catalog.resolve_entries(dataset_forms(plan, dataset))
     kinds = sorted({str(entry.get("type")) for entry in entries.values()})
     kind = f" ({', '.join(kinds)})" if kinds else ""
     path, mount = dataset.reach.path, find_claim(dataset.reach.path, plan.mounts)

@@ -13,7 +13,7 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image import content_hash, engines, lock, verification
 from kedro_k8s_airflow.image.engines import EngineError
-from kedro_k8s_airflow.image.spec import IGNORE_FILE, dockerfile_name, read_text
+from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, read_text_if_present
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 
@@ -34,21 +34,21 @@ class BuildResult:
 
     Attributes:
         name: name in the settings.
-        built: the lock entry.
+        image: the lock entry.
         engine: the engine that built it.
         seconds: duration of the build.
         size: in bytes, if the engine reports it.
-        proof: the report of the started image, or None if it was not verified.
-        proven_by: the engine that started it.
+        probe_report: the report of the started image, or None if it was not verified.
+        verified_by: the engine that started it.
     """
 
     name: str
-    built: LockedImage
+    image: LockedImage
     engine: str
     seconds: float
     size: int | None
-    proof: Mapping[str, Any] | None
-    proven_by: Engine | None
+    probe_report: Mapping[str, Any] | None
+    verified_by: Engine | None
 
 
 def build_image(
@@ -83,22 +83,22 @@ def build_image(
             "Remove the tag from the settings, so that the DAG uses the tag in the image lock.",
         )
     file = dockerfile_name(name)
-    recipe = read_text(root / file)
+    dockerfile = read_text_if_present(root / file)
     if files.is_generated(root / file):
-        _check_context(root, project.conf_folder, recipe, settings.build_of(name), options)
+        _check_context(root, project.conf_folder, dockerfile, settings.build_of(name), options)
     # Each platform has an image of its own.
     arguments = {**options.arguments, **({"platform": options.platform} if options.platform else {})}
 
     def hash_content() -> dict[str, str]:
         return content_hash.hash_parts(
-            content_hash.hash_context(root, read_text(root / IGNORE_FILE), lock=project.lock_path),
-            read_text(root / file),
+            content_hash.hash_context(root, read_text_if_present(root / DOCKERIGNORE), lock_path=project.lock_path),
+            read_text_if_present(root / file),
             arguments,
         )
 
     parts = hash_content()
     content = content_hash.combine_hashes(parts)
-    tag = lock.tag_for(name, options.tag or fixed_tag or content[:12])
+    tag = lock.image_tag(name, options.tag or fixed_tag or content[:12])
     reference = f"{repository}:{tag}"
     started = time.monotonic()
     command = engine.build_command(
@@ -127,54 +127,62 @@ def build_image(
         seconds = time.monotonic() - started
         runner = engines.find_runner(engine, reference)
         size = runner.size_of(reference)
-        prover = runner if options.verify else None
-        proven = verification.verify_image(reference, project, name, prover, engine, report) if prover else None
-        pushed = engine.push(reference, report) if options.push else None
+        verifier = runner if options.verify else None
+        probe_report = (
+            verification.verify_image(reference, project, name, verifier, engine, report) if verifier else None
+        )
+        pushed_digest = engine.push(reference, report) if options.push else None
     except EngineError as exc:
         raise refuse("image-build", Location(file=file), f"{exc}.", exc.hint, exc.lines) from None
-    built = lock.LockedImage(
+    image = lock.LockedImage(
         repository=repository,
         tag=tag,
-        digest=pushed,
+        digest=pushed_digest,
         content=f"sha256:{content}",
         parts=parts,
         platform=options.platform,
     )
     # Another build may have added other images of this project in the meantime.
-    entries = lock.write_lock({**lock.read_lock(project.lock_path), name: built})
+    entries = lock.format_lock({**lock.read_lock(project.lock_path), name: image})
     files.write_files(files.compare_files([files.OutputFile(project.lock_path, entries)], force=True)[0])
     return BuildResult(
-        name=name, built=built, engine=engine.name, seconds=seconds, size=size, proof=proven, proven_by=prover
+        name=name,
+        image=image,
+        engine=engine.name,
+        seconds=seconds,
+        size=size,
+        probe_report=probe_report,
+        verified_by=verifier,
     )
 
 
-def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, options: BuildOptions) -> None:
+def _check_context(root: Path, conf: str, dockerfile: str, build: BuildSettings, options: BuildOptions) -> None:
     """Check a generated Dockerfile: its files are in the context, secrets are not, and each build secret is mounted.
 
     Raises:
         Refused: otherwise; a user's own .dockerignore may include or exclude anything.
     """
-    below = f"{conf}/" if conf else "\0"
-    admitted = list(content_hash.admitted_files(root, read_text(root / IGNORE_FILE)))
-    for needed in () if files.is_generated(root / IGNORE_FILE) else _copied_paths(recipe):
+    conf_prefix = f"{conf}/" if conf else "\0"
+    admitted = list(content_hash.admitted_files(root, read_text_if_present(root / DOCKERIGNORE)))
+    for needed in () if files.is_generated(root / DOCKERIGNORE) else _copied_paths(dockerfile):
         if not any(path == needed or path.startswith(f"{needed}/") or fnmatch(path, needed) for path in admitted):
             raise refuse(
                 "image-ignore",
-                Location(file=IGNORE_FILE),
+                Location(file=DOCKERIGNORE),
                 f"is your own file and excludes {needed}, which the image needs.",
                 "Include it, or delete the file and run `create` again.",
             )
     for path in admitted:
         if path.endswith("/.gitkeep"):
             continue
-        parts = path.removeprefix(below).split("/")
-        in_conf = path.startswith(below)
+        parts = path.removeprefix(conf_prefix).split("/")
+        in_conf = path.startswith(conf_prefix)
         if (in_conf and (parts[0] == "local" or any(part.startswith("credentials") for part in parts))) or any(
             part in (".env", ".git") or part.startswith(".env.") for part in path.split("/")
         ):
             raise refuse(
                 "image-ignore",
-                Location(file=IGNORE_FILE),
+                Location(file=DOCKERIGNORE),
                 f"is your own file and does not exclude {path}, which would end up in the image.",
                 f"Exclude {conf or 'conf'}/local, credentials and .env files, or delete the file and run `create` again.",
             )
@@ -188,9 +196,9 @@ def _check_context(root: Path, conf: str, recipe: str, build: BuildSettings, opt
             )
 
 
-def _copied_paths(recipe: str) -> Iterator[str]:
+def _copied_paths(dockerfile: str) -> Iterator[str]:
     """Yield the paths that a generated Dockerfile copies from the project."""
-    for line in recipe.splitlines():
+    for line in dockerfile.splitlines():
         words = line.split()
         if words[:1] == ["COPY"] and not words[1].startswith("--"):
             yield from (word.rstrip("/") for word in words[1:-1])

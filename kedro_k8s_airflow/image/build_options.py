@@ -40,7 +40,7 @@ class BuildOptions:
     epoch: int | None = None
 
 
-def parse_options(
+def parse_build_options(
     *,
     tag: str | None,
     push: bool,

@@ -17,38 +17,40 @@ from kedro_k8s_airflow.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ARGUMENTS = "build arguments"
+BUILD_ARGUMENTS_PART = "build arguments"
 # Used without a .dockerignore: files that are not content, and files that every build changes.
 _DEFAULT_PATTERNS = ".git\n.venv\ndags\nDockerfile*\n.dockerignore\n**/__pycache__\n"
 # `build-image` writes this file, so it is never part of the content.
-_LOCK = "k8s-airflow.lock"
+_LOCK_NAME = "k8s-airflow.lock"
 
 
 def hash_context(
-    root: Path, ignored: str, *, texts: Mapping[Path, str] | None = None, lock: Path | None = None
+    root: Path, ignore_text: str, *, texts: Mapping[Path, str] | None = None, lock_path: Path | None = None
 ) -> dict[str, str]:
     """Return hashes of the files that the builds of a project see.
 
     Args:
         root: the project's folder, which is the build context.
-        ignored: text of the .dockerignore.
+        ignore_text: text of the .dockerignore.
         texts: texts of files that are about to be written, by path.
-        lock: path of the image lock, if it does not have its default name; the lock is not part of the content.
+        lock_path: path of the image lock, if it does not have its default name; the lock is not part of the content.
 
     Returns:
         SHA-256 hashes in hex by the first part of the path, such as `src` or `uv.lock`.
     """
     entries: dict[str, list[tuple[str, str, str]]] = {}
-    written = {
+    text_by_path = {
         path.relative_to(root).as_posix(): text for path, text in (texts or {}).items() if path.is_relative_to(root)
     }
-    ignores = _IgnoreFile(ignored)
-    admitted = dict.fromkeys([*admitted_files(root, ignored), *(path for path in written if not ignores(path))])
+    is_left_out = _IgnoreFile(ignore_text)
+    admitted = dict.fromkeys(
+        [*admitted_files(root, ignore_text), *(path for path in text_by_path if not is_left_out(path))]
+    )
     for path in sorted(admitted):
-        if root / path == lock:
+        if root / path == lock_path:
             continue
-        entries.setdefault(path.partition("/")[0], []).append((path, *_hash(root / path, written.get(path))))
-    return {name: _digest(files) for name, files in entries.items()}
+        entries.setdefault(path.partition("/")[0], []).append((path, *_hash_file(root / path, text_by_path.get(path))))
+    return {name: _hash_json(files) for name, files in entries.items()}
 
 
 def hash_parts(context: Mapping[str, str], dockerfile: str, arguments: Mapping[str, str]) -> dict[str, str]:
@@ -61,42 +63,45 @@ def hash_parts(context: Mapping[str, str], dockerfile: str, arguments: Mapping[s
     """
     # The first line of a generated Dockerfile has the plugin's version, which does not change the image.
     lines = dockerfile.split("\n")
-    parts = {**context, "Dockerfile": _digest(lines[1:] if lines[0].encode().startswith(GENERATED_MARKER) else lines)}
+    parts = {
+        **context,
+        "Dockerfile": _hash_json(lines[1:] if lines[0].encode().startswith(GENERATED_MARKER) else lines),
+    }
     if arguments:
-        parts[ARGUMENTS] = _digest(sorted(arguments.items()))
+        parts[BUILD_ARGUMENTS_PART] = _hash_json(sorted(arguments.items()))
     return dict(sorted(parts.items()))
 
 
 def combine_hashes(parts: Mapping[str, str]) -> str:
     """Return one hash of all parts, in hex."""
-    return _digest(sorted(parts.items()))
+    return _hash_json(sorted(parts.items()))
 
 
-def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changed_parts(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return the names of the parts that differ, sorted."""
-    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def admitted_files(root: Path, ignored: str) -> Iterator[str]:
+def admitted_files(root: Path, ignore_text: str) -> Iterator[str]:
     """Yield the paths of all files and links that a .dockerignore does not exclude, relative to `root`, in POSIX form.
 
     Raises:
         Refused: if a pattern of the .dockerignore is invalid.
     """
-    ignores = _IgnoreFile(ignored)
+    ignore_file = _IgnoreFile(ignore_text)
     for folder, names, entries in os.walk(root):
         inside = "".join(f"{part}/" for part in Path(folder).relative_to(root).parts)
         linked = [name for name in names if Path(folder, name).is_symlink()]
-        names[:] = sorted(name for name in names if name not in linked and ignores.may_hold(inside + name))
+        names[:] = sorted(name for name in names if name not in linked and ignore_file.may_admit_below(inside + name))
         for name in sorted([*entries, *linked]):
             path = Path(folder, name)
-            if (path.is_symlink() or path.is_file()) and not ignores(inside + name):
+            if (path.is_symlink() or path.is_file()) and not ignore_file(inside + name):
                 yield inside + name
 
 
-def is_ignored(ignored: str, path: str) -> bool:
+def is_ignored(ignore_text: str, path: str) -> bool:
     """Return whether a .dockerignore excludes a path."""
-    return _IgnoreFile(ignored)(path)
+    return _IgnoreFile(ignore_text)(path)
 
 
 class _IgnoreFile:
@@ -113,10 +118,10 @@ class _IgnoreFile:
                 pattern.startswith("!"),
                 posixpath.normpath(pattern.removeprefix("!").strip()).lstrip("/"),
             )
-            self._patterns.append((included, _pattern(pattern)))
+            self._patterns.append((included, _compile_pattern(pattern)))
             if included:
                 self._exceptions.append(pattern)
-        self._patterns.append((False, _pattern(_LOCK)))
+        self._patterns.append((False, _compile_pattern(_LOCK_NAME)))
 
     def __call__(self, path: str) -> bool:
         parts = path.split("/")
@@ -126,7 +131,7 @@ class _IgnoreFile:
             False,
         )
 
-    def may_hold(self, folder: str) -> bool:
+    def may_admit_below(self, folder: str) -> bool:
         """Return whether a folder may contain files that are not excluded."""
         if not self(folder):
             return True
@@ -137,7 +142,7 @@ class _IgnoreFile:
         return False
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _compile_pattern(text: str) -> re.Pattern[str]:
     """Return a .dockerignore pattern as an expression: that of Go's filepath.Match, with `**` for any number of folders.
 
     Raises:
@@ -165,18 +170,18 @@ def _pattern(text: str) -> re.Pattern[str]:
         ) from None
 
 
-def _hash(path: Path, text: str | None) -> tuple[str, str]:
+def _hash_file(path: Path, text: str | None) -> tuple[str, str]:
     """Return the kind and hash of a file: `link`, or `program` if it is executable, otherwise `file`."""
     if text is not None:
         return "file", hashlib.sha256(text.encode()).hexdigest()
     if path.is_symlink():
         return "link", hashlib.sha256(str(path.readlink()).encode("utf-8", "surrogateescape")).hexdigest()
-    hashed = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
-            hashed.update(block)
-    return ("program" if path.stat().st_mode & 0o100 else "file"), hashed.hexdigest()
+            sha256.update(block)
+    return ("program" if path.stat().st_mode & 0o100 else "file"), sha256.hexdigest()
 
 
-def _digest(value: Sequence[object]) -> str:
+def _hash_json(value: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()

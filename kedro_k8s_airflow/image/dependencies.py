@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import BuildSettings
 
 # First the newest Python for which every dependency of Kedro has wheels.
-_PYTHONS = ("3.12", "3.13", "3.11", "3.10")
+_PYTHON_VERSIONS = ("3.12", "3.13", "3.11", "3.10")
 # A user or token in a URL. The installer replaces `${TOKEN}@`, and git@ is not a credential.
-_USER = re.compile(r"https?://(?!\$\{|git@)[^/\s@'\"]+@")
+_URL_USER = re.compile(r"https?://(?!\$\{|git@)[^/\s@'\"]+@")
 
 
-def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
+def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
     """Return the file that lists the dependencies, the requirement files it includes, and findings."""
     if (path / "uv.lock").is_file():
         return "uv.lock", [], []
     if (path / "requirements.txt").is_file():
-        files = _requirement_files(path)
+        files = _find_requirement_files(path)
         return "requirements.txt", files, list(_requirement_findings(path, files))
-    table = _project_table(path)
+    table = _read_project_table(path)
     declared = table.get("dependencies", [])
     if "dependencies" in table.get("dynamic", []):
         finding = warning(
@@ -46,14 +46,14 @@ def find_lock(path: Path) -> tuple[str, list[str], list[Finding]]:
             Location(file="pyproject.toml"),
             "does not list kedro in its [project] table, and the project has neither uv.lock nor requirements.txt. Pods could "
             "not start because the image would not contain Kedro.",
-            f"List the dependencies there, or create requirements.txt{_other_locks(path)}.",
+            f"List the dependencies there, or create requirements.txt{_export_hint(path)}.",
         )
     else:
         finding = warning(
             "image-no-lock",
             Location(file="pyproject.toml"),
             "is not accompanied by uv.lock or requirements.txt, so two builds of the image may differ.",
-            f"Create a lock with `uv lock`{_other_locks(path)}.",
+            f"Create a lock with `uv lock`{_export_hint(path)}.",
         )
     return "pyproject.toml", [], [finding]
 
@@ -83,7 +83,7 @@ def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]
         )
 
 
-def _other_locks(path: Path) -> str:
+def _export_hint(path: Path) -> str:
     """Return how to create requirements.txt from the file of another tool, or ""."""
     for name, command in (
         ("poetry.lock", "`poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export)"),
@@ -95,7 +95,7 @@ def _other_locks(path: Path) -> str:
     return ""
 
 
-def excluded_names(path: Path, file: str, requirements: Sequence[str], build: BuildSettings) -> tuple[str, ...]:
+def find_excluded_packages(path: Path, file: str, requirements: Sequence[str], build: BuildSettings) -> tuple[str, ...]:
     """Return the names of a build's `exclude` that are among its dependencies, sorted.
 
     Args:
@@ -105,31 +105,31 @@ def excluded_names(path: Path, file: str, requirements: Sequence[str], build: Bu
         build: the build, with the groups to install.
     """
     if file == "pyproject.toml":
-        chosen = _tables(path).get("dependency-groups", {})
-        text = str([_project_table(path), *(chosen.get(name) for name in build.groups)])
+        groups = _read_pyproject(path).get("dependency-groups", {})
+        text = str([_read_project_table(path), *(groups.get(name) for name in build.groups)])
     else:
         files = requirements or [file]
-        text = "\n".join(map(_without_comments, (path / name for name in files)))
-    words = {normalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
-    return tuple(sorted({name for name in build.exclude if normalize_name(name) in words}))
+        text = "\n".join(map(_read_without_comments, (path / name for name in files)))
+    words = {normalize_package_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)}
+    return tuple(sorted({name for name in build.exclude if normalize_package_name(name) in words}))
 
 
-def _without_comments(file: Path) -> str:
+def _read_without_comments(file: Path) -> str:
     """Return the text of a requirement or lock file without comments."""
     return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8", errors="replace"))
 
 
-def normalize_name(name: str) -> str:
+def normalize_package_name(name: str) -> str:
     """Return a package name in normalized form, in which '-', '_' and '.' are the same."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def find_credentials_in(path: Path, files: Iterable[str]) -> Iterable[Finding]:
+def find_credentials_in_files(path: Path, files: Iterable[str]) -> Iterable[Finding]:
     """Yield errors for credentials in files that go into the image, such as an index URL with a password."""
     for file in files:
         lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
-            if credential_detection.is_secret_value(line) or _USER.search(line):
+            if credential_detection.is_secret_value(line) or _URL_USER.search(line):
                 yield error(
                     "secret",
                     Location(file=file, line=number),
@@ -140,21 +140,21 @@ def find_credentials_in(path: Path, files: Iterable[str]) -> Iterable[Finding]:
 
 def has_hashes(path: Path, files: Sequence[str]) -> bool:
     """Return whether requirement files contain hashes."""
-    return any("--hash=" in _without_comments(path / file) for file in files)
+    return any("--hash=" in _read_without_comments(path / file) for file in files)
 
 
-def group_names(path: Path) -> frozenset[str]:
+def read_group_names(path: Path) -> frozenset[str]:
     """Return the normalized names of the dependency groups of pyproject.toml."""
-    return frozenset(normalize_name(str(name)) for name in _tables(path).get("dependency-groups", {}))
+    return frozenset(normalize_package_name(str(name)) for name in _read_pyproject(path).get("dependency-groups", {}))
 
 
-def extra_names(path: Path) -> frozenset[str]:
+def read_extra_names(path: Path) -> frozenset[str]:
     """Return the normalized names of the extras of pyproject.toml."""
-    extras = _project_table(path).get("optional-dependencies", {})
-    return frozenset(normalize_name(str(name)) for name in extras)
+    extras = _read_project_table(path).get("optional-dependencies", {})
+    return frozenset(normalize_package_name(str(name)) for name in extras)
 
 
-def _requirement_files(path: Path) -> list[str]:
+def _find_requirement_files(path: Path) -> list[str]:
     """Return requirements.txt and the files that it includes (`-r`, `-c`), relative to the project.
 
     Raises:
@@ -181,16 +181,16 @@ def _requirement_files(path: Path) -> list[str]:
     return sorted(files)
 
 
-def choose_python(path: Path) -> tuple[str, list[Finding]]:
+def choose_python_version(path: Path) -> tuple[str, list[Finding]]:
     """Return the Python of the base image, the first that the project's `requires-python` allows, and findings."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    requires_python = str(_project_table(path).get("requires-python", ""))
+    requires_python = str(_read_project_table(path).get("requires-python", ""))
     try:
         allowed = SpecifierSet(requires_python)
     except InvalidSpecifier:
         allowed = SpecifierSet("<0")
-    for version in _PYTHONS:
+    for version in _PYTHON_VERSIONS:
         if any(allowed.contains(f"{version}.{patch}") for patch in range(40)):
             return version, []
     finding = warning(
@@ -199,18 +199,18 @@ def choose_python(path: Path) -> tuple[str, list[Finding]]:
             file="pyproject.toml",
             key=("project", "requires-python"),
         ),
-        f"{requires_python!r} does not allow any Python that Kedro supports. The image uses {_PYTHONS[0]}.",
-        f"Allow one of Python {', '.join(sorted(_PYTHONS, key=lambda version: int(version[2:])))}.",
+        f"{requires_python!r} does not allow any Python that Kedro supports. The image uses {_PYTHON_VERSIONS[0]}.",
+        f"Allow one of Python {', '.join(sorted(_PYTHON_VERSIONS, key=lambda version: int(version[2:])))}.",
     )
-    return _PYTHONS[0], [finding]
+    return _PYTHON_VERSIONS[0], [finding]
 
 
-def _project_table(path: Path) -> dict[str, Any]:
-    table = _tables(path).get("project", {})
+def _read_project_table(path: Path) -> dict[str, Any]:
+    table = _read_pyproject(path).get("project", {})
     return table if isinstance(table, dict) else {}
 
 
-def _tables(path: Path) -> dict[str, Any]:
+def _read_pyproject(path: Path) -> dict[str, Any]:
     """Return the content of pyproject.toml, which Kedro has already parsed without error."""
     return read_toml(path / "pyproject.toml")
 

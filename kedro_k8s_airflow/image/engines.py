@@ -19,7 +19,7 @@ from kedro_k8s_airflow.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-NAMES = ("buildah", "podman", "docker")
+ENGINE_NAMES = ("buildah", "podman", "docker")
 _TAIL = 40
 _RUN_TIMEOUT = 600  # seconds; the program loads the project
 _HINTS = (
@@ -228,7 +228,7 @@ class Engine:
             subprocess.run([self.path, "rm", container], capture_output=True, check=False)
 
     @property
-    def has_read_only_root(self) -> bool:
+    def supports_read_only_root(self) -> bool:
         """Return whether the engine can start an image with a read-only root."""
         return self.name != "buildah"
 
@@ -255,7 +255,7 @@ class Engine:
         last: deque[str] = deque(maxlen=_TAIL)
         output: list[str] = []
 
-        def read(stream: object, lines: list[str] | None) -> None:
+        def read_stream(stream: object, lines: list[str] | None) -> None:
             for line in stream or ():  # type: ignore[attr-defined]
                 if lines is not None:
                     lines.append(line)
@@ -264,9 +264,9 @@ class Engine:
 
         with process:
             try:
-                errors = threading.Thread(target=read, args=(process.stderr, None), daemon=True)
+                errors = threading.Thread(target=read_stream, args=(process.stderr, None), daemon=True)
                 errors.start()
-                read(process.stdout, output)
+                read_stream(process.stdout, output)
                 errors.join()
                 code = process.wait()
             except BaseException:
@@ -287,13 +287,13 @@ def find_engine(name: str | None) -> Engine:
     Raises:
         Refused: if it is not installed.
     """
-    for candidate in (name,) if name else NAMES:
+    for candidate in (name,) if name else ENGINE_NAMES:
         path = shutil.which(candidate)
         if path:
             return Engine(candidate, path)
     raise refuse(
         "image-engine",
-        Location(subject=name or ", ".join(NAMES)),
+        Location(subject=name or ", ".join(ENGINE_NAMES)),
         "is not on PATH." if name else "are not on PATH, and building an image needs one of them.",
         "Install buildah or podman, which need no daemon, or docker.",
     )

@@ -22,29 +22,29 @@ _DATASETS = "kedro-datasets"
 _OPTIONAL = frozenset({"adlfs", "compress-pickle", "delta-spark", "gcsfs", "hdfs", "s3fs"})
 # Extras of kedro-datasets 9 for Spark do not include Spark itself (kedro#5331).
 _SPARK = frozenset({"databricks-connect", "pyspark", "pyspark-client", "pyspark-connect"})
-_OWN_CLIENTS = ("databricks.", "ibis.", "polars.", "snowflake.", "spark.")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+_WITHOUT_FSSPEC = ("databricks.", "ibis.", "polars.", "snowflake.", "spark.")
+_EXTRA_MARKER = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 # Packages that fsspec needs, by protocol.
-_PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
+_PACKAGE_BY_PROTOCOL = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
 
 
-def installed_packages(
-    path: Path, lock: str, requirements: Sequence[str], build: BuildSettings
+def find_installed_packages(
+    path: Path, dependency_file: str, requirements: Sequence[str], build: BuildSettings
 ) -> frozenset[str] | None:
     """Return the normalized names of the packages that an image will contain, or None if they are unknown.
 
     Args:
         path: the project's folder.
-        lock: the file that lists the dependencies: uv.lock, requirements.txt or pyproject.toml.
+        dependency_file: the file that lists the dependencies: uv.lock, requirements.txt or pyproject.toml.
         requirements: requirements.txt and the files it includes.
         build: what the image is built from.
     """
-    if lock == "uv.lock":
+    if dependency_file == "uv.lock":
         try:
-            return _packages_of_uv_lock(dependencies.read_toml(path / lock), build)
+            return _packages_of_uv_lock(dependencies.read_toml(path / dependency_file), build)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # not a lock of uv; the build reports it
-    if lock == "requirements.txt":
+    if dependency_file == "requirements.txt":
         lines = [
             line
             for file in requirements
@@ -54,20 +54,20 @@ def installed_packages(
         if required is None:
             return None
         if dependencies.has_hashes(path, requirements):
-            return frozenset(dependencies.normalize_name(requirement.name) for requirement in required)
+            return frozenset(dependencies.normalize_package_name(requirement.name) for requirement in required)
         return _with_dependencies(_without_excluded(required, build))
-    table = dependencies.read_toml(path / lock)
+    table = dependencies.read_toml(path / dependency_file)
     project = table.get("project", {})
     lines = [*project.get("dependencies", [])]
     for groups, selected in (
         (project.get("optional-dependencies", {}), build.extras),
         (table.get("dependency-groups", {}), build.groups),
     ):
-        by_name = {dependencies.normalize_name(name): content for name, content in groups.items()}
+        by_name = {dependencies.normalize_package_name(name): content for name, content in groups.items()}
         lines += [
             line
             for name in selected
-            for line in by_name.get(dependencies.normalize_name(name), [])
+            for line in by_name.get(dependencies.normalize_package_name(name), [])
             if isinstance(line, str)
         ]
     required = _parse_requirements(lines)
@@ -76,11 +76,13 @@ def installed_packages(
 
 def _without_excluded(required: Iterable[Requirement], build: BuildSettings) -> list[Requirement]:
     """Return the requirements that a build does not exclude."""
-    excluded = {dependencies.normalize_name(name) for name in build.exclude}
-    return [requirement for requirement in required if dependencies.normalize_name(requirement.name) not in excluded]
+    excluded = {dependencies.normalize_package_name(name) for name in build.exclude}
+    return [
+        requirement for requirement in required if dependencies.normalize_package_name(requirement.name) not in excluded
+    ]
 
 
-def missing_packages(
+def find_missing_packages(
     entries: Mapping[str, Mapping[str, Any]], installed: frozenset[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield datasets whose packages are missing in an image, and the missing packages as written in requirement files.
@@ -91,23 +93,23 @@ def missing_packages(
     """
 
     @cache
-    def extra(kind: str) -> str | None:
+    def lacking_extra(kind: str) -> str | None:
         """Return the extra of kedro-datasets for a class, if a package of it is missing."""
         parts = kind.removeprefix("kedro_datasets.").split(".")
-        name = dependencies.normalize_name(f"{parts[0]}-{parts[-1]}")
-        needs = None if kind.startswith("kedro.") else _needs(name)
+        name = dependencies.normalize_package_name(f"{parts[0]}-{parts[-1]}")
+        needs = None if kind.startswith("kedro.") else _packages_of_extra(name)
         return name if needs is not None and not installed.issuperset({_DATASETS, *needs}) else None
 
     for dataset in sorted(entries):
         entry = entries[dataset]
         kind = str(entry.get("type"))
-        missing_extra = extra(kind)
+        missing_extra = lacking_extra(kind)
         missing = [f"{_DATASETS}[{missing_extra}]"] if missing_extra is not None else []
         if kind.removeprefix("kedro_datasets.").startswith("spark.") and installed.isdisjoint(_SPARK):
             missing.append("pyspark")
         path = entry.get("filepath") or entry.get("path") or ""
         if isinstance(path, str) and "://" in path and _uses_fsspec(kind):
-            client = _PROTOCOLS.get(path.partition("://")[0].lower())
+            client = _PACKAGE_BY_PROTOCOL.get(path.partition("://")[0].lower())
             missing += [client] if client is not None and client not in installed else []
         if missing:
             yield dataset, missing
@@ -116,7 +118,7 @@ def missing_packages(
 def _uses_fsspec(kind: str) -> bool:
     """Return whether a class uses fsspec for remote files: those of kedro-datasets do, except engines with own clients."""
     name = kind.removeprefix("kedro_datasets.")
-    engine = name.startswith(_OWN_CLIENTS) or "Delta" in name
+    engine = name.startswith(_WITHOUT_FSSPEC) or "Delta" in name
     return name.count(".") == 1 and not name.startswith("kedro.") and not engine
 
 
@@ -128,8 +130,8 @@ def _packages_of_uv_lock(lock: Mapping[str, Any], build: BuildSettings) -> froze
     root = [package for package in lock.get("package", []) if {"virtual", "editable"} & set(package.get("source", {}))]
     if len(root) != 1:
         return None
-    todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.normalize_name, build.extras))]
-    for group in map(dependencies.normalize_name, build.groups):
+    todo = [(root[0]["name"], extra) for extra in (None, *map(dependencies.normalize_package_name, build.extras))]
+    for group in map(dependencies.normalize_package_name, build.groups):
         todo += [
             (entry["name"], None)
             for entry in root[0].get("dev-dependencies", {}).get(group, [])
@@ -172,7 +174,7 @@ def _with_dependencies(required: Iterable[Requirement]) -> frozenset[str] | None
     from packaging.requirements import InvalidRequirement, Requirement
 
     todo = [
-        (dependencies.normalize_name(requirement.name), dependencies.normalize_name(extra))
+        (dependencies.normalize_package_name(requirement.name), dependencies.normalize_package_name(extra))
         for requirement in required
         for extra in ("", *requirement.extras)
     ]
@@ -187,8 +189,8 @@ def _with_dependencies(required: Iterable[Requirement]) -> frozenset[str] | None
         except PackageNotFoundError:
             return None
         for line in lines:
-            marker = _EXTRA.search(line)
-            if (dependencies.normalize_name(marker[1]) if marker else "") != extra:
+            marker = _EXTRA_MARKER.search(line)
+            if (dependencies.normalize_package_name(marker[1]) if marker else "") != extra:
                 continue  # lines without an extra belong to the package itself
             try:
                 requirement = Requirement(line)
@@ -196,13 +198,13 @@ def _with_dependencies(required: Iterable[Requirement]) -> frozenset[str] | None
                 return None
             if requirement.marker is None or requirement.marker.evaluate({"extra": marker[1] if marker else ""}):
                 todo += [
-                    (dependencies.normalize_name(requirement.name), dependencies.normalize_name(needed))
+                    (dependencies.normalize_package_name(requirement.name), dependencies.normalize_package_name(needed))
                     for needed in ("", *requirement.extras)
                 ]
     return frozenset(name for name, _ in seen)
 
 
-def _needs(extra: str) -> set[str] | None:
+def _packages_of_extra(extra: str) -> set[str] | None:
     """Return the packages that an extra of the installed kedro-datasets needs, or None if it does not have this extra."""
     from importlib.metadata import PackageNotFoundError, requires
 
@@ -212,7 +214,10 @@ def _needs(extra: str) -> set[str] | None:
         lines = requires(_DATASETS) or []
     except PackageNotFoundError:
         return None
-    if not any((marker := _EXTRA.search(line)) and dependencies.normalize_name(marker[1]) == extra for line in lines):
+    if not any(
+        (marker := _EXTRA_MARKER.search(line)) and dependencies.normalize_package_name(marker[1]) == extra
+        for line in lines
+    ):
         return None
     packages: set[str] = set()
     todo, seen = [extra], set()
@@ -220,8 +225,8 @@ def _needs(extra: str) -> set[str] | None:
         name = todo.pop()
         seen.add(name)
         for line in lines:
-            marker = _EXTRA.search(line)
-            if marker is None or dependencies.normalize_name(marker[1]) != name:
+            marker = _EXTRA_MARKER.search(line)
+            if marker is None or dependencies.normalize_package_name(marker[1]) != name:
                 continue
             try:
                 requirement = Requirement(line)
@@ -229,8 +234,8 @@ def _needs(extra: str) -> set[str] | None:
                 continue
             if requirement.marker is not None and not requirement.marker.evaluate({"extra": marker[1]}):
                 continue
-            if dependencies.normalize_name(requirement.name) == _DATASETS:
-                todo += {dependencies.normalize_name(other) for other in requirement.extras} - seen
+            if dependencies.normalize_package_name(requirement.name) == _DATASETS:
+                todo += {dependencies.normalize_package_name(other) for other in requirement.extras} - seen
             else:
-                packages.add(dependencies.normalize_name(requirement.name))
+                packages.add(dependencies.normalize_package_name(requirement.name))
     return packages - _OPTIONAL

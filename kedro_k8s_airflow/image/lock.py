@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import Settings
 
 LOCK_NAME = "k8s-airflow.lock"
-UNBUILT = "unbuilt"
-_VERSION = 1
+UNBUILT_TAG = "unbuilt"
+_LOCK_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +57,11 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        if raw["version"] != _VERSION:
+        if raw["version"] != _LOCK_VERSION:
             raise refuse(
                 "image-lock",
                 Location(file=str(path)),
-                f"has version {raw['version']}, but this release reads version {_VERSION}.",
+                f"has version {raw['version']}, but this release reads version {_LOCK_VERSION}.",
                 "Delete the file and build the image again.",
             )
         return {str(name): _parse_image(entry) for name, entry in raw["images"].items()}
@@ -87,13 +87,13 @@ def _parse_image(entry: Mapping[str, Any]) -> LockedImage:
     return image
 
 
-def write_lock(images: Mapping[str, LockedImage]) -> str:
+def format_lock(images: Mapping[str, LockedImage]) -> str:
     """Return the text of a lock file, sorted so that only changed images change it."""
     entries = {name: asdict(image) for name, image in images.items()}
-    return json.dumps({"version": _VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
+    return json.dumps({"version": _LOCK_VERSION, "images": entries}, indent=2, sort_keys=True) + "\n"
 
 
-def tag_for(name: str, tag: str) -> str:
+def image_tag(name: str, tag: str) -> str:
     """Return the tag of an image, which begins with its name unless it is the default image."""
     return tag if name == DEFAULT_IMAGE else f"{name}-{tag}"
 
@@ -101,16 +101,16 @@ def tag_for(name: str, tag: str) -> str:
 def is_unbuilt(image: str) -> bool:
     """Return whether a reference is that of an image that is not built yet."""
     _, tag, digest = split_reference(image)
-    return digest is None and tag is not None and (tag == UNBUILT or tag.endswith(f"-{UNBUILT}"))
+    return digest is None and tag is not None and (tag == UNBUILT_TAG or tag.endswith(f"-{UNBUILT_TAG}"))
 
 
-def image_references(settings: Settings, built: Mapping[str, LockedImage]) -> dict[str, str]:
+def resolve_image_references(settings: Settings, locked_images: Mapping[str, LockedImage]) -> dict[str, str]:
     """Return the reference that pods use for each image: that of the lock, otherwise that of the settings."""
     repository, tag, digest = split_reference(settings.image)
     references = {}
     for name in settings.image_names:
-        expected_tag = tag_for(name, tag or UNBUILT)
-        image = built.get(name)
+        expected_tag = image_tag(name, tag or UNBUILT_TAG)
+        image = locked_images.get(name)
         if name == DEFAULT_IMAGE and digest:
             references[name] = settings.image
         elif image is not None and image.repository == repository and (tag is None or image.tag == expected_tag):

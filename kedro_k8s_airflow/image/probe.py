@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ANSWER = "kedro-k8s-airflow answers: "
+ANSWER_PREFIX = "kedro-k8s-airflow answers: "
 # Programs that do not belong in the image of a pod, unless the user's own base or packages contain them.
-TOOLS = ("gcc", "cc", "g++", "git", "uv")
+FORBIDDEN_TOOLS = ("gcc", "cc", "g++", "git", "uv")
 
 
 def main(request: dict[str, Any]) -> None:
@@ -32,11 +32,11 @@ def main(request: dict[str, Any]) -> None:
     _check_kedro(report, errors)
     if not errors:
         started = time.monotonic()
-        noise = io.StringIO()
-        with contextlib.redirect_stdout(noise):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
             _load_project(project, request, report, errors)
         report["seconds"] = round(time.monotonic() - started, 2)
-    sys.stdout.write(f"\n{ANSWER}{json.dumps(report)}\n")
+    sys.stdout.write(f"\n{ANSWER_PREFIX}{json.dumps(report)}\n")
 
 
 def _check_pod_program(project: Path, request: dict[str, Any], errors: list[str]) -> None:
@@ -67,16 +67,16 @@ def _check_kedro(report: dict[str, Any], errors: list[str]) -> None:
 def _find_forbidden(project: Path, request: dict[str, Any]) -> list[str]:
     """Return errors for files and programs that must not be in the image."""
     programs = [shutil.which(tool) for tool in request["tools"]]
-    found = [f"{path} is in the image" for path in programs if path and not path.startswith(request["venv"])]
+    problems = [f"{path} is in the image" for path in programs if path and not path.startswith(request["venv"])]
     for folder, names, files in os.walk(project):
         inside = Path(folder).relative_to(project).parts
-        found += [f"{folder}/{name} is in the image" for name in names if name == ".git"]
+        problems += [f"{folder}/{name} is in the image" for name in names if name == ".git"]
         names[:] = [name for name in names if name not in (".git", ".venv", "node_modules")]
         conf = tuple(Path(request["conf"]).parts)
         in_conf = bool(conf) and inside[: len(conf)] == conf
         below = inside[len(conf) :]
         local = in_conf and (below[:1] == ("local",) or any(part.startswith("credentials") for part in below))
-        found += [
+        problems += [
             f"{folder}/{file} is in the image"
             for file in files
             if (local and file != ".gitkeep")
@@ -84,7 +84,7 @@ def _find_forbidden(project: Path, request: dict[str, Any]) -> list[str]:
             or file.startswith(".env.")
             or (in_conf and file.startswith("credentials"))
         ]
-    return found[:20]
+    return problems[:20]
 
 
 def _load_project(project: Path, request: dict[str, Any], report: dict[str, Any], errors: list[str]) -> None:

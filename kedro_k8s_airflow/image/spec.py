@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import BuildSettings, Settings
     from kedro_k8s_airflow.project.model import Project
 
-IGNORE_FILE = ".dockerignore"
+DOCKERIGNORE = ".dockerignore"
 VENV = "/opt/venv"
-_SAFE = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
-_JAVA = "default-jre-headless"
+_SAFE_PATH = re.compile(r"[A-Za-z0-9._/@+*?\[\]-]+\Z")
+_JAVA_PACKAGE = "default-jre-headless"
 
 
 def dockerfile_name(name: str) -> str:
@@ -45,18 +45,18 @@ def build_image_spec(
     Raises:
         Refused: if a Dockerfile cannot express a path, a group of dependencies is unknown, or a file holds credentials.
     """
-    lock, requirements, findings = dependencies.find_lock(project.path)
-    python, python_findings = dependencies.choose_python(project.path)
+    dependency_file, requirements, findings = dependencies.find_dependency_file(project.path)
+    python, python_findings = dependencies.choose_python_version(project.path)
     if any(settings.build_of(name).base is None for name in settings.image_names):
         findings += python_findings
-    copied = dict.fromkeys(["pyproject.toml", *(requirements or [lock])])
+    copied = dict.fromkeys(["pyproject.toml", *(requirements or [dependency_file])])
     errors = [
-        *_unknown_groups(settings, sources, project.path, lock),
-        *dependencies.find_credentials_in(project.path, copied),
+        *_find_unknown_groups(settings, sources, project.path, dependency_file),
+        *dependencies.find_credentials_in_files(project.path, copied),
     ]
-    source = project.code
+    source = project.code_folder
     conf = project.conf_folder
-    in_image = dict(sorted(_copy_paths(path, project, sources) for path in settings.data.in_image))
+    in_image = dict(sorted(_resolve_copy_paths(path, project, sources) for path in settings.data.in_image))
     errors += [
         error(
             "image-path",
@@ -65,14 +65,14 @@ def build_image_spec(
             "Rename it to use only letters, digits, '-', '_' and '.'.",
         )
         for path in (source, conf, *in_image)
-        if path and not _SAFE.match(path)
+        if path and not _SAFE_PATH.match(path)
     ]
     if errors:
         raise Refused(errors)
     values: dict[str, Any] = {
         "version": __version__,
         "project_path": settings.project_path,
-        "lock": lock,
+        "lock": dependency_file,
         "requirements": requirements,
         "source": source,
         "conf": conf,
@@ -84,28 +84,32 @@ def build_image_spec(
     outputs = []
     for name in settings.image_names:
         build = settings.build_of(name)
-        excluded = dependencies.excluded_names(project.path, lock, requirements, build)
+        excluded = dependencies.find_excluded_packages(project.path, dependency_file, requirements, build)
         declared = (
-            dependencies.excluded_names(project.path, "pyproject.toml", [], build) if lock == "uv.lock" else excluded
+            dependencies.find_excluded_packages(project.path, "pyproject.toml", [], build)
+            if dependency_file == "uv.lock"
+            else excluded
         )
         if declared and files.is_generated(project.path / dockerfile_name(name)):
-            findings.append(_excluded_finding(declared, lock))
-        recipe = templates.fill_template(
+            findings.append(_excluded_finding(declared, dependency_file))
+        dockerfile = templates.fill_template(
             "Dockerfile.j2",
             **values,
             name=name,
             build=build,
             base_image=build.base or f"python:{python}-slim",
-            packages=[*build.packages, *([_JAVA] if build.java else [])],
-            mounts=_mounts(build),
-            install=_install(lock, build, excluded, hashed=dependencies.has_hashes(project.path, requirements)),
+            packages=[*build.packages, *([_JAVA_PACKAGE] if build.java else [])],
+            mounts=_mount_options(build),
+            install=_install_commands(
+                dependency_file, build, excluded, hashed=dependencies.has_hashes(project.path, requirements)
+            ),
         )
-        outputs.append(OutputFile(project.path / dockerfile_name(name), recipe, keep_existing=True))
-    if files.is_generated(outputs[0].path) or (project.path / IGNORE_FILE).exists():
+        outputs.append(OutputFile(project.path / dockerfile_name(name), dockerfile, keep_existing=True))
+    if files.is_generated(outputs[0].path) or (project.path / DOCKERIGNORE).exists():
         # A user's own Dockerfile may copy files that the generated .dockerignore excludes.
         outputs.append(
             OutputFile(
-                project.path / IGNORE_FILE, templates.fill_template("dockerignore.j2", **values), keep_existing=True
+                project.path / DOCKERIGNORE, templates.fill_template("dockerignore.j2", **values), keep_existing=True
             )
         )
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
@@ -114,7 +118,7 @@ def build_image_spec(
 
 
 def hash_images(
-    root: Path, settings: Settings, outputs: Sequence[OutputFile], lock: Path | None = None
+    root: Path, settings: Settings, outputs: Sequence[OutputFile], lock_path: Path | None = None
 ) -> dict[str, dict[str, str]]:
     """Return the current hashes of the parts of each image; see `content_hash.hash_parts`.
 
@@ -122,21 +126,27 @@ def hash_images(
         root: the project's folder.
         settings: the project's settings.
         outputs: the image spec, written or not.
-        lock: path of the image lock, see `content_hash.hash_context`.
+        lock_path: path of the image lock, see `content_hash.hash_context`.
     """
     texts = {
         output.path: output.text for output in outputs if not output.keep_existing or files.is_generated(output.path)
     }
     # Dockerfiles are not part of their own context.
-    written = {path: text for path, text in texts.items() if not path.name.startswith(("Dockerfile", IGNORE_FILE))}
-    context = content_hash.hash_context(root, read_text(root / IGNORE_FILE, texts), texts=written, lock=lock)
+    context_texts = {
+        path: text for path, text in texts.items() if not path.name.startswith(("Dockerfile", DOCKERIGNORE))
+    }
+    context = content_hash.hash_context(
+        root, read_text_if_present(root / DOCKERIGNORE, texts), texts=context_texts, lock_path=lock_path
+    )
     return {
-        name: content_hash.hash_parts(context, read_text(root / dockerfile_name(name), texts), {})
-        for name in settings.image_names
+        image_name: content_hash.hash_parts(
+            context, read_text_if_present(root / dockerfile_name(image_name), texts), {}
+        )
+        for image_name in settings.image_names
     }
 
 
-def read_text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
+def read_text_if_present(path: Path, texts: Mapping[Path, str] | None = None) -> str:
     """Return the text of a file that is about to be written or that exists, or ""."""
     if texts and path in texts:
         return texts[path]
@@ -146,13 +156,15 @@ def read_text(path: Path, texts: Mapping[Path, str] | None = None) -> str:
         return ""
 
 
-def _mounts(build: BuildSettings) -> list[str]:
+def _mount_options(build: BuildSettings) -> list[str]:
     """Return the mounts for installing dependencies that are not part of the image: uv and build secrets."""
     uv = "--mount=type=bind,from=uv,source=/uv,target=/usr/local/bin/uv"
     return [uv, *(f"--mount=type=secret,id={name}" for name in build.secrets)]
 
 
-def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool) -> list[str]:
+def _install_commands(
+    dependency_file: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool
+) -> list[str]:
     """Return the shell commands that install the dependencies."""
     commands = [
         f'if [ -f /run/secrets/{name} ]; then {name}="$(cat /run/secrets/{name})" && export {name}; fi'
@@ -175,21 +187,46 @@ def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed
         " && trap 'pip uninstall --quiet --yes uv' EXIT; }; }"
     )
     commands.append(f"export UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT={VENV}")
-    chosen = [word for name in build.groups for word in ("--group", name)]
-    chosen += [word for name in build.extras for word in ("--extra", name)]
-    if lock == "uv.lock":
-        left = [word for name in excluded for word in ("--no-install-package", name)]
+    group_options = [word for name in build.groups for word in ("--group", name)]
+    group_options += [word for name in build.extras for word in ("--extra", name)]
+    if dependency_file == "uv.lock":
+        exclude_options = [word for name in excluded for word in ("--no-install-package", name)]
         commands.append(
-            shlex.join(["uv", "sync", "--locked", "--no-default-groups", "--no-install-project", *chosen, *left])
+            shlex.join(
+                [
+                    "uv",
+                    "sync",
+                    "--locked",
+                    "--no-default-groups",
+                    "--no-install-project",
+                    *group_options,
+                    *exclude_options,
+                ]
+            )
         )
     else:
         commands.append(f"uv venv {VENV}")
-        left = []
+        exclude_options = []
         if excluded:
             commands.append(f"printf '%s\\n' {shlex.join(excluded)} > /tmp/excluded.txt")
-            left = ["--excludes", "/tmp/excluded.txt"]  # noqa: S108  while an image is built, which has no users
+            exclude_options = ["--excludes", "/tmp/excluded.txt"]  # noqa: S108  while an image is built, which has no users
         source = ["--require-hashes"] if hashed and not excluded else []
-        commands.append(shlex.join(["uv", "pip", "install", "--python", VENV, *source, *left, *chosen, "-r", lock]))
+        commands.append(
+            shlex.join(
+                [
+                    "uv",
+                    "pip",
+                    "install",
+                    "--python",
+                    VENV,
+                    *source,
+                    *exclude_options,
+                    *group_options,
+                    "-r",
+                    dependency_file,
+                ]
+            )
+        )
     if build.build_packages:
         commands += [
             "{ grep -vxFf /tmp/before /tmp/after > /tmp/brought || true; }",
@@ -201,34 +238,36 @@ def _install(lock: str, build: BuildSettings, excluded: Sequence[str], *, hashed
     return commands
 
 
-def _excluded_finding(names: Sequence[str], lock: str) -> Finding:
-    rest = ", but their dependencies stay" if lock == "uv.lock" else ""
+def _excluded_finding(names: Sequence[str], dependency_file: str) -> Finding:
+    rest = ", but their dependencies stay" if dependency_file == "uv.lock" else ""
     return info(
         "image-excluded",
-        Location(file="pyproject.toml" if lock == "uv.lock" else lock),
+        Location(file="pyproject.toml" if dependency_file == "uv.lock" else dependency_file),
         f"lists {', '.join(names)}, needed only for development. The image leaves them out to be smaller and start faster{rest}.",
         "Move them to a dependency group. To keep them in the image, set `build.exclude: []`.",
     )
 
 
-def _unknown_groups(settings: Settings, sources: SettingsSources, path: Path, lock: str) -> Iterable[Finding]:
+def _find_unknown_groups(
+    settings: Settings, sources: SettingsSources, path: Path, dependency_file: str
+) -> Iterable[Finding]:
     """Yield errors for dependency groups and extras that the project does not define."""
-    known = {"groups": dependencies.group_names(path), "extras": dependencies.extra_names(path)}
-    for name in settings.image_names:
-        build = settings.build_of(name)
-        own = settings.images.get(name)
+    known = {"groups": dependencies.read_group_names(path), "extras": dependencies.read_extra_names(path)}
+    for image_name in settings.image_names:
+        build = settings.build_of(image_name)
+        own = settings.images.get(image_name)
         for key, defined in known.items():
-            section = ("images", name) if own is not None and key in own.model_fields_set else ("build",)
+            section = ("images", image_name) if own is not None and key in own.model_fields_set else ("build",)
             location = sources.location_of((*section, key))
             for group in getattr(build, key):
-                if lock == "requirements.txt":
+                if dependency_file == "requirements.txt":
                     yield error(
                         "image-groups",
                         location,
                         f"refers to {group!r}, but requirements.txt has no groups or extras.",
                         "Declare the dependencies in pyproject.toml, and run `uv lock`.",
                     )
-                elif dependencies.normalize_name(group) not in defined:
+                elif dependencies.normalize_package_name(group) not in defined:
                     yield error(
                         "image-groups",
                         location,
@@ -237,16 +276,16 @@ def _unknown_groups(settings: Settings, sources: SettingsSources, path: Path, lo
                     )
 
 
-def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[str, str]:
+def _resolve_copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[str, str]:
     """Return the source and destination with which COPY copies a path of `data.in_image`.
 
     Raises:
         Refused: if it is not in the project, or COPY cannot express it.
     """
-    clean = posixpath.normpath(path)
+    normalized = posixpath.normpath(path)
     location = sources.location_of(("data", "in_image"))
-    folder, name = posixpath.split(clean)
-    if clean.startswith(("/", "..")) or clean == ".":
+    folder, name = posixpath.split(normalized)
+    if normalized.startswith(("/", "..")) or normalized == ".":
         raise refuse(
             "image-path",
             location,
@@ -265,12 +304,12 @@ def _copy_paths(path: str, project: Project, sources: SettingsSources) -> tuple[
             "Use patterns in the last part of the path only.",
         )
     if any(wildcard in name for wildcard in "*?["):
-        return clean, f"{folder}/"
-    if not (project.path / clean).exists():
+        return normalized, f"{folder}/"
+    if not (project.path / normalized).exists():
         raise refuse(
             "image-path",
             location,
             f"{path!r} does not exist, so it cannot be copied into the image.",
             "Correct the path.",
         )
-    return (f"{clean}/", f"{clean}/") if (project.path / clean).is_dir() else (clean, clean)
+    return (f"{normalized}/", f"{normalized}/") if (project.path / normalized).is_dir() else (normalized, normalized)

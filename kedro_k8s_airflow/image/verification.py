@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Neither the image's user nor one in its /etc/passwd.
 _ARBITRARY_UID = 54321
-_TAIL = 15
-_CONTRACT = "See docs/guides/image.md for what pods require of an image."
+_OUTPUT_LINES = 15
+_CONTRACT_HELP = "See docs/guides/image.md for what pods require of an image."
 
 
 def verify_image(
@@ -65,7 +65,7 @@ def verify_image(
         "prefix": list(project.settings.build.prefix),
         "conf": project.conf_folder,
         "venv": VENV,
-        "tools": _tools(project, name),
+        "tools": _forbidden_tools(project, name),
         "nodes": nodes,
     }
     source = Path(probe.__file__).read_text(encoding="utf-8")
@@ -75,30 +75,30 @@ def verify_image(
         program,
         user=f"{_ARBITRARY_UID}:{match[2] or 0 if match else 0}",
         home=project.plans[0].home,
-        variables=_variables(project, name),
+        variables=_plain_variables(project, name),
     )
-    line = next((line for line in out.splitlines() if line.startswith(probe.ANSWER)), None)
+    line = next((line for line in out.splitlines() if line.startswith(probe.ANSWER_PREFIX)), None)
     if line is None:
-        output = "\n".join((out + err).strip().splitlines()[-_TAIL:])
+        output = "\n".join((out + err).strip().splitlines()[-_OUTPUT_LINES:])
         message = f"failed to start as it would in a pod (exit code {code})."
-        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT, output))
+        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT_HELP, output))
         raise Refused(errors)
-    result: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER))
-    errors += [_contract_error(reference, f"{problem}.", _CONTRACT) for problem in result["errors"]]
+    result: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER_PREFIX))
+    errors += [_contract_error(reference, f"{problem}.", _CONTRACT_HELP) for problem in result["errors"]]
     if errors:
         raise Refused(errors)
     return result
 
 
-def _tools(project: ImageProject, name: str) -> list[str]:
+def _forbidden_tools(project: ImageProject, name: str) -> list[str]:
     """Return programs that the image must not contain, unless its base, packages or Dockerfile are the user's own."""
     build = project.settings.build_of(name)
     if build.base is not None or build.packages or not files.is_generated(project.root / dockerfile_name(name)):
         return []
-    return [tool for tool in probe.TOOLS if not (tool == "uv" and build.keeps_uv)]
+    return [tool for tool in probe.FORBIDDEN_TOOLS if not (tool == "uv" and build.keeps_uv)]
 
 
-def _variables(project: ImageProject, name: str) -> dict[str, str]:
+def _plain_variables(project: ImageProject, name: str) -> dict[str, str]:
     """Return the plain environment variables of the image's tasks, which settings.py may need."""
     variables: dict[str, str] = {}
     for plan in project.plans:

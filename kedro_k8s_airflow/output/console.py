@@ -119,14 +119,14 @@ def print_build_result(out: Console, result: BuildResult, lock: Path, root: Path
     from rich.markup import escape
 
     size = f", {_format_size(result.size)}" if result.size is not None else ""
-    out.print(f"[bold]{escape(result.built.repository)}:{escape(result.built.tag)}[/bold]")
+    out.print(f"[bold]{escape(result.image.repository)}:{escape(result.image.tag)}[/bold]")
     out.print(f"  built     by {result.engine} in {result.seconds:.0f} s{size}")
-    if result.proof is not None and result.proven_by is not None:
-        proof = result.proof
+    if result.probe_report is not None and result.verified_by is not None:
+        proof = result.probe_report
         root_description = (
             "a read-only root"
-            if result.proven_by.has_read_only_root
-            else f"{result.proven_by.name}, which does not support a read-only root"
+            if result.verified_by.supports_read_only_root
+            else f"{result.verified_by.name}, which does not support a read-only root"
         )
         out.print(
             f"  verified  contract {CONTRACT_VERSION}, Python {escape(proof['python'])}, Kedro {escape(proof['kedro'])}, "
@@ -135,8 +135,8 @@ def print_build_result(out: Console, result: BuildResult, lock: Path, root: Path
         )
     else:
         out.print("  verified  no (--no-verify)")
-    if result.built.digest:
-        out.print(f"  pushed    {result.built.digest}")
+    if result.image.digest:
+        out.print(f"  pushed    {result.image.digest}")
     out.print(
         f"  wrote     {escape(files.display_path(lock, root))}; run `kedro k8s-airflow create` to use this image in the DAG"
     )

@@ -61,7 +61,7 @@ class LineFinder:
     def _find_dataset(self, name: str) -> tuple[str | None, int | None]:
         """Find the entry of a dataset, of one of its transcoded forms, or of the factory that makes it."""
         forms = [name, *sorted(form for form in self._catalog_entries if form.startswith(f"{name}@"))]
-        pattern = self.project.catalog.pattern(name) if self.project is not None else None
+        pattern = self.project.catalog.find_pattern(name) if self.project is not None else None
         known = [form for form in [*forms, *([pattern] if pattern else [])] if form in self._catalog_entries]
         return self._catalog_entries[known[0]] if known else (None, None)
 
@@ -80,7 +80,7 @@ class LineFinder:
 
     def _find_node(self, name: str) -> tuple[str | None, int | None]:
         node = self.nodes.get(name)
-        code = _code_of(node.live.func) if node is not None and node.live is not None else None
+        code = _code_of(node.kedro_node.func) if node is not None and node.kedro_node is not None else None
         if code is None or not Path(code.co_filename).is_relative_to(self.root):
             return None, None
         return Path(code.co_filename).relative_to(self.root).as_posix(), code.co_firstlineno

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import names
-from kedro_k8s_airflow.config.defaults import PLATFORM
+from kedro_k8s_airflow.config.defaults import PLATFORM_DEFAULTS
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.diagnostics import Diagnostics
 from kedro_k8s_airflow.findings import Refused
@@ -83,7 +83,7 @@ def _build_draft(context: PlanContext, dag: SelectedDag, mounts: tuple[Mount, ..
     nodes = context.project.pipelines[dag.pipeline]
     pod_paths = PodPaths(context.settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
     used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not is_parameter(name)})
-    entries = context.project.catalog.entries(used)
+    entries = context.project.catalog.resolve_entries(used)
     graph = build_graph(nodes, entries, pod_paths, context.settings.data.reach)
     return DagDraft(dag=dag, graph=graph, entries=entries, mounts=mounts)
 
@@ -258,7 +258,7 @@ class _Planner:
         members = [(name, task_rules.settings_of(rules)) for name, rules in rules_of.items()]
         merge_context = settings_merge.MergeContext(
             unset={
-                **PLATFORM,
+                **PLATFORM_DEFAULTS,
                 "image": DEFAULT_IMAGE,
                 "retries": self.dag.settings.retries,
                 "retry_delay": self.dag.settings.retry_delay,

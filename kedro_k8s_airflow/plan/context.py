@@ -34,7 +34,7 @@ class PlanContext:
 
     def location_of(self, *key: str) -> Location:
         """Return where a key of the settings belongs: in the file that is read last."""
-        return Location(file=self.task_rules.sources.file(), key=key)
+        return Location(file=self.task_rules.sources.file_of(), key=key)
 
     def image_of(self, image: str | None) -> tuple[str | None, str]:
         """Return the name, if it is one of the project's own, and the reference of the image that a task asks for."""

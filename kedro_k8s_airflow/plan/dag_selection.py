@@ -41,7 +41,7 @@ def select_dags(
     """
     project, settings = context.project, context.settings
     configured = [
-        SelectedDag(name, dag_settings.pipeline or name, settings.dag.overlaid_by(dag_settings))
+        SelectedDag(name, dag_settings.pipeline or name, settings.dag.overlay_with(dag_settings))
         for name, dag_settings in settings.dags.items()
     ]
     for dag in configured:

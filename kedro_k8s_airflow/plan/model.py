@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.config.defaults import PROVIDER
+from kedro_k8s_airflow.config.defaults import PROVIDER_DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,7 +96,7 @@ def pod_deadline(settings: Mapping[str, Any]) -> int | None:
     if timeout is None:
         return 24 * 3600
     operator = settings.get("operator", {})
-    startup = operator.get("startup_timeout_seconds", PROVIDER["startup_timeout_seconds"])
+    startup = operator.get("startup_timeout_seconds", PROVIDER_DEFAULTS["startup_timeout_seconds"])
     return int(timeout.total_seconds()) + int(startup) + int(operator.get("schedule_timeout_seconds", 0)) + 600
 
 

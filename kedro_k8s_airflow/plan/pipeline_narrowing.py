@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.plan.model import Plan, Task
     from kedro_k8s_airflow.project.model import Project, ProjectNode
-    from kedro_k8s_airflow.project.registry import LoneEvaluation
+    from kedro_k8s_airflow.project.registry import PipelineEvaluation
 
-    EvaluateAlone = Callable[[str], LoneEvaluation]
+    EvaluateAlone = Callable[[str], PipelineEvaluation]
 
 
 def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
@@ -31,7 +31,7 @@ def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
     Raises:
         Refused: naming the DAGs' pipelines that Kedro can load only together with all others.
     """
-    evaluate: EvaluateAlone = cache(registry.evaluate_alone)
+    evaluate: EvaluateAlone = cache(registry.evaluate_pipeline_alone)
     errors = find_unloadable(project, plans, evaluate)
     if errors:
         raise Refused(errors)
@@ -44,7 +44,7 @@ def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
 
 
 def find_unloadable(
-    project: Project, plans: Sequence[Plan], evaluate: EvaluateAlone = registry.evaluate_alone
+    project: Project, plans: Sequence[Plan], evaluate: EvaluateAlone = registry.evaluate_pipeline_alone
 ) -> list[Finding]:
     """Return an error for each DAG's pipeline that Kedro can load only together with all others."""
     errors = []
@@ -53,7 +53,8 @@ def find_unloadable(
         nodes = project.pipelines[name]
         reason = evaluation.problem
         if evaluation.nodes is not None and (
-            len(evaluation.nodes) != len(nodes) or any(node.live != evaluation.nodes.get(node.name) for node in nodes)
+            len(evaluation.nodes) != len(nodes)
+            or any(node.kedro_node != evaluation.nodes.get(node.name) for node in nodes)
         ):
             reason = "it has other nodes then"
         if reason is not None:
@@ -103,7 +104,7 @@ def _narrow_task(
             (
                 node_name
                 for node_name in task.nodes
-                if not registry.nodes_equal(nodes[node_name], evaluation.nodes.get(node_name))
+                if not registry.are_nodes_equal(nodes[node_name], evaluation.nodes.get(node_name))
             ),
             None,
         ):

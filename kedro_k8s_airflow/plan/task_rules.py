@@ -255,7 +255,7 @@ def _unknown_profile_error(
     return error(
         "profile-unknown",
         location,
-        f"{predicate} profile {profile!r}, which {sources.file(('profiles',))} does not define.",
+        f"{predicate} profile {profile!r}, which {sources.file_of(('profiles',))} does not define.",
         f"{guess} {known}" if guess else known,
     )
 

@@ -78,13 +78,13 @@ def find_hidden(path: str, project: Project, project_path: str) -> str | None:
     ):
         return "the system's own files"
     conf = project.conf_folder
-    for folder in ("", project.code, conf, ".k8s-airflow"):
+    for folder in ("", project.code_folder, conf, ".k8s-airflow"):
         own = posixpath.normpath(posixpath.join(project_path, folder))
         if own == path or own.startswith(f"{path}/"):
             return f"the project's own files ({own})"
         if folder not in ("", ".") and path.startswith(f"{own}/"):
             path_in_project = project.path / posixpath.relpath(path, project_path)
-            if folder != project.code or any(path_in_project.rglob("*.py")):
+            if folder != project.code_folder or any(path_in_project.rglob("*.py")):
                 return f"the project's own files ({path})"
     return None
 
@@ -107,7 +107,7 @@ def find_scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[st
     project, settings = context.project, context.settings
     folders: set[str] = set()
     conf = project.conf_folder
-    project_folders = [path_in_pod(name, settings) for name in ("", project.code, conf)]
+    project_folders = [path_in_pod(name, settings) for name in ("", project.code_folder, conf)]
     for path in paths:
         folder = posixpath.dirname(path)
         if (

@@ -28,15 +28,15 @@ class Catalog:
     Attributes:
         config: entries by name, without dataset factories.
         credentials: names of the credentials that entries refer to, sorted.
-        literal: names of entries, including factories, that contain credentials instead of a name.
+        inline_credentials: names of entries, including factories, that contain credentials instead of a name.
     """
 
     config: Mapping[str, Mapping[str, Any]]
     credentials: tuple[str, ...] = ()
-    literal: frozenset[str] = frozenset()
+    inline_credentials: frozenset[str] = frozenset()
     _resolver: Any = field(default=None, repr=False, compare=False)
 
-    def entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    def resolve_entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """Return the resolved entries of the datasets that the catalog has, with dataset factories applied.
 
         Raises:
@@ -57,7 +57,7 @@ class Catalog:
                         ) from exc
         return resolved
 
-    def pattern(self, name: str) -> str | None:
+    def find_pattern(self, name: str) -> str | None:
         """Return the pattern of the dataset factory for a dataset, or None if it has its own entry or none."""
         if name in self.config or self._resolver is None:
             return None
@@ -83,13 +83,13 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
             "Remove it, or rename it to begin with an underscore; Kedro ignores such keys.",
         )
     names: set[str] = set()
-    literal = frozenset(name for name, entry in config.items() if _strip_credentials(entry, names))
+    inline_credentials = frozenset(name for name, entry in config.items() if _strip_credentials(entry, names))
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
         raise refuse("catalog", Location(subject="catalog"), f"cannot be resolved: {describe_exception(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
-    return Catalog(explicit, tuple(sorted(names)), literal, resolver)
+    return Catalog(explicit, tuple(sorted(names)), inline_credentials, resolver)
 
 
 def _strip_credentials(entry: dict[str, Any], names: set[str]) -> bool:
@@ -105,11 +105,11 @@ def _strip_credentials(entry: dict[str, Any], names: set[str]) -> bool:
         # Keep only the location of the data: database files have no secrets, server addresses may.
         dialect, _, address = credentials["con"].partition("://")
         entry.setdefault("con", f"{dialect}://{address if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
-    literal = isinstance(credentials, dict) and bool(credentials)
+    inline = isinstance(credentials, dict) and bool(credentials)
     for value in entry.values():
         if isinstance(value, dict):
-            literal |= _strip_credentials(value, names)
-    return literal
+            inline |= _strip_credentials(value, names)
+    return inline
 
 
 @contextlib.contextmanager

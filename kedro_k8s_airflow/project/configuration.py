@@ -46,15 +46,19 @@ def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[st
             Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
             f"{chosen!r} is not a folder.",
         )
-    inside = relative_to_project(folder, path)
-    if inside is None:
+    relative = relative_to_project(folder, path)
+    if relative is None:
         raise refuse(
             "conf-source",
             Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
             f"{chosen!r} is outside the project, so it would not be part of the image.",
             "Move the folder into the project, or use a URL.",
         )
-    return inside, str(folder), given is not None and inside != relative_to_project((path / default).resolve(), path)
+    return (
+        relative,
+        str(folder),
+        given is not None and relative != relative_to_project((path / default).resolve(), path),
+    )
 
 
 def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: str) -> str:
@@ -95,7 +99,7 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
     )
 
 
-def make_loader(
+def make_config_loader(
     conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any]
 ) -> AbstractConfigLoader:
     """Return the project's own config loader, which also loads the settings files and those of kedro-airflow.
@@ -124,7 +128,7 @@ def make_loader(
     return loader
 
 
-def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
+def glob_settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
     """Return the settings files in the folders of some environments, in their order."""
     return [
         file
@@ -134,7 +138,7 @@ def settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
     ]
 
 
-def has_credentials(conf: str, envs: Sequence[str]) -> bool:
+def has_credentials_file(conf: str, envs: Sequence[str]) -> bool:
     """Return whether the folders of some environments have a credentials file, without reading it."""
     if "://" in conf:
         return True
@@ -174,11 +178,11 @@ def read_config(
             file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name for file in files
         ]
         location = Location(file=", ".join(names)) if names else Location(subject=f"configuration {name!r}")
-        raise _unreadable(location, exc) from exc
+        raise _refuse_unreadable(location, exc) from exc
     return copy.deepcopy(dict(content))
 
 
-def _unreadable(location: Location, exc: Exception) -> Refused:
+def _refuse_unreadable(location: Location, exc: Exception) -> Refused:
     text = describe_exception(exc)
     help_text = ""
     if "runtime_params" in text or "Runtime parameter" in text:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEPTH = 8
+_MAX_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +50,7 @@ def watch_environment(root: Path) -> Iterator[list[VariableRead]]:
 def _find_caller(prefix: str) -> tuple[str, int] | None:
     """Return file and line of the project that read a variable: the first frame that is not part of `os`."""
     frame = sys._getframe(2)  # noqa: SLF001  there is no public equivalent
-    for _ in range(_DEPTH):
+    for _ in range(_MAX_FRAMES):
         file = frame.f_code.co_filename
         if file.startswith(prefix) and f"{os.sep}site-packages{os.sep}" not in file:
             return Path(file).relative_to(prefix).as_posix(), frame.f_lineno

@@ -19,7 +19,7 @@ class ProjectNode:
     """A Kedro node. Dataset names are as written, including transcoding.
 
     Attributes:
-        live: Kedro's own node, whose function this package compares.
+        kedro_node: Kedro's own node, whose function this package compares.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ProjectNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     confirms: tuple[str, ...]
-    live: Any = field(default=None, compare=False, repr=False)
+    kedro_node: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Project:
     Attributes:
         path: absolute path of the project's folder on this machine.
         package: import name.
-        source: folder of the source, relative to the project, in POSIX form.
+        source_folder: folder of the source, relative to the project, in POSIX form.
         env: the requested run environment, or None for Kedro's default.
         base_env: name of the base environment.
         run_env: the environment that pods use in addition to the base.
@@ -52,14 +52,14 @@ class Project:
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, if it was requested and exists.
         findings: findings of the reader.
         has_catalog_hooks: whether the project's own hooks may add to catalog and parameters.
-        credentials_here: whether the configuration in the image has a credentials file.
+        has_credentials_file: whether the configuration in the image has a credentials file.
         variables: environment variables set here that the project's code reads while it is loaded.
         session_class: full name of the project's session class.
     """
 
     path: Path
     package: str
-    source: str
+    source_folder: str
     env: str | None
     base_env: str
     run_env: str
@@ -73,7 +73,7 @@ class Project:
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
     has_catalog_hooks: bool = False
-    credentials_here: bool = True
+    has_credentials_file: bool = True
     variables: tuple[VariableRead, ...] = ()
     session_class: str = "kedro.framework.session.session.KedroSession"
 
@@ -83,6 +83,6 @@ class Project:
         return "" if "://" in self.conf_source else self.conf_source
 
     @property
-    def code(self) -> str:
+    def code_folder(self) -> str:
         """Return the folder of the project's code, relative to the project: the package if there is no source folder."""
-        return self.package if self.source == "." else self.source
+        return self.package if self.source_folder == "." else self.source_folder

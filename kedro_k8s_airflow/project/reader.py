@@ -67,18 +67,18 @@ def read_project(
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
     run_env = configuration.choose_run_env(env, default_env, base_env, conf_path)
     read_env = run_env if run_env != LOCAL_ENV else base_env
-    loader = configuration.make_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
-    files = configuration.settings_files(Path(conf_path), (read_env, base_env))
+    loader = configuration.make_config_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
+    files = configuration.glob_settings_files(Path(conf_path), (read_env, base_env))
     return Project(
         path=path,
         package=metadata.package_name,
-        source=configuration.relative_to_project(Path(metadata.source_dir).resolve(), path) or "src",
+        source_folder=configuration.relative_to_project(Path(metadata.source_dir).resolve(), path) or "src",
         env=env,
         base_env=base_env,
         run_env=run_env,
         conf_source=source,
         conf_source_given=given,
-        pipelines={name: tuple(_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
+        pipelines={name: tuple(_convert_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
         parameters=configuration.read_config(loader, "parameters") or {},
         runtime_params=dict(runtime_params or {}),
         settings=configuration.read_config(loader, SETTINGS_NAME, files, path) or None,
@@ -86,19 +86,19 @@ def read_project(
         kedro_airflow=configuration.read_config(loader, "airflow") if kedro_airflow else None,
         findings=(*hook_findings, *findings),
         has_catalog_hooks=bool(hook_findings),
-        credentials_here=configuration.has_credentials(conf_path, (read_env, base_env)),
+        has_credentials_file=configuration.has_credentials_file(conf_path, (read_env, base_env)),
         variables=tuple(variables),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
     )
 
 
-def settings_files(project: Project) -> list[Path]:
+def find_settings_files(project: Project) -> list[Path]:
     """Return the settings files of a project, those of the overlay first."""
     envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
-    return configuration.settings_files(project.path / project.conf_source, tuple(envs))
+    return configuration.glob_settings_files(project.path / project.conf_source, tuple(envs))
 
 
-def _node(node: KedroNode) -> ProjectNode:
+def _convert_node(node: KedroNode) -> ProjectNode:
     return ProjectNode(
         node.name,
         node.namespace,

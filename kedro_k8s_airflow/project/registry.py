@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.project.model import ProjectNode
 
-_FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
+_TRACEBACK_LINE = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _IMPORT_ERROR = re.compile(r"An error occurred while importing the '(?P<module>[^']+)' module")
 
 
@@ -84,7 +84,7 @@ def load_pipelines(package: str, path: Path) -> tuple[dict[str, Pipeline], list[
 
 
 @dataclass(frozen=True)
-class LoneEvaluation:
+class PipelineEvaluation:
     """A pipeline as Kedro loads it when no other pipeline is requested.
 
     Attributes:
@@ -98,7 +98,7 @@ class LoneEvaluation:
     registered: int = 0
 
 
-def evaluate_alone(name: str) -> LoneEvaluation:
+def evaluate_pipeline_alone(name: str) -> PipelineEvaluation:
     """Evaluate the registry again with only one pipeline requested, as Kedro does in a run, and return that pipeline.
 
     `find_pipelines()` skips pipelines that are not requested, so a pipeline composed of its result can differ
@@ -111,17 +111,17 @@ def evaluate_alone(name: str) -> LoneEvaluation:
         with _collect_warnings(), contextlib.redirect_stdout(sys.stderr):
             registry = dict(pipelines)
     except (Exception, SystemExit) as exc:  # noqa: BLE001  the project's code may raise anything
-        return LoneEvaluation(None, describe_exception(exc))
+        return PipelineEvaluation(None, describe_exception(exc))
     finally:
         pipelines.set_requested(None)
     if name not in registry:
-        return LoneEvaluation(None, "it is not registered if it is the only pipeline requested")
-    return LoneEvaluation({node.name: node for node in registry[name].nodes}, None, len(registry))
+        return PipelineEvaluation(None, "it is not registered if it is the only pipeline requested")
+    return PipelineEvaluation({node.name: node for node in registry[name].nodes}, None, len(registry))
 
 
-def nodes_equal(node: ProjectNode, other: KedroNode | None) -> bool:
+def are_nodes_equal(node: ProjectNode, other: KedroNode | None) -> bool:
     """Return whether two nodes of one name are equal: inputs, outputs, function, namespace and confirmed datasets."""
-    live = node.live
+    live = node.kedro_node
     return (
         other is not None
         and live == other
@@ -248,7 +248,7 @@ def _import_error(message: str, path: Path) -> Finding:
         "registry-swallowed",
         Location(subject=module["module"] if module else "pipeline_registry"),
         f"find_pipelines() skipped its pipelines because the import failed: "
-        f"{cause}{_last_project_line(_FRAME.findall(message), path)}.",
+        f"{cause}{_last_project_line(_TRACEBACK_LINE.findall(message), path)}.",
         "Fix the import. `find_pipelines(raise_errors=True)` raises such errors instead of hiding them.",
     )
 

@@ -101,7 +101,7 @@ def publish_dags(request: CompileRequest, options: PublishOptions) -> PublishRes
     desired = desired_state.render_desired_state(request, compilation, allow_tag=options.allow_tag)
     project = compilation.context.project
     source = desired_state.read_project_commit(
-        project.path, compilation.context.lock_path, (project.code, project.conf_folder)
+        project.path, compilation.context.lock_path, (project.code_folder, project.conf_folder)
     )
     findings = _collect_warnings(compilation, source)
     destination = str(options.to)

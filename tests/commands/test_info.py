@@ -66,7 +66,7 @@ def test_the_facts_are_those_of_machine_and_project(tmp_path: Path) -> None:
     assert found["packages"]["kedro"] == metadata.version("kedro")
     assert found["packages"]["kedro-k8s-airflow"] == metadata.version("kedro-k8s-airflow")
     assert found["python"].startswith(".".join(map(str, sys.version_info[:3])))
-    assert {*engines.NAMES, "uv", "git", "kubectl"} == set(found["programs"])
+    assert {*engines.ENGINE_NAMES, "uv", "git", "kubectl"} == set(found["programs"])
     assert found["project"] == {
         "package": "project",
         "problems": [],

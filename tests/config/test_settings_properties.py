@@ -45,7 +45,7 @@ LABELS = st.dictionaries(st.sampled_from(["team", "example.com/team", "A_b.c"]),
 DATES = st.dates().map(str) | st.datetimes().map(lambda moment: moment.isoformat(timespec="minutes"))
 IMAGES = st.sampled_from(["a", "localhost:5000/a/b", "registry.example.com/a_b:1.0", f"a/b@sha256:{'0' * 64}"])
 SCHEDULES = st.one_of(
-    st.sampled_from([*types.PRESETS, "0 6 * * *", "*/15 6-18 * * 1-5", None]),
+    st.sampled_from([*types.SCHEDULE_PRESETS, "0 6 * * *", "*/15 6-18 * * 1-5", None]),
     st.fixed_dictionaries({"every": DURATIONS}),
 )
 RIGHT: list[tuple[Any, st.SearchStrategy[Any]]] = [
@@ -75,7 +75,7 @@ RIGHT: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (types.Text, TEXTS),
     (types.Labels, LABELS),
     (types.Annotations, st.dictionaries(st.sampled_from(["team", "example.com/team"]), TEXTS | st.none(), max_size=2)),
-    (types.Mapping, st.dictionaries(WORDS, WORDS, max_size=2)),
+    (types.JsonObject, st.dictionaries(WORDS, WORDS, max_size=2)),
 ]
 ARGUMENTS = SCHEMA["$defs"]["TaskRule"]["properties"]["operator"]["properties"]
 VALUES: dict[str, Any] = {
@@ -89,7 +89,7 @@ VALUES: dict[str, Any] = {
     "datetime": "2026-01-31",
 }
 OPERATOR = st.sets(st.sampled_from(sorted(ARGUMENTS)), max_size=3).map(
-    lambda names: {name: VALUES[operator_arguments.argument_table()[name]["type"][0]] for name in sorted(names)}
+    lambda names: {name: VALUES[operator_arguments.load_argument_table()[name]["type"][0]] for name in sorted(names)}
 )
 
 
@@ -283,7 +283,7 @@ WRONG: list[tuple[Any, list[Any]]] = [
     (types.Package, ["", "A", "a; rm -rf /", "a b", 1]),
     (types.Distribution, ["", "-a", "a b", 1]),
     (types.Pool, ["", "a b", "a" * 251, 1]),
-    (types.Mapping, ["a", 1, True]),
+    (types.JsonObject, ["a", 1, True]),
 ]
 
 
@@ -294,7 +294,7 @@ def broken(content: Any, annotation: Any, above: Place = ()) -> Iterator[tuple[P
     if named is not None:
         for wrong in [*named, *([] if kind in (types.Names, types.Labels) else ALWAYS)]:
             inside = tuple(wrong)[:1] if kind in (types.Labels, types.Annotations) and isinstance(wrong, dict) else ()
-            if not (wrong is None and nullable) and not (kind is types.Mapping and isinstance(wrong, dict)):
+            if not (wrong is None and nullable) and not (kind is types.JsonObject and isinstance(wrong, dict)):
                 yield above, wrong, (*above, *inside)
         return
     if get_origin(kind) is Annotated and aliased(kind) is None:

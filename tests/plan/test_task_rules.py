@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kedro_k8s_airflow.config import models
 from kedro_k8s_airflow.config.defaults import BUILT_IN
-from kedro_k8s_airflow.config.loader import NAME, SettingsSources
+from kedro_k8s_airflow.config.loader import SETTINGS_FILE_NAME, SettingsSources
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import provenance
@@ -110,8 +110,8 @@ def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
 def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
     found = ruled({"x": {"match": match, "retries": 9}}, {"y": match})
     assert [finding.location for finding in found.findings] == [
-        Location(file=NAME, key=("tasks", "x", "match")),
-        Location(file=NAME, key=("groups", "y")),
+        Location(file=SETTINGS_FILE_NAME, key=("tasks", "x", "match")),
+        Location(file=SETTINGS_FILE_NAME, key=("groups", "y")),
     ]
 
 
@@ -269,7 +269,9 @@ def test_a_tag_lays_a_profile_over_the_defaults_and_under_the_rules_with_a_match
 def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(profiles: dict[str, Any]) -> None:
     _, by_rule = of_tagged({"x": {"profile": "gpu"}}, profiles)
     _, by_tag = of_tagged({}, profiles, "k8s.gpu", "other")
-    assert [finding.location for finding in by_rule.findings] == [Location(file=NAME, key=("tasks", "x", "profile"))]
+    assert [finding.location for finding in by_rule.findings] == [
+        Location(file=SETTINGS_FILE_NAME, key=("tasks", "x", "profile"))
+    ]
     assert [finding.location for finding in by_tag.findings] == [Location(node="n")]
     for finding in (*by_rule.findings, *by_tag.findings):
         assert finding.code == "profile-unknown"

@@ -28,7 +28,7 @@ def main(env: str | None, conf_source: str | None) -> None:
     for name, pipeline in pipelines.items():
         nodes = read.pipelines[name]
         used = sorted({dataset for node in nodes for dataset in (*node.inputs, *node.outputs)})
-        made = graph.build_graph(nodes, read.catalog.entries(used), PodPaths("/app", ("/app/data",)), {})
+        made = graph.build_graph(nodes, read.catalog.resolve_entries(used), PodPaths("/app", ("/app/data",)), {})
         report[name] = {
             "nodes": {
                 node.name: sorted(parent.name for parent in parents)
