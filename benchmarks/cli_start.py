@@ -41,7 +41,7 @@ def measured(python: Path, arguments: Sequence[str], folder: Path, turns: int) -
     for turn in range(turns + 1):
         for name, module in _MODULES.items():
             begin = time.perf_counter()
-            cost = measure.run([python, "-m", *module, *arguments], folder)
+            cost = measure.run_command([python, "-m", *module, *arguments], folder)
             if turn:
                 starts[name].append(Start(time.perf_counter() - begin, cost.cpu))
     return starts
@@ -56,8 +56,8 @@ def ratio(starts: dict[str, list[Start]], value: Callable[[Start], float]) -> fl
 
 def section(python: Path, turns: int, folder: Path) -> report.Section:
     """Make the projects, measure, and put the figures together."""
-    versions = measure.versions(python, "kedro", "kedro-airflow", "kedro-telemetry", "kedro-k8s-airflow")
-    small = projects.make(folder / "small", projects.Shape(10))
+    versions = measure.describe_versions(python, "kedro", "kedro-airflow", "kedro-telemetry", "kedro-k8s-airflow")
+    small = projects.make_project(folder / "small", projects.Shape(10))
     demo = Path(shutil.copytree(_DEMO, folder / "demo", ignore=_LEFT_OUT))
     cases = (
         ("`--version`", ("--version",), small),
@@ -83,7 +83,7 @@ def section(python: Path, turns: int, folder: Path) -> report.Section:
         ],
         [
             "Seconds by the clock. The demo project imports pandas and scikit-learn, which both command lines wait for.",
-            f"Medians of {turns} turns. {report.conditions(versions)}",
+            f"Medians of {turns} turns. {report.describe_conditions(versions)}",
         ],
     )
 
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> bool:
     given = parser.parse_args(argv)
     turns = 1 if given.quick else given.turns
     with tempfile.TemporaryDirectory(prefix="kka-cli-start-") as folder:
-        return report.tell(section(given.python.absolute(), turns, Path(folder).resolve()), write=given.write)
+        return report.print_section(section(given.python.absolute(), turns, Path(folder).resolve()), write=given.write)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WHERE = "import sys, sysconfig; print(sysconfig.get_path('purelib'), sys.base_prefix, sys.version_info[0], sys.version_info[1])"
+_LOCATE_PROGRAM = "import sys, sysconfig; print(sysconfig.get_path('purelib'), sys.base_prefix, sys.version_info[0], sys.version_info[1])"
 
 # What distributions and all they require have put into site-packages.
-_HELD = """
+_FILES_PROGRAM = """
 import sys
 from importlib.metadata import distribution
 from packaging.requirements import Requirement
@@ -32,24 +32,24 @@ while wanted:
 """
 
 
-def linked(folder: Path, python: Path, kept: Callable[[str], bool]) -> Path:
+def link_environment(folder: Path, python: Path, keep: Callable[[str], bool]) -> Path:
     """Make an environment.
 
     Args:
         folder: where.
         python: interpreter of the environment that has the packages.
-        kept: which entries of its site-packages the new one gets.
+        keep: which entries of its site-packages the new one gets.
 
     Returns:
         The interpreter of the new one.
     """
-    where = subprocess.run([python, "-c", _WHERE], capture_output=True, text=True, check=True).stdout.split()
-    packages, base, *version = where
+    output = subprocess.run([python, "-c", _LOCATE_PROGRAM], capture_output=True, text=True, check=True).stdout.split()
+    packages, base, *version = output
     minor = ".".join(version)
     site = folder / "lib" / f"python{minor}" / "site-packages"
     site.mkdir(parents=True)
     for entry in Path(packages).iterdir():
-        if entry.name != "__pycache__" and kept(entry.name):
+        if entry.name != "__pycache__" and keep(entry.name):
             (site / entry.name).symlink_to(entry)
     home = Path(base) / "bin"
     (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n", encoding="utf-8")
@@ -59,7 +59,9 @@ def linked(folder: Path, python: Path, kept: Callable[[str], bool]) -> Path:
     return interpreter
 
 
-def lean(folder: Path, python: Path, *distributions: str) -> Path:
+def make_lean_environment(folder: Path, python: Path, *distributions: str) -> Path:
     """Make an environment that has some distributions and what they require, without extras; its interpreter."""
-    held = subprocess.run([python, "-c", _HELD, *distributions], capture_output=True, text=True, check=True)
-    return linked(folder, python, frozenset(held.stdout.split("\n")).__contains__)
+    top_level_names = subprocess.run(
+        [python, "-c", _FILES_PROGRAM, *distributions], capture_output=True, text=True, check=True
+    )
+    return link_environment(folder, python, frozenset(top_level_names.stdout.split("\n")).__contains__)

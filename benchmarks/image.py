@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS, KEDRO_DOCKER, PIP = "build-image", "kedro-docker", "pip"
+BUILD_IMAGE, KEDRO_DOCKER, PIP = "build-image", "kedro-docker", "pip"
 BASE = "python:3.12-slim"
-PLAIN = f"""\
+PIP_DOCKERFILE = f"""\
 FROM {BASE}
 COPY requirements.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir -r /tmp/requirements.txt
@@ -36,12 +36,12 @@ COPY . .
 USER 1000:0
 CMD ["kedro", "run"]
 """
-_MORE = "tabulate==0.9.0"
-_WHY = (
+_ADDED_REQUIREMENT = "tabulate==0.9.0"
+_COLD_BUILD_NOTE = (
     "The cold build misses its aim: both commit some 500 MB in 8 s, and ours compiles bytecode for 6 s, which kedro-docker leaves "
     "to every pod; the index is near, so there is little else to save."
 )
-_TIMED = """
+_TIMED_PROGRAM = """
 import json, os, resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -78,42 +78,42 @@ class Candidate(NamedTuple):
         return f"localhost/bench-{self.name}:1"
 
 
-def run(*command: object, cwd: Path | None = None) -> str:
+def run_command(*command: object, cwd: Path | None = None) -> str:
     """The stdout of a command that has to succeed."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{command}\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout
+    completed = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        sys.exit(f"{command}\n{(completed.stdout + completed.stderr)[-4000:]}")
+    return completed.stdout
 
 
-def projects(folder: Path, uv: Path, kedro_docker: Path) -> list[Candidate]:
+def make_candidates(folder: Path, uv: Path, kedro_docker: Path) -> list[Candidate]:
     """The three candidates, each with its own copy of the demo."""
     leave = shutil.ignore_patterns(
         "data", "dags", ".venv", "__pycache__", ".*_cache", "uv.lock", "Dockerfile", ".dockerignore", ".k8s-airflow"
     )
-    made = {name: folder / name for name in (OURS, KEDRO_DOCKER, PIP)}
-    for project in made.values():
+    folders = {name: folder / name for name in (BUILD_IMAGE, KEDRO_DOCKER, PIP)}
+    for project in folders.values():
         shutil.copytree(ROOT / "demo-project", project, ignore=leave)
-        run(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
-        requirements(project, uv)
-    run(sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet", cwd=made[OURS])
+        run_command(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
+        write_requirements(project, uv)
+    run_command(sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet", cwd=folders[BUILD_IMAGE])
     template = next(kedro_docker.parents[1].glob("lib/python*/site-packages/kedro_docker/template"))
     for name in (KEDRO_DOCKER, PIP):
-        shutil.copy(template / ".dockerignore", made[name] / ".dockerignore")
-        (made[name] / "uv.lock").unlink()
-    shutil.copy(template / "Dockerfile.simple", made[KEDRO_DOCKER] / "Dockerfile")
-    (made[PIP] / "Dockerfile").write_text(PLAIN)
+        shutil.copy(template / ".dockerignore", folders[name] / ".dockerignore")
+        (folders[name] / "uv.lock").unlink()
+    shutil.copy(template / "Dockerfile.simple", folders[KEDRO_DOCKER] / "Dockerfile")
+    (folders[PIP] / "Dockerfile").write_text(PIP_DOCKERFILE)
     arguments = (f"--build-arg=BASE_IMAGE={BASE}", "--build-arg=KEDRO_UID=1000", "--build-arg=KEDRO_GID=0")
     return [
-        Candidate(OURS, made[OURS]),
-        Candidate(KEDRO_DOCKER, made[KEDRO_DOCKER], arguments),
-        Candidate(PIP, made[PIP]),
+        Candidate(BUILD_IMAGE, folders[BUILD_IMAGE]),
+        Candidate(KEDRO_DOCKER, folders[KEDRO_DOCKER], arguments),
+        Candidate(PIP, folders[PIP]),
     ]
 
 
-def requirements(project: Path, uv: Path) -> None:
+def write_requirements(project: Path, uv: Path) -> None:
     """requirements.txt with what uv.lock says."""
-    given = (
+    export_options = (
         "--no-default-groups",
         "--no-emit-project",
         "--no-hashes",
@@ -121,38 +121,40 @@ def requirements(project: Path, uv: Path) -> None:
         "--no-header",
         "--format=requirements.txt",
     )
-    (project / "requirements.txt").write_text(run(uv, "--quiet", "export", "--locked", *given, cwd=project))
+    (project / "requirements.txt").write_text(
+        run_command(uv, "--quiet", "export", "--locked", *export_options, cwd=project)
+    )
 
 
-def build(one: Candidate, *more: str) -> float:
+def build_image(candidate: Candidate, *more: str) -> float:
     """Seconds by the clock of a build."""
     started = time.monotonic()
-    run("podman", "build", "--quiet", f"--tag={one.tag}", *one.options, *more, one.project)
+    run_command("podman", "build", "--quiet", f"--tag={candidate.tag}", *candidate.options, *more, candidate.project)
     return time.monotonic() - started
 
 
-def layers(one: Candidate, folder: Path) -> dict[str, int]:
+def compressed_layers(candidate: Candidate, folder: Path) -> dict[str, int]:
     """The compressed layers that a registry would get, with their bytes, by digest."""
     target = folder / "pushed"
     shutil.rmtree(target, ignore_errors=True)
-    run("podman", "push", "--quiet", "--format=oci", one.tag, f"oci:{target}:1")
-    found = {path.name: path.stat().st_size for path in (target / "blobs" / "sha256").iterdir()}
+    run_command("podman", "push", "--quiet", "--format=oci", candidate.tag, f"oci:{target}:1")
+    layer_sizes = {path.name: path.stat().st_size for path in (target / "blobs" / "sha256").iterdir()}
     shutil.rmtree(target)
-    return found
+    return layer_sizes
 
 
-def start(one: Candidate, data: Path) -> float:
+def start_container(candidate: Candidate, data: Path) -> float:
     """CPU seconds of the first `kedro run` of one node in a fresh container, without network."""
-    place = run("podman", "image", "inspect", "--format={{.Config.WorkingDir}}", one.tag).strip()
-    said = run(
-        *("podman", "run", "--rm", "--network=none", f"--volume={data}:{place}/data", "--env=DO_NOT_TRACK=1"),
-        *("--env=KEDRO_DISABLE_TELEMETRY=1", "--env=HOME=/tmp", one.tag, "python", "-c", _TIMED),
+    workdir = run_command("podman", "image", "inspect", "--format={{.Config.WorkingDir}}", candidate.tag).strip()
+    output = run_command(
+        *("podman", "run", "--rm", "--network=none", f"--volume={data}:{workdir}/data", "--env=DO_NOT_TRACK=1"),
+        *("--env=KEDRO_DISABLE_TELEMETRY=1", "--env=HOME=/tmp", candidate.tag, "python", "-c", _TIMED_PROGRAM),
         *("kedro", "run", "--pipelines=ingest", "--nodes=clean_airports"),
     )
-    return float(json.loads(said.strip().splitlines()[-1]))
+    return float(json.loads(output.strip().splitlines()[-1]))
 
 
-def changes(uv: Path, turn: int) -> dict[str, Callable[[Path], None]]:
+def list_changes(uv: Path, turn: int) -> dict[str, Callable[[Path], None]]:
     """What a developer does between two builds."""
 
     def source(project: Path) -> None:
@@ -164,30 +166,30 @@ def changes(uv: Path, turn: int) -> dict[str, Callable[[Path], None]]:
     def dependency(project: Path) -> None:
         path, mark = project / "pyproject.toml", uuid.uuid4().hex  # or an engine takes the layer from its cache
         text = path.read_text()
-        path.write_text(text.replace("dependencies = [", f'dependencies = [  # {mark}\n  "{_MORE}",', 1))
+        path.write_text(text.replace("dependencies = [", f'dependencies = [  # {mark}\n  "{_ADDED_REQUIREMENT}",', 1))
         if (project / "uv.lock").exists():
-            run(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
+            run_command(uv, "--quiet", "lock", "--python", sys.executable, cwd=project)
         with (project / "requirements.txt").open("a") as file:
-            file.write(f"{_MORE}  # {mark}\n")
+            file.write(f"{_ADDED_REQUIREMENT}  # {mark}\n")
 
     return {"source": source, "conf": conf, "dependency": dependency}
 
 
-def measured(one: Candidate, uv: Path, data: Path, folder: Path, turn: int) -> Figures:
+def measure_candidate(candidate: Candidate, uv: Path, data: Path, folder: Path, turn: int) -> Figures:
     """One turn of one candidate."""
-    cold = build(one, "--no-cache")
-    size = int(run("podman", "image", "inspect", "--format={{.Size}}", one.tag))
-    first = start(one, data)
+    cold = build_image(candidate, "--no-cache")
+    size = int(run_command("podman", "image", "inspect", "--format={{.Size}}", candidate.tag))
+    first = start_container(candidate, data)
     # Without the cache nothing was put there that the next build could take.
-    build(one)
-    before = layers(one, folder)
+    build_image(candidate)
+    before = compressed_layers(candidate, folder)
     seconds, pushed = {}, {}
-    for name, change in changes(uv, turn).items():
-        change(one.project)
-        seconds[name] = build(one)
-        now = layers(one, folder)
-        pushed[name] = sum(size for digest, size in now.items() if digest not in before)
-        before = now
+    for name, change in list_changes(uv, turn).items():
+        change(candidate.project)
+        seconds[name] = build_image(candidate)
+        current = compressed_layers(candidate, folder)
+        pushed[name] = sum(size for digest, size in current.items() if digest not in before)
+        before = current
     return Figures(
         cold,
         seconds["source"],
@@ -201,35 +203,35 @@ def measured(one: Candidate, uv: Path, data: Path, folder: Path, turn: int) -> F
     )
 
 
-def section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Section:
+def build_section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Section:
     """Measure, and put the figures together."""
     data = folder / "data"
     (data / "01_raw").mkdir(parents=True)
-    run(sys.executable, "raw_data.py", cwd=ROOT / "demo-project")
+    run_command(sys.executable, "raw_data.py", cwd=ROOT / "demo-project")
     shutil.copytree(ROOT / "demo-project" / "data" / "01_raw", data / "01_raw", dirs_exist_ok=True)
-    run("chmod", "-R", "a+rwX", data)
-    found: dict[str, list[Figures]] = {}
+    run_command("chmod", "-R", "a+rwX", data)
+    figures: dict[str, list[Figures]] = {}
     for turn in range(turns):
-        there = folder / f"turn-{turn}"
-        for one in projects(there, uv, kedro_docker):
-            print(f"image: turn {turn + 1} of {turns}, {one.name}", file=sys.stderr, flush=True)
-            found.setdefault(one.name, []).append(measured(one, uv, data, folder, turn))
-    middle = {
-        name: Figures(*(statistics.median(column) for column in zip(*them, strict=True)))
-        for name, them in found.items()
+        turn_folder = folder / f"turn-{turn}"
+        for candidate in make_candidates(turn_folder, uv, kedro_docker):
+            print(f"image: turn {turn + 1} of {turns}, {candidate.name}", file=sys.stderr, flush=True)
+            figures.setdefault(candidate.name, []).append(measure_candidate(candidate, uv, data, folder, turn))
+    medians = {
+        name: Figures(*(statistics.median(column) for column in zip(*candidate_figures, strict=True)))
+        for name, candidate_figures in figures.items()
     }
 
-    def ratio(field: str) -> float:
-        pairs = zip(found[OURS], found[KEDRO_DOCKER], strict=True)
+    def median_ratio(field: str) -> float:
+        pairs = zip(figures[BUILD_IMAGE], figures[KEDRO_DOCKER], strict=True)
         return statistics.median(getattr(ours, field) / getattr(other, field) for ours, other in pairs)
 
-    ours, other = middle[OURS], middle[KEDRO_DOCKER]
+    ours, other = medians[BUILD_IMAGE], medians[KEDRO_DOCKER]
     bytecode = int(
-        run(
+        run_command(
             "podman",
             "run",
             "--rm",
-            f"localhost/bench-{OURS}:1",
+            f"localhost/bench-{BUILD_IMAGE}:1",
             "sh",
             "-c",
             "find / -xdev -name '*.pyc' -print0 | du -cb --files0-from=- | tail -1 | cut -f1",
@@ -243,7 +245,7 @@ def section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Se
             f"{them.size / 1e6:.0f} MB",
             f"{them.start:.2f} s",
         ]
-        for name, them in middle.items()
+        for name, them in medians.items()
     ]
     return report.Section(
         "image",
@@ -262,17 +264,17 @@ def section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Se
         ),
         rows,
         [
-            report.Aim(f"cold build to {KEDRO_DOCKER}", ratio("cold"), 0.7),
+            report.Aim(f"cold build to {KEDRO_DOCKER}", median_ratio("cold"), 0.7),
             report.Aim("build after a source change", ours.source, 5, " s"),
             report.Aim("pushed again after a source change", ours.source_bytes / 1e6, 1, " MB"),
-            report.Aim(f"first `kedro run` to {KEDRO_DOCKER}", ratio("start"), 0.45),
+            report.Aim(f"first `kedro run` to {KEDRO_DOCKER}", median_ratio("start"), 0.45),
             report.Aim(f"size to {KEDRO_DOCKER} and our bytecode", ours.size / (other.size + bytecode), 1),
         ],
         [
-            _WHY,
+            _COLD_BUILD_NOTE,
             f"Medians of {turns} turns, podman, `--no-cache` for the cold build. All hold the same versions of the demo's dependencies; ours "
             f"holds {bytecode / 1e6:.0f} MB of bytecode, which the others' pods make anew at every start. "
-            + report.conditions(measure.versions(kedro_docker, "kedro", "kedro-docker")),
+            + report.describe_conditions(measure.describe_versions(kedro_docker, "kedro", "kedro-docker")),
         ],
     )
 
@@ -284,11 +286,13 @@ def main(argv: list[str] | None = None) -> bool:
     parser.add_argument("--kedro-docker", type=Path, default=ROOT / ".venvs" / "kedro-docker" / "bin" / "python")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="kka-image-") as folder:
         there = Path(folder).resolve()
-        told = section(given.uv.absolute(), given.kedro_docker.absolute(), given.turns, there)
-        return report.tell(told, write=given.write)
+        report_section = build_section(
+            arguments.uv.absolute(), arguments.kedro_docker.absolute(), arguments.turns, there
+        )
+        return report.print_section(report_section, write=arguments.write)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What a caller's shell may hold that changes how Python starts. PYTHONDONTWRITEBYTECODE is the one that lies: without
 # bytecode every start costs three times as much.
-_LEFT_OUT = (
+_DROPPED_VARIABLES = (
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONPYCACHEPREFIX",
     "PYTHONHASHSEED",
@@ -30,9 +30,9 @@ _LEFT_OUT = (
     "KEDRO_LOGGING_CONFIG",
 )
 # Kedro's telemetry would wait for a server, and write to the project.
-_SET = {"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
+_ADDED_VARIABLES = {"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
 
-_VERSIONS = """
+_VERSIONS_PROGRAM = """
 import platform, sys
 from importlib.metadata import version
 print(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in sys.argv[1:])]))
@@ -46,12 +46,14 @@ class Cost(NamedTuple):
     peak: float
 
 
-def environment(**more: str) -> dict[str, str]:
+def clean_environment(**more: str) -> dict[str, str]:
     """The caller's environment without what would bend a measurement, and `more`."""
-    return {name: value for name, value in os.environ.items() if name not in _LEFT_OUT} | _SET | more
+    return (
+        {name: value for name, value in os.environ.items() if name not in _DROPPED_VARIABLES} | _ADDED_VARIABLES | more
+    )
 
 
-def run(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
+def run_command(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
     """Run a command in a folder, with `more` in its environment.
 
     Raises:
@@ -61,7 +63,7 @@ def run(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=folder,
-            env=environment(**more),
+            env=clean_environment(**more),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -77,19 +79,21 @@ def run(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, kilobytes / 1024)
 
 
-def versions(python: Path, *distributions: str) -> str:
+def describe_versions(python: Path, *distributions: str) -> str:
     """The version of an interpreter and of distributions installed for it, in words.
 
     Raises:
         SystemExit: when one of them is missing.
     """
-    asked = subprocess.run([python, "-c", _VERSIONS, *distributions], capture_output=True, text=True, check=False)
-    if asked.returncode:
-        sys.exit(f"{python} needs {', '.join(distributions)}: {asked.stderr.strip().splitlines()[-1]}")
-    return asked.stdout.strip()
+    completed = subprocess.run(
+        [python, "-c", _VERSIONS_PROGRAM, *distributions], capture_output=True, text=True, check=False
+    )
+    if completed.returncode:
+        sys.exit(f"{python} needs {', '.join(distributions)}: {completed.stderr.strip().splitlines()[-1]}")
+    return completed.stdout.strip()
 
 
-def in_turns(candidates: Mapping[str, Callable[[], Cost]], turns: int) -> dict[str, list[Cost]]:
+def measure_in_turns(candidates: Mapping[str, Callable[[], Cost]], turns: int) -> dict[str, list[Cost]]:
     """Costs of each candidate, every one measured once a turn, after one turn that warms caches and writes bytecode."""
     costs: dict[str, list[Cost]] = {name: [] for name in candidates}
     for turn in range(turns + 1):
@@ -100,21 +104,21 @@ def in_turns(candidates: Mapping[str, Callable[[], Cost]], turns: int) -> dict[s
     return costs
 
 
-def median(costs: Sequence[Cost]) -> Cost:
+def median_cost(costs: Sequence[Cost]) -> Cost:
     """Medians of CPU and memory, each by itself."""
     return Cost(statistics.median(cost.cpu for cost in costs), statistics.median(cost.peak for cost in costs))
 
 
-def ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
+def median_ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
     """How many times the CPU of `to`: the median over the turns."""
     return statistics.median(cost.cpu / other.cpu for cost, other in zip(costs, to, strict=True))
 
 
-def differences(costs: Sequence[Cost], less: Sequence[Cost]) -> list[float]:
+def cpu_differences(costs: Sequence[Cost], less: Sequence[Cost]) -> list[float]:
     """How many CPU seconds more than `less` in each turn, ascending."""
     return sorted(cost.cpu - other.cpu for cost, other in zip(costs, less, strict=True))
 
 
-def difference(costs: Sequence[Cost], less: Sequence[Cost]) -> float:
+def median_difference(costs: Sequence[Cost], less: Sequence[Cost]) -> float:
     """How many CPU seconds more than `less`: the median over the turns."""
-    return statistics.median(differences(costs, less))
+    return statistics.median(cpu_differences(costs, less))

@@ -28,9 +28,9 @@ import report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PROCESSOR = Path(__file__).resolve().parent / "programs" / "dag_processor.py"
+_PROCESSOR_PROGRAM = Path(__file__).resolve().parent / "programs" / "dag_processor.py"
 # Airflow's own settings for a parse: no examples, no chatter, no database.
-_AIRFLOW = {
+_AIRFLOW_SETTINGS = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
@@ -39,7 +39,7 @@ _AIRFLOW = {
 _FACTORY = "def kedro_task("
 AIM = 1.15
 
-_BY_HAND = """\
+_HAND_WRITTEN_TEMPLATE = """\
 TASKS = [
 {rows}
 ]
@@ -57,7 +57,7 @@ TASKS = [
         [tasks[other] for other in after] >> tasks[name]
 """
 
-_BARE = """\
+_BARE_TEMPLATE = """\
 from datetime import datetime, timedelta, timezone
 
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
@@ -74,7 +74,7 @@ TASKS = [
 """
 
 
-class Parse(NamedTuple):
+class ParseCost(NamedTuple):
     """Costs of one parse in milliseconds of CPU, and the memory it took in MiB."""
 
     importing: float
@@ -87,14 +87,14 @@ class Parse(NamedTuple):
         return self.importing + self.serializing
 
 
-def emitted(python: Path, folder: Path, nodes: int) -> str:
+def emit_dag(python: Path, folder: Path, nodes: int) -> str:
     """The DAG file that `create` writes for a project of `nodes` nodes."""
-    project = projects.make(folder / f"project-{nodes}", projects.Shape(nodes))
-    measure.run([python, "-m", "kedro", "k8s-airflow", "create", "--quiet"], project)
+    project = projects.make_project(folder / f"project-{nodes}", projects.Shape(nodes))
+    measure.run_command([python, "-m", "kedro", "k8s-airflow", "create", "--quiet"], project)
     return (project / "dags" / f"{projects.PACKAGE}.py").read_text(encoding="utf-8")
 
 
-def by_hand(text: str) -> tuple[str, str]:
+def write_by_hand(text: str) -> tuple[str, str]:
     """The DAG of an emitted file as a loop over a table: of KubernetesPodOperators, and of bare operators.
 
     What the tasks share is taken over as it stands; only how tasks are made differs.
@@ -108,80 +108,84 @@ def by_hand(text: str) -> tuple[str, str]:
         assert isinstance(statement, ast.Expr), "a DAG holds nothing but calls of the factory"
         call = statement.value
         assert isinstance(call, ast.Call), "a DAG holds nothing but calls of the factory"
-        name, after, own = _task(call)
-        rows.append(f"    ({name}, {after}, {own}),")
-        edges.append(f"    ({name}, {after}),")
+        name, upstream, own_arguments = _read_task_call(call)
+        rows.append(f"    ({name}, {upstream}, {own_arguments}),")
+        edges.append(f"    ({name}, {upstream}),")
     head = text[: text.index(_FACTORY)]
-    return head + _BY_HAND.format(rows="\n".join(rows), dag=header, operator=_operator(tree)), _BARE.format(
-        rows="\n".join(edges), dag=header
-    )
+    return head + _HAND_WRITTEN_TEMPLATE.format(
+        rows="\n".join(rows), dag=header, operator=_operator_name(tree)
+    ), _BARE_TEMPLATE.format(rows="\n".join(edges), dag=header)
 
 
-def _operator(tree: ast.Module) -> str:
+def _operator_name(tree: ast.Module) -> str:
     """Name of the class that the factory makes tasks of."""
-    factory = next(found for found in tree.body if isinstance(found, ast.FunctionDef) and found.name == "kedro_task")
-    made = next(found.value for found in factory.body if isinstance(found, ast.Assign))
-    assert isinstance(made, ast.Call), "the factory begins with making the task"
-    return ast.unparse(made.func)
+    factory = next(
+        statement
+        for statement in tree.body
+        if isinstance(statement, ast.FunctionDef) and statement.name == "kedro_task"
+    )
+    task_call = next(found.value for found in factory.body if isinstance(found, ast.Assign))
+    assert isinstance(task_call, ast.Call), "the factory begins with making the task"
+    return ast.unparse(task_call.func)
 
 
-def _task(call: ast.Call) -> tuple[str, str, str]:
+def _read_task_call(call: ast.Call) -> tuple[str, str, str]:
     """Source of a task's id, of what it comes after, and of its own arguments, from the call that makes it."""
-    after, own = "()", []
+    upstream, own_arguments = "()", []
     for keyword in call.keywords:
         if keyword.arg == "after":
-            after = ast.unparse(keyword.value)
+            upstream = ast.unparse(keyword.value)
         elif keyword.arg is None:
-            own.append(f"**{ast.unparse(keyword.value)}")
+            own_arguments.append(f"**{ast.unparse(keyword.value)}")
         elif keyword.arg != "nodes":
-            own.append(f"{keyword.arg!r}: {ast.unparse(keyword.value)}")
-    return ast.unparse(call.args[0]), after, "{" + ", ".join(own) + "}"
+            own_arguments.append(f"{keyword.arg!r}: {ast.unparse(keyword.value)}")
+    return ast.unparse(call.args[0]), upstream, "{" + ", ".join(own_arguments) + "}"
 
 
-def parses(airflow: Path, files: Sequence[Path], turns: int, home: Path) -> dict[Path, list[Parse]]:
+def measure_parses(airflow: Path, files: Sequence[Path], turns: int, home: Path) -> dict[Path, list[ParseCost]]:
     """Costs of parsing each file, turn by turn.
 
     Raises:
         SystemExit: when a file cannot be parsed, or the first two files are not the same DAG to Airflow.
     """
-    done = subprocess.run(
-        [airflow, "-W", "ignore", _PROCESSOR, str(turns), *files],
-        env=measure.environment(AIRFLOW_HOME=str(home), **_AIRFLOW),
+    completed = subprocess.run(
+        [airflow, "-W", "ignore", _PROCESSOR_PROGRAM, str(turns), *files],
+        env=measure.clean_environment(AIRFLOW_HOME=str(home), **_AIRFLOW_SETTINGS),
         cwd=home,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
-    if done.returncode:
-        sys.exit(f"{airflow} {_PROCESSOR} ended with {done.returncode}:\n{done.stdout[-2000:]}")
-    costs: dict[Path, list[Parse]] = {file: [] for file in files}
+    if completed.returncode:
+        sys.exit(f"{airflow} {_PROCESSOR_PROGRAM} ended with {completed.returncode}:\n{completed.stdout[-2000:]}")
+    costs: dict[Path, list[ParseCost]] = {file: [] for file in files}
     tasks: dict[Path, Any] = {}
-    for line in done.stdout.splitlines():
+    for line in completed.stdout.splitlines():
         if line.startswith('{"file"'):
-            told = json.loads(line)
-            file = Path(told["file"])
-            if "serialized" in told:
-                tasks[file] = told["serialized"]
+            record = json.loads(line)
+            file = Path(record["file"])
+            if "serialized" in record:
+                tasks[file] = record["serialized"]
             else:
-                costs[file].append(Parse(told["import"], told["serialize"], told["private"]))
-    _same(tasks[files[0]], tasks[files[1]], files[1])
+                costs[file].append(ParseCost(record["import"], record["serialize"], record["private"]))
+    _require_same_tasks(tasks[files[0]], tasks[files[1]], files[1])
     return costs
 
 
-def _same(ours: Any, theirs: Any, file: Path) -> None:
+def _require_same_tasks(ours: Any, theirs: Any, file: Path) -> None:
     """Refuse to compare DAGs that differ in more than the names of their source files."""
-    for one, other in zip(ours, theirs, strict=True):
-        said, wanted = (
-            json.dumps(task, sort_keys=True).replace(place, "")
-            for task, place in ((one, "emitted"), (other, "by_hand"))
+    for our_task, their_task in zip(ours, theirs, strict=True):
+        our_text, their_text = (
+            json.dumps(task, sort_keys=True).replace(file_name, "")
+            for task, file_name in ((our_task, "emitted"), (their_task, "by_hand"))
         )
-        if said != wanted:
-            sys.exit(f"{file} is not the emitted DAG:\n{said}\n{wanted}")
+        if our_text != their_text:
+            sys.exit(f"{file} is not the emitted DAG:\n{our_text}\n{their_text}")
 
 
-def section(airflow: Path, texts: dict[int, str], turns: int, folder: Path) -> report.Section:
+def build_section(airflow: Path, texts: dict[int, str], turns: int, folder: Path) -> report.Section:
     """Measure in one Airflow environment."""
-    versions = measure.versions(airflow, "apache-airflow", "apache-airflow-providers-cncf-kubernetes")
+    versions = measure.describe_versions(airflow, "apache-airflow", "apache-airflow-providers-cncf-kubernetes")
     major = versions.partition("apache-airflow ")[2].partition(".")[0]
     home = folder / f"home-{major}"
     home.mkdir()
@@ -190,27 +194,27 @@ def section(airflow: Path, texts: dict[int, str], turns: int, folder: Path) -> r
         print(f"parse: Airflow {major}, {nodes:,} tasks, {turns} turns", file=sys.stderr, flush=True)
         files = [folder / f"{nodes}" / f"{name}.py" for name in ("emitted", "by_hand", "bare")]
         files[0].parent.mkdir(exist_ok=True)
-        for file, content in zip(files, (text, *by_hand(text)), strict=True):
+        for file, content in zip(files, (text, *write_by_hand(text)), strict=True):
             file.write_text(content, encoding="utf-8")
-        costs = parses(airflow, files, turns, home)
+        costs = measure_parses(airflow, files, turns, home)
         ours = costs[files[0]]
         for file, label in zip(files, ("emitted", "by hand", "bare operators"), strict=True):
-            rows.append(_row(f"{nodes:,} tasks, {label}", costs[file], ours, nodes))
-        aims.append(report.Aim(f"emitted to by hand, {nodes:,} tasks", _ratio(ours, costs[files[1]]), AIM))
+            rows.append(_format_row(f"{nodes:,} tasks, {label}", costs[file], ours, nodes))
+        aims.append(report.Aim(f"emitted to by hand, {nodes:,} tasks", _median_ratio(ours, costs[files[1]]), AIM))
     return report.Section(
         f"parse-airflow-{major}",
         f"Parsing in Airflow {major}",
         ("", "import", "serialise", "CPU a task", "emitted is", "memory"),
         rows,
         aims,
-        [f"Medians of {turns} turns. {report.conditions(versions)}"],
+        [f"Medians of {turns} turns. {report.describe_conditions(versions)}"],
     )
 
 
-def _row(label: str, costs: list[Parse], ours: list[Parse], nodes: int) -> list[str]:
+def _format_row(label: str, costs: list[ParseCost], ours: list[ParseCost], nodes: int) -> list[str]:
     importing, serializing, private = (statistics.median(figures) for figures in zip(*costs, strict=True))
     total = statistics.median(parse.total for parse in costs)
-    again = "" if costs is ours else f"{_ratio(ours, costs):.2f} times"
+    again = "" if costs is ours else f"{_median_ratio(ours, costs):.2f} times"
     return [
         label,
         f"{importing:.0f} ms",
@@ -221,13 +225,17 @@ def _row(label: str, costs: list[Parse], ours: list[Parse], nodes: int) -> list[
     ]
 
 
-def _ratio(ours: list[Parse], theirs: list[Parse]) -> float:
-    return statistics.median(one.total / other.total for one, other in zip(ours, theirs, strict=True))
+def _median_ratio(ours: list[ParseCost], theirs: list[ParseCost]) -> float:
+    return statistics.median(
+        our_parse.total / their_parse.total for our_parse, their_parse in zip(ours, theirs, strict=True)
+    )
 
 
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; whether the aims were met."""
-    given = [Path(path) for name in ("KKA_PYTHON_AIRFLOW_2", "KKA_PYTHON_AIRFLOW_3") if (path := os.environ.get(name))]
+    default_pythons = [
+        Path(path) for name in ("KKA_PYTHON_AIRFLOW_2", "KKA_PYTHON_AIRFLOW_3") if (path := os.environ.get(name))
+    ]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
     parser.add_argument(
@@ -238,20 +246,20 @@ def main(argv: list[str] | None = None) -> bool:
     parser.add_argument("--turns", type=int, default=11)
     parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     options = parser.parse_args(argv)
-    environments = options.airflow or given
+    environments = options.airflow or default_pythons
     for python in environments:
         if not python.exists():
             print(f"parse: skipped, there is no {python}", file=sys.stderr)
-    there = [python.absolute() for python in environments if python.exists()]
-    if not there:
+    available_pythons = [python.absolute() for python in environments if python.exists()]
+    if not available_pythons:
         parser.error("no Airflow environment: give --airflow, or KKA_PYTHON_AIRFLOW_3")
-    met = True
+    all_met = True
     with tempfile.TemporaryDirectory(prefix="kka-parse-") as name:
         folder = Path(name).resolve()
-        texts = {nodes: emitted(options.python.absolute(), folder, nodes) for nodes in sorted(options.nodes)}
-        for python in there:
-            met &= report.tell(section(python, texts, options.turns, folder), write=options.write)
-    return met
+        texts = {nodes: emit_dag(options.python.absolute(), folder, nodes) for nodes in sorted(options.nodes)}
+        for python in available_pythons:
+            all_met &= report.print_section(build_section(python, texts, options.turns, folder), write=options.write)
+    return all_met
 
 
 if __name__ == "__main__":

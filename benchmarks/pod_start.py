@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from measure import Cost
 
-RUN, POD, WHOLE, FLOOR = "kedro run", "pod", "pod, not narrowed", "floor"
-COMPILED, NONE, NO_LIBRARY = "", ", no bytecode", ", no bytecode of the standard library"
+RUN, POD, NOT_NARROWED, FLOOR = "kedro run", "pod", "pod, not narrowed", "floor"
+COMPILED, NO_BYTECODE, NO_LIBRARY = "", ", no bytecode", ", no bytecode of the standard library"
 SECONDS = 0.25  # of CPU that a heavy pipeline costs to import
 NODE = "p01_start"
 _FLOOR_PROGRAM = Path(__file__).resolve().parent / "programs" / "pod_floor.py"
 _LIBRARY = "import sysconfig; print(sysconfig.get_path('stdlib'))"
-_RUN = {
+_RUN_VARIABLE = {
     "dag_id": projects.PACKAGE,
     "run_id": "manual",
     "task_id": NODE,
@@ -43,7 +43,7 @@ _RUN = {
 }
 
 
-class Case(NamedTuple):
+class PodCase(NamedTuple):
     """A project, the environment it runs in, and the most that its pod should cost of `kedro run`."""
 
     pipelines: int
@@ -59,19 +59,19 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case(1, aim=0.85),
-    Case(1, SECONDS, aim=0.85),
-    Case(2),
-    Case(20, SECONDS, aim=0.16),
-    Case(1, pandas=True, aim=0.85),
-    Case(1, bytecode=NO_LIBRARY, aim=0.85),
-    Case(1, bytecode=NONE, aim=0.85),
-    Case(1, SECONDS, bytecode=NONE, aim=0.85),
-    Case(20, SECONDS, bytecode=NONE),
+    PodCase(1, aim=0.85),
+    PodCase(1, SECONDS, aim=0.85),
+    PodCase(2),
+    PodCase(20, SECONDS, aim=0.16),
+    PodCase(1, pandas=True, aim=0.85),
+    PodCase(1, bytecode=NO_LIBRARY, aim=0.85),
+    PodCase(1, bytecode=NO_BYTECODE, aim=0.85),
+    PodCase(1, SECONDS, bytecode=NO_BYTECODE, aim=0.85),
+    PodCase(20, SECONDS, bytecode=NO_BYTECODE),
 )
 
 
-def arguments(project: Path) -> tuple[list[str], str]:
+def read_pod_arguments(project: Path) -> tuple[list[str], str]:
     """What the emitted DAG passes to the interpreter to run `NODE`, with the project where it lies; and the pipeline it names."""
     tree = ast.parse((project / "dags" / f"{projects.PACKAGE}.py").read_text(encoding="utf-8"))
     shared: list[str] = next(
@@ -79,33 +79,35 @@ def arguments(project: Path) -> tuple[list[str], str]:
         for found in tree.body
         if isinstance(found, ast.Assign) and ast.unparse(found.targets[0]) == "ARGUMENTS"
     )
-    place = next(text.partition("=")[2] for text in shared if text.startswith("--project="))
+    project_path = next(text.partition("=")[2] for text in shared if text.startswith("--project="))
     for found in ast.walk(tree):
         if isinstance(found, ast.Call) and ast.unparse(found.func) == "kedro_task":
-            given: dict[str | None, Any] = {said.arg: ast.literal_eval(said.value) for said in found.keywords}
-            if given.pop("nodes") == [NODE]:
-                pipeline = given.pop("pipeline", "__default__")
-                assert not given, f"arguments of a task that this program does not hand on: {given}"
-                own = [f"--pipeline={pipeline}", f"--node={NODE}"]
-                return [*(text.replace(place, str(project), 1) for text in shared), *own], pipeline
+            call_keywords: dict[str | None, Any] = {
+                keyword.arg: ast.literal_eval(keyword.value) for keyword in found.keywords
+            }
+            if call_keywords.pop("nodes") == [NODE]:
+                pipeline = call_keywords.pop("pipeline", "__default__")
+                assert not call_keywords, f"arguments of a task that this program does not hand on: {call_keywords}"
+                node_arguments = [f"--pipeline={pipeline}", f"--node={NODE}"]
+                return [*(text.replace(project_path, str(project), 1) for text in shared), *node_arguments], pipeline
     sys.exit(f"no task of the emitted DAG is {NODE}")
 
 
-def commands(case: Case, project: Path, python: Path) -> dict[str, list[str | Path]]:
+def build_commands(case: PodCase, project: Path, python: Path) -> dict[str, list[str | Path]]:
     """The candidates."""
-    given, pipeline = arguments(project)
+    given, pipeline = read_pod_arguments(project)
     if (pipeline == "__default__") is not (case.pipelines == 1):
         sys.exit(f"{case}: the emitted DAG loads pipeline {pipeline}")
     whole = [text if text != f"--pipeline={pipeline}" else "--pipeline=__default__" for text in given]
     return {
         RUN: [python, "-m", "kedro", "run", f"--nodes={NODE}"],
         POD: [python, *given],
-        **({WHOLE: [python, *whole]} if case.pipelines > 1 and not case.seconds else {}),
+        **({NOT_NARROWED: [python, *whole]} if case.pipelines > 1 and not case.seconds else {}),
         FLOOR: [python, _FLOOR_PROGRAM, f"{projects.PACKAGE}.pipelines.p01", NODE],
     }
 
 
-def bytecode(case: Case, folder: Path, python: Path, started: Callable[..., Cost]) -> dict[str, str]:
+def bytecode_environment(case: PodCase, folder: Path, python: Path, started: Callable[..., Cost]) -> dict[str, str]:
     """The environment variables that keep what a case has no bytecode of from being read or written as such."""
     if case.bytecode == COMPILED:
         return {}
@@ -119,36 +121,36 @@ def bytecode(case: Case, folder: Path, python: Path, started: Callable[..., Cost
     return {"PYTHONPYCACHEPREFIX": str(prefix), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def measured(case: Case, project: Path, python: Path, turns: int) -> dict[str, list[Cost]]:
+def measure_case(case: PodCase, project: Path, python: Path, turns: int) -> dict[str, list[Cost]]:
     """Costs of the candidates."""
-    candidates = commands(case, project, python)
+    candidates = build_commands(case, project, python)
     mark = project / "started"
     plain = project / "plain.yml"
     plain.write_text("version: 1\n", encoding="utf-8")
-    shared = {projects.MARK: str(mark), "KEDRO_K8S_AIRFLOW_RUN": json.dumps(_RUN), "PYTHONUNBUFFERED": "1"}
+    shared = {projects.MARK: str(mark), "KEDRO_K8S_AIRFLOW_RUN": json.dumps(_RUN_VARIABLE), "PYTHONUNBUFFERED": "1"}
 
     def started(name: str, **more: str) -> Cost:
         mark.unlink(missing_ok=True)
         # Kedro's own logging configuration imports rich, which the floor has no need of.
         own = {"KEDRO_LOGGING_CONFIG": str(plain)} if name == FLOOR else {}
-        cost = measure.run(candidates[name], project, **shared, **own, **more)
+        cost = measure.run_command(candidates[name], project, **shared, **own, **more)
         if not mark.exists():
             sys.exit(f"{case}: {name} ended before the node's first line")
         return cost
 
-    more = bytecode(case, project, python, started)
-    return measure.in_turns({name: partial(started, name, **more) for name in candidates}, turns)
+    more = bytecode_environment(case, project, python, started)
+    return measure.measure_in_turns({name: partial(started, name, **more) for name in candidates}, turns)
 
 
-def row(case: Case, costs: dict[str, list[Cost]]) -> list[str]:
+def format_row(case: PodCase, costs: dict[str, list[Cost]]) -> list[str]:
     """One line of the table."""
     return [
         str(case),
-        *(f"{measure.median(costs[name]).cpu:.2f} s" for name in (RUN, POD, FLOOR)),
-        f"{measure.ratio(costs[POD], costs[RUN]):.2f}",
-        f"{measure.ratio(costs[POD], costs[FLOOR]):.2f}",
-        f"{measure.ratio(costs[POD], costs[WHOLE]):.2f}" if WHOLE in costs else "",
-        f"{measure.median(costs[POD]).peak - measure.median(costs[RUN]).peak:+.0f} MiB",
+        *(f"{measure.median_cost(costs[name]).cpu:.2f} s" for name in (RUN, POD, FLOOR)),
+        f"{measure.median_ratio(costs[POD], costs[RUN]):.2f}",
+        f"{measure.median_ratio(costs[POD], costs[FLOOR]):.2f}",
+        f"{measure.median_ratio(costs[POD], costs[NOT_NARROWED]):.2f}" if NOT_NARROWED in costs else "",
+        f"{measure.median_cost(costs[POD]).peak - measure.median_cost(costs[RUN]).peak:+.0f} MiB",
     ]
 
 
@@ -156,27 +158,27 @@ def _note(without: dict[str, list[Cost]]) -> str:
     return (
         f"A pipeline of {SECONDS} s takes that much CPU to import, in every candidate that imports it: what the node itself "
         "needs. The official Python images hold no bytecode of the standard library. Without any, and with 20 pipelines, "
-        f"the floor itself is {measure.ratio(without[FLOOR], without[RUN]):.2f} of `{RUN}`."
+        f"the floor itself is {measure.median_ratio(without[FLOOR], without[RUN]):.2f} of `{RUN}`."
     )
 
 
-def section(python: Path, turns: int, folder: Path) -> report.Section:
+def build_section(python: Path, turns: int, folder: Path) -> report.Section:
     """Make the projects and environments, measure, and put the figures together."""
-    held = ("kedro", "kedro-datasets")
-    versions = measure.versions(python, "kedro", "kedro-datasets", "pandas", "kedro-k8s-airflow")
+    distributions = ("kedro", "kedro-datasets")
+    versions = measure.describe_versions(python, "kedro", "kedro-datasets", "pandas", "kedro-k8s-airflow")
     pythons = {
-        False: environments.lean(folder / "lean", python, *held),
-        True: environments.lean(folder / "pandas", python, *held, "pandas"),
+        False: environments.make_lean_environment(folder / "lean", python, *distributions),
+        True: environments.make_lean_environment(folder / "pandas", python, *distributions, "pandas"),
     }
-    made: dict[tuple[int, float], Path] = {}
+    project_folders: dict[tuple[int, float], Path] = {}
     results = {}
     for case in CASES:
         shape = (case.pipelines, case.seconds)
-        if shape not in made:
-            made[shape] = projects.make_pipelines(folder / f"{case.pipelines}-{case.seconds}", *shape)
-            measure.run([python, "-m", "kedro", "k8s-airflow", "create", "--quiet"], made[shape])
+        if shape not in project_folders:
+            project_folders[shape] = projects.make_pipelines(folder / f"{case.pipelines}-{case.seconds}", *shape)
+            measure.run_command([python, "-m", "kedro", "k8s-airflow", "create", "--quiet"], project_folders[shape])
         print(f"pod_start: {case}, {turns} turns", file=sys.stderr, flush=True)
-        results[case] = measured(case, made[shape], pythons[case.pandas], turns)
+        results[case] = measure_case(case, project_folders[shape], pythons[case.pandas], turns)
     return report.Section(
         "pod-start",
         "The start of a pod",
@@ -190,15 +192,15 @@ def section(python: Path, turns: int, folder: Path) -> report.Section:
             "to itself, not narrowed",
             f"peak, to `{RUN}`",
         ),
-        [row(case, costs) for case, costs in results.items()],
+        [format_row(case, costs) for case, costs in results.items()],
         [
-            report.Aim(f"pod to `{RUN}`, {case}", measure.ratio(costs[POD], costs[RUN]), case.aim)
+            report.Aim(f"pod to `{RUN}`, {case}", measure.median_ratio(costs[POD], costs[RUN]), case.aim)
             for case, costs in results.items()
             if case.aim is not None
         ],
         [
-            _note(results[Case(20, SECONDS, bytecode=NONE)]),
-            f"Medians of {turns} turns. {report.conditions(versions)}",
+            _note(results[PodCase(20, SECONDS, bytecode=NO_BYTECODE)]),
+            f"Medians of {turns} turns. {report.describe_conditions(versions)}",
         ],
     )
 
@@ -209,9 +211,11 @@ def main(argv: list[str] | None = None) -> bool:
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="kka-pod-start-") as folder:
-        return report.tell(section(given.python.absolute(), given.turns, Path(folder).resolve()), write=given.write)
+        return report.print_section(
+            build_section(options.python.absolute(), options.turns, Path(folder).resolve()), write=options.write
+        )
 
 
 if __name__ == "__main__":

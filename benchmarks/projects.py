@@ -80,7 +80,7 @@ _CATALOG = """\
   filepath: data/{name}.pkl
 """
 
-_PLACES = """\
+_VOLUME_SETTINGS = """\
 image: registry.example.com/team/bench:1.0
 namespace: kedro
 data:
@@ -151,7 +151,7 @@ class Shape(NamedTuple):
         return max(5, 5 * round(math.sqrt(self.nodes) / 5))
 
 
-def make(folder: Path, shape: Shape) -> Path:
+def make_project(folder: Path, shape: Shape) -> Path:
     """Write a project.
 
     Args:
@@ -161,8 +161,10 @@ def make(folder: Path, shape: Shape) -> Path:
     Returns:
         The folder.
     """
-    return _written(
-        folder, {"pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width)}, _PLACES + _SETTINGS
+    return _write_project(
+        folder,
+        {"pipeline_registry.py": _REGISTRY.format(**shape._asdict(), width=shape.width)},
+        _VOLUME_SETTINGS + _SETTINGS,
     )
 
 
@@ -180,10 +182,10 @@ def make_pipelines(folder: Path, count: int, seconds: float) -> Path:
     modules = {"pipeline_registry.py": _REGISTRY_OF_MANY, "pipelines/__init__.py": ""}
     for name in (f"p{number:02d}" for number in range(1, count + 1)):
         modules[f"pipelines/{name}/__init__.py"] = _PIPELINE.format(name=name, seconds=seconds, mark=MARK)
-    return _written(folder, modules, _PLACES)
+    return _write_project(folder, modules, _VOLUME_SETTINGS)
 
 
-def _written(folder: Path, modules: dict[str, str], settings: str) -> Path:
+def _write_project(folder: Path, modules: dict[str, str], settings: str) -> Path:
     files = {
         "pyproject.toml": _PYPROJECT,
         f"src/{PACKAGE}/__init__.py": "",
@@ -201,14 +203,15 @@ def _written(folder: Path, modules: dict[str, str], settings: str) -> Path:
     return folder
 
 
-def _main() -> None:
+def main() -> None:
+    """Write a project of the given size, from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("nodes", type=int)
     parser.add_argument("--memory-edges", action="store_true", help="keep a fifth of the edges in memory")
-    given = parser.parse_args()
-    print(make(given.folder, Shape(given.nodes, given.memory_edges)))
+    arguments = parser.parse_args()
+    print(make_project(arguments.folder, Shape(arguments.nodes, arguments.memory_edges)))
 
 
 if __name__ == "__main__":
-    _main()
+    main()

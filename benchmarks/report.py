@@ -24,18 +24,18 @@ Compare the ratios: seconds depend on the machine, ratios of one run hardly do.
 class Aim(NamedTuple):
     """A figure and the most it should be."""
 
-    what: str
+    label: str
     figure: float
-    most: float
+    limit: float
     unit: str = ""
 
     @property
     def met(self) -> bool:
         """Whether the figure is within the aim."""
-        return self.figure <= self.most
+        return self.figure <= self.limit
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.figure:.3g}{self.unit} (aim: at most {self.most:g}{self.unit}; {'met' if self.met else '**missed**'})"
+        return f"{self.label}: {self.figure:.3g}{self.unit} (aim: at most {self.limit:g}{self.unit}; {'met' if self.met else '**missed**'})"
 
 
 class Section(NamedTuple):
@@ -50,11 +50,11 @@ class Section(NamedTuple):
 
     def __str__(self) -> str:
         aims = [f"- {aim}" for aim in self.aims]
-        parts = [f"## {self.title}", table(self.header, self.rows), "\n".join(aims), *self.notes]
+        parts = [f"## {self.title}", format_table(self.header, self.rows), "\n".join(aims), *self.notes]
         return "\n\n".join(part for part in parts if part)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table that lines up as plain text: first column to the left, figures to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -66,22 +66,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (aligned[0], rule, *aligned[1:]))
 
 
-def conditions(versions: str) -> str:
+def describe_conditions(versions: str) -> str:
     """A note on when, where and with what a table was made."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     return f"{dt.datetime.now(dt.timezone.utc).date().isoformat()}; {versions}; {machine}."
 
 
-def tell(section: Section, *, write: bool) -> bool:
+def print_section(section: Section, *, write: bool) -> bool:
     """Print a section and, if asked, put it in the page; whether all aims were met."""
     print(f"\n{section}\n", flush=True)
     if write:
         text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else _HEAD
-        PAGE.write_text(placed(text, section), encoding="utf-8")
+        PAGE.write_text(place_section(text, section), encoding="utf-8")
     return all(aim.met for aim in section.aims)
 
 
-def placed(text: str, section: Section) -> str:
+def place_section(text: str, section: Section) -> str:
     """The page with the section in its marked place, or at its end when it has none yet."""
     start, end = f"<!-- {section.name} -->", f"<!-- end of {section.name} -->"
     block = f"{start}\n{section}\n{end}"

@@ -22,11 +22,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help="few turns: does it run, not how fast")
     parser.add_argument("--enforce", action="store_true", help="fail when an aim is missed")
-    given = parser.parse_args()
-    common = [*(["--python", given.python] if given.python else []), *(["--write"] if given.write else [])]
-    common += ["--turns", "1"] if given.quick else []
-    met = [benchmark.main(common) for benchmark in (create, startup, cli_start, parse, pod_start)]
-    if given.enforce and not all(met):
+    arguments = parser.parse_args()
+    common = [*(["--python", arguments.python] if arguments.python else []), *(["--write"] if arguments.write else [])]
+    common += ["--turns", "1"] if arguments.quick else []
+    all_met = [benchmark.main(common) for benchmark in (create, startup, cli_start, parse, pod_start)]
+    if arguments.enforce and not all(all_met):
         sys.exit("An aim was missed.")
 
 

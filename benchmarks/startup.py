@@ -27,42 +27,44 @@ _PLUGIN = "kedro_k8s_airflow"
 AIM_MS = 20
 
 
-def twin(folder: Path, python: Path, *, plugin: bool) -> Path:
+def make_twin(folder: Path, python: Path, *, plugin: bool) -> Path:
     """Make an environment of the packages of another one, with or without the plugin; return its interpreter."""
-    interpreter = environments.linked(folder, python, lambda name: plugin or not name.lstrip("_").startswith(_PLUGIN))
+    interpreter = environments.link_environment(
+        folder, python, lambda name: plugin or not name.lstrip("_").startswith(_PLUGIN)
+    )
     probe = subprocess.run(
         [interpreter, "-c", f"import importlib.util as u, kedro; print(u.find_spec({_PLUGIN!r}) is not None)"],
         capture_output=True,
         text=True,
         check=True,
         cwd=folder,
-        env=measure.environment(),
+        env=measure.clean_environment(),
     )
     if probe.stdout.strip().splitlines()[-1] != str(plugin):
         sys.exit(f"{interpreter} {'does not have' if plugin else 'has'} the plugin")
     return interpreter
 
 
-def section(python: Path, turns: int, folder: Path) -> report.Section:
+def build_section(python: Path, turns: int, folder: Path) -> report.Section:
     """Measure inside and outside a project, and put the figures together."""
-    versions = measure.versions(python, "kedro", "kedro-k8s-airflow")
-    project = projects.make(folder / "project", projects.Shape(10))
+    versions = measure.describe_versions(python, "kedro", "kedro-k8s-airflow")
+    project = projects.make_project(folder / "project", projects.Shape(10))
     outside = folder / "outside"
     outside.mkdir()
-    twins = {name: twin(folder / name, python, plugin=name == "with") for name in ("with", "without")}
+    twins = {name: make_twin(folder / name, python, plugin=name == "with") for name in ("with", "without")}
 
-    def started(name: str, directory: Path) -> Cost:
-        return measure.run([twins[name], "-m", "kedro", "--version"], directory)
+    def start_kedro(name: str, directory: Path) -> Cost:
+        return measure.run_command([twins[name], "-m", "kedro", "--version"], directory)
 
     rows, figures = [], {}
     for label, directory in (("inside a project", project), ("elsewhere", outside)):
         print(f"startup: {label}, {turns} turns", file=sys.stderr, flush=True)
-        costs = measure.in_turns({name: partial(started, name, directory) for name in twins}, turns)
-        figures[label] = 1000 * measure.difference(costs["with"], costs["without"])
-        cells = [f"{1000 * measure.median(costs[name]).cpu:.0f} ms" for name in ("without", "with")]
-        spread = [1000 * seconds for seconds in measure.differences(costs["with"], costs["without"])]
+        costs = measure.measure_in_turns({name: partial(start_kedro, name, directory) for name in twins}, turns)
+        figures[label] = 1000 * measure.median_difference(costs["with"], costs["without"])
+        cells = [f"{1000 * measure.median_cost(costs[name]).cpu:.0f} ms" for name in ("without", "with")]
+        spread = [1000 * seconds for seconds in measure.cpu_differences(costs["with"], costs["without"])]
         half = f"{spread[turns // 4]:+.1f} to {spread[-1 - turns // 4]:+.1f} ms"
-        memory = measure.median(costs["with"]).peak - measure.median(costs["without"]).peak
+        memory = measure.median_cost(costs["with"]).peak - measure.median_cost(costs["without"]).peak
         rows.append([label, *cells, f"{figures[label]:+.1f} ms", half, f"{memory:+.1f} MiB"])
     return report.Section(
         "startup",
@@ -70,7 +72,7 @@ def section(python: Path, turns: int, folder: Path) -> report.Section:
         ("where", "without the plugin", "with it", "added CPU", "in half of the turns", "added memory"),
         rows,
         [report.Aim("added inside a project", figures["inside a project"], AIM_MS, " ms")],
-        [f"Medians of {turns} turns. {report.conditions(versions)}"],
+        [f"Medians of {turns} turns. {report.describe_conditions(versions)}"],
     )
 
 
@@ -89,8 +91,8 @@ def main(argv: list[str] | None = None) -> bool:
     if os.name != "posix":
         sys.exit("startup.py links environments as POSIX systems lay them out")
     with tempfile.TemporaryDirectory(prefix="kka-startup-") as folder:
-        return report.tell(
-            section(arguments.python.absolute(), arguments.turns, Path(folder).resolve()), write=arguments.write
+        return report.print_section(
+            build_section(arguments.python.absolute(), arguments.turns, Path(folder).resolve()), write=arguments.write
         )
 
 

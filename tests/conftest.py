@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # `tests` is a package; nothing else puts it on the path
 
 from tests.scenarios import Scenario, make_project  # noqa: E402
-from tests.support.kedro_server import Forge  # noqa: E402
+from tests.support.kedro_server import KedroServer  # noqa: E402
 from tests.support.paths import CREATE_REPORT  # noqa: E402
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
 @pytest.fixture(scope="session")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+def kedro(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KedroServer]:
     """Kedro commands, each in a process of its own."""
-    made = Forge(tmp_path_factory.mktemp("forge"))
-    yield made
-    made.close()
+    server = KedroServer(tmp_path_factory.mktemp("kedro"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Any]:
+def shared_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Any]:
     """`once(name, make)`: what `make(folder)` returns, made by the first of all pytest processes that asks (as JSON)."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -50,43 +50,47 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
             fcntl.flock(lock, fcntl.LOCK_EX)
             result = folder / "result.json"
             if not result.exists():
-                made = make(folder)
-                result.write_text(json.dumps(made), encoding="ascii")
+                value = make(folder)
+                result.write_text(json.dumps(value), encoding="ascii")
         return json.loads(result.read_text(encoding="ascii"))
 
     return get
 
 
 @pytest.fixture(scope="session")
-def built(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Callable[[Scenario], dict[str, Any]]:
+def create_scenario(
+    shared_once: Callable[[str, Callable[[Path], Any]], Any], kedro: KedroServer
+) -> Callable[[Scenario], dict[str, Any]]:
     """`built(scenario)`: the project after `create`, as {folder, dags: {dag_id: file}, plans}; see create_report.py."""
 
     def get(scenario: Scenario) -> dict[str, Any]:
-        return once(
+        return shared_once(
             f"built-{scenario.name}",
-            lambda folder: create(forge, make_project(scenario, folder / "p"), scenario.options),
+            lambda folder: run_create(kedro, make_project(scenario, folder / "p"), scenario.options),
         )
 
     return get
 
 
 @pytest.fixture(scope="session")
-def built_demo(once: Callable[[str, Callable[[Path], Any]], Any], forge: Forge) -> Callable[[], dict[str, Any]]:
+def create_demo(
+    shared_once: Callable[[str, Callable[[Path], Any]], Any], kedro: KedroServer
+) -> Callable[[], dict[str, Any]]:
     """`built_demo()`: the same of a copy of the demo project."""
 
     def make(folder: Path) -> dict[str, Any]:
         leave = shutil.ignore_patterns("data", "dags", ".venv", "__pycache__", ".*_cache")
-        return create(forge, Path(shutil.copytree(ROOT / "demo-project", folder / "demo", ignore=leave)), ())
+        return run_create(kedro, Path(shutil.copytree(ROOT / "demo-project", folder / "demo", ignore=leave)), ())
 
-    return lambda: once("built-demo", make)
+    return lambda: shared_once("built-demo", make)
 
 
-def create(forge: Forge, project: Path, options: tuple[str, ...]) -> dict[str, Any]:
+def run_create(kedro: KedroServer, project: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Do what `create` does, without its command line, and say what was planned and written."""
-    done = forge.script(str(CREATE_REPORT), "--write", *options, cwd=project)
-    if done.code:  # for the test of that project to say, not for every test
-        return {"folder": str(project), "dags": {}, "plans": {}, "findings": [], "error": done.err}
-    report = json.loads(done.out)
+    result = kedro.run_script(str(CREATE_REPORT), "--write", *options, cwd=project)
+    if result.code:  # for the test of that project to say, not for every test
+        return {"folder": str(project), "dags": {}, "plans": {}, "findings": [], "error": result.err}
+    report = json.loads(result.out)
     folder = project / (options[options.index("--output") + 1] if "--output" in options else "dags")
     dags = {dag_id: str(folder / f"{dag_id}.py") for dag_id in report["plans"]}
     return {"folder": str(project), "dags": dags, "error": "", **report}

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE = ROOT / "kedro_k8s_airflow"
-MODULES = make_map.modules(PACKAGE)
+MODULES = make_map.list_modules(PACKAGE)
 
 
-def imports(name: str, path: Path) -> set[str]:
+def find_imports(name: str, path: Path) -> set[str]:
     """The modules of the package that a module imports, inside functions and for type checkers included."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -33,20 +33,20 @@ def imports(name: str, path: Path) -> set[str]:
     return {module for module in found if module in MODULES} - {name}
 
 
-IMPORTS = {name: imports(name, path) for name, path in MODULES.items()}
+IMPORTS = {name: find_imports(name, path) for name, path in MODULES.items()}
 
 
 def layer_of(module: str) -> int:
     return next(
         number
         for number, layer in enumerate(make_map.LAYERS)
-        if any(make_map.belongs(module, part) for part in layer.parts)
+        if any(make_map.belongs_to(module, part) for part in layer.parts)
     )
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_module_belongs_to_exactly_one_layer(module: str) -> None:
-    layers = [layer.name for layer in make_map.LAYERS if any(make_map.belongs(module, part) for part in layer.parts)]
+    layers = [layer.name for layer in make_map.LAYERS if any(make_map.belongs_to(module, part) for part in layer.parts)]
     assert len(layers) == 1
 
 
@@ -94,8 +94,8 @@ def test_every_class_has_a_name_of_its_own() -> None:
 def test_the_map_in_the_guide_for_contributors_is_the_package() -> None:
     page = ROOT / "CONTRIBUTING.md"
     text = page.read_text(encoding="utf-8")
-    assert text == make_map.filled(text), "run `make docs`"
-    assert all(f"`{make_map.short(name)}`" in text for name in MODULES)
+    assert text == make_map.fill_page(text), "run `make docs`"
+    assert all(f"`{make_map.short_name(name)}`" in text for name in MODULES)
 
 
 def test_no_test_module_imports_another_test_module() -> None:

@@ -78,7 +78,7 @@ def run(
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that no test changes."""
-    return workspace.project(tmp_path_factory.mktemp("cli") / "project")
+    return workspace.make_publish_project(tmp_path_factory.mktemp("cli") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +110,9 @@ def plugins(tmp_path: Path) -> dict[str, str]:
 def test_stdout_is_the_document_in_a_subfolder_of_the_project(
     command: tuple[str, ...], arguments: tuple[str, ...], project: Path
 ) -> None:
-    done = run(command, *arguments, cwd=project / "conf" / "base")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)
+    result = run(command, *arguments, cwd=project / "conf" / "base")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)
 
 
 @pytest.mark.parametrize(
@@ -141,17 +141,17 @@ def test_results_and_exit_codes_are_those_of_the_kedro_commands(
 
 
 def test_what_the_project_prints_goes_to_stderr(tmp_path: Path) -> None:
-    project = workspace.project(tmp_path / "project")
+    project = workspace.make_publish_project(tmp_path / "project")
     package = project / "src" / "project"
     settings, registry = package / "settings.py", package / "pipeline_registry.py"
     settings.write_text(LOUD_SETTINGS + settings.read_text())
     registry.write_text("print('printed by the registry')\n" + registry.read_text())
     (project / "conf" / "logging.yml").write_text(LOGGING)
-    done = run(SCRIPT, "check", "--format", "json", cwd=project)
-    codes = {finding["code"] for finding in json.loads(done.stdout)["findings"]}
+    result = run(SCRIPT, "check", "--format", "json", cwd=project)
+    codes = {finding["code"] for finding in json.loads(result.stdout)["findings"]}
     assert "registry-prints" in codes
     assert [
-        text for text in (*NOISE, "printed by the registry", "as logging configuration") if text not in done.stderr
+        text for text in (*NOISE, "printed by the registry", "as logging configuration") if text not in result.stderr
     ] == []
 
 
@@ -168,17 +168,17 @@ def test_no_other_plugin_is_imported(project: Path, plugins: dict[str, str]) -> 
 
 
 def test_outside_a_project_there_is_one_message(tmp_path: Path) -> None:
-    done = run(SCRIPT, "check", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: not inside a Kedro project")
-    assert len(done.stderr.splitlines()) == 1
+    result = run(SCRIPT, "check", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: not inside a Kedro project")
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("arguments", OUTSIDE, ids=" ".join)
 def test_what_needs_no_project_works_outside_one(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    done = run(SCRIPT, *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    result = run(SCRIPT, *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
 
 
 def test_the_version_is_that_of_the_plugin(tmp_path: Path) -> None:
@@ -188,10 +188,10 @@ def test_the_version_is_that_of_the_plugin(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ['kedro_init_version = "0.19.0"', "package_name = "], ids=["version", "syntax"])
 def test_a_project_that_kedro_cannot_open_is_reported_without_a_traceback(broken: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.kedro]\npackage_name = "x"\nproject_name = "x"\n{broken}\n')
-    done = run(SCRIPT, "check", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].startswith("Error: Kedro cannot open the project")
-    assert "Traceback" not in done.stderr
+    result = run(SCRIPT, "check", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: Kedro cannot open the project")
+    assert "Traceback" not in result.stderr
 
 
 def test_a_reader_that_closes_the_pipe_is_no_crash(project: Path) -> None:
@@ -215,9 +215,9 @@ def test_a_reader_that_closes_the_pipe_is_no_crash(project: Path) -> None:
 
 def test_it_runs_without_standard_output(project: Path) -> None:
     command = " ".join([*SCRIPT, "check", ">&-"])
-    done = run(("sh", "-c", command), cwd=project)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    result = run(("sh", "-c", command), cwd=project)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def help_of(*arguments: str) -> str:

@@ -24,7 +24,7 @@ DEMO = ROOT / "demo-project"
 GOLDEN = ROOT / "tests" / "golden"
 
 
-def kedro(project: Path, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+def run_kedro(project: Path, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
     """A kedro command in a project."""
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
@@ -41,7 +41,7 @@ def demo(tmp_path: Path) -> Path:
     """A copy of the demo project as a fresh clone has it: no data, no outputs, no lock."""
     pytest.importorskip("kedro_datasets", reason="the demo needs kedro-datasets, which this environment lacks")
     copy = tmp_path / "flights-of-somebody"
-    made = (
+    created_files = (
         "dags",
         "Dockerfile",
         ".dockerignore",
@@ -52,28 +52,28 @@ def demo(tmp_path: Path) -> Path:
         "*.csv",
         "*.parquet",
     )
-    shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns(*made))
+    shutil.copytree(DEMO, copy, ignore=shutil.ignore_patterns(*created_files))
     return copy
 
 
 def test_the_committed_dags_are_what_create_writes(demo: Path) -> None:
-    done = kedro(demo, "k8s-airflow", "create")
-    assert done.returncode == 0, done.stderr
+    result = run_kedro(demo, "k8s-airflow", "create")
+    assert result.returncode == 0, result.stderr
     assert {path.name: path.read_text() for path in (demo / "dags").iterdir()} == {
         path.name: path.read_text() for path in (DEMO / "dags").glob("*.py")
     }
 
 
 def test_the_image_spec_is_the_reviewed_one_and_hadolint_has_nothing_to_say(demo: Path) -> None:
-    assert kedro(demo, "k8s-airflow", "create", "--quiet").returncode == 0
+    assert run_kedro(demo, "k8s-airflow", "create", "--quiet").returncode == 0
     for name in ("Dockerfile", "dockerignore"):
         emitted = demo / (name if name == "Dockerfile" else ".dockerignore")
         assert emitted.read_text() == (GOLDEN / name).read_text()
     hadolint = Path(sys.executable).with_name("hadolint")
     if not hadolint.is_file():
         pytest.skip("hadolint is not installed in this environment")
-    done = subprocess.run([hadolint, "--no-color", demo / "Dockerfile"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run([hadolint, "--no-color", demo / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_the_image_spec_is_the_reviewed_one_and_hadolint_has_nothing_to_say(demo
 def test_every_kind_of_lock_gives_a_dockerfile_hadolint_accepts(demo: Path, lock: str, content: str) -> None:
     (demo / lock).write_text(content)
     (demo / "more.txt").write_text("pandas\n")
-    done = kedro(demo, "k8s-airflow", "create")
-    assert done.returncode == 0, done.stderr
-    assert "image-no-lock" not in done.stderr
+    result = run_kedro(demo, "k8s-airflow", "create")
+    assert result.returncode == 0, result.stderr
+    assert "image-no-lock" not in result.stderr
     text = (demo / "Dockerfile").read_text()
     assert f" {lock}" in text
     hadolint = Path(sys.executable).with_name("hadolint")
@@ -95,9 +95,9 @@ def test_every_kind_of_lock_gives_a_dockerfile_hadolint_accepts(demo: Path, lock
 
 
 def test_the_plan_is_worth_showing(demo: Path) -> None:
-    done = subprocess.run([sys.executable, CREATE_REPORT], cwd=demo, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout[done.stdout.index('{"plans"') :])["plans"]["flights"]
+    result = subprocess.run([sys.executable, CREATE_REPORT], cwd=demo, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout[result.stdout.index('{"plans"') :])["plans"]["flights"]
     assert len(plan["tasks"]) >= 10
     assert 25 <= sum(len(task["nodes"]) for task in plan["tasks"]) <= 40
     assert set(plan["crossings"].values()) == {"shared"}
@@ -107,15 +107,15 @@ def test_the_plan_is_worth_showing(demo: Path) -> None:
 
 @pytest.mark.full
 def test_two_runs_give_the_same_files_in_under_three_minutes_each(demo: Path) -> None:
-    done = subprocess.run([sys.executable, "raw_data.py"], cwd=demo, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run([sys.executable, "raw_data.py"], cwd=demo, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     found = []
     for _ in range(2):
         began = time.monotonic()
-        run = kedro(demo, "run")
+        run = run_kedro(demo, "run")
         assert run.returncode == 0, run.stdout + run.stderr
         assert time.monotonic() - began < 180
-        found.append(_outputs(demo / "data"))
+        found.append(hash_outputs(demo / "data"))
         for folder in (demo / "data").iterdir():
             if folder.name != "01_raw":
                 shutil.rmtree(folder)
@@ -123,7 +123,7 @@ def test_two_runs_give_the_same_files_in_under_three_minutes_each(demo: Path) ->
     assert len(found[0]) > 20
 
 
-def _outputs(data: Path) -> dict[str, str]:
+def hash_outputs(data: Path) -> dict[str, str]:
     """Hash of every output by its path; a version's time stamp is left out."""
     hashes = {}
     for path in sorted(data.rglob("*")):
@@ -143,7 +143,7 @@ def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
 
     named = tomllib.loads((demo / "pyproject.toml").read_text())["project"]["dependencies"]
     (demo / "requirements.txt").write_text("".join(f"{line}\n" for line in named))
-    assert kedro(demo, "k8s-airflow", "create").returncode == 0
+    assert run_kedro(demo, "k8s-airflow", "create").returncode == 0
     settings = models.parse_settings(yaml.safe_load((demo / "conf" / "base" / "k8s_airflow.yml").read_text()))
     parts = hash_images(demo, settings, [])["default"]
     built = lock.LockedImage(
@@ -155,11 +155,11 @@ def test_the_demo_has_no_finding_once_its_image_is_built(demo: Path) -> None:
     )
     (demo / lock.LOCK_NAME).write_text(lock.format_lock({"default": built}))
 
-    done = kedro(demo, "k8s-airflow", "check", "--strict", "--format", "json", "--output", "found.json")
-    assert done.returncode == 0, done.stdout
+    result = run_kedro(demo, "k8s-airflow", "check", "--strict", "--format", "json", "--output", "found.json")
+    assert result.returncode == 0, result.stdout
     assert json.loads((demo / "found.json").read_text())["findings"] == []
 
     (demo / "src" / "flights" / "new.py").write_text("")
-    done = kedro(demo, "k8s-airflow", "check", "--strict")
-    assert done.returncode == 1
-    assert "[image-stale]" in done.stdout
+    result = run_kedro(demo, "k8s-airflow", "check", "--strict")
+    assert result.returncode == 1
+    assert "[image-stale]" in result.stdout

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.scenarios import BY_NAME, make_project
-from tests.scenarios.factory import snapshot
-from tests.support.environments import interpreter
-from tests.support.kedro_server import Forge
+from tests.scenarios.factory import read_tree
+from tests.support.environments import find_interpreter
+from tests.support.kedro_server import KedroServer
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SCENARIOS = (
 )
 
 
-def written(forge: Forge, folder: Path, *, below: str = "", demo: bool = True) -> Bytes:
+def write_all(kedro: KedroServer, folder: Path, *, below: str = "", demo: bool = True) -> Bytes:
     """What `create` writes for each project, made in `folder` and called from its folder `below`."""
     found = {}
     for name in (*SCENARIOS, *([DEMO] if demo and not WITHOUT_DEMO else [])):
@@ -52,26 +52,26 @@ def written(forge: Forge, folder: Path, *, below: str = "", demo: bool = True) -
         else:
             make_project(BY_NAME[name], project)
             options = BY_NAME[name].options
-        before = snapshot(project)
-        done = forge.kedro("k8s-airflow", "create", *options, cwd=project / below)
-        assert done.code == 0, (name, done)
-        found[name] = {path: content for path, content in snapshot(project).items() if before.get(path, 0) != content}
+        before = read_tree(project)
+        result = kedro.run_command("k8s-airflow", "create", *options, cwd=project / below)
+        assert result.code == 0, (name, result)
+        found[name] = {path: content for path, content in read_tree(project).items() if before.get(path, 0) != content}
     return found
 
 
 @contextmanager
-def another(folder: Path, python: Path | None = None, **env: str) -> Iterator[Forge]:
+def start_kedro(folder: Path, python: Path | None = None, **env: str) -> Iterator[KedroServer]:
     """Kedro commands of another interpreter, or with other variables."""
-    forge = Forge(folder, python=python, env=env)
+    kedro = KedroServer(folder, python=python, env=env)
     try:
-        yield forge
+        yield kedro
     finally:
-        forge.close()
+        kedro.close()
 
 
 @pytest.fixture(scope="module")
-def reference(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Bytes:
-    return written(forge, tmp_path_factory.mktemp("reference"))
+def reference(kedro: KedroServer, tmp_path_factory: pytest.TempPathFactory) -> Bytes:
+    return write_all(kedro, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.mark.skipif(WITHOUT_DEMO, reason="the demo's libraries are not in this environment; the scenarios are compared")
@@ -81,30 +81,30 @@ def test_the_demo_is_compared_too(reference: Bytes) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_hash_seed_changes_no_byte(seed: int, reference: Bytes, tmp_path: Path) -> None:
-    with another(tmp_path / "forge", PYTHONHASHSEED=str(seed)) as forge:
-        assert written(forge, tmp_path / "projects") == reference
+    with start_kedro(tmp_path / "kedro", PYTHONHASHSEED=str(seed)) as kedro:
+        assert write_all(kedro, tmp_path / "projects") == reference
 
 
-def test_the_projects_place_and_the_working_directory_change_no_byte(
-    forge: Forge, reference: Bytes, tmp_path: Path
+def test_project_location_and_working_directory_change_no_byte(
+    kedro: KedroServer, reference: Bytes, tmp_path: Path
 ) -> None:
-    assert written(forge, tmp_path / "a longer way" / "to thé projects", below="conf/base") == reference
+    assert write_all(kedro, tmp_path / "a longer way" / "to thé projects", below="conf/base") == reference
 
 
 def test_time_language_and_columns_change_no_byte(reference: Bytes, tmp_path: Path) -> None:
     other = {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "20", "HOME": "/nowhere", "USER": "x"}
-    with another(tmp_path / "forge", **other) as forge:
-        assert written(forge, tmp_path / "projects") == reference
+    with start_kedro(tmp_path / "kedro", **other) as kedro:
+        assert write_all(kedro, tmp_path / "projects") == reference
 
 
 @pytest.mark.parametrize("variable", ["KKA_PYTHON_310", "KKA_PYTHON_313"])
 def test_the_version_of_python_changes_no_byte(variable: str, reference: Bytes, tmp_path: Path) -> None:
-    with another(tmp_path / "forge", python=interpreter(variable)) as forge:
-        assert written(forge, tmp_path / "projects") == reference
+    with start_kedro(tmp_path / "kedro", python=find_interpreter(variable)) as kedro:
+        assert write_all(kedro, tmp_path / "projects") == reference
 
 
 def test_the_oldest_kedro_gives_the_same_bytes(reference: Bytes, tmp_path: Path) -> None:
     """Without the demo, whose libraries are not in that environment."""
-    with another(tmp_path / "forge", python=interpreter("KKA_PYTHON_KEDRO_OLDEST")) as forge:
-        found = written(forge, tmp_path / "projects", demo=False)
+    with start_kedro(tmp_path / "kedro", python=find_interpreter("KKA_PYTHON_KEDRO_OLDEST")) as kedro:
+        found = write_all(kedro, tmp_path / "projects", demo=False)
     assert found == {name: files for name, files in reference.items() if name != DEMO}

@@ -20,7 +20,7 @@ LOCKS = sorted((ROOT / "tests" / "requirements").glob("*.txt"))
 UV = shutil.which(os.environ.get("KKA_UV", "uv"))
 
 # All that the plugin may add to an environment that has Kedro.
-ADDED = {
+ADDED_DISTRIBUTIONS = {
     "kedro-k8s-airflow",
     "croniter",
     "filelock",
@@ -35,11 +35,11 @@ ADDED = {
 needs_uv = pytest.mark.skipif(UV is None, reason="uv not found: KKA_UV is set by make, or have uv on PATH")
 
 
-def run(*command: object, cwd: Path = ROOT) -> str:
+def run_clean(*command: object, cwd: Path = ROOT) -> str:
     """Standard output of a command that must succeed, free of what this environment would add."""
     ours = {"PYTHONPATH", "VIRTUAL_ENV", "KEDRO_ENV", "PYTHONDONTWRITEBYTECODE"}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
-    done = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
         env=environment | {"DO_NOT_TRACK": "1", "COLUMNS": "200"},
@@ -48,13 +48,13 @@ def run(*command: object, cwd: Path = ROOT) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
 
 
-def distributions(python: Path) -> set[str]:
+def installed_distributions(python: Path) -> set[str]:
     """Names of what is installed."""
-    listed = run(UV, "--quiet", "pip", "freeze", "--python", python)
+    listed = run_clean(UV, "--quiet", "pip", "freeze", "--python", python)
     return {re.split(r"==| @ ", line)[0].lower() for line in listed.splitlines()}
 
 
@@ -62,7 +62,7 @@ def distributions(python: Path) -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the source distribution as a release is."""
     target = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", target)
+    run_clean(sys.executable, "-m", "build", "--no-isolation", "--outdir", target)
     (built,) = target.glob("*.whl")
     return built
 
@@ -79,17 +79,17 @@ def metadata(wheel: Path) -> Message:
 def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     """The Python of an environment with the wheel and its dependencies, and what the wheel added to Kedro."""
     folder = tmp_path_factory.mktemp("user") / "venv"
-    run(UV, "--quiet", "venv", "--python", sys.executable, folder)
+    run_clean(UV, "--quiet", "venv", "--python", sys.executable, folder)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     # The versions of the environment that runs this test, so that tomorrow's releases cannot break it.
     here = folder.parent / "constraints.txt"
-    frozen = run(UV, "--quiet", "pip", "freeze", "--python", sys.executable, "--exclude-editable")
+    frozen = run_clean(UV, "--quiet", "pip", "freeze", "--python", sys.executable, "--exclude-editable")
     here.write_text("".join(line for line in frozen.splitlines(keepends=True) if " @ " not in line))
     install = (UV, "--quiet", "pip", "install", "--python", python, "--constraints", here)
-    run(*install, "kedro")
-    before = distributions(python)
-    run(*install, wheel)
-    return python, distributions(python) - before
+    run_clean(*install, "kedro")
+    before = installed_distributions(python)
+    run_clean(*install, wheel)
+    return python, installed_distributions(python) - before
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_create_of_an_installed_wheel_writes_a_dag_that_compiles(
     empty_environment: tuple[Path, set[str]], project: Path
 ) -> None:
     python, _ = empty_environment
-    printed = run(python.with_name("kedro"), "k8s-airflow", "create", cwd=project)
+    printed = run_clean(python.with_name("kedro"), "k8s-airflow", "create", cwd=project)
     (dag,) = (project / "dags").glob("*.py")
     compile(dag.read_text(), dag.name, "exec")
     assert dag.name in printed
@@ -179,7 +179,7 @@ def test_create_of_an_installed_wheel_writes_a_dag_that_compiles(
 @needs_uv
 def test_an_installed_wheel_brings_the_console_script(empty_environment: tuple[Path, set[str]], project: Path) -> None:
     python, _ = empty_environment
-    report = run(python.with_name("kedro-k8s-airflow"), "check", "--format", "json", cwd=project / "conf")
+    report = run_clean(python.with_name("kedro-k8s-airflow"), "check", "--format", "json", cwd=project / "conf")
     assert json.loads(report)["summary"]["error"] == 0
 
 
@@ -188,7 +188,7 @@ def test_an_installed_wheel_imports_nothing_of_this_checkout(
     empty_environment: tuple[Path, set[str]], tmp_path: Path
 ) -> None:
     python, _ = empty_environment
-    source = run(python, "-c", "import kedro_k8s_airflow; print(kedro_k8s_airflow.__file__)", cwd=tmp_path)
+    source = run_clean(python, "-c", "import kedro_k8s_airflow; print(kedro_k8s_airflow.__file__)", cwd=tmp_path)
     assert ROOT not in Path(source).parents
 
 
@@ -196,7 +196,7 @@ def test_an_installed_wheel_imports_nothing_of_this_checkout(
 def test_the_plugin_adds_little_to_plain_kedro(empty_environment: tuple[Path, set[str]]) -> None:
     _, added = empty_environment
     assert "kedro-k8s-airflow" in added
-    assert added <= ADDED
+    assert added <= ADDED_DISTRIBUTIONS
 
 
 def test_the_wheel_carries_every_template_and_nothing_besides_the_package(wheel: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_wheel_carries_every_template_and_nothing_besides_the_package(wheel:
     assert {name.split("/")[0] for name in held} == {"kedro_k8s_airflow"}
 
 
-def test_the_wheel_tells_licence_and_pythons_and_needs_neither_airflow_nor_kubernetes(metadata: Message) -> None:
+def test_wheel_metadata_names_licence_and_pythons_without_airflow_or_kubernetes(metadata: Message) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["License-File"] == "LICENSE"
     assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.14"}

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from kedro_k8s_airflow import names, python_source
 from kedro_k8s_airflow.dag import pod_arguments
 from tests.scenarios import BY_NAME
-from tests.support.environments import run
-from tests.support.kubelet import expand
+from tests.support.environments import run_process
+from tests.support.kubelet import expand_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ TEXT = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
     st.text(st.sampled_from("'\"\\{}%#$()\n\r\t \0\x7f\x85\u2028ab🚀é")),
 )
-ODD = (
+ODD_TEXTS = (
     "{{ x }}",
     "{% raw %}",
     "{#",
@@ -60,8 +60,8 @@ VALUES = st.recursive(
 )
 
 
-def examples(test: Callable[..., None]) -> Callable[..., None]:
-    for text in ODD:
+def with_odd_texts(test: Callable[..., None]) -> Callable[..., None]:
+    for text in ODD_TEXTS:
         test = example(text)(test)
     return test
 
@@ -71,7 +71,7 @@ def test_python_reads_back_what_was_written(value: Any, indent: int, used: int, 
     assert ast.literal_eval(python_source.to_source(value, indent, used, reserve)) == value
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_a_text_is_written_on_one_line(text: str) -> None:
     written = python_source.text(text)
@@ -99,7 +99,7 @@ def test_a_value_of_another_type_is_refused() -> None:
 
 
 # Letters of one and of two columns; of rarer ones formatters disagree among themselves.
-LAID_OUT = st.recursive(
+LAYOUT_VALUES = st.recursive(
     st.one_of(NUMBERS, st.text(st.sampled_from("abcdefgh ij'\"\\{}\n\té数データ🚀"))),
     lambda inside: st.one_of(
         st.lists(inside, max_size=5), st.dictionaries(st.text(st.sampled_from("ab'\" é数🚀")), inside, max_size=5)
@@ -108,7 +108,7 @@ LAID_OUT = st.recursive(
 )
 
 
-@given(st.lists(LAID_OUT, min_size=20, max_size=40))
+@given(st.lists(LAYOUT_VALUES, min_size=20, max_size=40))
 @settings(max_examples=20)
 def test_ruffs_formatter_leaves_a_written_value_alone(values: list[Any]) -> None:
     ruff = Path(sys.executable).with_name("ruff")
@@ -116,42 +116,42 @@ def test_ruffs_formatter_leaves_a_written_value_alone(values: list[Any]) -> None
         pytest.skip("ruff is not in this environment")
     name = "a_name"
     text = "".join(f"{name} = {python_source.to_source(value, used=len(name) + 3)}\n" for value in values)
-    done = run([ruff, "format", "--isolated", "--diff", "-"], input=text)
-    assert done.returncode == 0, done.stdout
+    result = run_process([ruff, "format", "--isolated", "--diff", "-"], input=text)
+    assert result.returncode == 0, result.stdout
 
 
 # -- from the file to the pod -----------------------------------------------------------------------------------------
 
 
-def rendered(text: str) -> str:
+def render_template(text: str) -> str:
     """A text after Airflow's templates: Jinja as Airflow sets it up, where a name that is not known is an error."""
     return jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text).render()  # noqa: S701
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_a_text_survives_airflows_templates(text: str) -> None:
-    assert rendered(pod_arguments.escape_template(text)) == text
+    assert render_template(pod_arguments.escape_template(text)) == text
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_an_argument_survives_templates_and_the_kubelet(text: str) -> None:
     """Spelled as the emitted file spells it, with variables of the names that occur."""
     argument = pod_arguments.escape_template(f"--node={text}".replace("$", "$$"))
     variables = dict.fromkeys([*re.findall(r"\$\((.*?)\)", text, re.DOTALL), "HOME", "A"], "expanded")
-    assert expand(rendered(argument), variables) == f"--node={text}"
+    assert expand_variables(render_template(argument), variables) == f"--node={text}"
 
 
 @given(TEXT)
-def test_the_function_in_the_emitted_file_is_ours(verbatim: Callable[[str], str], text: str) -> None:
+def test_emitted_verbatim_function_equals_the_package_function(verbatim: Callable[[str], str], text: str) -> None:
     assert verbatim(text) == pod_arguments.escape_template(text)
 
 
 @pytest.fixture(scope="module")
-def verbatim(built: Callable[..., Any]) -> Callable[[str], str]:
+def verbatim(create_scenario: Callable[..., Any]) -> Callable[[str], str]:
     """The function of that name in a DAG file."""
-    (file,) = built(BY_NAME["plain"])["dags"].values()
+    (file,) = create_scenario(BY_NAME["plain"])["dags"].values()
     tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "verbatim"]
     names_: dict[str, Any] = {"json": __import__("json")}
@@ -162,7 +162,7 @@ def verbatim(built: Callable[..., Any]) -> Callable[[str], str]:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_a_task_id_is_legal_in_airflow_and_makes_a_pod_name(text: str) -> None:
     key = names.to_airflow_key(text, [text])
@@ -184,13 +184,13 @@ def test_different_names_get_different_ids(texts: list[str]) -> None:
     assert len({names.to_label_value(text) for text in texts}) == len(texts)
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_a_label_is_legal_in_kubernetes(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", names.to_label_value(text))
 
 
-@examples
+@with_odd_texts
 @given(TEXT)
 def test_a_task_group_id_is_legal_in_airflow(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,200}", names.to_task_group_id(text))
@@ -209,5 +209,5 @@ def test_a_task_group_id_is_legal_in_airflow(text: str) -> None:
         ("$()", {}, "$()"),
     ],
 )
-def test_our_kubelet_expands_as_kubernetes_own_tests_say(text: str, variables: dict[str, str], expanded: str) -> None:
-    assert expand(text, variables) == expanded
+def test_kubelet_expansion_matches_the_kubernetes_tests(text: str, variables: dict[str, str], expanded: str) -> None:
+    assert expand_variables(text, variables) == expanded

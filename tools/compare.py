@@ -26,15 +26,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.scenarios import ALL, Scenario, Works, data, grouping, layouts, make_project, names, registries  # noqa: E402  # noqa: E402
-from tests.support.kedro_server import Forge, Outcome, clean_env  # noqa: E402
-from tests.support.kubelet import environment, expand  # noqa: E402
+from tests.support.kedro_server import CommandResult, KedroServer, clean_env  # noqa: E402
+from tests.support.kubelet import expand_environment, expand_variables  # noqa: E402
 from tests.support.paths import AIRFLOW_PROBE  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-OURS = "kedro-k8s-airflow"
-THEIRS = {
+THIS_PLUGIN = "kedro-k8s-airflow"
+KEDRO_AIRFLOW_VARIANTS = {
     "kedro-airflow": (),
     "kedro-airflow -g memory": ("--group-by", "memory"),
     "kedro-airflow -g namespace": ("--group-by", "namespace"),
@@ -63,13 +63,13 @@ class Verdict:
         kind: right, refused (in words), crashed (a traceback), unloadable, wrong (order, nodes or ids) or lost (data).
     """
 
-    short: str
+    text: str
     kind: str
 
 
-def compared() -> list[Scenario]:
+def select_scenarios() -> list[Scenario]:
     """The scenarios that say something about both."""
-    of_both = {id(one) for module in (names, layouts, registries, data, grouping) for one in module.SCENARIOS}
+    of_both = {id(scenario) for module in (names, layouts, registries, data, grouping) for scenario in module.SCENARIOS}
     return [one for one in ALL if id(one) in of_both and not ABOUT_OUR_SETTINGS.search(one.name)]
 
 
@@ -78,24 +78,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="only these scenarios; prints the table")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "how-it-works" / "comparison.md")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     airflow = os.environ.get("KKA_PYTHON_AIRFLOW_3")
     if not airflow:
         sys.stderr.write("KKA_PYTHON_AIRFLOW_3 is not set: the Python of an environment with Airflow 3\n")
         return 2
-    chosen = [one for one in compared() if not given.only or one.name in given.only]
-    rows, report = compare(chosen, Path(airflow))
-    text = page(rows, report)
-    if given.only:
+    scenarios = [scenario for scenario in select_scenarios() if not arguments.only or scenario.name in arguments.only]
+    rows, report = compare_tools(scenarios, Path(airflow))
+    text = render_page(rows, report)
+    if arguments.only:
         sys.stdout.write(text)
     else:
-        given.out.parent.mkdir(exist_ok=True)
-        given.out.write_text(text, encoding="utf-8")
+        arguments.out.parent.mkdir(exist_ok=True)
+        arguments.out.write_text(text, encoding="utf-8")
     return 0
 
 
-def compare(
-    chosen: Iterable[Scenario], airflow: Path
+def compare_tools(
+    scenarios: Iterable[Scenario], airflow: Path
 ) -> tuple[list[tuple[Scenario, dict[str, Verdict]]], dict[str, Any]]:
     """The verdicts by scenario and tool, and what the probe says of Airflow."""
     with tempfile.TemporaryDirectory(prefix="comparison-") as temporary:
@@ -104,15 +104,15 @@ def compare(
             path = folder / "stub" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        forge = Forge(folder / "forge")
-        usual = noise(forge, folder)
-        made = [run_all(forge, scenario, folder / "projects") for scenario in chosen]
-        forge.close()
-        files = [file for results in made for result in results.values() for file in result["files"]]
-        report = probe(airflow, files, folder)
+        kedro = KedroServer(folder / "forge")
+        known_warnings = usual_warnings(kedro, folder)
+        results_by_scenario = [run_tools(kedro, scenario, folder / "projects") for scenario in scenarios]
+        kedro.close()
+        files = [file for results in results_by_scenario for result in results.values() for file in result["files"]]
+        report = probe_files(airflow, files, folder)
         rows = [
-            (scenario, {tool: judge(tool, result, report, usual) for tool, result in results.items()})
-            for scenario, results in zip(chosen, made, strict=True)
+            (scenario, {tool: judge_result(tool, result, report, known_warnings) for tool, result in results.items()})
+            for scenario, results in zip(scenarios, results_by_scenario, strict=True)
         ]
         return rows, report
 
@@ -120,27 +120,29 @@ def compare(
 # -- making -----------------------------------------------------------------------------------------------------------
 
 
-def run_all(forge: Forge, scenario: Scenario, folder: Path) -> dict[str, dict[str, Any]]:
+def run_tools(kedro: KedroServer, scenario: Scenario, folder: Path) -> dict[str, dict[str, Any]]:
     """Both tools on a project of their own each: outcome, DAG files, and Kedro's truth."""
-    found = {}
-    for number, tool in enumerate((OURS, *THEIRS)):
+    results = {}
+    for number, tool in enumerate((THIS_PLUGIN, *KEDRO_AIRFLOW_VARIANTS)):
         project = make_project(scenario, folder / scenario.name / str(number))
-        if tool == OURS:
-            truth = forge.script(
+        if tool == THIS_PLUGIN:
+            truth = kedro.run_script(
                 str(ROOT / "tests" / "support" / "kedro_oracle.py"), *_truth_options(scenario), cwd=project
             )
-            done = forge.kedro("k8s-airflow", "create", *scenario.options, cwd=project)
-            files = sorted((project / "dags").glob("*.py")) if not done.code else []
+            command_result = kedro.run_command("k8s-airflow", "create", *scenario.options, cwd=project)
+            files = sorted((project / "dags").glob("*.py")) if not command_result.code else []
         else:
-            done = forge.kedro("airflow", "create", *THEIRS[tool], *_their_options(scenario), cwd=project)
-            files = sorted((project / "airflow_dags").glob("*.py")) if not done.code else []
-        found[tool] = {
-            "outcome": done,
+            command_result = kedro.run_command(
+                "airflow", "create", *KEDRO_AIRFLOW_VARIANTS[tool], *_their_options(scenario), cwd=project
+            )
+            files = sorted((project / "airflow_dags").glob("*.py")) if not command_result.code else []
+        results[tool] = {
+            "outcome": command_result,
             "files": [str(file) for file in files],
             "truth": json.loads(truth.out) if not truth.code else None,
             "scenario": scenario,
         }
-    return found
+    return results
 
 
 def _options(scenario: Scenario) -> dict[str, list[str]]:
@@ -159,22 +161,22 @@ def _truth_options(scenario: Scenario) -> list[str]:
 def _their_options(scenario: Scenario) -> list[str]:
     """Our options as kedro-airflow spells them; --params means something else there and is left out."""
     options = _options(scenario)
-    wanted = [*options.get("--pipeline", []), *options.get("-p", [])]
-    result = ["--all"] if "--all" in options else ["--pipelines", ",".join(wanted)] if wanted else []
+    expected = [*options.get("--pipeline", []), *options.get("-p", [])]
+    result = ["--all"] if "--all" in options else ["--pipelines", ",".join(expected)] if expected else []
     for ours, theirs in (("--env", "--env"), ("--conf-source", "--conf-source")):
         result += [part for value in options.get(ours, []) for part in (theirs, value)]
     return result
 
 
-def noise(forge: Forge, folder: Path) -> set[str]:
+def usual_warnings(kedro: KedroServer, folder: Path) -> set[str]:
     """The words that Kedro and kedro-airflow print for a project with nothing to complain of."""
-    project = make_project(next(one for one in ALL if one.name == "plain"), folder / "noise")
-    return set(_warnings(forge.kedro("airflow", "create", cwd=project)))
+    project = make_project(next(scenario for scenario in ALL if scenario.name == "plain"), folder / "noise")
+    return set(_find_warnings(kedro.run_command("airflow", "create", cwd=project)))
 
 
-def _warnings(done: Outcome) -> Iterator[str]:
+def _find_warnings(result: CommandResult) -> Iterator[str]:
     """Lines and paragraphs that warn."""
-    for paragraph in re.split(r"\n(?=\S|\[| {10,}(?:WARNING|INFO))", f"{done.out}\n{done.err}"):
+    for paragraph in re.split(r"\n(?=\S|\[| {10,}(?:WARNING|INFO))", f"{result.out}\n{result.err}"):
         if re.search(r"\bWARNING\b|Warning:", paragraph) and not re.search(
             r"dataset\s+names\s+contain|'partial'", paragraph
         ):
@@ -184,7 +186,7 @@ def _warnings(done: Outcome) -> Iterator[str]:
 # -- judging ----------------------------------------------------------------------------------------------------------
 
 
-def probe(airflow: Path, files: list[str], folder: Path) -> dict[str, Any]:
+def probe_files(airflow: Path, files: list[str], folder: Path) -> dict[str, Any]:
     """What Airflow says of all files."""
     out = folder / "probe.json"
     command = [airflow, AIRFLOW_PROBE, *files, "--out", out, "--home", folder / "home"]
@@ -194,19 +196,19 @@ def probe(airflow: Path, files: list[str], folder: Path) -> dict[str, Any]:
     return report
 
 
-def judge(tool: str, result: dict[str, Any], report: dict[str, Any], usual: set[str]) -> Verdict:
+def judge_result(tool: str, result: dict[str, Any], report: dict[str, Any], usual: set[str]) -> Verdict:
     """What came out, by the first thing that is wrong."""
-    done: Outcome = result["outcome"]
-    if done.code:
-        if "Traceback (most recent call last)" in done.err + done.out:
-            last = [line for line in done.err.splitlines() if line.strip() and not line.startswith(" ")]
-            return Verdict(f"traceback: {_short((last or ['?'])[-1])}", "crashed")
-        code = re.search(r"^error \[([a-z-]+)\]", done.err, re.MULTILINE)
+    outcome: CommandResult = result["outcome"]
+    if outcome.code:
+        if "Traceback (most recent call last)" in outcome.err + outcome.out:
+            last = [line for line in outcome.err.splitlines() if line.strip() and not line.startswith(" ")]
+            return Verdict(f"traceback: {_shorten((last or ['?'])[-1])}", "crashed")
+        code = re.search(r"^error \[([a-z-]+)\]", outcome.err, re.MULTILINE)
         return Verdict(f"refuses ({code[1]})" if code else "refuses", "refused")
-    says = "" if set(_warnings(done)) <= usual else "; warns"
-    if tool == OURS and re.search(r"^warning \[(?!image-)", done.err, re.MULTILINE):
+    says = "" if set(_find_warnings(outcome)) <= usual else "; warns"
+    if tool == THIS_PLUGIN and re.search(r"^warning \[(?!image-)", outcome.err, re.MULTILINE):
         says = "; warns"
-    problems = list(_problems(tool, result, report))
+    problems = list(_find_problems(tool, result, report))
     if not problems:
         works = isinstance(result["scenario"].expect, Works)
         return Verdict(f"{'right' if works else 'writes a DAG'}{says}", "right")
@@ -214,12 +216,12 @@ def judge(tool: str, result: dict[str, Any], report: dict[str, Any], usual: set[
     return Verdict(f"{short}{says}", kind)
 
 
-def _problems(tool: str, result: dict[str, Any], report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_problems(tool: str, result: dict[str, Any], report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     files = {file: report["files"][file] for file in result["files"]}
     for found in files.values():
         broken = found.get("import_errors") or ([found["crash"]] if found.get("crash") else [])
         if broken:
-            yield "unloadable", f"does not load: {_short(_cause(broken[0]))}"
+            yield "unloadable", f"does not load: {_shorten(_error_line(broken[0]))}"
         if not found.get("dags") and not broken:
             yield "unloadable", "does not load: no DAG in the file"
     ids = Counter(dag_id for found in files.values() for dag_id in found.get("dags", {}))
@@ -229,31 +231,36 @@ def _problems(tool: str, result: dict[str, Any], report: dict[str, Any]) -> Iter
         return
     for file, found in files.items():
         for dag in found.get("dags", {}).values():
-            nodes = _nodes(tool, file, dag)
-            truth = _pipeline(result["truth"], nodes, file)
-            nodes = {task: _members(asked, truth) for task, asked in nodes.items()}
-            yield from _dag_problems(dag, nodes, truth)
+            nodes = _requested_nodes(tool, file, dag)
+            truth = _match_pipeline(result["truth"], nodes, file)
+            nodes = {task: _resolve_nodes(requested, truth) for task, requested in nodes.items()}
+            yield from _find_dag_problems(dag, nodes, truth)
 
 
-def _pipeline(truth: dict[str, Any], nodes: dict[str, list[str]], file: str) -> dict[str, Any]:
+def _match_pipeline(truth: dict[str, Any], nodes: dict[str, list[str]], file: str) -> dict[str, Any]:
     """The pipeline that a file is of: the one with its nodes, else the one the file names, else the default."""
-    same = [
-        one
-        for one in truth.values()
-        if {node for asked in nodes.values() for node in _members(asked, one)} == set(one["nodes"])
+    same_nodes = [
+        pipeline
+        for pipeline in truth.values()
+        if {node for requested in nodes.values() for node in _resolve_nodes(requested, pipeline)}
+        == set(pipeline["nodes"])
     ]
-    named = [one for name, one in truth.items() if name in Path(file).stem]
-    return [*same, *named, *([truth["__default__"]] if "__default__" in truth else []), *truth.values()][0]
+    named_by_file = [pipeline for name, pipeline in truth.items() if name in Path(file).stem]
+    return [*same_nodes, *named_by_file, *([truth["__default__"]] if "__default__" in truth else []), *truth.values()][
+        0
+    ]
 
 
-def _dag_problems(dag: dict[str, Any], nodes: dict[str, list[str]], truth: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_dag_problems(
+    dag: dict[str, Any], nodes: dict[str, list[str]], truth: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
     task_of = {node: task for task, members in nodes.items() for node in members}
     missing = set(truth["nodes"]) - set(task_of)
     if missing or set(task_of) - set(truth["nodes"]):
         yield "wrong", f"wrong names: {len(missing)} of {len(truth['nodes'])} nodes cannot be found at run time"
         return
     before: dict[str, set[str]] = {}
-    for task in _sorted(dag["tasks"]):
+    for task in _sort_tasks(dag["tasks"]):
         above = dag["tasks"][task]["upstream"]
         before[task] = {*above, *(one for other in above for one in before[other])}
     lost = [
@@ -269,59 +276,59 @@ def _dag_problems(dag: dict[str, Any], nodes: dict[str, list[str]], truth: dict[
         yield "lost", f"data lost: {len(across)} datasets stay in another task"
 
 
-def _sorted(tasks: dict[str, Any]) -> list[str]:
-    done: list[str] = []
-    while len(done) < len(tasks):
-        done += [task for task in tasks if task not in done and set(tasks[task]["upstream"]) <= set(done)]
-    return done
+def _sort_tasks(tasks: dict[str, Any]) -> list[str]:
+    ordered: list[str] = []
+    while len(ordered) < len(tasks):
+        ordered += [task for task in tasks if task not in ordered and set(tasks[task]["upstream"]) <= set(ordered)]
+    return ordered
 
 
-def _nodes(tool: str, file: str, dag: dict[str, Any]) -> dict[str, list[str]]:
+def _requested_nodes(tool: str, file: str, dag: dict[str, Any]) -> dict[str, list[str]]:
     """What each task asks Kedro for at run time: nodes, or namespaces that end in a dot."""
-    if tool == OURS:
-        return {name: list(_our_nodes(task)) for name, task in dag["tasks"].items()}
+    if tool == THIS_PLUGIN:
+        return {name: list(_requested_by_plugin(task)) for name, task in dag["tasks"].items()}
     found = {}
     for function in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
         if isinstance(function, ast.FunctionDef) and function.decorator_list:
-            task_id = _value(function.decorator_list[0], "task_id")
-            calls = [one for one in ast.walk(function) if isinstance(one, ast.Call)]
+            task_id = _keyword_value(function.decorator_list[0], "task_id")
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
             if task_id is not None:
                 found[task_id] = [
-                    *(value for call in calls for value in _value(call, "node_names") or []),
-                    *(f"{value}." for call in calls for value in _value(call, "namespaces") or []),
+                    *(value for call in calls for value in _keyword_value(call, "node_names") or []),
+                    *(f"{value}." for call in calls for value in _keyword_value(call, "namespaces") or []),
                 ]
     return {task: found.get(task, []) for task in dag["tasks"]}
 
 
-def _members(asked: list[str], truth: dict[str, Any]) -> list[str]:
+def _resolve_nodes(requested: list[str], truth: dict[str, Any]) -> list[str]:
     """The nodes of what is asked for; a name that Kedro does not know stays as it is."""
     members = []
-    for name in asked:
+    for name in requested:
         inside = [node for node in truth["nodes"] if name.endswith(".") and node.startswith(name)]
         members += inside or [name]
     return members
 
 
-def _our_nodes(task: dict[str, Any]) -> Iterator[str]:
+def _requested_by_plugin(task: dict[str, Any]) -> Iterator[str]:
     container = task["rendered_pod"]["spec"]["containers"][0]
     for argument in container["args"]:
-        text = expand(argument, environment(container))
+        text = expand_variables(argument, expand_environment(container))
         if text.startswith("--node="):
             yield text.removeprefix("--node=")
 
 
-def _value(call: ast.AST, name: str) -> Any:
+def _keyword_value(call: ast.AST, name: str) -> Any:
     keywords = call.keywords if isinstance(call, ast.Call) else []
-    return next((ast.literal_eval(one.value) for one in keywords if one.arg == name), None)
+    return next((ast.literal_eval(keyword.value) for keyword in keywords if keyword.arg == name), None)
 
 
-def _cause(error: str) -> str:
+def _error_line(error: str) -> str:
     lines = [line for line in error.splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"\S*(Error|Exception|Cycle\w*)\b", line.strip())]
-    return (named or lines)[-1].strip()
+    error_lines = [line for line in lines if re.match(r"\S*(Error|Exception|Cycle\w*)\b", line.strip())]
+    return (error_lines or lines)[-1].strip()
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     text = (
         re.sub(r"^[\w.]+\.(?=\w+(?:Error|Exception))", "", " ".join(text.split())).replace("|", "/").replace("`", "'")
     )
@@ -332,7 +339,7 @@ def _short(text: str) -> str:
 # -- the page ---------------------------------------------------------------------------------------------------------
 
 
-MADE = """\
+METHOD_NOTE = """\
 ## How it was made, and what it does not say
 
 Each tool got a project of its own, made from the same data (`tests/scenarios/`), and was called by the command line:
@@ -357,17 +364,17 @@ To make this page again: `make comparison`.
 """
 
 
-def page(rows: list[tuple[Scenario, dict[str, Verdict]]], report: dict[str, Any]) -> str:
+def render_page(rows: list[tuple[Scenario, dict[str, Verdict]]], report: dict[str, Any]) -> str:
     """The page as Markdown."""
-    can = [(scenario, found) for scenario, found in rows if isinstance(scenario.expect, Works)]
-    cannot = [(scenario, found) for scenario, found in rows if not isinstance(scenario.expect, Works)]
-    tools = (OURS, *THEIRS)
+    runnable = [(scenario, found) for scenario, found in rows if isinstance(scenario.expect, Works)]
+    not_runnable = [(scenario, found) for scenario, found in rows if not isinstance(scenario.expect, Works)]
+    tools = (THIS_PLUGIN, *KEDRO_AIRFLOW_VARIANTS)
     crashed = [
-        found["kedro-airflow -g memory"].short
-        for _, found in rows
-        if found["kedro-airflow -g memory"].kind == "crashed"
+        found["kedro-airflow -g memory"].text for _, found in rows if found["kedro-airflow -g memory"].kind == "crashed"
     ]
-    libraries = [said for said in crashed if re.search("Hint: If you are trying to use|Failed to instantiate", said)]
+    libraries = [
+        message for message in crashed if re.search("Hint: If you are trying to use|Failed to instantiate", message)
+    ]
     versions = f"kedro-k8s-airflow {version('kedro-k8s-airflow')} and kedro-airflow {version('kedro-airflow')}"
     lines = [
         "# Comparison with kedro-airflow",
@@ -377,31 +384,31 @@ def page(rows: list[tuple[Scenario, dict[str, Verdict]]], report: dict[str, Any]
         f"{versions} on the test scenarios of this repository, with Kedro {version('kedro')};",
         f"their DAG files loaded by Airflow {report['airflow']}.",
         "",
-        f"## {len(can)} projects that can run as tasks on separate machines",
+        f"## {len(runnable)} projects that can run as tasks on separate machines",
         "",
-        *_counts(can, tools, WORDS),
+        *_count_rows(runnable, tools, VERDICT_LABELS),
         "",
-        f"## {len(cannot)} projects that cannot",
+        f"## {len(not_runnable)} projects that cannot",
         "",
         "Pipelines that cannot be loaded, configuration that is not there, data that would not arrive or would be lost.",
         "",
-        *_counts(cannot, tools, WORDS_OF_REFUSED),
+        *_count_rows(not_runnable, tools, REFUSED_VERDICT_LABELS),
         "",
         "## Each scenario",
         "",
         f"| scenario | shows | {' | '.join(tools)} |",
         f"|---|---|{'---|' * len(tools)}",
         *(
-            f"| {scenario.name} | {_cell(_short(scenario.shows))} | {' | '.join(_cell(found[tool].short) for tool in tools)} |"
+            f"| {scenario.name} | {_escape_cell(_shorten(scenario.shows))} | {' | '.join(_escape_cell(found[tool].text) for tool in tools)} |"
             for scenario, found in rows
         ),
         "",
-        MADE.format(libraries=len(libraries), crashed=len(crashed)),
+        METHOD_NOTE.format(libraries=len(libraries), crashed=len(crashed)),
     ]
     return "\n".join(lines)
 
 
-WORDS = {
+VERDICT_LABELS = {
     "a DAG that loads, with the right nodes, order and data": ("right",),
     "refuses in words": ("refused",),
     "ends in a traceback": ("crashed",),
@@ -409,7 +416,7 @@ WORDS = {
     "a DAG with wrong nodes, order or ids": ("wrong",),
     "a DAG whose tasks look for data in vain": ("lost",),
 }
-WORDS_OF_REFUSED = {
+REFUSED_VERDICT_LABELS = {
     "refuses in words": ("refused",),
     "ends in a traceback": ("crashed",),
     "writes a DAG all the same": ("right", "wrong", "lost"),
@@ -417,7 +424,7 @@ WORDS_OF_REFUSED = {
 }
 
 
-def _counts(
+def _count_rows(
     rows: list[tuple[Scenario, dict[str, Verdict]]], tools: Iterable[str], words: dict[str, tuple[str, ...]]
 ) -> list[str]:
     counts = {tool: Counter(found[tool].kind for _, found in rows) for tool in tools}
@@ -425,13 +432,13 @@ def _counts(
         f"| outcome | {' | '.join(counts)} |",
         f"|---|{'---|' * len(counts)}",
         *(
-            f"| {said} | {' | '.join(str(sum(count[kind] for kind in kinds)) for count in counts.values())} |"
-            for said, kinds in words.items()
+            f"| {label} | {' | '.join(str(sum(count[kind] for kind in kinds)) for count in counts.values())} |"
+            for label, kinds in words.items()
         ),
     ]
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return re.sub(r"([<>{}*_\\\[\]])", r"\\\1", text)
 
 

@@ -13,15 +13,17 @@ from pathlib import Path
 from kedro_k8s_airflow.checks import RULES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "checks.md"
-MARKED = re.compile(r"<!-- findings of (?P<family>\w+) -->\n.*?<!-- end -->", re.DOTALL)
+TABLE_MARKER = re.compile(r"<!-- findings of (?P<family>\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def filled(page: str) -> str:
+def fill_page(page: str) -> str:
     """The page with all tables as they should be."""
-    return MARKED.sub(lambda match: f"{match[0].partition(chr(10))[0]}\n{table(match['family'])}<!-- end -->", page)
+    return TABLE_MARKER.sub(
+        lambda match: f"{match[0].partition(chr(10))[0]}\n{build_table(match['family'])}<!-- end -->", page
+    )
 
 
-def table(family: str) -> str:
+def build_table(family: str) -> str:
     """Rules first, by severity; then what the compiler finds by itself."""
     order = ("error", "warning", "info")
     rules = sorted(
@@ -35,4 +37,4 @@ def table(family: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(fill_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -24,70 +24,72 @@ def main() -> int:
     )
     parser.add_argument("--optional", action="store_true", help="a missing Python is no failure")
     parser.add_argument("stamp", type=Path, help="file to write at the end, inside the environment")
-    wanted = parser.parse_args()
+    options = parser.parse_args()
 
-    folder = wanted.stamp.parent
-    versions = wanted.python.split(",")
-    interpreter = find(wanted.uv, versions)
+    folder = options.stamp.parent
+    versions = options.python.split(",")
+    interpreter = find_python(options.uv, versions)
     if interpreter is None:
         print(
             f"{folder.name}: not made: no Python {' or '.join(versions)} on this machine, and uv cannot download one. "
-            + ("What needs it is skipped, and says so." if wanted.optional else "Install one, then run make again."),
+            + ("What needs it is skipped, and says so." if options.optional else "Install one, then run make again."),
             file=sys.stderr,
         )
-        return 0 if wanted.optional else 1
+        return 0 if options.optional else 1
 
-    print(f"{folder.name}: Python {interpreter}, {wanted.lock}", flush=True)
-    pip = [wanted.uv, "--quiet", "pip"]
+    print(f"{folder.name}: Python {interpreter}, {options.lock}", flush=True)
+    pip = [options.uv, "--quiet", "pip"]
     into = ["--python", str(folder)]
-    steps = [[*pip, "sync", *into, "--require-hashes", "--compile-bytecode", str(wanted.lock)]]
-    if version(str(folder / "bin" / "python")) != version(interpreter):
-        steps.insert(0, [wanted.uv, "--quiet", "venv", "--clear", "--python", interpreter, str(folder)])
+    steps = [[*pip, "sync", *into, "--require-hashes", "--compile-bytecode", str(options.lock)]]
+    if python_version(str(folder / "bin" / "python")) != python_version(interpreter):
+        steps.insert(0, [options.uv, "--quiet", "venv", "--clear", "--python", interpreter, str(folder)])
     # The build backend is in the locked file too: nothing unlocked is fetched.
-    steps += [[*pip, "install", *into, "--no-deps", "--no-build-isolation", "--editable", e] for e in wanted.editable]
+    steps += [[*pip, "install", *into, "--no-deps", "--no-build-isolation", "--editable", e] for e in options.editable]
     for step in steps:
         if subprocess.run(step, check=False).returncode:
             print(f"{folder.name}: failed: {' '.join(step)}", file=sys.stderr)
             return 1
-    wanted.stamp.write_text(f"{interpreter}\n", encoding="utf-8")
+    options.stamp.write_text(f"{interpreter}\n", encoding="utf-8")
     return 0
 
 
-def find(uv: str, versions: list[str]) -> str | None:
+def find_python(uv: str, versions: list[str]) -> str | None:
     """Path of the first wanted Python: one that is here, else one that uv downloads; None if there is none."""
-    for wanted in versions:
-        for command in (pyenv(wanted), [uv, "python", "find", "--no-python-downloads", wanted]):
-            path = answer(command)
+    for requested in versions:
+        for command in (pyenv_command(requested), [uv, "python", "find", "--no-python-downloads", requested]):
+            path = command_output(command)
             if path:
                 return path
-    for wanted in versions:
-        if answer([uv, "python", "install", wanted]) is not None:
-            return answer([uv, "python", "find", wanted])
+    for requested in versions:
+        if command_output([uv, "python", "install", requested]) is not None:
+            return command_output([uv, "python", "find", requested])
     return None
 
 
-def pyenv(wanted: str) -> list[str]:
+def pyenv_command(requested: str) -> list[str]:
     """Command that asks pyenv's newest Python of this version for its path; uv sees only the activated one."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    found = [path for path in root.glob(f"versions/{wanted}.*/bin/python") if path.parts[-3].replace(".", "").isdigit()]
+    found = [
+        path for path in root.glob(f"versions/{requested}.*/bin/python") if path.parts[-3].replace(".", "").isdigit()
+    ]
     newest = max(found, key=lambda path: [int(part) for part in path.parts[-3].split(".")], default=None)
     return [str(newest), "-c", "import sys; print(sys.executable)"] if newest else []
 
 
-def version(python: str) -> str | None:
+def python_version(python: str) -> str | None:
     """What a Python says of itself, such as 3.11.7; None if it does not run."""
-    return answer([python, "-c", "import platform; print(platform.python_version())"])
+    return command_output([python, "-c", "import platform; print(platform.python_version())"])
 
 
-def answer(command: list[str]) -> str | None:
+def command_output(command: list[str]) -> str | None:
     """What the command prints; None if it is empty, not there, or fails."""
     if not command:
         return None
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
     except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ LAYERS = (
 )
 
 
-def modules(package: Path) -> dict[str, Path]:
+def list_modules(package: Path) -> dict[str, Path]:
     """Return the modules of the package by dotted name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
@@ -70,7 +70,7 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def short(module: str) -> str:
+def short_name(module: str) -> str:
     """Return the name of a module without that of the package."""
     return module.removeprefix(PACKAGE).removeprefix(".") or "__init__"
 
@@ -80,7 +80,7 @@ def part_of(module: str) -> str:
     return module.removeprefix(PACKAGE).removeprefix(".").partition(".")[0]
 
 
-def belongs(module: str, part: str) -> bool:
+def belongs_to(module: str, part: str) -> bool:
     """Return whether a module is the named part of the package, or inside it."""
     return part_of(module) == part
 
@@ -98,21 +98,21 @@ def _first_sentence(path: Path) -> str:
 
 
 def _lines() -> list[str]:
-    known = modules(ROOT / PACKAGE)
+    known = list_modules(ROOT / PACKAGE)
     lines = []
     for layer in LAYERS:
         lines += [f"**{layer.name}**", "", "| module | |", "|---|---|"]
         lines += [
-            f"| `{short(name)}` | {_first_sentence(path)} |"
+            f"| `{short_name(name)}` | {_first_sentence(path)} |"
             for part in layer.parts
             for name, path in known.items()
-            if belongs(name, part)
+            if belongs_to(name, part)
         ]
         lines.append("")
     return lines
 
 
-def filled(page: str) -> str:
+def fill_page(page: str) -> str:
     """Return the page with the map of today."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
@@ -121,7 +121,7 @@ def filled(page: str) -> str:
 
 def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(filled(page), encoding="utf-8")
+    PAGE.write_text(fill_page(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

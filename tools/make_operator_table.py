@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 MAJORS = ("2.11", "3")
-WORDS = ("bool", "int", "float", "str", "list", "dict", "duration", "datetime", "any")
+TYPE_LABELS = ("bool", "int", "float", "str", "list", "dict", "duration", "datetime", "any")
 
 # Alternatives of an annotation, and the word for the YAML value that serves. What matches nothing, YAML can't spell.
 PATTERNS = (
@@ -68,7 +68,7 @@ TYPES: dict[str, list[str]] = {
 NO_EMAIL = "Airflow 3 warns: use dag.on_failure or dag.on_success with a notifier"
 
 # What signatures can't tell. Rows of names that no class takes any more have an owner here.
-FACTS: dict[str, dict[str, str]] = {
+RESOLVED_ARGUMENTS: dict[str, dict[str, str]] = {
     "durable": {"since": "Airflow 3.3", "deprecated": "warns on Airflow below 3.3, where it does nothing"},
     "email": {"deprecated": NO_EMAIL},
     "email_on_failure": {"deprecated": f"{NO_EMAIL} (silent as long as there is no email)"},
@@ -104,15 +104,15 @@ def main(argv: list[str] | None = None) -> int:
     other = args.check or args.merge
     old = other.read_text(encoding="utf-8") if other else None
     major, here = read_signatures()
-    new = render(rows(merge(here, major, json.loads(old) if old else [])))
+    new = render_table(build_rows(merge_annotations(here, major, json.loads(old) if old else [])))
     if args.write:
         args.write.parent.mkdir(parents=True, exist_ok=True)
         args.write.write_text(new, encoding="utf-8")
         return 0
     if new == old:
         return 0
-    given, wanted = (old or "").splitlines(), new.splitlines()
-    diff = difflib.unified_diff(given, wanted, str(args.check), f"Airflow {major}", n=0, lineterm="")
+    arguments, expected = (old or "").splitlines(), new.splitlines()
+    diff = difflib.unified_diff(arguments, expected, str(args.check), f"Airflow {major}", n=0, lineterm="")
     print(*diff, sep="\n")
     return 1
 
@@ -148,7 +148,7 @@ def _text(annotation: Any) -> str:
     return re.sub(r"\s+", " ", annotation) if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
-def merge(here: Annotations, major: str, other: list[dict[str, Any]]) -> Annotations:
+def merge_annotations(here: Annotations, major: str, other: list[dict[str, Any]]) -> Annotations:
     """Add to one environment's annotations what a table has of the other majors."""
     merged = {owner: {name: dict(by_major) for name, by_major in found.items()} for owner, found in here.items()}
     for row in other:
@@ -158,27 +158,31 @@ def merge(here: Annotations, major: str, other: list[dict[str, Any]]) -> Annotat
     return merged
 
 
-def rows(found: Annotations) -> list[dict[str, Any]]:
+def build_rows(found: Annotations) -> list[dict[str, Any]]:
     """Return the rows, sorted by name. Raises ``SystemExit`` when majors disagree and nothing here says who wins."""
     table = [
-        row(name, owner, {major: by_major[major] for major in MAJORS if major in by_major})
+        build_row(name, owner, {major: by_major[major] for major in MAJORS if major in by_major})
         for owner, names in found.items()
         for name, by_major in names.items()
     ]
-    taken = {entry["name"] for entry in table}
-    table += [row(name, facts["owner"], {}) for name, facts in FACTS.items() if "owner" in facts and name not in taken]
+    removed = {entry["name"] for entry in table}
+    table += [
+        build_row(name, facts["owner"], {})
+        for name, facts in RESOLVED_ARGUMENTS.items()
+        if "owner" in facts and name not in removed
+    ]
     return sorted(table, key=lambda entry: (entry["name"], entry["owner"]))
 
 
-def row(name: str, owner: str, by_major: dict[str, str]) -> dict[str, Any]:
+def build_row(name: str, owner: str, by_major: dict[str, str]) -> dict[str, Any]:
     """Return the row of one argument from its annotations by major."""
-    read = [words(text) for text in by_major.values()]
+    read = [describe_annotation(text) for text in by_major.values()]
     allowed = TYPES.get(name)
     if allowed is None:
-        allowed = [word for word in WORDS if read and all(word in one for one, _ in read)]
+        allowed = [word for word in TYPE_LABELS if read and all(word in one for one, _ in read)]
         if not allowed and any(one for one, _ in read):
             raise SystemExit(f"{name}: the majors take different values ({by_major}); say which in TYPES")
-    facts = FACTS.get(name, {})
+    facts = RESOLVED_ARGUMENTS.get(name, {})
     return {
         "name": name,
         "owner": owner,
@@ -192,30 +196,30 @@ def row(name: str, owner: str, by_major: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def words(annotation: str) -> tuple[list[str], bool]:
+def describe_annotation(annotation: str) -> tuple[list[str], bool]:
     """Return the words for the values that an annotation allows, and whether it allows ``None``."""
     found, null = set(), False
-    for alternative in alternatives(annotation):
+    for alternative in split_union(annotation):
         null = null or alternative == "None"
         for pattern, word in PATTERNS:
             if re.fullmatch(pattern, alternative):
                 found.add(word or alternative)
                 break
-    return [word for word in WORDS if word in found], null
+    return [word for word in TYPE_LABELS if word in found], null
 
 
-def alternatives(annotation: str) -> list[str]:
+def split_union(annotation: str) -> list[str]:
     """Split a union at its outermost bars: ``"list[a | b] | None"`` has two."""
     parts, depth, start = [], 0, 0
-    for place, character in enumerate(annotation):
+    for index, character in enumerate(annotation):
         depth += (character in "[(") - (character in "])")
         if character == "|" and depth == 0:
-            parts.append(annotation[start:place])
-            start = place + 1
+            parts.append(annotation[start:index])
+            start = index + 1
     return [part.strip() for part in (*parts, annotation[start:])]
 
 
-def render(table: list[dict[str, Any]]) -> str:
+def render_table(table: list[dict[str, Any]]) -> str:
     """Return the file's text: a JSON list, one argument a line."""
     lines = ",\n".join(f" {json.dumps(entry)}" for entry in table)
     return f"[\n{lines}\n]\n"

@@ -38,7 +38,7 @@ SCHEMA = ROOT / "kedro_k8s_airflow" / "config" / "settings.schema.json"
 TOP = "the file"
 # Airflow documents the keys of these.
 FOREIGN = ("operator",)
-MARKED = re.compile(
+TABLE_MARKER = re.compile(
     r"<!-- keys (?P<kind>of|below) (?P<paths>.*?)(?: from (?P<start>\w+))?(?: until (?P<end>\w+))? -->\n"
     r"(?P<table>.*?)<!-- end -->",
     re.DOTALL,
@@ -46,7 +46,7 @@ MARKED = re.compile(
 
 
 @dataclass(frozen=True)
-class Table:
+class TableRequest:
     """A table between two comments.
 
     Attributes:
@@ -64,35 +64,36 @@ class Table:
     anchor: str
 
 
-class Page:
+class ReferencePage:
     """The tables of a page, filled from a schema."""
 
     def __init__(self, text: str, content: dict[str, Any]) -> None:
         self.text = text
         self.schema = content
-        self.tables = [self._table(match) for match in MARKED.finditer(text)]
+        self.tables = [self._table(match) for match in TABLE_MARKER.finditer(text)]
         self.elsewhere = {path for table in self.tables if table.kind == "below" for path in table.paths}
         self.own = {
-            path: (table.anchor, self.properties(self.at(path)))
+            path: (table.anchor, self.properties(self.map_at(path)))
             for table in reversed(self.tables)
             if table.kind == "of"
             for path in table.paths
         }
 
-    def filled(self) -> str:
+    def fill(self) -> str:
         """Return the page with current tables."""
         tables = iter(self.tables)
-        return MARKED.sub(
-            lambda match: match[0].partition("\n")[0] + "\n" + self.lines(next(tables)) + "<!-- end -->", self.text
+        return TABLE_MARKER.sub(
+            lambda match: match[0].partition("\n")[0] + "\n" + self.table_lines(next(tables)) + "<!-- end -->",
+            self.text,
         )
 
-    def lines(self, table: Table) -> str:
+    def table_lines(self, table: TableRequest) -> str:
         """Return the text of a table."""
-        keys = self.properties(self.at(table.paths[0]))
+        keys = self.properties(self.map_at(table.paths[0]))
         names = list(keys)
         first = names.index(table.start) if table.start else 0
         last = names.index(table.end) if table.end else len(names)
-        required = self.at(table.paths[0]).get("required", ())
+        required = self.map_at(table.paths[0]).get("required", ())
         below = table.kind == "below" or not self.elsewhere.intersection(table.paths)
         rows = []
         for name in names[first:last]:
@@ -114,10 +115,10 @@ class Page:
 
     def row(self, name: str, value: dict[str, Any], *, required: bool) -> tuple[str, str, str]:
         """Return the cells of a key: its name, default and description."""
-        default = "required" if required else f"`{_yaml(value['default'])}`" if "default" in value else ""
-        description = re.sub(r"docs/([a-z/-]+)\.md", _linked, value["description"])
+        default = "required" if required else f"`{_to_yaml(value['default'])}`" if "default" in value else ""
+        description = re.sub(r"docs/([a-z/-]+)\.md", _link_page, value["description"])
         _, inner = self.inner_map(name, value)
-        kinds = [] if inner else [kind for kind in _alternatives(value) if "enum" in kind]
+        kinds = [] if inner else [kind for kind in _schema_alternatives(value) if "enum" in kind]
         choices = [choice for kind in kinds for choice in kind["enum"] if choice is not None]
         if any(str(choice) not in f"{description} {default}" for choice in choices):
             description += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
@@ -128,7 +129,7 @@ class Page:
 
     def inner_map(self, name: str, value: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Return the path and schema of the map with known keys that a key holds, or None instead of the schema."""
-        for kind in map(self.resolved, _alternatives(value)):
+        for kind in map(self.resolve, _schema_alternatives(value)):
             if "properties" in kind:
                 return name, kind
             if isinstance(kind.get("additionalProperties"), dict):
@@ -147,7 +148,7 @@ class Page:
                 return anchor
         return None
 
-    def at(self, path: str) -> dict[str, Any]:
+    def map_at(self, path: str) -> dict[str, Any]:
         """Return the schema of the map at a path."""
         current = self.schema
         for part in [] if path == TOP else path.split("."):
@@ -162,35 +163,35 @@ class Page:
     def properties(self, value: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return value.get("properties", {})
 
-    def resolved(self, value: dict[str, Any]) -> dict[str, Any]:
+    def resolve(self, value: dict[str, Any]) -> dict[str, Any]:
         return self.schema["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else value
 
-    def _table(self, match: re.Match[str]) -> Table:
+    def _table(self, match: re.Match[str]) -> TableRequest:
         heading = re.findall(r"(?m)^#+ (.*)$", self.text[: match.start()])[-1]
         anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
         paths = tuple(path.strip() for path in match["paths"].split(","))
-        return Table(match["kind"], paths, match["start"], match["end"], anchor)
+        return TableRequest(match["kind"], paths, match["start"], match["end"], anchor)
 
 
-def _linked(page: re.Match[str]) -> str:
+def _link_page(page: re.Match[str]) -> str:
     target = ROOT / page[0]
     relative = os.path.relpath(target, PAGE.parent).replace(os.sep, "/")
     return f"[{target.stem}]({relative})" if target.exists() else page[0]
 
 
-def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
+def _schema_alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
     return value.get("anyOf", [value])
 
 
-def _yaml(value: Any) -> str:
+def _to_yaml(value: Any) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
     return text.strip().removesuffix("...").strip().strip("'")
 
 
-def outputs() -> dict[Path, str]:
+def build_outputs() -> dict[Path, str]:
     """Return the current text of each generated file."""
-    page = Page(PAGE.read_text(encoding="utf-8"), schema.build_schema(merged=True))
-    return {SCHEMA: schema.format_schema(schema.build_schema()), PAGE: page.filled()}
+    page = ReferencePage(PAGE.read_text(encoding="utf-8"), schema.build_schema(merged=True))
+    return {SCHEMA: schema.format_schema(schema.build_schema()), PAGE: page.fill()}
 
 
 def main() -> int:
@@ -198,7 +199,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
     stale = 0
-    for path, text in outputs().items():
+    for path, text in build_outputs().items():
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         if before == text:
             continue

@@ -38,13 +38,13 @@ MERMAID = "assets/mermaid.min.js"
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^()#\s]+)(?P<anchor>#[^()\s]*)?\)")
 
 
-def published() -> dict[str, str]:
+def published_files() -> dict[str, str]:
     """Return the place on the site of each file outside docs/ that the site holds."""
     schemas = sorted((ROOT / "kedro_k8s_airflow").rglob("*.schema.json"))
     return PUBLISHED | {path.relative_to(ROOT).as_posix(): f"{SCHEMAS}/{path.name}" for path in schemas}
 
 
-def mermaid() -> Path:
+def installed_mermaid() -> Path:
     """Return the Mermaid for browsers that make has installed."""
     installed = Path(os.environ.get("KKA_MERMAID", "mermaid")) / "dist" / "mermaid.min.js"
     if not installed.is_file():
@@ -52,14 +52,14 @@ def mermaid() -> Path:
     return installed
 
 
-def anchor(heading: str, separator: str) -> str:
+def heading_anchor(heading: str, separator: str) -> str:
     """Return the anchor of a heading: lower case, signs left out, a separator for each space."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", separator)
 
 
 def on_config(config: MkDocsConfig) -> None:
     """Give headings their anchors, and show the repository in the footer where its address is known."""
-    config.mdx_configs["toc"]["slugify"] = anchor
+    config.mdx_configs["toc"]["slugify"] = heading_anchor
     repository = config.extra["repository"]
     if repository:
         config.extra["social"] = [{"icon": "fontawesome/brands/github", "link": repository, "name": "Repository"}]
@@ -67,15 +67,15 @@ def on_config(config: MkDocsConfig) -> None:
 
 def on_files(files: Files, *, config: MkDocsConfig) -> None:
     """Add the published files and Mermaid to those of docs/."""
-    for source, place in published().items():
-        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
-    files.append(File.generated(config, MERMAID, abs_src_path=str(mermaid())))
+    for source, site_path in published_files().items():
+        files.append(File.generated(config, site_path, abs_src_path=str(ROOT / source)))
+    files.append(File.generated(config, MERMAID, abs_src_path=str(installed_mermaid())))
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Point the page's links at the places that files have on the site."""
-    places = published()
-    sources = {place: source for source, place in places.items()}
+    places = published_files()
+    sources = {target_path: source for source, target_path in places.items()}
     here = page.file.src_uri
     source = sources.get(here, f"{DOCS}/{here}")
 

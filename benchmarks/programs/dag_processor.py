@@ -43,9 +43,9 @@ except ImportError:  # before Airflow 3.3
         """There was none."""
 
 
-def parsed(file: Path) -> dict[str, Any]:
+def parse_file(file: Path) -> dict[str, Any]:
     """What a child does with a file, and its cost."""
-    before = private()
+    before = private_memory()
     started = time.process_time()
     static_check(str(file))
     bag = DagBag(dag_folder=str(file))
@@ -60,12 +60,12 @@ def parsed(file: Path) -> dict[str, Any]:
         "tasks": len(dag.task_dict),
         "import": 1000 * (imported - started),
         "serialize": 1000 * (ended - imported),
-        "private": private() - before,
+        "private": private_memory() - before,
         "serialized": dumped["dag"]["tasks"],
     }
 
 
-def private() -> float:
+def private_memory() -> float:
     """Memory of this process that no other shares, in MiB; 0 where the system does not say."""
     try:
         lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
@@ -74,7 +74,7 @@ def private() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 
-def in_child(file: Path) -> dict[str, Any]:
+def parse_in_child(file: Path) -> dict[str, Any]:
     """The same, in a forked child."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -83,7 +83,7 @@ def in_child(file: Path) -> dict[str, Any]:
         try:
             os.close(reading)
             with os.fdopen(writing, "w", encoding="utf-8") as pipe:
-                json.dump(parsed(file), pipe, default=str)
+                json.dump(parse_file(file), pipe, default=str)
             code = 0
         finally:
             if code:
@@ -91,10 +91,10 @@ def in_child(file: Path) -> dict[str, Any]:
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        told = pipe.read()
+        output = pipe.read()
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         sys.exit(f"{file} could not be parsed")
-    found: dict[str, Any] = json.loads(told)
+    found: dict[str, Any] = json.loads(output)
     return found
 
 
@@ -108,7 +108,7 @@ def main(turns: int, files: list[Path]) -> None:
     serialized = {}
     for turn in range(turns + 1):
         for file in files:
-            found = in_child(file)
+            found = parse_in_child(file)
             serialized[file] = found.pop("serialized")
             if turn:
                 sys.stdout.write(json.dumps({**found, "turn": turn}) + "\n")

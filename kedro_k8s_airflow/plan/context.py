@@ -24,7 +24,7 @@ class PlanContext:
         project: as it was read.
         settings: the checked settings.
         task_rules: their rules.
-        image_references: how pods name each image of the project; see `image.lock.image_references`.
+        image_references: how pods name each image of the project; see `image.lock.resolve_image_references`.
     """
 
     project: Project

@@ -22,8 +22,8 @@ pytest.importorskip("kubernetes_validate")
 
 from tests.scenarios import BY_NAME, WORKING
 from tests.support.airflow_probe.pod_checks import VERSIONS, metadata_violations, restricted_violations, validate_pod
-from tests.support.environments import interpreter, run
-from tests.support.kubelet import environment, expand
+from tests.support.environments import find_interpreter, run_process
+from tests.support.kubelet import expand_environment, expand_variables
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,16 +38,16 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def projects(built: Callable[..., Json], built_demo: Callable[[], Json]) -> dict[str, Json]:
+def projects(create_scenario: Callable[..., Json], create_demo: Callable[[], Json]) -> dict[str, Json]:
     """Every project after `create`, by name."""
     # Two pytest processes begin at different ends, so that each makes a half.
     forwards = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
-    made = {scenario.name: built(scenario) for scenario in (WORKING if forwards else reversed(WORKING))}
-    return {DEMO: built_demo(), **made}
+    created = {scenario.name: create_scenario(scenario) for scenario in (WORKING if forwards else reversed(WORKING))}
+    return {DEMO: create_demo(), **created}
 
 
 @dataclass(frozen=True)
-class Dag:
+class CompiledDag:
     """One DAG file: what was planned, and what one Airflow has.
 
     Attributes:
@@ -62,74 +62,76 @@ class Dag:
     file: Json
 
     @property
-    def loaded(self) -> Json:
+    def in_airflow(self) -> Json:
         """The DAG as Airflow has it; nothing when it has not."""
         return self.file.get("dags", {}).get(self.dag_id) or {"tasks": {}}
 
     @property
     def tasks(self) -> Json:
         """Its tasks by id."""
-        return self.loaded["tasks"]
+        return self.in_airflow["tasks"]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class AirflowReport:
     """Everything that one Airflow says."""
 
     report: Json
-    dags: list[Dag]
+    dags: list[CompiledDag]
 
     def dag(self, project: str, dag_id: str = "project") -> Json:
         """One DAG as Airflow has it."""
-        return next(dag.loaded for dag in self.dags if (dag.name, dag.dag_id) == (project, dag_id))
+        return next(dag.in_airflow for dag in self.dags if (dag.name, dag.dag_id) == (project, dag_id))
 
 
 @pytest.fixture(scope="session", params=AIRFLOWS)
-def airflow(request: pytest.FixtureRequest, once: Callable[..., Json], projects: dict[str, Json]) -> Loaded:
+def airflow(
+    request: pytest.FixtureRequest, shared_once: Callable[..., Json], projects: dict[str, Json]
+) -> AirflowReport:
     """What one Airflow makes of every DAG file. Files of one content are loaded once."""
-    python = interpreter(AIRFLOWS[request.param])
+    python = find_interpreter(AIRFLOWS[request.param])
     files = {file: Path(file).read_bytes() for project in projects.values() for file in project["dags"].values()}
     first = {content: file for file, content in sorted(files.items(), reverse=True)}
 
     def probe(folder: Path) -> Json:
         jobs = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"  # the other process probes the other Airflow
-        done = run([python, AIRFLOW_PROBE, *first.values(), "--out", folder / "probe.json", "--jobs", jobs])
-        assert done.returncode == 0, done.stderr
+        result = run_process([python, AIRFLOW_PROBE, *first.values(), "--out", folder / "probe.json", "--jobs", jobs])
+        assert result.returncode == 0, result.stderr
         return json.loads((folder / "probe.json").read_text(encoding="ascii"))
 
-    report = once(f"probe-{request.param}", probe)
+    report = shared_once(f"probe-{request.param}", probe)
     dags = [
-        Dag(name, dag_id, project["plans"][dag_id], report["files"][first[files[file]]])
+        CompiledDag(name, dag_id, project["plans"][dag_id], report["files"][first[files[file]]])
         for name, project in projects.items()
         for dag_id, file in project["dags"].items()
     ]
-    return Loaded(report, dags)
+    return AirflowReport(report, dags)
 
 
-def faults(airflow: Loaded, check: Callable[[Dag], Iterable[object]]) -> dict[str, list[object]]:
+def find_problems(airflow: AirflowReport, check: Callable[[CompiledDag], Iterable[object]]) -> dict[str, list[object]]:
     """What a check has to say, by DAG; empty is good."""
     found = {f"{dag.name}/{dag.dag_id}": list(check(dag)) for dag in airflow.dags}
     return {name: problems for name, problems in found.items() if problems}
 
 
-def different(what: str, is_: object, should_be: object) -> Iterator[str]:
+def describe_difference(what: str, is_: object, should_be: object) -> Iterator[str]:
     """A sentence when two things differ."""
     if is_ != should_be:
         yield f"{what} is {is_!r}, and should be {should_be!r}"
 
 
-def test_airflow_is_one_that_we_support(airflow: Loaded) -> None:
+def test_airflow_is_one_that_we_support(airflow: AirflowReport) -> None:
     assert re.match(r"2\.11\.|3\.", airflow.report["airflow"])
     assert [int(part) for part in airflow.report["provider"].split(".")[:2]] >= [10, 25]
 
 
-def test_every_scenario_and_the_demo_are_loaded(airflow: Loaded) -> None:
+def test_every_scenario_and_the_demo_are_loaded(airflow: AirflowReport) -> None:
     assert {dag.name for dag in airflow.dags} == {DEMO, *(scenario.name for scenario in WORKING)}
-    assert faults(airflow, lambda dag: different("dags", list(dag.file["dags"]), [dag.dag_id])) == {}
+    assert find_problems(airflow, lambda dag: describe_difference("dags", list(dag.file["dags"]), [dag.dag_id])) == {}
 
 
-def test_airflow_loads_every_file_without_error_warning_or_word(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_airflow_loads_every_file_without_errors_warnings_or_output(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         quiet = {
             "crash": None,
             "import_errors": [],
@@ -139,69 +141,69 @@ def test_airflow_loads_every_file_without_error_warning_or_word(airflow: Loaded)
             "stability": None,
         }
         for name, nothing in quiet.items():
-            yield from different(name, dag.file.get(name), nothing)
+            yield from describe_difference(name, dag.file.get(name), nothing)
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_tasks_edges_and_groups_are_those_of_the_plan(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_tasks_edges_and_groups_are_those_of_the_plan(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         plan = {task["id"]: task for task in dag.plan["tasks"]}
-        yield from different("order", dag.loaded["order"], list(plan))
+        yield from describe_difference("order", dag.in_airflow["order"], list(plan))
         for name, task in plan.items():
             there = dag.tasks.get(name, {})
             below = sorted(other for other in plan if name in plan[other]["after"])
-            yield from different(f"{name}: upstream", there.get("upstream"), sorted(task["after"]))
-            yield from different(f"{name}: downstream", there.get("downstream"), below)
-            yield from different(f"{name}: group", there.get("group"), task["group"])
+            yield from describe_difference(f"{name}: upstream", there.get("upstream"), sorted(task["after"]))
+            yield from describe_difference(f"{name}: downstream", there.get("downstream"), below)
+            yield from describe_difference(f"{name}: group", there.get("group"), task["group"])
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_the_order_of_tasks_is_that_of_kedros_own_dependencies(airflow: Loaded) -> None:
+def test_task_order_respects_kedro_dependencies(airflow: AirflowReport) -> None:
     """Beside the plan: from what arrives in the pods to Kedro's own view of the pipeline."""
 
-    def check(dag: Dag) -> Iterator[str]:
+    def check(dag: CompiledDag) -> Iterator[str]:
         kedro = dag.plan["kedro"]
-        done: dict[str, set[str]] = {}
-        for name in dag.loaded["order"]:
-            done[name] = set().union(*(done[other] for other in dag.tasks[name]["upstream"]))
-            for node in nodes_of(dag.tasks[name]):
-                missing = set(kedro[node]) - done[name]
+        result: dict[str, set[str]] = {}
+        for name in dag.in_airflow["order"]:
+            result[name] = set().union(*(result[other] for other in dag.tasks[name]["upstream"]))
+            for node in read_nodes(dag.tasks[name]):
+                missing = set(kedro[node]) - result[name]
                 if missing:
                     yield f"{name}: {node!r} starts before {missing}"
-                done[name].add(node)
-        yield from different("nodes", sorted(set().union(*done.values())), sorted(kedro))
+                result[name].add(node)
+        yield from describe_difference("nodes", sorted(set().union(*result.values())), sorted(kedro))
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def container_of(task: Json) -> Json:
+def main_container(task: Json) -> Json:
     """The container of a task's pod in a run."""
     return task["rendered_pod"]["spec"]["containers"][0]
 
 
-def nodes_of(task: Json) -> list[str]:
+def read_nodes(task: Json) -> list[str]:
     """The nodes that the program in the pod is told to run, after Airflow's templates and the kubelet's expansion."""
-    variables = {**environment(container_of(task)), "HOME": "expanded", "x": "expanded"}
-    arguments = [expand(argument, variables) for argument in container_of(task)["args"]]
+    variables = {**expand_environment(main_container(task)), "HOME": "expanded", "x": "expanded"}
+    arguments = [expand_variables(argument, variables) for argument in main_container(task)["args"]]
     plain = [argument.removeprefix("--nodes=").split(",") for argument in arguments if argument.startswith("--nodes=")]
     ours = [argument.removeprefix("--node=") for argument in arguments if argument.startswith("--node=")]
     return [*ours, *(name for names in plain for name in names)]
 
 
-def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_says(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_pod_arguments_after_templating_and_expansion_match_the_plan(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         for task in dag.plan["tasks"]:
             there = dag.tasks[task["id"]]
-            yield from different(f"{task['id']}: errors", there["errors"], {})
-            given = [expand(argument, {}) for argument in container_of(there)["args"]]
+            yield from describe_difference(f"{task['id']}: errors", there["errors"], {})
+            given = [expand_variables(argument, {}) for argument in main_container(there)["args"]]
             if task["runner"] == "kedro":
                 run = ["run", f"--pipelines={task['pipeline']}", f"--nodes={','.join(task['nodes'])}"]
-                yield from different(f"{task['id']}: kedro", given[:3], run)
+                yield from describe_difference(f"{task['id']}: kedro", given[:3], run)
                 continue
-            yield from different(f"{task['id']}: nodes", nodes_of(there), list(task["nodes"]))
-            for option, said in (
+            yield from describe_difference(f"{task['id']}: nodes", read_nodes(there), list(task["nodes"]))
+            for option, output in (
                 ("pipeline", [task["pipeline"]]),
                 ("memory", task["memory"]),
                 ("stored", task["stored"]),
@@ -209,37 +211,37 @@ def test_what_airflow_and_the_kubelet_leave_of_the_arguments_is_what_the_plan_sa
                 ("latest-of", task["latest"]),
             ):
                 found = [text.partition("=")[2] for text in given if text.startswith(f"--{option}=")]
-                yield from different(f"{task['id']}: {option}", found, said)
+                yield from describe_difference(f"{task['id']}: {option}", found, output)
             for flag in task["flags"]:
-                yield from different(f"{task['id']}: flag", flag in given, True)
+                yield from describe_difference(f"{task['id']}: flag", flag in given, True)
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_the_nodes_can_be_read_from_a_pods_annotations(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_pod_annotations_name_the_nodes(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         for task in dag.plan["tasks"]:
             noted = dag.tasks[task["id"]]["rendered_pod"]["metadata"]["annotations"]["kedro-k8s-airflow/nodes"]
-            yield from different(task["id"], noted, "\n".join(task["nodes"])[:30000])
+            yield from describe_difference(task["id"], noted, "\n".join(task["nodes"])[:30000])
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_parameters_arrive_as_json_with_the_values_of_the_trigger_form(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
-        offered = {name: param["value"] for name, param in dag.loaded["params"].items()}
-        yield from different("offered", offered, dag.plan["params"])
+def test_trigger_form_values_reach_pods_as_json(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
+        offered = {name: param["value"] for name, param in dag.in_airflow["params"].items()}
+        yield from describe_difference("offered", offered, dag.plan["params"])
         for name, task in dag.tasks.items():
-            variables = [{"name": "HOME", "value": "expanded"}, *container_of(task)["env"]]
-            arrived = json.loads(environment({"env": variables}).get(PARAMS, "{}"))
+            variables = [{"name": "HOME", "value": "expanded"}, *main_container(task)["env"]]
+            arrived = json.loads(expand_environment({"env": variables}).get(PARAMS, "{}"))
             decided = {macro: arrived.pop(macro, None) for macro in dag.plan["macros"]}
-            yield from different(name, arrived, {**dag.plan["runtime_params"], **dag.plan["params"]})
+            yield from describe_difference(name, arrived, {**dag.plan["runtime_params"], **dag.plan["params"]})
             if decided:
-                run = json.loads(environment({"env": variables})["KEDRO_K8S_AIRFLOW_RUN"])
+                run = json.loads(expand_environment({"env": variables})["KEDRO_K8S_AIRFLOW_RUN"])
                 values = {"run_date": "2026-03-04", "deep.run": run["run_id"], "deep.try": run["try_number"]}
-                yield from different(f"{name}: macros", decided, values)
+                yield from describe_difference(f"{name}: macros", decided, values)
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
 # What somebody types into the trigger form; `note` and `names.x` are not offered there.
@@ -254,25 +256,27 @@ FORM = {
 
 
 @pytest.mark.parametrize("variable", AIRFLOWS.values(), ids=AIRFLOWS)
-def test_what_is_typed_into_the_trigger_form_arrives_and_nothing_else(
-    variable: str, built: Callable[..., Json], tmp_path: Path
+def test_trigger_form_input_reaches_pods_unchanged(
+    variable: str, create_scenario: Callable[..., Json], tmp_path: Path
 ) -> None:
-    project = built(BY_NAME["params-offered"])
+    project = create_scenario(BY_NAME["params-offered"])
     (file,), (plan,) = project["dags"].values(), project["plans"].values()
     conf = tmp_path / "conf.json"
     conf.write_text(json.dumps(FORM), encoding="ascii")
 
-    command = [interpreter(variable), AIRFLOW_PROBE, file, "--out", tmp_path / "out.json", "--conf", f"@{conf}"]
-    done = run(command)
+    command = [find_interpreter(variable), AIRFLOW_PROBE, file, "--out", tmp_path / "out.json", "--conf", f"@{conf}"]
+    result = run_process(command)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     (dag,) = json.loads((tmp_path / "out.json").read_text(encoding="ascii"))["files"][file]["dags"].values()
     for task in dag["tasks"].values():
-        arrived = environment({"env": [{"name": "HOME", "value": "expanded"}, *container_of(task)["env"]]})[PARAMS]
+        arrived = expand_environment({"env": [{"name": "HOME", "value": "expanded"}, *main_container(task)["env"]]})[
+            PARAMS
+        ]
         assert json.loads(arrived) == {name: FORM.get(name, value) for name, value in plan["params"].items()}
 
 
-def pods_of(dag: Dag) -> Iterator[tuple[str, Json]]:
+def rendered_pods(dag: CompiledDag) -> Iterator[tuple[str, Json]]:
     """Each task's pod as it is planned and as it is in a run."""
     for name, task in dag.tasks.items():
         for kind in ("pod", "rendered_pod"):
@@ -292,26 +296,26 @@ TRY_LABELS = {
 }
 
 
-def apart(path: str, ours: object, rendered: object, emitted: object) -> Iterator[str]:
+def find_differences(path: str, ours: object, rendered: object, emitted: object) -> Iterator[str]:
     """Where a pod by hand differs from the one that Airflow makes, without what only a run can know.
 
     What the operator leaves empty or false is not said at all by hand. Templates of the user's own stand as they were written.
     """
     if isinstance(ours, dict) and isinstance(rendered, dict) and isinstance(emitted, dict):
         theirs = {key: value for key, value in rendered.items() if value not in ({}, [], False) or key in ours}
-        yield from different(f"{path}: keys", sorted(ours), sorted(theirs))
+        yield from describe_difference(f"{path}: keys", sorted(ours), sorted(theirs))
         for key in set(ours) & set(theirs):
-            yield from apart(f"{path}.{key}", ours[key], theirs[key], emitted.get(key))
+            yield from find_differences(f"{path}.{key}", ours[key], theirs[key], emitted.get(key))
     elif isinstance(ours, list) and isinstance(rendered, list) and isinstance(emitted, list):
-        yield from different(f"{path}: length", len(ours), len(rendered))
-        for place, parts in enumerate(zip(ours, rendered, emitted, strict=False)):
-            yield from apart(f"{path}[{place}]", *parts)
+        yield from describe_difference(f"{path}: length", len(ours), len(rendered))
+        for index, parts in enumerate(zip(ours, rendered, emitted, strict=False)):
+            yield from find_differences(f"{path}[{index}]", *parts)
     elif not (isinstance(ours, str) and "{{" in ours and ours == emitted):
-        yield from different(path, ours, rendered)
+        yield from describe_difference(path, ours, rendered)
 
 
-def test_the_pod_by_hand_is_the_one_that_airflow_builds(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_debug_manifest_equals_the_pod_airflow_builds(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         for task in dag.plan["tasks"]:
             there = dag.tasks[task["id"]]
             ours, rendered, emitted = copy.deepcopy([task["by_hand"]["pod"], there["rendered_pod"], there["pod"]])
@@ -319,19 +323,19 @@ def test_the_pod_by_hand_is_the_one_that_airflow_builds(airflow: Loaded) -> None
                 pod["metadata"].pop("name")
                 for label in TRY_LABELS:
                     pod["metadata"]["labels"].pop(label, None)
-            run, theirs = (decided(pod) for pod in (ours, rendered))
-            decided(emitted)
-            yield from apart(task["id"], ours, rendered, emitted)
+            run, theirs = (run_decided_values(pod) for pod in (ours, rendered))
+            run_decided_values(emitted)
+            yield from find_differences(task["id"], ours, rendered, emitted)
             for key in ("dag_id", "task_id"):
-                yield from different(f"{task['id']}: {key}", run["run"][key], theirs["run"][key])
-            yield from different(f"{task['id']}: run", sorted(run["run"]), sorted(theirs["run"]))
+                yield from describe_difference(f"{task['id']}: {key}", run["run"][key], theirs["run"][key])
+            yield from describe_difference(f"{task['id']}: run", sorted(run["run"]), sorted(theirs["run"]))
             params = {name: value for name, value in theirs["params"].items() if name not in dag.plan["macros"]}
-            yield from different(f"{task['id']}: params", run["params"], params)
+            yield from describe_difference(f"{task['id']}: params", run["params"], params)
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def decided(pod: Json) -> Json:
+def run_decided_values(pod: Json) -> Json:
     """The values of the variables that a run decides; in the pod only their names are left."""
     variables = pod["spec"]["containers"][0]["env"]
     found: Json = {"run": {}, "params": {}}
@@ -344,7 +348,7 @@ def decided(pod: Json) -> Json:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_pod_by_hand_fits_the_strict_schema_of_kubernetes(version: str, projects: dict[str, Json]) -> None:
+def test_every_debug_manifest_passes_the_kubernetes_schema(version: str, projects: dict[str, Json]) -> None:
     problems = {
         f"{name}/{dag_id}/{task['id']}": found
         for name, project in projects.items()
@@ -357,52 +361,52 @@ def test_every_pod_by_hand_fits_the_strict_schema_of_kubernetes(version: str, pr
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_pod_fits_the_strict_schema_of_kubernetes(version: str, airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
-        for name, pod in pods_of(dag):
+def test_every_pod_passes_the_kubernetes_schema(version: str, airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
+        for name, pod in rendered_pods(dag):
             yield from (f"{name}: {problem}" for problem in validate_pod(pod, version))
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
 @pytest.mark.parametrize("violations", [metadata_violations, restricted_violations])
-def test_every_pod_is_named_as_kubernetes_wants_and_meets_the_restricted_profile(
-    violations: Callable[[Json], list[str]], airflow: Loaded
+def test_every_pod_has_legal_names_and_meets_the_restricted_profile(
+    violations: Callable[[Json], list[str]], airflow: AirflowReport
 ) -> None:
-    def check(dag: Dag) -> Iterator[str]:
-        for name, pod in pods_of(dag):
+    def check(dag: CompiledDag) -> Iterator[str]:
+        for name, pod in rendered_pods(dag):
             yield from (f"{name}: {problem}" for problem in violations(pod))
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_every_dag_serialises_and_two_loads_give_one_hash(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
-        yield from different("error", dag.loaded["serialize_error"], None)
-        first, second = dag.loaded["hashes"]
-        yield from different("second hash", second, first or "a hash")
+def test_every_dag_serialises_and_two_loads_give_one_hash(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
+        yield from describe_difference("error", dag.in_airflow["serialize_error"], None)
+        first, second = dag.in_airflow["hashes"]
+        yield from describe_difference("second hash", second, first or "a hash")
 
-    assert faults(airflow, check) == {}
-
-
-def test_what_airflows_pages_do_with_the_graph_works(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
-        yield from (f"{name}: {result}" for name, result in dag.loaded["sorts"].items() if result != "ok")
-
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
-def test_a_killed_pod_never_ends_as_a_success(airflow: Loaded) -> None:
-    def check(dag: Dag) -> Iterator[str]:
+def test_airflow_ui_can_process_every_graph(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
+        yield from (f"{name}: {result}" for name, result in dag.in_airflow["sorts"].items() if result != "ok")
+
+    assert find_problems(airflow, check) == {}
+
+
+def test_a_killed_pod_never_ends_as_a_success(airflow: AirflowReport) -> None:
+    def check(dag: CompiledDag) -> Iterator[str]:
         yield from (name for name, task in dag.tasks.items() if "killed" not in (task.get("guard") or ""))
 
-    assert faults(airflow, check) == {}
+    assert find_problems(airflow, check) == {}
 
 
 # -- what the settings say, on Airflow's side and in the pod ----------------------------------------------------------
 
 
-def test_every_key_of_a_dag_reaches_airflow(airflow: Loaded) -> None:
+def test_every_key_of_a_dag_reaches_airflow(airflow: AirflowReport) -> None:
     dag = airflow.dag("dag-everything")
     expected = {
         "start_date": "2026-01-01T11:30:00+00:00",
@@ -434,8 +438,8 @@ def test_every_key_of_a_dag_reaches_airflow(airflow: Loaded) -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), [("dag-graph", "# Title\n\n{{ x }}\n\n"), ("dag-graph-alone", "")])
-def test_the_picture_of_the_plan_follows_the_dags_own_words(
-    name: str, words: str, airflow: Loaded, projects: dict[str, Json]
+def test_plan_diagram_matches_the_dag_doc(
+    name: str, words: str, airflow: AirflowReport, projects: dict[str, Json]
 ) -> None:
     doc = airflow.dag(name)["doc_md"]
     assert doc.strip() == f"{words}```mermaid\n{projects[name]['picture']}```"
@@ -452,12 +456,12 @@ def test_the_picture_of_the_plan_follows_the_dags_own_words(
         ("dag-every", "0:30:00"),
     ],
 )
-def test_a_schedule_is_the_one_that_was_asked_for(name: str, summary: str, airflow: Loaded) -> None:
+def test_dag_has_the_configured_schedule(name: str, summary: str, airflow: AirflowReport) -> None:
     dag = airflow.dag(name)
     assert dag["timetable"]["summary"].replace("Never, external triggers only", "None") == summary
 
 
-def test_every_key_of_a_task_reaches_the_pod(airflow: Loaded) -> None:
+def test_every_key_of_a_task_reaches_the_pod(airflow: AirflowReport) -> None:
     task = airflow.dag("rules-everything")["tasks"]["a"]
     spec, metadata = task["pod"]["spec"], task["pod"]["metadata"]
     container = spec["containers"][0]
@@ -520,7 +524,7 @@ def test_every_key_of_a_task_reaches_the_pod(airflow: Loaded) -> None:
     assert rendered["example.com/note"] == f"it's {RUN_ID} 🚀"
 
 
-def test_a_task_takes_away_what_the_others_share(airflow: Loaded) -> None:
+def test_null_removes_an_inherited_setting(airflow: AirflowReport) -> None:
     tasks = airflow.dag("rules-differ")["tasks"]
     a, b = (tasks[name]["pod"] for name in ("a", "b"))
     assert a["spec"]["nodeSelector"] == {"disk": "ssd"}
@@ -537,14 +541,14 @@ def test_a_task_takes_away_what_the_others_share(airflow: Loaded) -> None:
     assert (tasks["a"]["fields"]["deferrable"], tasks["b"]["fields"]["deferrable"]) == (True, False)
 
 
-def test_a_later_rule_wins_and_maps_are_merged(airflow: Loaded) -> None:
+def test_a_later_rule_wins_and_maps_are_merged(airflow: AirflowReport) -> None:
     tasks = airflow.dag("rules-order")["tasks"]
     assert tasks["a"]["pod"]["spec"]["nodeSelector"] == {"a": "x", "b": "y"}
     assert tasks["b"]["pod"]["spec"]["nodeSelector"] == {"b": "y", "c": "z"}
     assert [tasks[name]["fields"]["retries"] for name in ("a", "b")] == [2, 3]
 
 
-def test_fused_nodes_get_the_largest_of_each_resource(airflow: Loaded) -> None:
+def test_fused_nodes_get_the_largest_of_each_resource(airflow: AirflowReport) -> None:
     (task,) = airflow.dag("resources-fused")["tasks"].values()
     assert task["pod"]["spec"]["containers"][0]["resources"] == {
         "requests": {"cpu": "4", "memory": "8Gi"},
@@ -553,7 +557,7 @@ def test_fused_nodes_get_the_largest_of_each_resource(airflow: Loaded) -> None:
     assert task["fields"]["execution_timeout"] == 5400.0
 
 
-def test_an_environment_changes_one_field_and_drops_a_rule(airflow: Loaded) -> None:
+def test_an_environment_changes_one_field_and_drops_a_rule(airflow: AirflowReport) -> None:
     overlaid = airflow.dag("env-overlay", "project_prod")["tasks"]["b"]
     assert (overlaid["fields"]["retries"], overlaid["pod"]["spec"]["priorityClassName"]) == (5, "high")
     assert overlaid["pod"]["metadata"]["namespace"] == "prod"
@@ -561,7 +565,7 @@ def test_an_environment_changes_one_field_and_drops_a_rule(airflow: Loaded) -> N
     assert "priorityClassName" not in airflow.dag("env-null", "project_prod")["tasks"]["b"]["pod"]["spec"]
 
 
-def test_the_credentials_secret_is_one_file_of_the_run_environment(airflow: Loaded) -> None:
+def test_the_credentials_secret_is_one_file_of_the_run_environment(airflow: AirflowReport) -> None:
     spec = airflow.dag("credentials-secret", "project_prod")["tasks"]["a"]["pod"]["spec"]
     (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["mountPath"].startswith("/app/conf")]
     assert mount["mountPath"] == "/app/conf/prod/credentials_from_secret.yml"
@@ -570,7 +574,7 @@ def test_the_credentials_secret_is_one_file_of_the_run_environment(airflow: Load
     assert volume["secret"]["secretName"] == "kedro-credentials"
 
 
-def test_the_defaults_of_a_task_suit_production(airflow: Loaded) -> None:
+def test_the_defaults_of_a_task_suit_production(airflow: AirflowReport) -> None:
     task = airflow.dag("plain")["tasks"]["a"]
     fields, spec = task["fields"], task["pod"]["spec"]
     expected = {
@@ -587,7 +591,7 @@ def test_the_defaults_of_a_task_suit_production(airflow: Loaded) -> None:
     assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
     writable = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
     places = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"] if mount["name"] in writable}
-    home = environment(spec["containers"][0])["HOME"]
+    home = expand_environment(spec["containers"][0])["HOME"]
     assert places == {"/tmp", home}  # noqa: S108  the pod's own
     assert all(volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"] if volume["name"] in writable)
     labels = task["pod"]["metadata"]["labels"]
@@ -595,7 +599,7 @@ def test_the_defaults_of_a_task_suit_production(airflow: Loaded) -> None:
     assert labels["kedro-k8s-airflow/task"] == "a"
 
 
-def test_files_of_the_pods_disk_get_a_writable_folder(airflow: Loaded) -> None:
+def test_files_of_the_pods_disk_get_a_writable_folder(airflow: AirflowReport) -> None:
     (task,) = airflow.dag("pod-between")["tasks"].values()
     spec = task["pod"]["spec"]
     (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["mountPath"] == "/app/tmp"]
@@ -605,21 +609,21 @@ def test_files_of_the_pods_disk_get_a_writable_folder(airflow: Loaded) -> None:
 # -- the text ---------------------------------------------------------------------------------------------------------
 
 
-def ruff(projects: dict[str, Json], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_ruff(projects: dict[str, Json], *arguments: str) -> subprocess.CompletedProcess[str]:
     files = [file for project in projects.values() for file in project["dags"].values()]
-    return run([Path(sys.executable).with_name("ruff"), *arguments, "--isolated", "--no-cache", *files])
+    return run_process([Path(sys.executable).with_name("ruff"), *arguments, "--isolated", "--no-cache", *files])
 
 
 def test_ruffs_airflow_rules_find_nothing(projects: dict[str, Json]) -> None:
-    done = ruff(projects, "check", "--preview", "--select", "AIR")
-    assert done.returncode == 0, done.stdout
+    result = run_ruff(projects, "check", "--preview", "--select", "AIR")
+    assert result.returncode == 0, result.stdout
 
 
 def test_ruffs_default_rules_and_its_order_of_imports_find_nothing(projects: dict[str, Json]) -> None:
-    done = ruff(projects, "check", "--select", "E4,E7,E9,F,I")
-    assert done.returncode == 0, done.stdout
+    result = run_ruff(projects, "check", "--select", "E4,E7,E9,F,I")
+    assert result.returncode == 0, result.stdout
 
 
 def test_ruffs_formatter_leaves_the_files_alone(projects: dict[str, Json]) -> None:
-    done = ruff(projects, "format", "--diff")
-    assert done.returncode == 0, done.stdout
+    result = run_ruff(projects, "format", "--diff")
+    assert result.returncode == 0, result.stdout

@@ -18,5 +18,5 @@ def test_the_table_is_not_stale(variable: str) -> None:
         pytest.skip(f"{variable} names no Python with Airflow: {python!r}")
     script = ROOT / "tools" / "make_operator_table.py"
     table = ROOT / "kedro_k8s_airflow" / "config" / "operator_arguments.json"
-    done = subprocess.run([python, str(script), "--check", str(table)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run([python, str(script), "--check", str(table)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -62,7 +62,7 @@ class _Absent:
 ABSENT: Any = _Absent()
 
 
-def pod_with(path: str, value: Any) -> Pod:
+def make_pod_with(path: str, value: Any) -> Pod:
     """Return the good pod with one value set, or removed (``ABSENT``).
 
     ``path`` is dotted; numbers are places in lists, a place in use is replaced; ``~`` stands for a dot.
@@ -81,7 +81,7 @@ def pod_with(path: str, value: Any) -> Pod:
     return pod
 
 
-def only(rule: Callable[[Pod], Any]) -> Callable[[Pod], list[str]]:
+def check_other_controls(rule: Callable[[Pod], Any]) -> Callable[[Pod], list[str]]:
     """Return a check that reports for every rule but this one, to show that a bad pod breaks nothing else."""
     return lambda pod: [text for control in CONTROLS if control is not rule for text in control(pod)]
 
@@ -132,13 +132,11 @@ RESTRICTED = [
 
 
 @pytest.mark.parametrize(("control", "path", "bad", "near"), RESTRICTED)
-def test_a_restricted_control_refuses_its_violation_and_nothing_else(
-    control: str, path: str, bad: Any, near: Any
-) -> None:
+def test_restricted_control_reports_only_its_own_violation(control: str, path: str, bad: Any, near: Any) -> None:
     rule = next(rule for rule in CONTROLS if rule.__name__ == control)
-    assert list(rule(pod_with(path, bad)))
-    assert only(rule)(pod_with(path, bad)) == []
-    assert restricted_violations(pod_with(path, near)) == []
+    assert list(rule(make_pod_with(path, bad)))
+    assert check_other_controls(rule)(make_pod_with(path, bad)) == []
+    assert restricted_violations(make_pod_with(path, near)) == []
 
 
 def test_every_control_has_a_violating_pod() -> None:
@@ -147,9 +145,9 @@ def test_every_control_has_a_violating_pod() -> None:
 
 
 def test_a_host_path_breaks_the_baseline_and_the_volume_types() -> None:
-    bad = pod_with("spec.volumes.1", {"name": "h", "hostPath": {"path": "/"}})
+    bad = make_pod_with("spec.volumes.1", {"name": "h", "hostPath": {"path": "/"}})
     assert len(restricted_violations(bad)) == 2
-    assert restricted_violations(pod_with("spec.volumes.1", {"name": "hostPath", "emptyDir": {}})) == []
+    assert restricted_violations(make_pod_with("spec.volumes.1", {"name": "hostPath", "emptyDir": {}})) == []
 
 
 def test_a_good_pod_passes_everything() -> None:
@@ -159,24 +157,24 @@ def test_a_good_pod_passes_everything() -> None:
 
 
 def test_ephemeral_containers_are_containers() -> None:
-    bad = pod_with(EPHEMERAL, [{"name": "debug", "securityContext": {**SAFE, "privileged": True}}])
+    bad = make_pod_with(EPHEMERAL, [{"name": "debug", "securityContext": {**SAFE, "privileged": True}}])
     assert restricted_violations(bad) == [
         "spec.ephemeralContainers[debug].securityContext.privileged must not be true",
     ]
-    assert restricted_violations(pod_with(EPHEMERAL, [{"name": "debug", "securityContext": SAFE}])) == []
+    assert restricted_violations(make_pod_with(EPHEMERAL, [{"name": "debug", "securityContext": SAFE}])) == []
 
 
-def test_containers_may_declare_what_the_pod_leaves_open() -> None:
+def test_containers_may_set_what_the_pod_omits() -> None:
     own = {**SAFE, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    pod = pod_with(CONTEXT, {})
+    pod = make_pod_with(CONTEXT, {})
     pod["spec"]["containers"][0]["securityContext"] = own
     assert len(restricted_violations(pod)) == 2  # the init container says neither
     pod["spec"]["initContainers"][0]["securityContext"] = own
     assert restricted_violations(pod) == []
 
 
-def test_a_pod_level_denial_counts_though_every_container_disagrees() -> None:
-    pod = pod_with(f"{CONTEXT}.runAsNonRoot", False)
+def test_pod_level_violation_counts_even_when_containers_override_it() -> None:
+    pod = make_pod_with(f"{CONTEXT}.runAsNonRoot", False)
     for container in (*pod["spec"]["containers"], *pod["spec"]["initContainers"]):
         container["securityContext"] = {**SAFE, "runAsNonRoot": True}
     assert restricted_violations(pod) == ["spec.securityContext.runAsNonRoot must not be false"]
@@ -195,24 +193,24 @@ def test_a_pod_level_denial_counts_though_every_container_disagrees() -> None:
 )
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schema_is_strict(version: str, path: str, bad: Any, near: Any) -> None:
-    assert validate_pod(pod_with(path, bad), version)
-    assert validate_pod(pod_with(path, near), version) == []
+    assert validate_pod(make_pod_with(path, bad), version)
+    assert validate_pod(make_pod_with(path, near), version) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schema_refuses_unknown_fields(version: str) -> None:
-    assert validate_pod(pod_with("spec.restartpolicy", "Never"), version)
-    assert validate_pod(pod_with("spec.containers.0.volume_mounts", []), version)
+    assert validate_pod(make_pod_with("spec.restartpolicy", "Never"), version)
+    assert validate_pod(make_pod_with("spec.containers.0.volume_mounts", []), version)
 
 
 def test_the_schema_is_that_of_the_version() -> None:
-    resources_of_the_pod = pod_with("spec.resources", {"limits": {"memory": "1Gi"}})
+    resources_of_the_pod = make_pod_with("spec.resources", {"limits": {"memory": "1Gi"}})
     assert validate_pod(resources_of_the_pod, OLDEST)
     assert validate_pod(resources_of_the_pod, NEWEST) == []
 
 
-def test_every_schema_error_is_told() -> None:
-    bad = pod_with("spec.activeDeadlineSeconds", "60")
+def test_every_schema_error_is_reported() -> None:
+    bad = make_pod_with("spec.activeDeadlineSeconds", "60")
     bad["spec"]["restartpolicy"] = "Never"
     assert len(validate_pod(bad, NEWEST)) == 2
 
@@ -266,5 +264,5 @@ MOUNTS = "spec.containers.0.volumeMounts"
     ],
 )
 def test_metadata_and_names(path: str, bad: Any, near: Any) -> None:
-    assert metadata_violations(pod_with(path, bad))
-    assert metadata_violations(pod_with(path, near)) == []
+    assert metadata_violations(make_pod_with(path, bad))
+    assert metadata_violations(make_pod_with(path, near)) == []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.environments import interpreter
-from tests.support.workspace import Workspace, bare, clone, project
+from tests.support.environments import find_interpreter
+from tests.support.workspace import Workspace, clone_repository, init_bare_repository, make_publish_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 # Lists the files that Airflow's own search finds; by default 2.11 reads regular expressions and 3 globs.
 LIST_FILES = """
@@ -38,20 +38,22 @@ print("\\n" + json.dumps(report))
 
 
 @pytest.fixture
-def published(forge: Forge, tmp_path: Path) -> Path:
+def published(kedro: KedroServer, tmp_path: Path) -> Path:
     """A checkout with the DAGs of two projects and two environments, in three folders."""
-    hub = bare(tmp_path / "dags.git")
-    workspace = Workspace(forge, project(tmp_path / "project"), hub, clone(hub, tmp_path / "work"))
+    hub = init_bare_repository(tmp_path / "dags.git")
+    workspace = Workspace(
+        kedro, make_publish_project(tmp_path / "project"), hub, clone_repository(hub, tmp_path / "work")
+    )
     workspace.publish()
     workspace.publish("--env", "prod")
-    workspace.publish("--subfolder", "teams/manifests", project=project(tmp_path / "other", "other"))
-    workspace.publish("--subfolder", "teams/x", project=project(tmp_path / "manifests", "manifests"))
+    workspace.publish("--subfolder", "teams/manifests", project=make_publish_project(tmp_path / "other", "other"))
+    workspace.publish("--subfolder", "teams/x", project=make_publish_project(tmp_path / "manifests", "manifests"))
     return workspace.work
 
 
 @pytest.mark.parametrize("major", ["3", "2"])
 def test_airflow_finds_the_dags_and_ignores_the_manifests(published: Path, tmp_path: Path, major: str) -> None:
-    python = interpreter(f"KKA_PYTHON_AIRFLOW_{major}")
+    python = find_interpreter(f"KKA_PYTHON_AIRFLOW_{major}")
     dags = {path.relative_to(published).as_posix() for path in published.rglob("*.py")}
     assert len(dags) == 8
     assert len(list(published.rglob("*.json"))) == 4

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works, default_pipeline, make_chain, pickle_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _BUILT = IMAGE + ":1.0"
-_CATALOG = pickled("raw", "a_out", "b_out")
-_LOCAL = pickled("a_out", folder="intermediate")
+_CATALOG = pickle_entries("raw", "a_out", "b_out")
+_LOCAL = pickle_entries("a_out", folder="intermediate")
 _SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
 _CLASS = """
 class {name}({base}):
@@ -53,8 +53,8 @@ class Case:
     """
 
     code: str
-    fires: Mapping[str, Any]
-    near: Mapping[str, Any]
+    violating: Mapping[str, Any]
+    near_miss: Mapping[str, Any]
     names: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,10 +62,14 @@ class Case:
         return self.code
 
 
-def scenario(code: str, settings: str = "", **different: Any) -> Scenario:
+def make_scenario(code: str, settings: str = "", **different: Any) -> Scenario:
     """Return a project with these differences; `settings` are added to the common ones."""
     whole = different.pop("whole", SETTINGS.replace(IMAGE, _BUILT))
-    base: dict[str, Any] = {"pipelines": default(*chain("a", "b")), "catalog": _CATALOG, "settings": whole + settings}
+    base: dict[str, Any] = {
+        "pipelines": default_pipeline(*make_chain("a", "b")),
+        "catalog": _CATALOG,
+        "settings": whole + settings,
+    }
     without = different.pop("without", ())
     if "registry" in different:
         base.pop("pipelines")
@@ -73,36 +77,36 @@ def scenario(code: str, settings: str = "", **different: Any) -> Scenario:
     return Scenario(name=code, shows=code, expect=Works(), **{**base, **different, "files": files})
 
 
-def _tasks(text: str) -> dict[str, str]:
+def _task_settings(text: str) -> dict[str, str]:
     return {"settings": f"tasks: {{all: {{{text}}}}}\n"}
 
 
-def _dag(text: str) -> dict[str, str]:
+def _dag_settings(text: str) -> dict[str, str]:
     return {"settings": f"dag: {{{text}}}\n"}
 
 
-def _volumes(text: str) -> dict[str, Any]:
+def _volume_settings(text: str) -> dict[str, Any]:
     return {"whole": f"image: {_BUILT}\ndata: {{volumes: {{data: {{claim: c, mount: data, {text}}}}}}}\n"}
 
 
-def _data(text: str) -> dict[str, Any]:
+def _data_settings(text: str) -> dict[str, Any]:
     return {"whole": f"image: {_BUILT}\ndata: {{volumes: {{data: {{claim: c, mount: data}}}}, {text}}}\n"}
 
 
-def _called(name: str) -> dict[str, Any]:
+def _unnamed_node(name: str) -> dict[str, Any]:
     """Return a node without a name. Kedro does not check the name that it derives from the function."""
-    return {"pipelines": default(Node("raw", "a_out", func=f"named({name!r})"), Node("a_out", "b_out", "b"))}
+    return {"pipelines": default_pipeline(Node("raw", "a_out", func=f"named({name!r})"), Node("a_out", "b_out", "b"))}
 
 
-def _named(name: str) -> dict[str, Any]:
-    return {"pipelines": default(Node("raw", "a_out", name), Node("a_out", "b_out", "b"))}
+def _first_node_named(name: str) -> dict[str, Any]:
+    return {"pipelines": default_pipeline(Node("raw", "a_out", name), Node("a_out", "b_out", "b"))}
 
 
-def _entry(**entry: Any) -> dict[str, Any]:
+def _catalog_entry(**entry: Any) -> dict[str, Any]:
     return {"catalog": {**_CATALOG, "a_out": entry}}
 
 
-def _overlay(settings_py: str) -> dict[str, Any]:
+def _environment_overlay(settings_py: str) -> dict[str, Any]:
     return {
         "settings": "dag: {retries: 2, owner: me}\n",
         "overlays": {"prod": "dag: {retries: 3}\n"},
@@ -111,15 +115,15 @@ def _overlay(settings_py: str) -> dict[str, Any]:
     }
 
 
-def _sql(table: str) -> dict[str, str]:
+def _sql_entry(table: str) -> dict[str, str]:
     return {"type": "pandas.SQLTableDataset", "table_name": table, "con": "sqlite:///data/all.db"}
 
 
-def _strategy(strategy: str) -> str:
+def _merge_strategy(strategy: str) -> str:
     return f'CONFIG_LOADER_ARGS = {{"base_env": "base", "merge_strategy": {{"k8s_airflow": "{strategy}"}}}}\n'
 
 
-def _requires(*lines: str) -> dict[str, dict[str, str]]:
+def _requirements_file(*lines: str) -> dict[str, dict[str, str]]:
     return {"files": {"requirements.txt": "".join(f"{line}\n" for line in ("kedro", *lines))}}
 
 
@@ -129,100 +133,112 @@ _SPACED = (
     Node("x", "y", "two"),
     Node("y", "b_out", "a.three", namespace="a"),
 )
-_STORED = pickled("raw", "x", "y", "b_out")
+_STORED = pickle_entries("raw", "x", "y", "b_out")
 
 CASES = (
     # data
-    Case("data-missing", {"catalog": pickled("a_out", "b_out")}, {}, "'raw'"),
+    Case("data-missing", {"catalog": pickle_entries("a_out", "b_out")}, {}, "'raw'"),
     Case(
         "data-absent",
-        {"catalog": {**_CATALOG, **pickled("raw", folder="input")}},
-        {"catalog": {**_CATALOG, **pickled("raw", folder="input")}, **_data("in_image: [input]")},
+        {"catalog": {**_CATALOG, **pickle_entries("raw", folder="input")}},
+        {"catalog": {**_CATALOG, **pickle_entries("raw", folder="input")}, **_data_settings("in_image: [input]")},
         "/app/input/raw.pkl",
     ),
     Case(
         "data-read-only",
-        _volumes("readOnly: true"),
-        {**_volumes("readOnly: true"), "catalog": {**_CATALOG, **pickled("a_out", "b_out", folder="s3://bucket")}},
+        _volume_settings("readOnly: true"),
+        {
+            **_volume_settings("readOnly: true"),
+            "catalog": {**_CATALOG, **pickle_entries("a_out", "b_out", folder="s3://bucket")},
+        },
         "'data'",
     ),
     Case(
         "data-lost",
-        {"catalog": {**_CATALOG, **pickled("b_out", folder="reports")}},
-        {"catalog": {**_CATALOG, **pickled("b_out", folder="reports")}, **_data("discard: [b_*]")},
+        {"catalog": {**_CATALOG, **pickle_entries("b_out", folder="reports")}},
+        {"catalog": {**_CATALOG, **pickle_entries("b_out", folder="reports")}, **_data_settings("discard: [b_*]")},
         "/app/reports/b_out.pkl",
     ),
     Case(
         "data-unknown",
-        _entry(type="somewhere.FancyDataset"),
-        {**_entry(type="somewhere.FancyDataset"), **_data("reach: {a_out: shared}")},
+        _catalog_entry(type="somewhere.FancyDataset"),
+        {**_catalog_entry(type="somewhere.FancyDataset"), **_data_settings("reach: {a_out: shared}")},
         "'a_out'",
     ),
-    Case("data-unmatched", _data("discard: [nothing_*]"), _data("discard: [b_*]"), "nothing_*"),
+    Case("data-unmatched", _data_settings("discard: [nothing_*]"), _data_settings("discard: [b_*]"), "nothing_*"),
     Case("data-fused", {"catalog": {**_CATALOG, **_LOCAL}}, {}, "'a_out'"),
     Case(
         "data-outside",
-        {"catalog": {**_CATALOG, **pickled("a_out", folder="../elsewhere")}},
+        {"catalog": {**_CATALOG, **pickle_entries("a_out", folder="../elsewhere")}},
         {"catalog": {**_CATALOG, **_LOCAL}},
         "/elsewhere",
     ),
     Case(
         "data-same-file",
-        {"pipelines": default(*APART), "catalog": {**_CATALOG, "b_out": _CATALOG["a_out"]}},
+        {"pipelines": default_pipeline(*APART), "catalog": {**_CATALOG, "b_out": _CATALOG["a_out"]}},
         {"catalog": {**_CATALOG, "b_out": _CATALOG["a_out"]}},
         "/app/data/a_out.pkl",
     ),
     Case(
         "volume-once",
-        {**_volumes("accessMode: ReadWriteOnce"), "pipelines": default(*APART)},
-        _volumes("accessMode: ReadWriteOnce"),
+        {**_volume_settings("accessMode: ReadWriteOnce"), "pipelines": default_pipeline(*APART)},
+        _volume_settings("accessMode: ReadWriteOnce"),
         "ReadWriteOnce",
     ),
     Case(
         "data-database",
-        {"pipelines": default(*APART), "catalog": {**_CATALOG, "a_out": _sql("a"), "b_out": _sql("b")}},
-        {"catalog": {**_CATALOG, "a_out": _sql("a"), "b_out": _sql("b")}},
+        {
+            "pipelines": default_pipeline(*APART),
+            "catalog": {**_CATALOG, "a_out": _sql_entry("a"), "b_out": _sql_entry("b")},
+        },
+        {"catalog": {**_CATALOG, "a_out": _sql_entry("a"), "b_out": _sql_entry("b")}},
         "/app/data/all.db",
     ),
     Case(
         "store-unused",
-        _data("memory: store, store: {path: data/memory}"),
+        _data_settings("memory: store, store: {path: data/memory}"),
         {
-            **_data("memory: store, store: {path: data/memory}"),
+            **_data_settings("memory: store, store: {path: data/memory}"),
             "settings": "dag: {group_by: none}\n",
-            "catalog": pickled("raw", "b_out"),
+            "catalog": pickle_entries("raw", "b_out"),
         },
     ),
     # graph
     Case(
         "graph-hidden-order",
         {
-            "pipelines": default(Node("raw", "x", "a"), Node("y", "b_out", "b")),
+            "pipelines": default_pipeline(Node("raw", "x", "a"), Node("y", "b_out", "b")),
             "catalog": {**_CATALOG, **dict.fromkeys(("x", "y"), _CATALOG["a_out"])},
         },
         {
-            "pipelines": default(Node("raw", "x@one", "a"), Node("x@two", "b_out", "b")),
+            "pipelines": default_pipeline(Node("raw", "x@one", "a"), Node("x@two", "b_out", "b")),
             "catalog": {**_CATALOG, **dict.fromkeys(("x@one", "x@two"), _CATALOG["a_out"])},
         },
         "'x'",
     ),
     Case(
         "graph-unordered",
-        {"pipelines": default(Node("raw", None, "a"), Node(None, "b_out", "b"))},
-        {"pipelines": default(Node("raw", None, "a"), Node("raw", "b_out", "b"))},
+        {"pipelines": default_pipeline(Node("raw", None, "a"), Node(None, "b_out", "b"))},
+        {"pipelines": default_pipeline(Node("raw", None, "a"), Node("raw", "b_out", "b"))},
         "'b'",
     ),
     Case(
         "namespace-interrupted",
-        {"pipelines": default(*_SPACED), "catalog": _STORED, **_dag("group_by: namespace")},
-        {"pipelines": default(*_SPACED[:2]), "catalog": _STORED, **_dag("group_by: namespace")},
+        {"pipelines": default_pipeline(*_SPACED), "catalog": _STORED, **_dag_settings("group_by: namespace")},
+        {"pipelines": default_pipeline(*_SPACED[:2]), "catalog": _STORED, **_dag_settings("group_by: namespace")},
         "'two'",
     ),
     Case(
         "group-between",
-        {"pipelines": default(*chain("a", "b", "c")), "catalog": pickled("raw", "a_out", "b_out", "c_out")}
+        {
+            "pipelines": default_pipeline(*make_chain("a", "b", "c")),
+            "catalog": pickle_entries("raw", "a_out", "b_out", "c_out"),
+        }
         | {"settings": "groups: {ends: {node: [a, c]}}\n"},
-        {"pipelines": default(*chain("a", "b", "c")), "catalog": pickled("raw", "a_out", "b_out", "c_out")}
+        {
+            "pipelines": default_pipeline(*make_chain("a", "b", "c")),
+            "catalog": pickle_entries("raw", "a_out", "b_out", "c_out"),
+        }
         | {"settings": "groups: {ends: {node: [a, b]}}\n"},
         "'b'",
     ),
@@ -232,8 +248,8 @@ CASES = (
         {"settings": "groups: {both: {node: [a, b]}}\ntasks: {x: {image: 'other:1'}}\n"},
     ),
     # names
-    Case("name-task", _called("not legal"), _called("legal"), "'not legal__"),
-    Case("name-label", _named("n" * 64), _named("n" * 63)),
+    Case("name-task", _unnamed_node("not legal"), _unnamed_node("legal"), "'not legal__"),
+    Case("name-label", _first_node_named("n" * 64), _first_node_named("n" * 63)),
     Case(
         "name-dag",
         {"settings": "dags: {not legal: {pipeline: __default__}}\n"},
@@ -253,52 +269,61 @@ CASES = (
         {"settings": "profiles: {gpu: {retries: 2}}\ntasks: {all: {profile: gpu}}\n"},
         "profiles.gpu",
     ),
-    Case("settings-dropped", _overlay(_strategy("destructive")), _overlay(_strategy("soft")), "dag.owner"),
+    Case(
+        "settings-dropped",
+        _environment_overlay(_merge_strategy("destructive")),
+        _environment_overlay(_merge_strategy("soft")),
+        "dag.owner",
+    ),
     Case(
         "resources",
-        _tasks("resources: {requests: {memory: 3Gi}, limits: {memory: 2Gi}}"),
-        _tasks("resources: {requests: {memory: 2Gi}, limits: {memory: 2Gi}}"),
+        _task_settings("resources: {requests: {memory: 3Gi}, limits: {memory: 2Gi}}"),
+        _task_settings("resources: {requests: {memory: 2Gi}, limits: {memory: 2Gi}}"),
         "3Gi",
     ),
     Case(
         "resources-bytes",
-        _tasks("resources: {requests: {memory: 512}, limits: {memory: 512}}"),
-        _tasks("resources: {requests: {memory: 512Mi}, limits: {memory: 512Mi}}"),
+        _task_settings("resources: {requests: {memory: 512}, limits: {memory: 512}}"),
+        _task_settings("resources: {requests: {memory: 512Mi}, limits: {memory: 512Mi}}"),
         "512",
     ),
-    Case("memory-unlimited", _tasks("resources: {limits: {memory: null}}"), _tasks("resources: {limits: {cpu: 2}}")),
+    Case(
+        "memory-unlimited",
+        _task_settings("resources: {limits: {memory: null}}"),
+        _task_settings("resources: {limits: {cpu: 2}}"),
+    ),
     Case(
         "volume-mount",
-        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: y, mountPath: /y}]"),
-        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /y}]"),
+        _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: y, mountPath: /y}]"),
+        _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /y}]"),
         "'y'",
     ),
     Case(
         "operator-word",
-        _tasks("operator: {on_finish_action: delete}"),
-        _tasks("operator: {on_finish_action: delete_active_pod}"),
+        _task_settings("operator: {on_finish_action: delete}"),
+        _task_settings("operator: {on_finish_action: delete_active_pod}"),
         "delete_succeeded_pod",
     ),
     Case(
         "init-logs-deferred",
-        _tasks("operator: {init_container_logs: true}"),
-        _tasks("operator: {init_container_logs: true}, deferrable: false"),
+        _task_settings("operator: {init_container_logs: true}"),
+        _task_settings("operator: {init_container_logs: true}, deferrable: false"),
     ),
-    Case("pool-deferred", _tasks("pool: gpus"), _tasks("pool: gpus, deferrable: false"), "'gpus'"),
+    Case("pool-deferred", _task_settings("pool: gpus"), _task_settings("pool: gpus, deferrable: false"), "'gpus'"),
     Case(
         "active-deferred",
-        _dag("max_active_tasks: 2"),
+        _dag_settings("max_active_tasks: 2"),
         {"settings": "dag: {max_active_tasks: 2}\ntasks: {all: {deferrable: false}}\n"},
     ),
     Case(
         "retry-early",
-        _tasks("deferrable: false, retries: 1, retry_delay: 10s"),
-        _tasks("deferrable: false, retries: 1, retry_delay: 40s"),
+        _task_settings("deferrable: false, retries: 1, retry_delay: 10s"),
+        _task_settings("deferrable: false, retries: 1, retry_delay: 40s"),
     ),
     Case(
         "deadline-short",
-        _tasks("execution_timeout: 2h, activeDeadlineSeconds: 1h"),
-        _tasks("execution_timeout: 2h, activeDeadlineSeconds: 3h"),
+        _task_settings("execution_timeout: 2h, activeDeadlineSeconds: 1h"),
+        _task_settings("execution_timeout: 2h, activeDeadlineSeconds: 3h"),
     ),
     Case(
         "dagrun-short",
@@ -307,46 +332,52 @@ CASES = (
     ),
     Case(
         "schedule-catchup",
-        _dag("schedule: '@daily', catchup: true"),
-        _dag("schedule: '@daily', catchup: true, start_date: 2026-01-01"),
+        _dag_settings("schedule: '@daily', catchup: true"),
+        _dag_settings("schedule: '@daily', catchup: true, start_date: 2026-01-01"),
         "2025-01-01",
     ),
-    Case("schedule-days", _dag("schedule: '0 6 1 * 1'"), _dag("schedule: '0 6 * * 1'"), "weekday 1"),
+    Case("schedule-days", _dag_settings("schedule: '0 6 1 * 1'"), _dag_settings("schedule: '0 6 * * 1'"), "weekday 1"),
     Case(
         "schedule-dst",
-        _dag("schedule: '30 2 * * *', timezone: America/New_York"),
-        _dag("schedule: '30 2 * * *', timezone: America/Phoenix"),
+        _dag_settings("schedule: '30 2 * * *', timezone: America/New_York"),
+        _dag_settings("schedule: '30 2 * * *', timezone: America/Phoenix"),
         "does not exist on 2025-03-09",
     ),
     Case(
         "macro-logical-date",
-        {**_dag("macros: {day: '{{ ds_nodash }}'}"), "parameters": {"day": "x"}},
-        {**_dag("macros: {day: run_date}"), "parameters": {"day": "x"}},
+        {**_dag_settings("macros: {day: '{{ ds_nodash }}'}"), "parameters": {"day": "x"}},
+        {**_dag_settings("macros: {day: run_date}"), "parameters": {"day": "x"}},
         "ds_nodash",
     ),
     Case(
         "runner-kedro",
-        {**_called("a, comma"), **_tasks("runner: kedro")},
-        {**_called("no comma"), **_tasks("runner: kedro")},
+        {**_unnamed_node("a, comma"), **_task_settings("runner: kedro")},
+        {**_unnamed_node("no comma"), **_task_settings("runner: kedro")},
         "comma",
     ),
-    Case("runner-kedro-loses", _tasks("runner: kedro"), _tasks("runner: ThreadRunner")),
+    Case("runner-kedro-loses", _task_settings("runner: kedro"), _task_settings("runner: ThreadRunner")),
     Case(
         "pod-size",
-        {"pipelines": default(*chain(*_LONG)), "catalog": pickled("raw") | {f"{_LONG[-1]}_out": _CATALOG["b_out"]}},
-        {"pipelines": default(*chain(*_LONG[:9])), "catalog": pickled("raw") | {f"{_LONG[8]}_out": _CATALOG["b_out"]}},
+        {
+            "pipelines": default_pipeline(*make_chain(*_LONG)),
+            "catalog": pickle_entries("raw") | {f"{_LONG[-1]}_out": _CATALOG["b_out"]},
+        },
+        {
+            "pipelines": default_pipeline(*make_chain(*_LONG[:9])),
+            "catalog": pickle_entries("raw") | {f"{_LONG[8]}_out": _CATALOG["b_out"]},
+        },
     ),
     # parameters
     Case(
         "param-missing",
-        {"pipelines": default(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"deep": 1}},
-        {"pipelines": default(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"depth": 1}},
+        {"pipelines": default_pipeline(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"deep": 1}},
+        {"pipelines": default_pipeline(Node(("raw", "params:depth"), "b_out", "a")), "parameters": {"depth": 1}},
         "params:depth",
     ),
     Case(
         "param-form",
-        {**_dag("params: [depth]"), "parameters": {"depth": None}},
-        {**_dag("params: [depth]"), "parameters": {"depth": 0}},
+        {**_dag_settings("params: [depth]"), "parameters": {"depth": None}},
+        {**_dag_settings("params: [depth]"), "parameters": {"depth": 0}},
         "'depth'",
     ),
     # image
@@ -366,9 +397,9 @@ CASES = (
     Case(
         "image-user",
         {"files": {"Dockerfile": "FROM python:3.12\nCOPY . .\nUSER kedro\n"}}
-        | _tasks("podSecurityContext: {runAsUser: null}"),
+        | _task_settings("podSecurityContext: {runAsUser: null}"),
         {"files": {"Dockerfile": "FROM python:3.12\nCOPY . .\nUSER 1001\n"}}
-        | _tasks("podSecurityContext: {runAsUser: null}"),
+        | _task_settings("podSecurityContext: {runAsUser: null}"),
         "USER kedro",
     ),
     Case(
@@ -379,28 +410,28 @@ CASES = (
     ),
     Case(
         "image-dataset",
-        {"whole": SETTINGS, **_requires()},
-        {"whole": SETTINGS, **_requires("kedro-datasets")},
+        {"whole": SETTINGS, **_requirements_file()},
+        {"whole": SETTINGS, **_requirements_file("kedro-datasets")},
         "kedro-datasets[pickle-pickledataset]",
     ),
     Case(
         "image-plugins",
-        {**_requires("kedro-datasets", "kedro-viz"), "settings": "build: {exclude: []}\n"},
-        _requires("kedro-datasets", "kedro-viz"),
+        {**_requirements_file("kedro-datasets", "kedro-viz"), "settings": "build: {exclude: []}\n"},
+        _requirements_file("kedro-datasets", "kedro-viz"),
         "'kedro-viz'",
     ),
     # security
     Case(
         "credentials",
-        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev"),
-        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev")
+        _catalog_entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev"),
+        _catalog_entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev")
         | {"settings": "credentials_secret: {name: s, key: k}\n"},
         "dev",
     ),
     Case(
         "secret-catalog",
-        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"secret": "hunter2"}),
-        _entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"anon": True}),
+        _catalog_entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"secret": "hunter2"}),
+        _catalog_entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", fs_args={"anon": True}),
         "fs_args.secret",
     ),
     Case(
@@ -411,22 +442,27 @@ CASES = (
     ),
     Case(
         "pod-privileged",
-        _tasks("securityContext: {privileged: true}"),
-        _tasks("securityContext: {privileged: false}"),
+        _task_settings("securityContext: {privileged: true}"),
+        _task_settings("securityContext: {privileged: false}"),
         "privileged",
     ),
     Case(
         "pod-host",
-        _tasks("volumes: [{name: x, hostPath: {path: /var/run}}], volumeMounts: [{name: x, mountPath: /x}]"),
-        _tasks("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /x}]"),
+        _task_settings("volumes: [{name: x, hostPath: {path: /var/run}}], volumeMounts: [{name: x, mountPath: /x}]"),
+        _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /x}]"),
         "/var/run",
     ),
-    Case("pod-token", _tasks("automountServiceAccountToken: true"), _tasks("serviceAccountName: spark"), "'default'"),
+    Case(
+        "pod-token",
+        _task_settings("automountServiceAccountToken: true"),
+        _task_settings("serviceAccountName: spark"),
+        "'default'",
+    ),
     # environment
     Case(
         "env-registry",
         {"registry": _READS_MODE},
-        {"registry": _READS_MODE, **_tasks("env: [{name: MODE, value: large}]")},
+        {"registry": _READS_MODE, **_task_settings("env: [{name: MODE, value: large}]")},
         "src/project/pipeline_registry.py, line 11",
         {"MODE": "large"},
     ),
@@ -445,13 +481,16 @@ BY_CODE = {case.code: case for case in CASES}
 ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
     "tables of one database are not one file": (
         "data-same-file",
-        {"pipelines": default(*APART), "catalog": {**_CATALOG, "a_out": _sql("a"), "b_out": _sql("b")}},
+        {
+            "pipelines": default_pipeline(*APART),
+            "catalog": {**_CATALOG, "a_out": _sql_entry("a"), "b_out": _sql_entry("b")},
+        },
     ),
     "a table that is loaded while another is saved": (
         "graph-hidden-order",
         {
-            "pipelines": default(Node("raw", "x", "a"), Node("y", "b_out", "b")),
-            "catalog": {**_CATALOG, "x": _sql("x"), "y": _sql("y")},
+            "pipelines": default_pipeline(Node("raw", "x", "a"), Node("y", "b_out", "b")),
+            "catalog": {**_CATALOG, "x": _sql_entry("x"), "y": _sql_entry("y")},
         },
     ),
     "keys with an underscore are Kedro's": (
@@ -477,7 +516,7 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
         "image-dataset",
         {
             "whole": SETTINGS,
-            **_requires("kedro-datasets"),
+            **_requirements_file("kedro-datasets"),
             "catalog": {**_CATALOG, "raw": {"type": "project.mine.BotoDataset", "filepath": "s3://b/raw"}},
         },
     ),
@@ -498,10 +537,10 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "a word of gcsfs": (
         "secret-catalog",
-        _entry(type="pickle.PickleDataset", filepath="gs://b/a.pkl", fs_args={"token": "anon"}),
+        _catalog_entry(type="pickle.PickleDataset", filepath="gs://b/a.pkl", fs_args={"token": "anon"}),
     ),
-    "no memory requested": ("resources-bytes", _tasks("resources: {requests: {memory: 0}}")),
-    "a question mark in a cron line": ("schedule-days", _dag("schedule: '0 6 ? * 1'")),
+    "no memory requested": ("resources-bytes", _task_settings("resources: {requests: {memory: 0}}")),
+    "a question mark in a cron line": ("schedule-days", _dag_settings("schedule: '0 6 ? * 1'")),
     "an image that is built elsewhere": ("image-java", {"catalog": {**_CATALOG, "raw": _SPARK}}),
     "a child process with the whole environment": (
         "env-registry",
@@ -510,8 +549,8 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
     "a node that memory brought, not what lies between": (
         "group-between",
         {
-            "pipelines": default(*chain("a", "b", "c")),
-            "catalog": pickled("raw", "b_out", "c_out"),
+            "pipelines": default_pipeline(*make_chain("a", "b", "c")),
+            "catalog": pickle_entries("raw", "b_out", "c_out"),
             "settings": "groups: {ends: {node: [b, c]}}\n",
         },
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.parameters import find_unsendable
-from tests.checks.cases import scenario
+from tests.checks.cases import make_scenario
 from tests.scenarios import make_project
 from tests.support.check_runner import check, finding_text
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 _FOUND = """
 from kedro.framework.project import find_pipelines
@@ -76,14 +76,14 @@ source_dir = "src"
     ],
 )
 def test_a_finding_is_reported_with_its_cause(
-    code: str, different: Mapping[str, Any], phrase: str, forge: Forge, tmp_path: Path
+    code: str, different: Mapping[str, Any], phrase: str, kedro: KedroServer, tmp_path: Path
 ) -> None:
-    project = make_project(scenario(code, **different), tmp_path / "project")
+    project = make_project(make_scenario(code, **different), tmp_path / "project")
     if code == "explain-unknown":
-        outcome = forge.kedro("k8s-airflow", "explain", "missing", cwd=project)
+        outcome = kedro.run_command("k8s-airflow", "explain", "missing", cwd=project)
         assert (outcome.code, "[explain-unknown]" in outcome.err) == (1, True)
         return
-    _, findings = check(forge, project)
+    _, findings = check(kedro, project)
     reported = [finding for finding in findings if finding["code"] == code]
     assert reported, findings
     assert phrase in finding_text(reported[0])
@@ -96,19 +96,19 @@ def test_a_value_that_json_cannot_represent_is_reported() -> None:
     assert (finding.code, finding.location) == ("param-type", location)
 
 
-def test_a_second_init_is_refused(forge: Forge, tmp_path: Path) -> None:
-    outcome = forge.kedro("k8s-airflow", "init", cwd=make_project(scenario("x"), tmp_path / "project"))
+def test_a_second_init_is_refused(kedro: KedroServer, tmp_path: Path) -> None:
+    outcome = kedro.run_command("k8s-airflow", "init", cwd=make_project(make_scenario("x"), tmp_path / "project"))
     assert outcome.code == 1
     assert "[settings-there]" in outcome.err
 
 
-def test_a_dag_file_that_the_settings_no_longer_produce_is_reported(forge: Forge, tmp_path: Path) -> None:
+def test_a_dag_file_that_the_settings_no_longer_produce_is_reported(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(
-        scenario("x", settings="dags: {__default__: {}, old: {pipeline: __default__}}\n"), tmp_path / "p"
+        make_scenario("x", settings="dags: {__default__: {}, old: {pipeline: __default__}}\n"), tmp_path / "p"
     )
-    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert kedro.run_command("k8s-airflow", "create", cwd=project).code == 0
     settings = project / "conf" / "base" / "k8s_airflow.yml"
     settings.write_text(settings.read_text().replace(", old: {pipeline: __default__}", ""))
-    outcome = forge.kedro("k8s-airflow", "create", cwd=project)
+    outcome = kedro.run_command("k8s-airflow", "create", cwd=project)
     assert "[file-stale]" in outcome.err
     assert "project_old.py" in outcome.err

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_k8s_airflow.checks import RULES
-from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, scenario
+from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, make_scenario
 from tests.scenarios import make_project
-from tests.scenarios.model import SETTINGS, chain, default, pickled
+from tests.scenarios.model import SETTINGS, default_pipeline, make_chain, pickle_entries
 from tests.support.check_runner import check, finding_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 # Tested in tests/image.
 _ELSEWHERE = {"image-stale"}
@@ -29,43 +29,45 @@ def test_every_rule_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_rule_fires_and_its_near_miss_does_not(case: Case, forge: Forge, tmp_path: Path) -> None:
-    fires, near = scenario(case.code, **case.fires), scenario(case.code, **case.near)
-    code, findings = check(forge, make_project(fires, tmp_path / "fires"), *fires.options, env=case.environment)
+def test_a_rule_fires_and_its_near_miss_does_not(case: Case, kedro: KedroServer, tmp_path: Path) -> None:
+    fires, near = make_scenario(case.code, **case.violating), make_scenario(case.code, **case.near_miss)
+    code, findings = check(kedro, make_project(fires, tmp_path / "fires"), *fires.options, env=case.environment)
     fired = [finding for finding in findings if finding["code"] == case.code]
     assert fired, findings
     assert {finding["severity"] for finding in fired} == {RULES[case.code].severity}
     assert case.names in finding_text(fired[0])
     assert code == int(any(finding["severity"] == "error" for finding in findings))
 
-    _, findings = check(forge, make_project(near, tmp_path / "near"), *near.options, env=case.environment)
+    _, findings = check(kedro, make_project(near, tmp_path / "near"), *near.options, env=case.environment)
     assert case.code not in {finding["code"] for finding in findings}
 
 
 @pytest.mark.parametrize("name", ALMOST)
-def test_a_similar_project_has_no_such_finding(name: str, forge: Forge, tmp_path: Path) -> None:
+def test_a_similar_project_has_no_such_finding(name: str, kedro: KedroServer, tmp_path: Path) -> None:
     code, different = ALMOST[name]
-    similar = scenario(code, **different)
+    similar = make_scenario(code, **different)
     project = make_project(similar, tmp_path / "project")
     for path in different.get("without", ()):
         (project / path).unlink()
-    _, findings = check(forge, project, *similar.options, env={f"MODE_{index}": "x" for index in range(9)})
+    _, findings = check(kedro, project, *similar.options, env={f"MODE_{index}": "x" for index in range(9)})
     assert code not in {finding["code"] for finding in findings}
 
 
-def test_a_password_in_an_address_is_not_printed(forge: Forge, tmp_path: Path) -> None:
+def test_a_password_in_an_address_is_not_printed(kedro: KedroServer, tmp_path: Path) -> None:
     address = "sftp://bob:CANARY0a1b@host/f.csv"
     entry = {"type": "pickle.PickleDataset", "filepath": address}
-    catalog = {**pickled("raw"), "a_out": entry, "b_out": entry}
-    project = make_project(scenario("x", pipelines=default(*APART), catalog=catalog), tmp_path / "project")
-    code, findings = check(forge, project)
+    catalog = {**pickle_entries("raw"), "a_out": entry, "b_out": entry}
+    project = make_project(
+        make_scenario("x", pipelines=default_pipeline(*APART), catalog=catalog), tmp_path / "project"
+    )
+    code, findings = check(kedro, project)
     assert (code, "data-same-file" in {finding["code"] for finding in findings}) == (1, True)
     for form in ("text", "github", "sarif"):
-        assert "CANARY" not in forge.kedro("k8s-airflow", "check", "--format", form, cwd=project).said
+        assert "CANARY" not in kedro.run_command("k8s-airflow", "check", "--format", form, cwd=project).output
     assert "CANARY" not in json.dumps(findings)
 
 
-def test_many_tables_of_one_database_are_checked_quickly(forge: Forge, tmp_path: Path) -> None:
+def test_many_tables_of_one_database_are_checked_quickly(kedro: KedroServer, tmp_path: Path) -> None:
     """In a chain of 1,500 nodes each waits for the one before; there are a million pairs."""
     names = [f"n{index:04}" for index in range(1500)]
     tables = {
@@ -73,9 +75,12 @@ def test_many_tables_of_one_database_are_checked_quickly(forge: Forge, tmp_path:
         for name in names
     }
     project = make_project(
-        scenario("x", pipelines=default(*chain(*names)), catalog={**pickled("raw"), **tables}), tmp_path / "project"
+        make_scenario(
+            "x", pipelines=default_pipeline(*make_chain(*names)), catalog={**pickle_entries("raw"), **tables}
+        ),
+        tmp_path / "project",
     )
-    _, findings = check(forge, project)
+    _, findings = check(kedro, project)
     assert "data-database" not in {finding["code"] for finding in findings}
 
 
@@ -91,28 +96,28 @@ def test_many_tables_of_one_database_are_checked_quickly(forge: Forge, tmp_path:
     ],
 )
 def test_an_invalid_file_of_the_project_gives_no_traceback(
-    name: str, content: bytes, forge: Forge, tmp_path: Path
+    name: str, content: bytes, kedro: KedroServer, tmp_path: Path
 ) -> None:
-    project = make_project(scenario("x", whole=SETTINGS), tmp_path / "project")
+    project = make_project(make_scenario("x", whole=SETTINGS), tmp_path / "project")
     (project / name).write_bytes(content)
-    code, _ = check(forge, project)  # asserts that there is no traceback
+    code, _ = check(kedro, project)  # asserts that there is no traceback
     assert code in (0, 1)
-    assert "Traceback" not in forge.kedro("k8s-airflow", "create", cwd=project).err
+    assert "Traceback" not in kedro.run_command("k8s-airflow", "create", cwd=project).err
 
 
-def test_a_project_without_a_plan_always_has_a_finding(forge: Forge, tmp_path: Path) -> None:
+def test_a_project_without_a_plan_always_has_a_finding(kedro: KedroServer, tmp_path: Path) -> None:
     """Whatever is selected, because nothing else was checked."""
-    project = make_project(scenario("x", settings="nonsense: 1\n"), tmp_path / "project")
+    project = make_project(make_scenario("x", settings="nonsense: 1\n"), tmp_path / "project")
     for options in (("--select", "graph"), ("--ignore", "settings")):
-        code, findings = check(forge, project, *options)
+        code, findings = check(kedro, project, *options)
         assert (code, [finding["code"] for finding in findings]) == (1, ["settings-unknown"])
 
 
-def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> None:
-    different = dict(BY_CODE["data-lost"].fires)
+def test_one_refusal_does_not_hide_the_rest(kedro: KedroServer, tmp_path: Path) -> None:
+    different = dict(BY_CODE["data-lost"].violating)
     unmatched = "tasks: {x: {match: {node: nobody}, retries: 1}}\n"
-    project = make_project(scenario("x", **different, settings=unmatched), tmp_path / "project")
-    _, findings = check(forge, project)
+    project = make_project(make_scenario("x", **different, settings=unmatched), tmp_path / "project")
+    _, findings = check(kedro, project)
     assert {"rule-unmatched", "data-lost"} <= {finding["code"] for finding in findings}
 
 
@@ -133,7 +138,10 @@ def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> Non
             {
                 "whole": SETTINGS,
                 "files": {"requirements.txt": "kedro\nkedro-datasets\n"},
-                "catalog": {**pickled("a_out", "b_out"), "raw": {"type": "spark.SparkDataset", "filepath": "data/x"}},
+                "catalog": {
+                    **pickle_entries("a_out", "b_out"),
+                    "raw": {"type": "spark.SparkDataset", "filepath": "data/x"},
+                },
             },
             "pyspark",
         ),
@@ -141,24 +149,24 @@ def test_one_refusal_does_not_hide_the_rest(forge: Forge, tmp_path: Path) -> Non
     ],
 )
 def test_faults_that_testers_found_are_reported(
-    code: str, different: dict[str, Any], phrase: str, forge: Forge, tmp_path: Path
+    code: str, different: dict[str, Any], phrase: str, kedro: KedroServer, tmp_path: Path
 ) -> None:
-    _, findings = check(forge, make_project(scenario(code, **different), tmp_path / "project"))
+    _, findings = check(kedro, make_project(make_scenario(code, **different), tmp_path / "project"))
     reported = [finding for finding in findings if finding["code"] == code]
     assert reported, findings
     assert phrase in reported[0]["message"]
 
 
-def test_a_password_in_an_exception_of_the_project_is_not_printed(forge: Forge, tmp_path: Path) -> None:
+def test_a_password_in_an_exception_of_the_project_is_not_printed(kedro: KedroServer, tmp_path: Path) -> None:
     raises = "raise RuntimeError('cannot connect to postgres://u:CANARY0a1b@h/db')\n"
-    project = make_project(scenario("x", registry=raises), tmp_path / "project")
-    code, findings = check(forge, project)
+    project = make_project(make_scenario("x", registry=raises), tmp_path / "project")
+    code, findings = check(kedro, project)
     assert (code, [finding["code"] for finding in findings]) == (2, ["registry"])
     assert "CANARY" not in json.dumps(findings)
     assert "cannot connect to postgres://***@h/db" in findings[0]["message"]
 
 
-def test_a_registry_that_sets_up_its_stdout_is_loaded(forge: Forge, tmp_path: Path) -> None:
+def test_a_registry_that_sets_up_its_stdout_is_loaded(kedro: KedroServer, tmp_path: Path) -> None:
     registry = (
         "import subprocess\nimport sys\n"
         "sys.stdout.reconfigure(line_buffering=True)\nsys.stdout.buffer.write(b'')\n"
@@ -166,44 +174,44 @@ def test_a_registry_that_sets_up_its_stdout_is_loaded(forge: Forge, tmp_path: Pa
         "from kedro.pipeline import Node, Pipeline\n\n\ndef register_pipelines():\n"
         "    return {'__default__': Pipeline([Node(lambda x: x, 'raw', 'a_out', name='a')])}\n"
     )
-    assert check(forge, make_project(scenario("x", registry=registry), tmp_path / "project"))[0] == 0
+    assert check(kedro, make_project(make_scenario("x", registry=registry), tmp_path / "project"))[0] == 0
 
 
-def test_annotations_have_paths_relative_to_the_repository(forge: Forge, tmp_path: Path) -> None:
+def test_annotations_have_paths_relative_to_the_repository(kedro: KedroServer, tmp_path: Path) -> None:
     """The project is a folder of the repository."""
     (tmp_path / "repository" / ".git").mkdir(parents=True)
-    project = make_project(scenario("x", **BY_CODE["data-lost"].fires), tmp_path / "repository" / "sub")
-    annotations = forge.kedro("k8s-airflow", "check", "--format", "github", cwd=project).out
+    project = make_project(make_scenario("x", **BY_CODE["data-lost"].violating), tmp_path / "repository" / "sub")
+    annotations = kedro.run_command("k8s-airflow", "check", "--format", "github", cwd=project).out
     assert "file=sub/conf/base/catalog.yml,line=" in annotations
 
 
-def test_control_characters_of_names_do_not_reach_a_terminal(forge: Forge, tmp_path: Path) -> None:
-    project = make_project(scenario("x", settings='"a\\e[31mb": 1\n'), tmp_path / "project")
-    assert "\x1b" not in forge.kedro("k8s-airflow", "check", cwd=project).said
+def test_control_characters_of_names_do_not_reach_a_terminal(kedro: KedroServer, tmp_path: Path) -> None:
+    project = make_project(make_scenario("x", settings='"a\\e[31mb": 1\n'), tmp_path / "project")
+    assert "\x1b" not in kedro.run_command("k8s-airflow", "check", cwd=project).output
 
 
-def test_invalid_parameters_are_a_usage_error(forge: Forge, tmp_path: Path) -> None:
-    project = make_project(scenario("x"), tmp_path / "project")
-    outcome = forge.kedro("k8s-airflow", "check", "--params", "a={1", cwd=project)
+def test_invalid_parameters_are_a_usage_error(kedro: KedroServer, tmp_path: Path) -> None:
+    project = make_project(make_scenario("x"), tmp_path / "project")
+    outcome = kedro.run_command("k8s-airflow", "check", "--params", "a={1", cwd=project)
     assert (outcome.code, "Traceback" in outcome.err) == (2, False)
 
 
-def test_an_output_that_cannot_be_written_is_a_usage_error(forge: Forge, tmp_path: Path) -> None:
-    project = make_project(scenario("x"), tmp_path / "project")
+def test_an_output_that_cannot_be_written_is_a_usage_error(kedro: KedroServer, tmp_path: Path) -> None:
+    project = make_project(make_scenario("x"), tmp_path / "project")
     (project / "file").write_text("")
-    outcome = forge.kedro("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
+    outcome = kedro.run_command("k8s-airflow", "check", "--output", "file/x.json", cwd=project)
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
 
 
-def test_a_project_of_two_nodes_in_a_line_has_no_finding(forge: Forge, tmp_path: Path) -> None:
-    assert check(forge, make_project(scenario("none"), tmp_path / "project")) == (0, [])
+def test_a_project_of_two_nodes_in_a_line_has_no_finding(kedro: KedroServer, tmp_path: Path) -> None:
+    assert check(kedro, make_project(make_scenario("none"), tmp_path / "project")) == (0, [])
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if RULES[case.code].severity == "error"], ids=str)
-def test_create_writes_nothing_where_check_finds_an_error(case: Case, forge: Forge, tmp_path: Path) -> None:
-    project = make_project(scenario(case.code, **case.fires), tmp_path / "project")
-    outcome = forge.kedro("k8s-airflow", "create", cwd=project)
+def test_create_writes_nothing_where_check_finds_an_error(case: Case, kedro: KedroServer, tmp_path: Path) -> None:
+    project = make_project(make_scenario(case.code, **case.violating), tmp_path / "project")
+    outcome = kedro.run_command("k8s-airflow", "create", cwd=project)
     assert outcome.code == 1
     assert f"[{case.code}]" in outcome.err
     assert not (project / "dags").exists()

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.cluster_demo import CLAIM, NAMESPACE, copy, kubectl, run
-from tests.support.fault_project.project import opened
+from tests.support.cluster_demo import CLAIM, NAMESPACE, copy_demo, run_command, run_kubectl
+from tests.support.fault_project.project import open_fault_environment
 from tests.support.paths import AIRFLOW_PROBE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.fault_project.project import Run, Trials
+    from tests.support.fault_project.project import DagRun, FaultEnvironment
 
 OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
@@ -35,10 +35,10 @@ BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
 
 
 @pytest.fixture(scope="session")
-def bases() -> None:
+def base_images() -> None:
     """The base images that Dockerfiles name are there: the lab stands in for a registry, or podman pulls them."""
     if LAB.is_file():
-        run([LAB, "base", "--python", "3.12", "--as", BASE, "--uv", "0.13.9", "--as", UV_IMAGE])
+        run_command([LAB, "base", "--python", "3.12", "--as", BASE, "--uv", "0.13.9", "--as", UV_IMAGE])
         return
     for image in (BASE, UV_IMAGE):
         pulled = subprocess.run(["podman", "pull", "--quiet", image], capture_output=True, text=True, check=False)
@@ -51,9 +51,9 @@ def registry() -> Iterator[str]:
     """A registry that the engines and the cluster know."""
     if not LAB.is_file():
         pytest.skip("no lab, whose registry the cluster pulls from")
-    run([LAB, "registry", "up"])
+    run_command([LAB, "registry", "up"])
     yield os.environ["LAB_REGISTRY"]
-    run([LAB, "registry", "down"])
+    run_command([LAB, "registry", "down"])
 
 
 @pytest.fixture(scope="session")
@@ -65,16 +65,16 @@ def kubeconfig() -> Path:
 @pytest.fixture(scope="session")
 def demo_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo project, with its raw tables."""
-    return copy(tmp_path_factory.mktemp("copy"))
+    return copy_demo(tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture(scope="session")
 def project(demo_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo project with its DAGs and image spec written."""
-    made = tmp_path_factory.mktemp("demo") / "demo-project"
-    shutil.copytree(demo_copy, made)
-    run([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet"], cwd=made)
-    return made
+    created = tmp_path_factory.mktemp("demo") / "demo-project"
+    shutil.copytree(demo_copy, created)
+    run_command([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet"], cwd=created)
+    return created
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def pods(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     if not Path(airflow).is_file():
         pytest.skip(f"KKA_PYTHON_AIRFLOW_3 names no Python with Airflow 3: {airflow!r}")
     report = tmp_path_factory.mktemp("probe") / "report.json"
-    run([airflow, AIRFLOW_PROBE, project / "dags" / "flights.py", "--out", report])
+    run_command([airflow, AIRFLOW_PROBE, project / "dags" / "flights.py", "--out", report])
     (entry,) = json.loads(report.read_text())["files"].values()
     assert entry["import_errors"] == []
     return {name: task["rendered_pod"] for name, task in entry["dags"]["flights"]["tasks"].items()}
@@ -99,15 +99,15 @@ def image(project: Path) -> str:
     if shutil.which("podman") is None or not LAB.is_file():
         pytest.skip("no KKA_DEMO_IMAGE, and neither podman nor the lab to build and load one")
     tag = "flights:cluster-test"
-    run(["podman", "build", "--tag", tag, project], timeout=1200)
+    run_command(["podman", "build", "--tag", tag, project], timeout=1200)
     try:
-        run([LAB, "load", tag])
+        run_command([LAB, "load", tag])
     except AssertionError:
-        run([LAB, "load", tag])  # containerd may clear away a layer between its steps
+        run_command([LAB, "load", tag])  # containerd may clear away a layer between its steps
     return f"localhost/{tag}"
 
 
-class Cluster:
+class ClusterPods:
     """Pods of the test, on the claim of the test; all deleted afterwards."""
 
     def __init__(self, image: str) -> None:
@@ -115,7 +115,7 @@ class Cluster:
         self.image = image
         self.names: list[str] = []
 
-    def start(self, pod: dict[str, Any]) -> str:
+    def start_pod(self, pod: dict[str, Any]) -> str:
         """Create a pod as emitted, with this cluster's image and claim; returns its name."""
         pod = json.loads(json.dumps(pod))
         name = f"test-{uuid.uuid4().hex[:8]}"
@@ -127,51 +127,53 @@ class Cluster:
         for volume in pod["spec"]["volumes"]:
             if "persistentVolumeClaim" in volume:
                 volume["persistentVolumeClaim"]["claimName"] = CLAIM
-        kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+        run_kubectl("create", "--filename", "-", stdin=json.dumps(pod))
         self.names.append(name)
         return name
 
-    def state(self, name: str) -> dict[str, Any]:
+    def pod_status(self, name: str) -> dict[str, Any]:
         """Status of a pod."""
-        status: dict[str, Any] = json.loads(kubectl("get", "pod", name, "--output", "json"))["status"]
+        status: dict[str, Any] = json.loads(run_kubectl("get", "pod", name, "--output", "json"))["status"]
         return status
 
-    def wait(self, name: str, phases: tuple[str, ...] = ("Succeeded", "Failed"), seconds: int = 240) -> dict[str, Any]:
+    def wait_for_phase(
+        self, name: str, phases: tuple[str, ...] = ("Succeeded", "Failed"), seconds: int = 240
+    ) -> dict[str, Any]:
         """Status of a pod once it is in one of the phases."""
         end = time.monotonic() + seconds
-        while (status := self.state(name))["phase"] not in phases:
+        while (status := self.pod_status(name))["phase"] not in phases:
             assert time.monotonic() < end, json.dumps(status)[:3000]
             time.sleep(0.5)
         return status
 
-    def exit_code(self, pod: dict[str, Any]) -> tuple[int, str]:
+    def run_to_end(self, pod: dict[str, Any]) -> tuple[int, str]:
         """Run a pod to its end: exit code and log."""
-        name = self.start(pod)
-        status = self.wait(name)
-        return status["containerStatuses"][0]["state"]["terminated"]["exitCode"], kubectl("logs", name)
+        name = self.start_pod(pod)
+        status = self.wait_for_phase(name)
+        return status["containerStatuses"][0]["state"]["terminated"]["exitCode"], run_kubectl("logs", name)
 
 
 @pytest.fixture(scope="session")
-def cluster(image: str) -> Iterator[Cluster]:
+def cluster(image: str) -> Iterator[ClusterPods]:
     """The cluster, holding the demo's image."""
-    made = Cluster(image)
-    yield made
-    if made.names:
-        kubectl("delete", "pod", "--grace-period=0", "--force", "--wait=false", *made.names)
+    created = ClusterPods(image)
+    yield created
+    if created.names:
+        run_kubectl("delete", "pod", "--grace-period=0", "--force", "--wait=false", *created.names)
 
 
 @pytest.fixture(scope="session")
-def keeper(cluster: Cluster, pods: dict[str, dict[str, Any]], project: Path) -> str:
+def claim_pod(cluster: ClusterPods, pods: dict[str, dict[str, Any]], project: Path) -> str:
     """A sleeping pod of the same form that sees the claim, filled with the raw tables."""
     pod = json.loads(json.dumps(next(iter(pods.values()))))
     pod["spec"]["containers"][0]["command"] = ["sleep", "3600"]
     pod["spec"]["containers"][0]["args"] = []
-    name = cluster.start(pod)
-    cluster.wait(name, ("Running",))
+    name = cluster.start_pod(pod)
+    cluster.wait_for_phase(name, ("Running",))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(project / "data" / "01_raw", "01_raw")
-    kubectl(
+    run_kubectl(
         "exec",
         "--stdin",
         name,
@@ -186,15 +188,15 @@ def keeper(cluster: Cluster, pods: dict[str, dict[str, Any]], project: Path) -> 
 
 
 @pytest.fixture(scope="session")
-def trials(
+def fault_environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kubeconfig: Path
-) -> Iterator[Trials]:
+) -> Iterator[FaultEnvironment]:
     """The project of the trials in a real Airflow, with the runs of the selected tests begun."""
-    with opened(tmp_path_factory, kubeconfig, request.session) as made:
-        yield made
+    with open_fault_environment(tmp_path_factory, kubeconfig, request.session) as created:
+        yield created
 
 
 @pytest.fixture
-def begun(trials: Trials, request: pytest.FixtureRequest) -> Run:
+def early_run(fault_environment: FaultEnvironment, request: pytest.FixtureRequest) -> DagRun:
     """The run that a test marked by `begins` is about."""
-    return trials.begun[request.function.begins.key]
+    return fault_environment.early_runs[request.function.begins.key]

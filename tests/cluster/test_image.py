@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.cluster_demo import NAMESPACE, kubectl, run
-from tests.support.environments import interpreter
+from tests.support.cluster_demo import NAMESPACE, run_command, run_kubectl
+from tests.support.environments import find_interpreter
 from tests.support.image_project import CANARY, REPOSITORY, SETTINGS, kedro, locked, small
 from tests.support.paths import AIRFLOW_PROBE
 
@@ -37,21 +37,21 @@ pytestmark = [
 ]
 
 
-def podman(*arguments: str) -> str:
+def podman_command(*arguments: str) -> str:
     """Podman, started as a user would: without what the lab gives to builds."""
     given = os.environ.get("LAB_CONTAINERS_CONF_RUN", os.environ.get("CONTAINERS_CONF", ""))
-    done = subprocess.run(
+    result = subprocess.run(
         ["podman", *arguments],
         env={**os.environ, "CONTAINERS_CONF": given},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
 
 
-def holds(image: str, text: str) -> list[str]:
+def find_text_in_image(image: str, text: str) -> list[str]:
     """Where a text is in an image: names of files in its layers, `history` or `config`."""
     found = []
     with subprocess.Popen(["podman", "save", "--format=docker-archive", image], stdout=subprocess.PIPE) as saved:
@@ -78,10 +78,10 @@ def holds(image: str, text: str) -> list[str]:
 @pytest.fixture(scope="module")
 def small_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with uv.lock after `create` and `build-image`, by the first engine that is found."""
-    made = small(tmp_path_factory.mktemp("small"), "uv.lock")
-    kedro(made, "create")
-    kedro(made, "build-image")
-    return made
+    project_folder = small(tmp_path_factory.mktemp("small"), "uv.lock")
+    kedro(project_folder, "create")
+    kedro(project_folder, "build-image")
+    return project_folder
 
 
 def test_the_image_is_built_proven_and_locked_and_the_dag_names_it(small_image: Path) -> None:
@@ -95,12 +95,12 @@ def test_the_image_is_built_proven_and_locked_and_the_dag_names_it(small_image: 
 
 def test_no_secret_and_no_tool_is_in_the_image(small_image: Path) -> None:
     image = f"{REPOSITORY}:{locked(small_image)['tag']}"
-    assert holds(image, CANARY) == []
-    assert holds(image, "the node has begun") != [], "the search finds what is there"
+    assert find_text_in_image(image, CANARY) == []
+    assert find_text_in_image(image, "the node has begun") != [], "the search finds what is there"
     assert CANARY not in (small_image / "k8s-airflow.lock").read_text()
     assert CANARY not in (small_image / "dags" / "small.py").read_text()
-    assert CANARY not in podman("history", "--no-trunc", "--format=json", image)
-    packages = podman(
+    assert CANARY not in podman_command("history", "--no-trunc", "--format=json", image)
+    packages = podman_command(
         "run",
         "--rm",
         image,
@@ -114,28 +114,26 @@ def test_no_secret_and_no_tool_is_in_the_image(small_image: Path) -> None:
 
 
 def test_a_checkout_that_only_its_owner_can_read_gives_an_image_that_all_can(tmp_path: Path) -> None:
-    made = small(tmp_path, "uv.lock")
-    kedro(made, "create")
-    for path in [made, *made.rglob("*")]:
+    project_folder = small(tmp_path, "uv.lock")
+    kedro(project_folder, "create")
+    for path in [project_folder, *project_folder.rglob("*")]:
         path.chmod(0o700 if path.is_dir() else 0o600)
-    assert "with a read-only root" in kedro(made, "build-image")
+    assert "with a read-only root" in kedro(project_folder, "build-image")
 
 
 def test_any_user_of_group_0_can_start_it(small_image: Path) -> None:
     image = f"{REPOSITORY}:{locked(small_image)['tag']}"
-    said = podman(
+    output = podman_command(
         *("run", "--rm", "--user=1000730000:0", "--read-only", "--cap-drop=ALL", "--network=none"),
         *("--tmpfs=/tmp", image, "kedro", "run", "--nodes=begin"),
     )
-    assert "the node has begun" in said
+    assert "the node has begun" in output
 
 
-def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
-    small_image: Path, tmp_path: Path
-) -> None:
+def test_engine_and_content_hash_agree_on_dockerignore(small_image: Path, tmp_path: Path) -> None:
     from kedro_k8s_airflow.image import content_hash
 
-    made = shutil.copytree(small_image, tmp_path / "small")
+    project_folder = shutil.copytree(small_image, tmp_path / "small")
     more = [
         "src/small/conf/local/a",
         "conf/base/a/credentials_b.yml",
@@ -144,18 +142,30 @@ def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
         "uv.lock.old",
     ]
     for name in [*more, "src/x/__pycache__/a.pyc", "src/x/.git/y", "conf/local/deep/z", "src/small/a.pyc"]:
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).write_text("x")
-    with (made / ".dockerignore").open("a") as file:
+        (project_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project_folder / name).write_text("x")
+    with (project_folder / ".dockerignore").open("a") as file:
         file.write("\n!data/01/x.csv\n!more/a\n")
     for name in ("data/01/x.csv", "data/01/y.csv", "data/02/x.csv", "more/a/b/c", "more/a/d"):
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).write_text("x")
-    (made / "Dockerfile.all").write_text("FROM python:3.12-slim\nCOPY . /all\n")
-    run(["podman", "build", "--quiet", "--tag=localhost/all:1", "--file", made / "Dockerfile.all", made])
-    seen = podman("run", "--rm", "localhost/all:1", "find", "/all", "-type", "f").split()
-    ignored = (made / ".dockerignore").read_text()
-    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(content_hash.admitted_files(made, ignored))
+        (project_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project_folder / name).write_text("x")
+    (project_folder / "Dockerfile.all").write_text("FROM python:3.12-slim\nCOPY . /all\n")
+    run_command(
+        [
+            "podman",
+            "build",
+            "--quiet",
+            "--tag=localhost/all:1",
+            "--file",
+            project_folder / "Dockerfile.all",
+            project_folder,
+        ]
+    )
+    seen = podman_command("run", "--rm", "localhost/all:1", "find", "/all", "-type", "f").split()
+    ignored = (project_folder / ".dockerignore").read_text()
+    assert sorted(name.removeprefix("/all/") for name in seen) == sorted(
+        content_hash.admitted_files(project_folder, ignored)
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,29 +173,31 @@ def test_the_dockerignore_means_to_the_engine_what_it_means_to_the_content_hash(
     [("requirements.txt", "podman"), pytest.param("pyproject.toml", "buildah", marks=pytest.mark.full)],
 )
 def test_every_engine_builds_every_kind_of_project(tmp_path: Path, kind: str, engine: str) -> None:
-    made = small(tmp_path, kind)
-    said = kedro(made, "build-image", "--engine", engine)
-    assert f"by {engine} in" in said
-    assert "contract" in said
-    assert ("image-no-lock" in said) is (kind == "pyproject.toml")
-    assert ("image-excluded" in said) is (kind == "requirements.txt")
+    project_folder = small(tmp_path, kind)
+    output = kedro(project_folder, "build-image", "--engine", engine)
+    assert f"by {engine} in" in output
+    assert "contract" in output
+    assert ("image-no-lock" in output) is (kind == "pyproject.toml")
+    assert ("image-excluded" in output) is (kind == "requirements.txt")
 
 
-def test_the_same_content_has_the_same_hash_with_another_engine_and_a_change_of_source_leaves_the_other_layers(
+def test_content_hash_is_engine_independent_and_source_change_keeps_other_layers(
     small_image: Path, tmp_path: Path
 ) -> None:
-    made = shutil.copytree(small_image, tmp_path / "small")
-    before = locked(made)
-    kedro(made, "build-image", "--engine", "podman", "--no-verify")
-    assert locked(made) == before
-    (made / "src" / "small" / "more.py").write_text("X = 1\n")
-    said = kedro(made, "create")
-    assert "was built before src changed" in said
-    kedro(made, "build-image", "--engine", "buildah", "--no-verify")
-    assert locked(made)["tag"] != before["tag"]
+    project_folder = shutil.copytree(small_image, tmp_path / "small")
+    before = locked(project_folder)
+    kedro(project_folder, "build-image", "--engine", "podman", "--no-verify")
+    assert locked(project_folder) == before
+    (project_folder / "src" / "small" / "more.py").write_text("X = 1\n")
+    output = kedro(project_folder, "create")
+    assert "was built before src changed" in output
+    kedro(project_folder, "build-image", "--engine", "buildah", "--no-verify")
+    assert locked(project_folder)["tag"] != before["tag"]
     layers = [
-        json.loads(podman("image", "inspect", "--format={{json .RootFS.Layers}}", f"{REPOSITORY}:{entry['tag']}"))
-        for entry in (before, locked(made))
+        json.loads(
+            podman_command("image", "inspect", "--format={{json .RootFS.Layers}}", f"{REPOSITORY}:{entry['tag']}")
+        )
+        for entry in (before, locked(project_folder))
     ]
     assert layers[0][:-2] == layers[1][:-2], "the source and its bytecode"
     assert layers[0][-2:] != layers[1][-2:]
@@ -196,14 +208,14 @@ def test_an_image_for_a_group_holds_it_and_uv_may_start_the_pods(tmp_path: Path)
         "images": {"more": {"groups": ["more"], "env": {"ODD": 'a "b" $HOME'}}},
         "build": {"prefix": ["uv", "run", "--no-sync"]},
     }
-    made = small(tmp_path, "uv.lock", {**more, "tasks": {"all": {"match": {"node": "*"}, "image": "more"}}})
-    kedro(made, "build-image", "--image", "more")
-    image = f"{REPOSITORY}:{locked(made, 'more')['tag']}"
+    project_folder = small(tmp_path, "uv.lock", {**more, "tasks": {"all": {"match": {"node": "*"}, "image": "more"}}})
+    kedro(project_folder, "build-image", "--image", "more")
+    image = f"{REPOSITORY}:{locked(project_folder, 'more')['tag']}"
     assert image.rpartition(":")[2].startswith("more-")
-    said = podman("run", "--rm", image, "python", "-c", "import os, tabulate; print(os.environ['ODD'])")
-    assert said == 'a "b" $HOME\n'
-    kedro(made, "create")
-    dag = (made / "dags" / "small.py").read_text()
+    output = podman_command("run", "--rm", image, "python", "-c", "import os, tabulate; print(os.environ['ODD'])")
+    assert output == 'a "b" $HOME\n'
+    kedro(project_folder, "create")
+    dag = (project_folder / "dags" / "small.py").read_text()
     assert f'image="{image}"' in dag
     assert '"cmds": ["uv", "run", "--no-sync", "python"]' in dag
 
@@ -220,13 +232,13 @@ def test_the_same_content_at_the_same_date_has_the_same_digest(small_image: Path
             small_image, "Dockerfile", tag, platform=None, arguments={}, secrets=(), labels={}, epoch=1_700_000_000
         )
         engine.call([*command[:-1], "--no-cache", command[-1]], lambda _: None)
-        found.add(podman("image", "inspect", "--format={{.Digest}}", tag))
+        found.add(podman_command("image", "inspect", "--format={{.Digest}}", tag))
     assert len(found) == 1
 
 
 def test_kedro_docker_builds_the_same_file(small_image: Path, tmp_path: Path) -> None:
-    made = shutil.copytree(small_image, tmp_path / "small")
-    python = interpreter("KKA_PYTHON_KEDRO_DOCKER")
+    project_folder = shutil.copytree(small_image, tmp_path / "small")
+    python = find_interpreter("KKA_PYTHON_KEDRO_DOCKER")
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin" / "docker"
     docker.write_text('#!/bin/sh\nexec podman "$@"\n')
@@ -239,17 +251,19 @@ def test_kedro_docker_builds_the_same_file(small_image: Path, tmp_path: Path) ->
         "--base-image=python:3.12-slim",
         "--image=localhost/small:docker",
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         [python, "-m", "kedro", *command],
-        cwd=made,
+        cwd=project_folder,
         env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert podman("image", "inspect", "--format={{.Config.User}}", "localhost/small:docker").strip() == "4711:0"
-    assert "the node has begun" in podman("run", "--rm", "localhost/small:docker", "kedro", "run", "--nodes=begin")
+    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    assert podman_command("image", "inspect", "--format={{.Config.User}}", "localhost/small:docker").strip() == "4711:0"
+    assert "the node has begun" in podman_command(
+        "run", "--rm", "localhost/small:docker", "kedro", "run", "--nodes=begin"
+    )
 
 
 SPARK = """
@@ -273,19 +287,19 @@ def register_pipelines():
 
 @pytest.mark.full
 def test_a_spark_node_runs_in_local_mode(tmp_path: Path) -> None:
-    made = small(tmp_path, "pyproject.toml", {"build": {"java": True}})
-    text = (made / "pyproject.toml").read_text()
-    (made / "pyproject.toml").write_text(
+    project_folder = small(tmp_path, "pyproject.toml", {"build": {"java": True}})
+    text = (project_folder / "pyproject.toml").read_text()
+    (project_folder / "pyproject.toml").write_text(
         text.replace('dependencies = ["', 'dependencies = ["pyspark==3.5.*", "setuptools", "')
     )
-    (made / "src" / "small" / "pipeline_registry.py").write_text(SPARK)
-    kedro(made, "build-image")
-    image = f"{REPOSITORY}:{locked(made)['tag']}"
-    said = podman(
+    (project_folder / "src" / "small" / "pipeline_registry.py").write_text(SPARK)
+    kedro(project_folder, "build-image")
+    image = f"{REPOSITORY}:{locked(project_folder)['tag']}"
+    output = podman_command(
         *("run", "--rm", "--read-only", "--cap-drop=ALL", "--network=none", "--tmpfs=/tmp", "--tmpfs=/home/kedro"),
         *(image, "kedro", "run", "--nodes=begin"),
     )
-    assert "spark has counted 499500" in said
+    assert "spark has counted 499500" in output
 
 
 BROKEN = {
@@ -296,28 +310,30 @@ BROKEN = {
 }
 
 
-def test_a_dockerfile_of_the_users_own_is_built_and_held_to_the_contract(tmp_path: Path) -> None:
-    made = small(tmp_path, "pyproject.toml")
-    for lines, said in BROKEN.values():
-        (made / "Dockerfile").write_text(f"FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\n{lines}")
-        assert said in " ".join(kedro(made, "build-image", ok=False).split())
-    assert not (made / "k8s-airflow.lock").exists()
+def test_custom_dockerfile_is_built_and_checked_against_the_contract(tmp_path: Path) -> None:
+    project_folder = small(tmp_path, "pyproject.toml")
+    for lines, output in BROKEN.values():
+        (project_folder / "Dockerfile").write_text(f"FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\n{lines}")
+        assert output in " ".join(kedro(project_folder, "build-image", ok=False).split())
+    assert not (project_folder / "k8s-airflow.lock").exists()
 
 
 @pytest.mark.parametrize("user", [None, 1000730000], ids=["as emitted", "any user"])
-def test_what_was_pushed_runs_by_its_digest_in_a_pod(
+def test_pushed_image_runs_by_digest_in_a_pod(
     small_image: Path, registry: str, tmp_path: Path, user: int | None
 ) -> None:
-    made = shutil.copytree(small_image, tmp_path / "small")
+    project_folder = shutil.copytree(small_image, tmp_path / "small")
     security = {"runAsUser": None, "fsGroup": None} if user else {}
     settings = {**SETTINGS, "image": f"{registry}/team/small"}
     settings["tasks"] = {"default": {**SETTINGS["tasks"]["default"], "podSecurityContext": security}}
-    (made / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(settings))
-    kedro(made, "build-image", "--push")
-    digest = locked(made)["digest"]
-    kedro(made, "create")
+    (project_folder / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(settings))
+    kedro(project_folder, "build-image", "--push")
+    digest = locked(project_folder)["digest"]
+    kedro(project_folder, "create")
     report = tmp_path / "report.json"
-    run([interpreter("KKA_PYTHON_AIRFLOW_3"), AIRFLOW_PROBE, made / "dags/small.py", "--out", report])
+    run_command(
+        [find_interpreter("KKA_PYTHON_AIRFLOW_3"), AIRFLOW_PROBE, project_folder / "dags/small.py", "--out", report]
+    )
     (entry,) = json.loads(report.read_text())["files"].values()
     (task,) = entry["dags"]["small"]["tasks"].values()
     pod = task["rendered_pod"]
@@ -329,24 +345,24 @@ def test_what_was_pushed_runs_by_its_digest_in_a_pod(
         pod["spec"]["securityContext"]["runAsGroup"] = 0
     name = f"image-{os.getpid()}-{user or 'plain'}"
     pod["metadata"] = {"name": name, "namespace": NAMESPACE}
-    kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+    run_kubectl("create", "--filename", "-", stdin=json.dumps(pod))
     try:
-        kubectl("wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+        run_kubectl("wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
     finally:
-        log = kubectl("logs", name)
-        kubectl("delete", "pod", name, "--wait=false")
+        log = run_kubectl("logs", name)
+        run_kubectl("delete", "pod", name, "--wait=false")
     assert "kedro-k8s-airflow: done: 2 nodes" in log
 
 
-class _Index(http.server.BaseHTTPRequestHandler):
+class _PrivateIndex(http.server.BaseHTTPRequestHandler):
     """A package index of one wheel that wants a password."""
 
     wheel = b""
     name = "secretive-1.0-py3-none-any.whl"
 
     def do_GET(self) -> None:
-        wanted = "Basic " + base64.b64encode(f"me:{CANARY}".encode()).decode()
-        if self.headers.get("Authorization") != wanted:
+        expected = "Basic " + base64.b64encode(f"me:{CANARY}".encode()).decode()
+        if self.headers.get("Authorization") != expected:
             self.send_response(401)
             self.send_header("WWW-Authenticate", "Basic")
             self.end_headers()
@@ -372,8 +388,8 @@ class _Index(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def index() -> Iterator[str]:
     """The address of a private index."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    project_folder = io.BytesIO()
+    with zipfile.ZipFile(project_folder, "w") as archive:
         info = "secretive-1.0.dist-info"
         archive.writestr("secretive.py", "")
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: secretive\nVersion: 1.0\n")
@@ -381,8 +397,8 @@ def index() -> Iterator[str]:
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr(f"{info}/RECORD", "")
-    _Index.wheel = made.getvalue()
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Index) as server:
+    _PrivateIndex.wheel = project_folder.getvalue()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _PrivateIndex) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/simple"
         server.shutdown()
@@ -392,31 +408,36 @@ def index() -> Iterator[str]:
 def test_the_password_of_a_private_index_stays_in_no_layer(tmp_path: Path, index: str, engine: str) -> None:
     secrets = ["UV_INDEX_TEAM_USERNAME", "UV_INDEX_TEAM_PASSWORD"]
     more = f"\n[[tool.uv.index]]\nname = 'team'\nurl = '{index}'\n[tool.uv.sources]\nsecretive = {{index = 'team'}}\n"
-    made = small(tmp_path, "pyproject.toml", {"build": {"secrets": secrets}}, more)
-    needs_secretive(made)
-    said = kedro(made, "build-image", "--engine", engine, ok=False)
-    assert "build.secrets" in said
+    project_folder = small(tmp_path, "pyproject.toml", {"build": {"secrets": secrets}}, more)
+    add_private_requirement(project_folder)
+    output = kedro(project_folder, "build-image", "--engine", engine, ok=False)
+    assert "build.secrets" in output
     word = tmp_path / "word"
     word.write_text(CANARY)
     given = f"id=UV_INDEX_TEAM_PASSWORD,src={word}"
-    said = kedro(made, "build-image", "--engine", engine, "--secret", given, UV_INDEX_TEAM_USERNAME="me")
-    nowhere(made, said)
+    output = kedro(project_folder, "build-image", "--engine", engine, "--secret", given, UV_INDEX_TEAM_USERNAME="me")
+    assert_password_not_in_image(project_folder, output)
 
 
 def test_an_index_url_with_a_password_is_a_build_secret_and_stays_in_no_layer(tmp_path: Path, index: str) -> None:
-    made = small(tmp_path, "pyproject.toml", {"build": {"secrets": ["UV_INDEX"]}})
-    needs_secretive(made)
-    nowhere(made, kedro(made, "build-image", "--no-verify", UV_INDEX=index.replace("://", f"://me:{CANARY}@")))
+    project_folder = small(tmp_path, "pyproject.toml", {"build": {"secrets": ["UV_INDEX"]}})
+    add_private_requirement(project_folder)
+    assert_password_not_in_image(
+        project_folder,
+        kedro(project_folder, "build-image", "--no-verify", UV_INDEX=index.replace("://", f"://me:{CANARY}@")),
+    )
 
 
-def needs_secretive(made: Path) -> None:
-    path = made / "pyproject.toml"
+def add_private_requirement(project_folder: Path) -> None:
+    path = project_folder / "pyproject.toml"
     path.write_text(path.read_text().replace('dependencies = ["', 'dependencies = ["secretive", "'))
 
 
-def nowhere(made: Path, said: str) -> None:
+def assert_password_not_in_image(project_folder: Path, output: str) -> None:
     """The package of the private index is in the image, and its password nowhere."""
-    image = f"{REPOSITORY}:{locked(made)['tag']}"
-    assert "secretive" in podman("run", "--rm", image, "ls", "/opt/venv/lib/python3.12/site-packages")
-    assert holds(image, CANARY) == []
-    assert CANARY not in said + (made / "k8s-airflow.lock").read_text() + podman("history", "--no-trunc", image)
+    image = f"{REPOSITORY}:{locked(project_folder)['tag']}"
+    assert "secretive" in podman_command("run", "--rm", image, "ls", "/opt/venv/lib/python3.12/site-packages")
+    assert find_text_in_image(image, CANARY) == []
+    assert CANARY not in output + (project_folder / "k8s-airflow.lock").read_text() + podman_command(
+        "history", "--no-trunc", image
+    )

@@ -9,15 +9,15 @@ import pytest
 
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 from tests.scenarios import WORKING
-from tests.support.cluster_demo import NAMESPACE, kubectl, run
-from tests.support.environments import interpreter
+from tests.support.cluster_demo import NAMESPACE, run_command, run_kubectl
+from tests.support.environments import find_interpreter
 from tests.support.paths import AIRFLOW_PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cluster.conftest import Cluster
+    from tests.cluster.conftest import ClusterPods
     from tests.scenarios import Scenario
 
 pytestmark = pytest.mark.cluster
@@ -28,20 +28,20 @@ def test_the_api_server_accepts_every_pod(pods: dict[str, dict[str, Any]]) -> No
     items = [{**pod, "metadata": {**pod["metadata"], "namespace": NAMESPACE}} for pod in pods.values()]
     listed = {"apiVersion": "v1", "kind": "List", "items": items}
     answer = json.loads(
-        kubectl("apply", "--dry-run=server", "--output", "json", "--filename", "-", stdin=json.dumps(listed))
+        run_kubectl("apply", "--dry-run=server", "--output", "json", "--filename", "-", stdin=json.dumps(listed))
     )
     accepted = answer.get("items", [answer])
     assert len(accepted) == len(pods) >= 10
 
 
 def test_the_api_server_accepts_every_pod_of_every_scenario(
-    built: Callable[[Scenario], dict[str, Any]], tmp_path: Path
+    create_scenario: Callable[[Scenario], dict[str, Any]], tmp_path: Path
 ) -> None:
-    files = [file for scenario in WORKING for file in built(scenario)["dags"].values()]
+    files = [file for scenario in WORKING for file in create_scenario(scenario)["dags"].values()]
     report = tmp_path / "report.json"
-    run(
+    run_command(
         [
-            interpreter("KKA_PYTHON_AIRFLOW_3"),
+            find_interpreter("KKA_PYTHON_AIRFLOW_3"),
             AIRFLOW_PROBE,
             *files,
             "--out",
@@ -57,13 +57,13 @@ def test_the_api_server_accepts_every_pod_of_every_scenario(
         for task in dag["tasks"].values()
     ]
     assert len(found) > len(files) > 90
-    items = [_without_references(pod) for pod in {json.dumps(pod): pod for pod in found}.values()]
+    items = [_drop_references(pod) for pod in {json.dumps(pod): pod for pod in found}.values()]
     for start in range(0, len(items), 100):
         listed = {"apiVersion": "v1", "kind": "List", "items": items[start : start + 100]}
-        kubectl("apply", "--dry-run=server", "--output", "name", "--filename", "-", stdin=json.dumps(listed))
+        run_kubectl("apply", "--dry-run=server", "--output", "name", "--filename", "-", stdin=json.dumps(listed))
 
 
-def _without_references(pod: dict[str, Any]) -> dict[str, Any]:
+def _drop_references(pod: dict[str, Any]) -> dict[str, Any]:
     """The pod without names of things that admission looks up, which no test cluster has."""
     absent = ("priorityClassName", "runtimeClassName", "serviceAccountName", "serviceAccount", "imagePullSecrets")
     spec = {key: value for key, value in pod["spec"].items() if key not in absent}
@@ -71,39 +71,39 @@ def _without_references(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_pod_runs_its_nodes_and_leaves_their_data_on_the_claim(
-    cluster: Cluster, keeper: str, pods: dict[str, dict[str, Any]]
+    cluster: ClusterPods, claim_pod: str, pods: dict[str, dict[str, Any]]
 ) -> None:
-    kubectl("exec", keeper, "--", "rm", "-rf", "/app/data/02_intermediate", "/app/data/03_primary")
-    code, log = cluster.exit_code(pods[TASK])
+    run_kubectl("exec", claim_pod, "--", "rm", "-rf", "/app/data/02_intermediate", "/app/data/03_primary")
+    code, log = cluster.run_to_end(pods[TASK])
     assert code == 0, log
     # Not all of the claim: other tests have folders there that this pod may not read.
-    written = kubectl(
-        "exec", keeper, "--", "sh", "-c", "find /app/data/02_intermediate /app/data/03_primary -type f || true"
+    written = run_kubectl(
+        "exec", claim_pod, "--", "sh", "-c", "find /app/data/02_intermediate /app/data/03_primary -type f || true"
     )
     assert "airports.parquet" in written, written
 
 
-def test_a_pod_of_another_contract_ends_with_2(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
-    code, log = cluster.exit_code(_with_arguments(pods[TASK], {f"--contract={CONTRACT_VERSION}": "--contract=99"}))
+def test_a_pod_of_another_contract_ends_with_2(cluster: ClusterPods, pods: dict[str, dict[str, Any]]) -> None:
+    code, log = cluster.run_to_end(_replace_arguments(pods[TASK], {f"--contract={CONTRACT_VERSION}": "--contract=99"}))
     assert (code, "contract" in log) == (2, True), log
 
 
-def test_a_pod_with_an_unknown_node_ends_with_2(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
-    code, log = cluster.exit_code(_with_arguments(pods[TASK], {f"--node={TASK}": "--node=no_such_node"}))
+def test_a_pod_with_an_unknown_node_ends_with_2(cluster: ClusterPods, pods: dict[str, dict[str, Any]]) -> None:
+    code, log = cluster.run_to_end(_replace_arguments(pods[TASK], {f"--node={TASK}": "--node=no_such_node"}))
     assert (code, "no_such_node" in log) == (2, True), log
 
 
-def test_a_pod_whose_node_fails_ends_with_1(cluster: Cluster, pods: dict[str, dict[str, Any]]) -> None:
+def test_a_pod_whose_node_fails_ends_with_1(cluster: ClusterPods, pods: dict[str, dict[str, Any]]) -> None:
     broken = json.loads(json.dumps(pods[TASK]))
     for volume in broken["spec"]["volumes"]:
         if "persistentVolumeClaim" in volume:
             del volume["persistentVolumeClaim"]
             volume["emptyDir"] = {}
-    code, log = cluster.exit_code(broken)
+    code, log = cluster.run_to_end(broken)
     assert code == 1, log
 
 
-def _with_arguments(pod: dict[str, Any], replaced: dict[str, str]) -> dict[str, Any]:
+def _replace_arguments(pod: dict[str, Any], replaced: dict[str, str]) -> dict[str, Any]:
     changed: dict[str, Any] = json.loads(json.dumps(pod))
     container = changed["spec"]["containers"][0]
     assert set(replaced) <= set(container["args"])

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.airflow_harness.harness import Airflow, wait
-from tests.support.cluster_demo import NAMESPACE, ROOT, kubectl, run
-from tests.support.environments import interpreter
+from tests.support.airflow_harness.harness import Airflow, wait_for
+from tests.support.cluster_demo import NAMESPACE, ROOT, run_command, run_kubectl
+from tests.support.environments import find_interpreter
 from tests.support.git_sync import GitSync
 from tests.support.image_project import SETTINGS, kedro, locked, small
 
@@ -58,7 +58,7 @@ CHANGED = NODES.replace("counted {x}", "doubled to {2 * x}").replace(
     'name="count")]', 'name="count"), node(speak, "params:x", None, name="announce")]'
 )
 COUNTING, WORDS = "small_counting", "small_words"
-OURS = "app.kubernetes.io/part-of=small"  # the label of the project's pods
+POD_SELECTOR = "app.kubernetes.io/part-of=small"  # the label of the project's pods
 RECIPES = ROOT / "docs" / "guides" / "ci"
 FOLDER = "dags"
 RECORD = f"{FOLDER}/.k8s-airflow"
@@ -89,8 +89,8 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         """Create both, with a DAG of another team on branch main."""
         self.bare, self.checkout = folder / "dags.git", folder / "checkout"
-        run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.bare])
-        run(["git", "clone", "--quiet", self.bare, self.checkout])
+        run_command(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.bare])
+        run_command(["git", "clone", "--quiet", self.bare, self.checkout])
         self.commit({f"{FOLDER}/team/theirs.py": FOREIGN.format(dag_id="theirs")})
 
     @property
@@ -102,30 +102,32 @@ class Repository:
         for name, text in files.items():
             (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             (self.checkout / name).write_text(text)
-        run(["git", "add", "--all"], cwd=self.checkout)
-        run(["git", "commit", "--quiet", "--message=By hand"], cwd=self.checkout)
-        run(["git", "push", "--quiet", "origin", "HEAD:main"], cwd=self.checkout)
+        run_command(["git", "add", "--all"], cwd=self.checkout)
+        run_command(["git", "commit", "--quiet", "--message=By hand"], cwd=self.checkout)
+        run_command(["git", "push", "--quiet", "origin", "HEAD:main"], cwd=self.checkout)
 
-    def tip(self) -> str:
+    def main_commit(self) -> str:
         """Return the commit of branch main."""
-        return run(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).strip()
+        return run_command(["git", "rev-parse", "refs/heads/main"], cwd=self.bare).strip()
 
-    def show(self, name: str, branch: str = "main") -> str:
+    def read_file(self, name: str, branch: str = "main") -> str:
         """Return the content of a file."""
-        return run(["git", "show", f"{branch}:{name}"], cwd=self.bare)
+        return run_command(["git", "show", f"{branch}:{name}"], cwd=self.bare)
 
-    def files(self) -> set[str]:
+    def list_files(self) -> set[str]:
         """Return the paths of branch main."""
-        return set(run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=self.bare).splitlines())
+        return set(run_command(["git", "ls-tree", "-r", "--name-only", "main"], cwd=self.bare).splitlines())
 
     def images(self, branch: str = "main") -> set[str]:
         """Return the images that the manifest lists."""
-        files = json.loads(self.show(MANIFEST, branch))["files"].values()
+        files = json.loads(self.read_file(MANIFEST, branch))["files"].values()
         return {image for file in files for image in file["images"].values()}
 
     def trailer(self, key: str) -> str:
         """Return a trailer of the last commit."""
-        return run(["git", "log", "-1", f"--format=%(trailers:key={key},valueonly)", "main"], cwd=self.bare).strip()
+        return run_command(
+            ["git", "log", "-1", f"--format=%(trailers:key={key},valueonly)", "main"], cwd=self.bare
+        ).strip()
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +152,7 @@ class Project:
     folder: Path
     registry: str
 
-    def write(self, nodes: str = NODES, dags: tuple[str, ...] = ("counting", "words")) -> str:
+    def write_and_commit(self, nodes: str = NODES, dags: tuple[str, ...] = ("counting", "words")) -> str:
         """Write the nodes and the settings; return the commit."""
         settings = {
             **SETTINGS,
@@ -160,9 +162,9 @@ class Project:
         }
         (self.folder / "conf" / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(settings))
         (self.folder / "src" / "small" / "pipeline_registry.py").write_text(nodes)
-        run(["git", "add", "--all"], cwd=self.folder)
-        run(["git", "commit", "--quiet", "--message=Change"], cwd=self.folder)
-        return run(["git", "rev-parse", "HEAD"], cwd=self.folder).strip()
+        run_command(["git", "add", "--all"], cwd=self.folder)
+        run_command(["git", "commit", "--quiet", "--message=Change"], cwd=self.folder)
+        return run_command(["git", "rev-parse", "HEAD"], cwd=self.folder).strip()
 
     @property
     def image(self) -> str:
@@ -173,16 +175,16 @@ class Project:
         """Run `check --drift`; return the code of each finding and the DAG, subject or key that it is about."""
         out = self.folder.parent / "drift.json"
         options = ["--drift", "--against", str(against), "--format=json", "--output", str(out)]
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "kedro", "k8s-airflow", "check", *options],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode in (0, 1), done.stdout + done.stderr
+        assert result.returncode in (0, 1), result.stdout + result.stderr
         findings = json.loads(out.read_text())["findings"]
-        assert done.returncode == bool(findings), done.stdout + done.stderr
+        assert result.returncode == bool(findings), result.stdout + result.stderr
         locations = [(finding["code"], finding["location"]) for finding in findings]
         return {
             (code, location.get("dag") or location.get("subject") or ".".join(location["key"]))
@@ -195,19 +197,19 @@ def project(registry: str, tmp_path: Path) -> Project:
     """A project that has no image yet."""
     project = Project(small(tmp_path, "uv.lock"), registry)
     (project.folder / ".gitignore").write_text("__pycache__/\n")
-    run(["git", "init", "--quiet"], cwd=project.folder)
-    project.write()
+    run_command(["git", "init", "--quiet"], cwd=project.folder)
+    project.write_and_commit()
     return project
 
 
-class Pods:
+class PodStates:
     """Every state of every pod of the project during the block, as the cluster reports it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __enter__(self) -> Self:
-        watch = ["get", "pods", f"--selector={OURS}", "--watch", "--output=json"]
+        watch = ["get", "pods", f"--selector={POD_SELECTOR}", "--watch", "--output=json"]
         with self._path.open("wb") as out:
             self._process = subprocess.Popen(["kubectl", "--namespace", NAMESPACE, *watch], stdout=out)
         return self
@@ -216,7 +218,7 @@ class Pods:
         self._process.kill()
         self._process.wait()
 
-    def ran(self) -> dict[tuple[str, str], set[str]]:
+    def ran_digests(self) -> dict[tuple[str, str], set[str]]:
         """Return the digests of the containers that have ended, by DAG and task."""
         digests: dict[tuple[str, str], set[str]] = {}
         for pod in self._states():
@@ -237,7 +239,7 @@ class Pods:
 
 
 @dataclass(frozen=True)
-class Stage:
+class SyncedAirflow:
     """A running Airflow with git-sync."""
 
     airflow: Airflow
@@ -245,62 +247,64 @@ class Stage:
     repository: Repository
     folder: Path
 
-    def shows(self, foreign: set[str], ours: set[str]) -> None:
+    def wait_for_dags(self, foreign: set[str], ours: set[str]) -> None:
         """Wait until Airflow has exactly these DAGs, ours as in the repository, and no import errors."""
         airflow = self.airflow
-        self.sync.wait(self.repository.tip())
-        wait(
+        self.sync.wait(self.repository.main_commit())
+        wait_for(
             lambda: airflow.dag_ids() == foreign | ours or None,
             90,
             lambda: f"{airflow.dag_ids()}, not {foreign | ours}: {airflow.import_errors()}",
         )
-        published = {dag_id: self.repository.show(f"{FOLDER}/{dag_id}.py") for dag_id in ours}
-        wait(
+        published = {dag_id: self.repository.read_file(f"{FOLDER}/{dag_id}.py") for dag_id in ours}
+        wait_for(
             lambda: {dag_id: airflow.source(dag_id) for dag_id in ours} == published or None,
             90,
             lambda: f"Airflow has other files than {published}: {[airflow.source(dag_id) for dag_id in ours]}",
         )
         assert airflow.import_errors() == {}
 
-    def read(self, dag_id: str) -> str:
+    def last_parsed_time(self, dag_id: str) -> str:
         """Return when the file of a DAG was parsed last."""
         return str(self.airflow.api("GET", f"/dags/{dag_id}")["last_parsed_time"])
 
-    def runs(self, image: str, tasks: set[tuple[str, str]]) -> dict[str, str]:
+    def run_dags(self, image: str, tasks: set[tuple[str, str]]) -> dict[str, str]:
         """Run the DAGs of these tasks in parallel; check that all succeed in the image, and return the ids of the runs."""
         airflow, runs = self.airflow, {}
-        with Pods(self.folder / "pods.json") as pods:
+        with PodStates(self.folder / "pods.json") as pods:
             for dag_id in sorted({dag_id for dag_id, _ in tasks}):
                 airflow.unpause(dag_id)
                 runs[dag_id] = airflow.trigger(dag_id)
             for dag_id, run_id in runs.items():
                 assert airflow.wait_run(dag_id, run_id) == "success", airflow.report(dag_id, run_id)
             expected = {task: {image.rpartition("@")[2]} for task in tasks}
-            wait(lambda: pods.ran() == expected or None, 20, lambda: f"{pods.ran()}, not {expected}")
+            wait_for(
+                lambda: pods.ran_digests() == expected or None, 20, lambda: f"{pods.ran_digests()}, not {expected}"
+            )
         return runs
 
 
 @pytest.fixture
-def stage(repository: Repository, kubeconfig: Path, tmp_path: Path) -> Iterator[Stage]:
+def stage(repository: Repository, kubeconfig: Path, tmp_path: Path) -> Iterator[SyncedAirflow]:
     """An Airflow that reads the repository through git-sync."""
-    python, home = interpreter("KKA_PYTHON_AIRFLOW_3"), tmp_path / "airflow"
+    python, home = find_interpreter("KKA_PYTHON_AIRFLOW_3"), tmp_path / "airflow"
     with (
         GitSync(repository.url, tmp_path / "git-sync") as sync,
         Airflow(python, home, sync.link / FOLDER, kubeconfig, environment=ENVIRONMENT) as airflow,
     ):
         airflow.migrate()
         airflow.start()
-        yield Stage(airflow, sync, repository, tmp_path)
-    kubectl("delete", "pod", f"--selector={OURS}", "--grace-period=1", "--wait=false")
+        yield SyncedAirflow(airflow, sync, repository, tmp_path)
+    run_kubectl("delete", "pod", f"--selector={POD_SELECTOR}", "--grace-period=1", "--wait=false")
 
 
-def test_airflow_shows_and_the_cluster_runs_what_was_published(
-    stage: Stage, repository: Repository, project: Project
+def test_published_dags_appear_in_airflow_and_run(
+    stage: SyncedAirflow, repository: Repository, project: Project
 ) -> None:
     airflow, folder = stage.airflow, project.folder
     to_checkout = ("publish", "--to", str(repository.checkout), "--push")
     to_address = ("publish", "--to", repository.url, "--push")
-    stage.shows({"theirs"}, set())
+    stage.wait_for_dags({"theirs"}, set())
 
     # New DAGs, through a checkout.
     assert project.drift(repository.bare) == {("drift-missing", name) for name in (COUNTING, WORDS)}
@@ -310,16 +314,16 @@ def test_airflow_shows_and_the_cluster_runs_what_was_published(
     kedro(folder, *to_checkout)
     assert project.drift(repository.bare) == set()
     assert repository.images() == {first}
-    stage.shows({"theirs"}, {COUNTING, WORDS})
-    before = stage.runs(first, {(COUNTING, "count"), (WORDS, "speak")})
-    assert "counted 1" in airflow.log(COUNTING, before[COUNTING], "count")
+    stage.wait_for_dags({"theirs"}, {COUNTING, WORDS})
+    before = stage.run_dags(first, {(COUNTING, "count"), (WORDS, "speak")})
+    assert "counted 1" in airflow.read_log(COUNTING, before[COUNTING], "count")
 
     # Other teams commit meanwhile. Airflow ignores a DAG file beside our manifest and reads one elsewhere.
     theirs = {f"{RECORD}/manifests/hidden.py": "hidden", f"{FOLDER}/team/more.py": "more"}
     repository.commit({path: FOREIGN.format(dag_id=dag_id) for path, dag_id in theirs.items()})
 
     # A node changes and another comes, by address.
-    commit = project.write(nodes=CHANGED)
+    commit = project.write_and_commit(nodes=CHANGED)
     assert "publish-stale" in kedro(folder, *to_address, ok=False)
     assert ("drift-image", "images.default") in project.drift(repository.url)
     kedro(folder, "build-image", "--push")
@@ -332,30 +336,30 @@ def test_airflow_shows_and_the_cluster_runs_what_was_published(
     assert project.drift(repository.url) == set()
     assert (repository.images(), repository.trailer("Image-Digest")) == ({second}, second)
     assert repository.trailer("Source-Commit") == commit
-    stage.shows({"theirs", "more"}, {COUNTING, WORDS})
+    stage.wait_for_dags({"theirs", "more"}, {COUNTING, WORDS})
     assert airflow.task_ids(COUNTING) == {"count", "announce"}
     assert (airflow.versions(COUNTING), airflow.versions(WORDS)) == ([1, 2], [1, 2])
-    after = stage.runs(second, {(COUNTING, "count"), (COUNTING, "announce")})
-    assert "doubled to 2" in airflow.log(COUNTING, after[COUNTING], "count")
+    after = stage.run_dags(second, {(COUNTING, "count"), (COUNTING, "announce")})
+    assert "doubled to 2" in airflow.read_log(COUNTING, after[COUNTING], "count")
     assert airflow.run_versions(COUNTING, after[COUNTING]) == [2]
     assert airflow.run_versions(COUNTING, before[COUNTING]) == [1]
 
     # A DAG goes, through the checkout, which lacks the last commit.
-    project.write(nodes=CHANGED, dags=("counting",))
-    read = stage.read(COUNTING)
+    project.write_and_commit(nodes=CHANGED, dags=("counting",))
+    read = stage.last_parsed_time(COUNTING)
     assert project.drift(repository.bare) == {("drift-extra", WORDS)}
     output = kedro(folder, *to_checkout)
     assert f"{WORDS}: removed" in output
     assert project.drift(repository.checkout) == project.drift(repository.bare) == set()
-    stage.shows({"theirs", "more"}, {COUNTING})
+    stage.wait_for_dags({"theirs", "more"}, {COUNTING})
     ours = {f"{FOLDER}/{COUNTING}.py", MANIFEST, f"{RECORD}/.airflowignore"}
-    assert repository.files() == {*ours, *theirs, f"{FOLDER}/team/theirs.py"}
+    assert repository.list_files() == {*ours, *theirs, f"{FOLDER}/team/theirs.py"}
 
     # What has run stays to be read, and what did not change is no new version.
     assert airflow.dag_ids(gone=True) == {"theirs", "more", COUNTING, WORDS}
     assert airflow.state(WORDS, before[WORDS]) == "success"
-    assert "words were said" in airflow.log(WORDS, before[WORDS], "speak")
-    wait(lambda: stage.read(COUNTING) != read or None, 90, f"{COUNTING} was not read again")
+    assert "words were said" in airflow.read_log(WORDS, before[WORDS], "speak")
+    wait_for(lambda: stage.last_parsed_time(COUNTING) != read or None, 90, f"{COUNTING} was not read again")
     assert airflow.versions(COUNTING) == [1, 2]
 
 
@@ -370,23 +374,23 @@ fi
 
 
 @dataclass(frozen=True)
-class Forge:
+class RecipeRunner:
     """What a CI server does around the steps of a recipe: a clone for each job, and the lock as an artifact."""
 
     folder: Path
     source: Path
     dags: Path
 
-    def clone(self, repository: Path, name: str) -> Path:
-        run(["git", "clone", "--quiet", repository, self.folder / name])
+    def clone_repository(self, repository: Path, name: str) -> Path:
+        run_command(["git", "clone", "--quiet", repository, self.folder / name])
         return self.folder / name
 
-    def step(self, script: str, at: Path, env: Mapping[str, str]) -> None:
+    def run_step(self, script: str, at: Path, env: Mapping[str, str]) -> None:
         """A script as both forges start it."""
         given = [f"{name}={value}" for name, value in env.items()]
-        run(["env", *given, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=at)
+        run_command(["env", *given, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=at)
 
-    def docker(self) -> dict[str, str]:
+    def docker_environment(self) -> dict[str, str]:
         """Variables by which steps find a docker."""
         (bin_folder := self.folder / "bin").mkdir()
         (bin_folder / "docker").write_text(DOCKER)
@@ -394,43 +398,47 @@ class Forge:
         return {"PATH": os.pathsep.join([str(bin_folder), str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
-def github(forge: Forge) -> Path:
+def run_github_recipe(runner: RecipeRunner) -> Path:
     """What the recipe for GitHub Actions runs for the image and to publish; the lock."""
     recipe = yaml.safe_load((RECIPES / "github-publish.yml").read_text())
     image, publish = recipe["jobs"]["image"], recipe["jobs"]["publish"]
     scripts = {step["name"]: step["run"] for job in (image, publish) for step in job["steps"] if "run" in step}
     (artifact,) = (step["with"]["path"] for step in image["steps"] if "upload-artifact" in step.get("uses", ""))
-    forge.step(scripts["Build, prove and push the image"], forge.clone(forge.source, "image/project"), forge.docker())
-    project = forge.clone(forge.source, "publish/project")
-    forge.clone(forge.dags, "publish/airflow-dags")
-    lock = shutil.copy(forge.folder / "image" / artifact, forge.folder / "publish" / artifact)
-    forge.step(scripts["Publish to a branch"], project, {**recipe["env"], **publish["env"]})
+    runner.run_step(
+        scripts["Build, prove and push the image"],
+        runner.clone_repository(runner.source, "image/project"),
+        runner.docker_environment(),
+    )
+    project = runner.clone_repository(runner.source, "publish/project")
+    runner.clone_repository(runner.dags, "publish/airflow-dags")
+    lock = shutil.copy(runner.folder / "image" / artifact, runner.folder / "publish" / artifact)
+    runner.run_step(scripts["Publish to a branch"], project, {**recipe["env"], **publish["env"]})
     return Path(lock)
 
 
-def gitlab(forge: Forge) -> Path:
+def run_gitlab_recipe(runner: RecipeRunner) -> Path:
     """The same of the recipe for GitLab CI, by the first engine that is found; the lab's registry wants no login."""
     recipe = yaml.safe_load((RECIPES / "gitlab-ci.yml").read_text())
     login, build = recipe["build"]["script"]
     clone, publish, _ = recipe["publish"]["script"]
     (artifact,) = recipe["build"]["artifacts"]["paths"]
     assert "login" in login
-    forge.step(build, forge.clone(forge.source, "build"), {})
-    project = forge.clone(forge.source, "publish")
-    lock = shutil.copy(forge.folder / "build" / artifact, project / artifact)
-    where = {"CI_SERVER_URL": forge.dags.parent.as_uri(), "DAGS_PROJECT": forge.dags.stem}
-    forge.step(f"{clone}\n{publish}", project, {**recipe["variables"], **where})
+    runner.run_step(build, runner.clone_repository(runner.source, "build"), {})
+    project = runner.clone_repository(runner.source, "publish")
+    lock = shutil.copy(runner.folder / "build" / artifact, project / artifact)
+    variables = {"CI_SERVER_URL": runner.dags.parent.as_uri(), "DAGS_PROJECT": runner.dags.stem}
+    runner.run_step(f"{clone}\n{publish}", project, {**recipe["variables"], **variables})
     return Path(lock)
 
 
-@pytest.mark.parametrize("recipe", [github, gitlab])
-def test_a_recipe_publishes_the_image_that_its_job_before_has_built_from_another_clone(
-    recipe: Callable[[Forge], Path], repository: Repository, project: Project, registry: str, tmp_path: Path
+@pytest.mark.parametrize("recipe", [run_github_recipe, run_gitlab_recipe])
+def test_recipe_publishes_the_image_built_by_its_previous_job(
+    recipe: Callable[[RecipeRunner], Path], repository: Repository, project: Project, registry: str, tmp_path: Path
 ) -> None:
-    before = repository.tip()
+    before = repository.main_commit()
     (tmp_path / "jobs").mkdir()
-    lock = json.loads(recipe(Forge(tmp_path / "jobs", project.folder, repository.bare)).read_text())
+    lock = json.loads(recipe(RecipeRunner(tmp_path / "jobs", project.folder, repository.bare)).read_text())
     image = f"{registry}/team/published@{lock['images']['default']['digest']}"
     assert repository.images("publish/flights") == {image}
-    assert repository.tip() == before
-    run(["podman", "pull", "--quiet", image])
+    assert repository.main_commit() == before
+    run_command(["podman", "pull", "--quiet", image])

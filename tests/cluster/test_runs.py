@@ -11,8 +11,8 @@ import yaml
 
 from tests.support import cluster_demo
 from tests.support.airflow_harness.harness import Airflow, Audit
-from tests.support.cluster_demo import Claim, Place, kubectl, place
-from tests.support.environments import interpreter
+from tests.support.cluster_demo import ClaimPod, DeployedDemo, deploy_demo, run_kubectl
+from tests.support.environments import find_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,25 +33,25 @@ PATIENT = {
 
 
 @pytest.fixture(scope="module")
-def filled(image: str, demo_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def filled_demo(image: str, demo_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> DeployedDemo:
     """The demo with `group_by: memory`, its place filled by the commands that `create` prints."""
-    made = place(demo_copy, tmp_path_factory.mktemp("memory"), image)
-    made.fill()
-    return made
+    demo = deploy_demo(demo_copy, tmp_path_factory.mktemp("memory"), image)
+    demo.run_printed_commands()
+    return demo
 
 
 @pytest.fixture(scope="module")
-def claim(filled: Place) -> Iterator[Claim]:
+def claim(filled_demo: DeployedDemo) -> Iterator[ClaimPod]:
     """The claim of the tests."""
-    opened = Claim(filled)
+    opened = ClaimPod(filled_demo)
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
-def expected(claim: Claim, filled: Place) -> dict[str, str]:
+def expected(claim: ClaimPod, filled_demo: DeployedDemo) -> dict[str, str]:
     """All outputs of `kedro run` on the same raw data, with the same parameters."""
-    found = claim.kedro_run(filled, PARAMS)
+    found = claim.run_reference(filled_demo, PARAMS)
     assert len(found) > 45
     return found
 
@@ -62,27 +62,27 @@ def airflow(tmp_path: Path, kubeconfig: Path) -> Iterator[Callable[[Path, str], 
     opened: list[Airflow] = []
 
     def start(dags: Path, variable: str = "KKA_PYTHON_AIRFLOW_3") -> Airflow:
-        python, home = Path(interpreter(variable)), tmp_path / f"airflow-{len(opened)}"
-        made = Airflow(python, home, dags, kubeconfig, environment=PATIENT)
-        opened.append(made)
-        made.migrate()
-        return made
+        python, home = Path(find_interpreter(variable)), tmp_path / f"airflow-{len(opened)}"
+        demo = Airflow(python, home, dags, kubeconfig, environment=PATIENT)
+        opened.append(demo)
+        demo.migrate()
+        return demo
 
     yield start
-    for made in opened:
-        made.close()
+    for demo in opened:
+        demo.close()
 
 
-def pods_left() -> list[str]:
+def list_leftover_pods() -> list[str]:
     """Names of the demo's pods that Airflow started and that are still there."""
     selector = "--selector=kubernetes_pod_operator=True,app.kubernetes.io/part-of=flights"
-    return kubectl("get", "pods", selector, "--output=name").split()
+    return run_kubectl("get", "pods", selector, "--output=name").split()
 
 
-def test_a_triggered_run_leaves_what_kedro_run_leaves_and_uses_no_more_than_the_role(
-    airflow: Callable[..., Airflow], claim: Claim, filled: Place, expected: dict[str, str]
+def test_triggered_run_matches_kedro_run_and_stays_within_the_role(
+    airflow: Callable[..., Airflow], claim: ClaimPod, filled_demo: DeployedDemo, expected: dict[str, str]
 ) -> None:
-    started = airflow(filled.dags)
+    started = airflow(filled_demo.dags)
     log = Path(os.environ.get("LAB_AUDIT_LOG", ""))
     audit = Audit(log) if log.is_file() else None
     started.start()
@@ -91,14 +91,14 @@ def test_a_triggered_run_leaves_what_kedro_run_leaves_and_uses_no_more_than_the_
     run_id = started.trigger("flights", conf={**PARAMS, "not_offered": "s3://elsewhere"})
     state = started.wait_run("flights", run_id, seconds=900)
     assert state == "success", started.report("flights", run_id)
-    found = claim.outputs(filled.sub_path)
+    found = claim.hash_outputs(filled_demo.sub_path)
     assert found == expected
-    assert pods_left() == []
+    assert list_leftover_pods() == []
     if audit is None:
         pytest.skip("no audit log (LAB_AUDIT_LOG): the outputs were compared, the Role was not")
     allowed = {
         (verb, resource)
-        for rule in yaml.safe_load_all((filled.project / "manifests" / "airflow-role.yml").read_text())
+        for rule in yaml.safe_load_all((filled_demo.project / "manifests" / "airflow-role.yml").read_text())
         for one in rule.get("rules", ())
         for resource in one["resources"]
         for verb in one["verbs"]
@@ -109,21 +109,21 @@ def test_a_triggered_run_leaves_what_kedro_run_leaves_and_uses_no_more_than_the_
 
 
 @pytest.mark.full
-def test_a_dag_of_chains_leaves_what_kedro_run_leaves(
+def test_chain_grouped_dag_matches_kedro_run(
     airflow: Callable[..., Airflow],
-    claim: Claim,
-    filled: Place,
+    claim: ClaimPod,
+    filled_demo: DeployedDemo,
     expected: dict[str, str],
     image: str,
     demo_copy: Path,
     tmp_path: Path,
 ) -> None:
-    made = place(demo_copy, tmp_path, image, {"dags": {"__default__": {"group_by": "chain"}}})
-    claim.raw_copied(filled, made)
-    run = airflow(made.dags).dag_test("flights", conf=PARAMS, seconds=900)
+    demo = deploy_demo(demo_copy, tmp_path, image, {"dags": {"__default__": {"group_by": "chain"}}})
+    claim.copy_raw_tables(filled_demo, demo)
+    run = airflow(demo.dags).run_dag_test("flights", conf=PARAMS, seconds=900)
     assert run.state == "success", run.log[-6000:]
-    assert claim.outputs(made.sub_path) == expected
-    assert pods_left() == []
+    assert claim.hash_outputs(demo.sub_path) == expected
+    assert list_leftover_pods() == []
 
 
 STORED: dict[str, Any] = {
@@ -133,48 +133,50 @@ STORED: dict[str, Any] = {
 
 
 @pytest.mark.full
-def test_a_pod_for_every_node_with_stored_memory_leaves_what_kedro_run_leaves(
+def test_one_pod_per_node_with_store_matches_kedro_run(
     airflow: Callable[..., Airflow],
-    claim: Claim,
-    filled: Place,
+    claim: ClaimPod,
+    filled_demo: DeployedDemo,
     expected: dict[str, str],
     image: str,
     demo_copy: Path,
     tmp_path: Path,
 ) -> None:
-    made = place(demo_copy, tmp_path, image, STORED)
-    claim.raw_copied(filled, made)
-    run = airflow(made.dags).dag_test("flights", conf=PARAMS, seconds=1200)
+    demo = deploy_demo(demo_copy, tmp_path, image, STORED)
+    claim.copy_raw_tables(filled_demo, demo)
+    run = airflow(demo.dags).run_dag_test("flights", conf=PARAMS, seconds=1200)
     assert run.state == "success", run.log[-6000:]
     assert len(run.tasks) == 41
-    assert claim.outputs(made.sub_path) == expected
+    assert claim.hash_outputs(demo.sub_path) == expected
 
 
 @pytest.mark.full
-def test_airflow_2_leaves_what_kedro_run_leaves(
+def test_airflow_2_run_matches_kedro_run(
     airflow: Callable[..., Airflow],
-    claim: Claim,
-    filled: Place,
+    claim: ClaimPod,
+    filled_demo: DeployedDemo,
     expected: dict[str, str],
     image: str,
     demo_copy: Path,
     tmp_path: Path,
 ) -> None:
-    made = place(demo_copy, tmp_path, image)
-    claim.raw_copied(filled, made)
-    started = airflow(made.dags, "KKA_PYTHON_AIRFLOW_2")
+    demo = deploy_demo(demo_copy, tmp_path, image)
+    claim.copy_raw_tables(filled_demo, demo)
+    started = airflow(demo.dags, "KKA_PYTHON_AIRFLOW_2")
     started.start()
     started.wait_dag("flights")
     started.unpause("flights")
     run_id = started.trigger("flights", conf=PARAMS)
     assert started.wait_run("flights", run_id, seconds=1200) == "success", started.report("flights", run_id)
-    assert claim.outputs(made.sub_path) == expected
-    assert pods_left() == []
+    assert claim.hash_outputs(demo.sub_path) == expected
+    assert list_leftover_pods() == []
 
 
-def test_the_role_is_what_kubernetes_accepts(filled: Place) -> None:
-    role = filled.project / "manifests" / "airflow-role.yml"
-    cluster_demo.run(["kedro", "k8s-airflow", "manifests", "--subject", "airflow:airflow-worker"], cwd=filled.project)
+def test_the_role_is_what_kubernetes_accepts(filled_demo: DeployedDemo) -> None:
+    role = filled_demo.project / "manifests" / "airflow-role.yml"
+    cluster_demo.run_command(
+        ["kedro", "k8s-airflow", "manifests", "--subject", "airflow:airflow-worker"], cwd=filled_demo.project
+    )
     assert "RoleBinding" in role.read_text()
-    assert "dry run" in kubectl("apply", "--dry-run=server", "--filename", str(role))
-    assert "dry run" in kubectl("apply", "--dry-run=server", "--filename", str(role.with_name("data-pod.yml")))
+    assert "dry run" in run_kubectl("apply", "--dry-run=server", "--filename", str(role))
+    assert "dry run" in run_kubectl("apply", "--dry-run=server", "--filename", str(role.with_name("data-pod.yml")))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 CANARY = "CANARY-b5d1f0"
 REGISTRY = "registry.canary.example"
@@ -45,9 +45,9 @@ def run_info(cwd: Path, *options: str, env: Mapping[str, str] | None = None) -> 
 
 
 def facts(cwd: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    done = run_info(cwd, "--format", "json", env=env)
-    assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
+    result = run_info(cwd, "--format", "json", env=env)
+    assert result.returncode == 0, result.stderr
+    document: dict[str, Any] = json.loads(result.stdout)
     return document
 
 
@@ -59,7 +59,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def test_the_facts_are_those_of_machine_and_project(tmp_path: Path) -> None:
-    project = workspace.project(tmp_path / "project", build={"base": f"{REGISTRY}/python:3.12"})
+    project = workspace.make_publish_project(tmp_path / "project", build={"base": f"{REGISTRY}/python:3.12"})
     (project / "requirements.txt").write_text("kedro\n")
     found = facts(project / "conf")
     assert found["schema"] == 1
@@ -96,11 +96,11 @@ def test_outside_a_project_there_are_no_project_facts(tmp_path: Path) -> None:
     assert "not inside a Kedro project" in run_info(tmp_path).stdout
 
 
-def test_the_kedro_command_shows_the_same(tmp_path: Path, forge: Forge) -> None:
-    project = workspace.project(tmp_path / "project")
-    done = forge.kedro("k8s-airflow", "info", "--format", "json", cwd=project)
-    assert done.code == 0, done.err
-    assert json.loads(done.out[done.out.index("{") :]) == facts(project)
+def test_the_kedro_command_shows_the_same(tmp_path: Path, kedro: KedroServer) -> None:
+    project = workspace.make_publish_project(tmp_path / "project")
+    result = kedro.run_command("k8s-airflow", "info", "--format", "json", cwd=project)
+    assert result.code == 0, result.err
+    assert json.loads(result.out[result.out.index("{") :]) == facts(project)
 
 
 def test_of_a_program_only_the_version_is_shown(tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ def test_of_a_program_only_the_version_is_shown(tmp_path: Path) -> None:
     program(
         path, "kubectl", '[ "$*" = "version --client" ] && printf "Client Version: v1.34.0-rc.1\\nKustomize: v5.7.1\\n"'
     )
-    done = run_info(tmp_path, "--format", "json", env={"PATH": str(path)})
-    assert json.loads(done.stdout)["programs"] == {
+    result = run_info(tmp_path, "--format", "json", env={"PATH": str(path)})
+    assert json.loads(result.stdout)["programs"] == {
         "buildah": "not found",
         "podman": "5.4.2",
         "docker": "5.4.2 (podman)",
@@ -121,7 +121,7 @@ def test_of_a_program_only_the_version_is_shown(tmp_path: Path) -> None:
         "git": "unknown",
         "kubectl": "1.34.0-rc.1",
     }
-    assert CANARY not in done.stdout
+    assert CANARY not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_of_a_program_only_the_version_is_shown(tmp_path: Path) -> None:
 def test_a_broken_project_has_the_codes_of_its_problems(
     file: str, text: str, problems: list[str], tmp_path: Path
 ) -> None:
-    project = workspace.project(tmp_path / "project")
+    project = workspace.make_publish_project(tmp_path / "project")
     (project / file).write_text(text)
     found = facts(project)["project"]
     assert (found["problems"], found["pipelines"], found["base_image"]) == (problems, "unknown", "unknown")
@@ -147,7 +147,7 @@ def test_a_broken_project_has_the_codes_of_its_problems(
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
 def test_it_gives_nothing_away(options: tuple[str, ...], broken: bool, tmp_path: Path) -> None:
     home = tmp_path / f"home-{CANARY}"
-    project = workspace.project(
+    project = workspace.make_publish_project(
         home / "project",
         image=f"{REGISTRY}/team/project:{CANARY}",
         build={"base": f"{REGISTRY}/python:3.12", "args": {"TOKEN": CANARY}},
@@ -159,8 +159,10 @@ def test_it_gives_nothing_away(options: tuple[str, ...], broken: bool, tmp_path:
     if broken:
         registry = project / "src" / "project" / "pipeline_registry.py"
         registry.write_text(f"raise ValueError('{CANARY} at {REGISTRY}')\n")
-    done = run_info(project, *options, env={"HOME": str(home), "API_TOKEN": CANARY, "DOCKER_HOST": f"tcp://{CANARY}:1"})
-    assert done.returncode == 0, done.stderr
-    assert ("registry" if broken else "project") in done.stdout
-    leaked = [text for text in (CANARY, REGISTRY, str(tmp_path), os.sep + "home") if text in done.stdout]
+    result = run_info(
+        project, *options, env={"HOME": str(home), "API_TOKEN": CANARY, "DOCKER_HOST": f"tcp://{CANARY}:1"}
+    )
+    assert result.returncode == 0, result.stderr
+    assert ("registry" if broken else "project") in result.stdout
+    leaked = [text for text in (CANARY, REGISTRY, str(tmp_path), os.sep + "home") if text in result.stdout]
     assert leaked == []

@@ -32,7 +32,7 @@ gone:
 """
 
 
-def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A kedro command in a project."""
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments], cwd=project, capture_output=True, text=True, check=False
@@ -50,13 +50,13 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_new_settings_work_at_once(project: Path) -> None:
-    done = kedro(project, "k8s-airflow", "init")
-    assert done.returncode == 0, done.stderr
+def test_new_settings_work_without_changes(project: Path) -> None:
+    result = run_kedro(project, "k8s-airflow", "init")
+    assert result.returncode == 0, result.stderr
     settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
     volume = {"claim": "flights-data", "mount": "data", "accessMode": "ReadWriteMany"}
     assert settings["data"]["volumes"] == {"data": volume}
-    created = kedro(project, "k8s-airflow", "create")
+    created = run_kedro(project, "k8s-airflow", "create")
     assert created.returncode == 0, created.stderr
     assert [path.name for path in (project / "dags").iterdir()] == ["flights.py"]
 
@@ -64,15 +64,15 @@ def test_the_new_settings_work_at_once(project: Path) -> None:
 def test_it_never_overwrites(project: Path) -> None:
     file = project / "conf" / "base" / "k8s_airflow.yml"
     file.write_text("image: mine:1\n")
-    done = kedro(project, "k8s-airflow", "init")
-    assert (done.returncode, "conf/base/k8s_airflow.yml" in done.stderr) == (1, True)
+    result = run_kedro(project, "k8s-airflow", "init")
+    assert (result.returncode, "conf/base/k8s_airflow.yml" in result.stderr) == (1, True)
     assert file.read_text() == "image: mine:1\n"
 
 
-def test_an_airflow_yml_of_kedro_airflow_is_carried_over(project: Path) -> None:
+def test_kedro_airflow_settings_are_imported(project: Path) -> None:
     (project / "conf" / "base" / "airflow.yml").write_text(AIRFLOW_YML)
-    done = kedro(project, "k8s-airflow", "init")
-    assert done.returncode == 0, done.stderr
+    result = run_kedro(project, "k8s-airflow", "init")
+    assert result.returncode == 0, result.stderr
     text = (project / "conf" / "base" / "k8s_airflow.yml").read_text()
     settings = yaml.safe_load(text)
     assert settings["dag"] == {
@@ -90,7 +90,7 @@ def test_an_airflow_yml_of_kedro_airflow_is_carried_over(project: Path) -> None:
         "# - default.email_on_failure",
         "# - gone",
     ]
-    assert kedro(project, "k8s-airflow", "create").returncode == 0
+    assert run_kedro(project, "k8s-airflow", "create").returncode == 0
 
 
 def test_a_local_file_of_the_source_is_left_in_the_image(project: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_local_file_of_the_source_is_left_in_the_image(project: Path) -> None:
     entry = "airlines_raw:\n  type: pandas.CSVDataset\n  filepath: src/flights/airlines.csv\n"
     catalog.write_text(catalog.read_text() + entry)
     (project / "src" / "flights" / "airlines.csv").write_text("carrier,name\n")
-    assert kedro(project, "k8s-airflow", "init").returncode == 0
+    assert run_kedro(project, "k8s-airflow", "init").returncode == 0
     settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
     assert settings["data"]["in_image"] == ["src/flights/airlines.csv"]
-    assert kedro(project, "k8s-airflow", "create").returncode == 0
+    assert run_kedro(project, "k8s-airflow", "create").returncode == 0

@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 pytest.importorskip("kedro_airflow", reason="kedro-airflow is not in this environment")
 
-from tools.compare import OURS, THEIRS, compared
+from tools.compare import KEDRO_AIRFLOW_VARIANTS, THIS_PLUGIN, select_scenarios
 
 
 def test_the_page_has_a_row_for_each_scenario_and_ours_are_all_right_or_refused() -> None:
@@ -20,10 +20,10 @@ def test_the_page_has_a_row_for_each_scenario_and_ours_are_all_right_or_refused(
     rows = {
         cells[1]: cells[3]
         for line in table[2:]
-        if len(cells := [part.strip() for part in line.split("|")]) == 5 + len(THEIRS)
+        if len(cells := [part.strip() for part in line.split("|")]) == 5 + len(KEDRO_AIRFLOW_VARIANTS)
     }
-    assert table[0].split("|")[3].strip() == OURS
-    assert list(rows) == [scenario.name for scenario in compared()]
+    assert table[0].split("|")[3].strip() == THIS_PLUGIN
+    assert list(rows) == [scenario.name for scenario in select_scenarios()]
     for name, ours in rows.items():
         works = isinstance(BY_NAME[name].expect, Works)
         assert re.match("right" if works else "refuses", ours), name

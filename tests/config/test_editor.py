@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SERVER = Path(os.environ.get("KKA_YAML_LANGUAGE_SERVER", ROOT / ".tools" / "yaml-language-server"))
 CONF = "demo-project/conf"
 LINE = "# yaml-language-server: $schema=../../.k8s-airflow/settings.schema.json\n"
-LIMIT = 30
+TIMEOUT_SECONDS = 30
 
 
 class Editor:
@@ -36,38 +36,38 @@ class Editor:
         self.numbers = itertools.count()
         self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.ask("initialize", {"processId": None, "rootUri": root.as_uri(), "capabilities": {}})
-        self.tell("initialized", {})
+        self.request("initialize", {"processId": None, "rootUri": root.as_uri(), "capabilities": {}})
+        self.notify("initialized", {})
         yaml = {"validate": True, "completion": True, "hover": True, "schemaStore": {"enable": False}}
-        self.tell("workspace/didChangeConfiguration", {"settings": {"yaml": yaml}})
+        self.notify("workspace/didChangeConfiguration", {"settings": {"yaml": yaml}})
 
-    def marks(self, text: str, env: str = "base") -> list[str]:
+    def diagnose(self, text: str, env: str = "base") -> list[str]:
         """What is marked as wrong in a settings file that is opened."""
         uri = self._open(text, env)
         found = self._wait(lambda said: said.get("method", "").endswith("Diagnostics") and said["params"]["uri"] == uri)
         return [mark["message"] for mark in found["params"]["diagnostics"]]
 
-    def at(self, text: str, rest: str, what: str) -> Any:
+    def request_at(self, text: str, rest: str, what: str) -> Any:
         """What the editor offers or explains between two parts of a settings file."""
         uri = self._open(text + rest, "base")
         lines = text.split("\n")
-        place = {"line": len(lines) - 1, "character": len(lines[-1])}
-        return self.ask(f"textDocument/{what}", {"textDocument": {"uri": uri}, "position": place})
+        position = {"line": len(lines) - 1, "character": len(lines[-1])}
+        return self.request(f"textDocument/{what}", {"textDocument": {"uri": uri}, "position": position})
 
-    def offers(self, text: str) -> set[str]:
-        return {one["label"] for one in self.at(text, "", "completion")["items"]}
+    def complete_keys(self, text: str) -> set[str]:
+        return {one["label"] for one in self.request_at(text, "", "completion")["items"]}
 
     def _open(self, text: str, env: str) -> str:
         """The address of a new file with that text."""
         uri = (self.root / "conf" / env / f"{next(self.numbers)}.yml").as_uri()
         document = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
-        self.tell("textDocument/didOpen", {"textDocument": document})
+        self.notify("textDocument/didOpen", {"textDocument": document})
         return uri
 
-    def tell(self, method: str, params: Any) -> None:
+    def notify(self, method: str, params: Any) -> None:
         self._send({"method": method, "params": params})
 
-    def ask(self, method: str, params: Any) -> Any:
+    def request(self, method: str, params: Any) -> Any:
         self._send({"id": method, "method": method, "params": params})
         return self._wait(lambda said: said.get("id") == method and "method" not in said)["result"]
 
@@ -85,14 +85,14 @@ class Editor:
                     pass
                 self.heard.put(json.loads(out.read(length)))
 
-    def _wait(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        end = time.monotonic() + LIMIT
+    def _wait(self, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        end = time.monotonic() + TIMEOUT_SECONDS
         while True:
-            said = self.heard.get(timeout=max(0, end - time.monotonic()))
-            if "method" in said and "id" in said:  # the server asks, too
-                self._send({"id": said["id"], "result": None})
-            elif wanted(said):
-                return said
+            message = self.heard.get(timeout=max(0, end - time.monotonic()))
+            if "method" in message and "id" in message:  # the server asks, too
+                self._send({"id": message["id"], "result": None})
+            elif matches(message):
+                return message
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
 @pytest.mark.parametrize("env", ["base", "prod"])
 def test_nothing_is_marked_in_the_settings_of_the_demo(editor: Editor, env: str) -> None:
     text = (ROOT / CONF / env / "k8s_airflow.yml").read_text(encoding="utf-8")
-    assert editor.marks(LINE + text, env) == []
+    assert editor.diagnose(LINE + text, env) == []
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_nothing_is_marked_in_the_settings_of_the_demo(editor: Editor, env: str)
     ],
 )
 def test_a_mistake_gets_one_mark_that_shows_what_is_valid(editor: Editor, text: str, expected: str) -> None:
-    (mark,) = editor.marks(f"{LINE}image: a/b\n{text}\n")
+    (mark,) = editor.diagnose(f"{LINE}image: a/b\n{text}\n")
     assert expected in mark
 
 
 def test_the_keys_of_a_rule_are_offered(editor: Editor) -> None:
-    offered = editor.offers(f"{LINE}tasks:\n  long:\n    match: {{tag: x}}\n    ")
+    offered = editor.complete_keys(f"{LINE}tasks:\n  long:\n    match: {{tag: x}}\n    ")
     assert {"execution_timeout", "resources", "nodeSelector", "operator"} <= offered
     assert "match" not in offered
 
@@ -153,12 +153,12 @@ def test_the_keys_of_a_rule_are_offered(editor: Editor) -> None:
     ],
 )
 def test_values_and_keys_are_offered_where_they_belong(editor: Editor, text: str, offered: set[str]) -> None:
-    assert offered <= editor.offers(LINE + text)
+    assert offered <= editor.complete_keys(LINE + text)
 
 
 def test_a_key_is_explained(editor: Editor) -> None:
-    said = editor.at(f"{LINE}dag:\n  catch", "up: true\n", "hover")
-    assert "missed since" in json.dumps(said)
+    message = editor.request_at(f"{LINE}dag:\n  catch", "up: true\n", "hover")
+    assert "missed since" in json.dumps(message)
 
 
 def test_every_pattern_is_valid_in_javascript(editor: Editor) -> None:

@@ -19,17 +19,17 @@ from kedro_k8s_airflow.config import loader, models, types
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.locations import dotted
 from tests.scenarios import BY_NAME, make_project
-from tests.scenarios.factory import snapshot
+from tests.scenarios.factory import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 FILE = "conf/base/k8s_airflow.yml"
 # Required fields by name: a value that is right, for when another field is the wrong one.
-RIGHT = {
+VALID_VALUES = {
     "claim": "flights",
     "image": "registry.example.com/team/x",
     "key": "k",
@@ -54,13 +54,13 @@ class Key:
         return ".".join(self.path)
 
 
-def bare(annotation: Any) -> Any:
+def strip_annotation(annotation: Any) -> Any:
     """An annotation without `| None` and without what `Annotated` says beside the type."""
     if get_origin(annotation) is Annotated:
-        return bare(get_args(annotation)[0])
+        return strip_annotation(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         (only,) = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return bare(only)
+        return strip_annotation(only)
     return annotation
 
 
@@ -69,58 +69,58 @@ def is_model(kind: Any) -> bool:
     return get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def keys(model: type[BaseModel], above: Path_ = ()) -> Iterator[Key]:
+def list_keys(model: type[BaseModel], above: Path_ = ()) -> Iterator[Key]:
     """Every key of a model, at any depth; `x` stands for a name of the user's, `0` for a place in a list."""
     for name, field in model.model_fields.items():
         path = (*above, name)
         yield Key(path, field.annotation, named=True)
-        yield from below(field.annotation, path)
+        yield from keys_below(field.annotation, path)
 
 
-def below(annotation: Any, path: Path_) -> Iterator[Key]:
-    kind = bare(annotation)
+def keys_below(annotation: Any, path: Path_) -> Iterator[Key]:
+    kind = strip_annotation(annotation)
     if types.Names in (annotation, *get_args(annotation)):
         return  # judged as a whole
     if is_model(kind):
-        yield from keys(kind, path)
+        yield from list_keys(kind, path)
     elif get_origin(kind) in (dict, list, tuple):
         inside = get_args(kind)[1] if get_origin(kind) is dict else get_args(kind)[0]
-        place = (*path, "x" if get_origin(kind) is dict else "0")
-        if bare(inside) is not Any:
-            yield Key(place, inside, named=False)
-            yield from below(inside, place)
+        key_path = (*path, "x" if get_origin(kind) is dict else "0")
+        if strip_annotation(inside) is not Any:
+            yield Key(key_path, inside, named=False)
+            yield from keys_below(inside, key_path)
 
 
-KEYS = tuple(keys(models.Settings))
-NAMED = tuple(key for key in KEYS if key.named)
+KEYS = tuple(list_keys(models.Settings))
+NAMED_KEYS = tuple(key for key in KEYS if key.named)
 
 
-def wrong(annotation: Any) -> Any:
+def make_wrong_value(annotation: Any) -> Any:
     """A value that cannot be right for its type: a text where a map belongs, a map everywhere else."""
-    kind = bare(annotation)
+    kind = strip_annotation(annotation)
     mapping = get_origin(kind) is dict or is_model(kind)
     return "wrong" if mapping else {"wrong": "type"}
 
 
-def document(path: Path_, value: Any) -> dict[str, Any]:
+def make_document(path: Path_, value: Any) -> dict[str, Any]:
     """A settings file that is right but for one value."""
-    return _filled(models.Settings, path, value)
+    return _fill_path(models.Settings, path, value)
 
 
-def _filled(annotation: Any, path: Path_, value: Any) -> Any:
+def _fill_path(annotation: Any, path: Path_, value: Any) -> Any:
     if not path:
         return value
-    kind, (name, *rest) = bare(annotation), path
+    kind, (name, *rest) = strip_annotation(annotation), path
     if get_origin(kind) is dict:
-        return {name: _filled(get_args(kind)[1], tuple(rest), value)}
+        return {name: _fill_path(get_args(kind)[1], tuple(rest), value)}
     if get_origin(kind) in (list, tuple):
-        return [_filled(get_args(kind)[0], tuple(rest), value)]
-    required = {field: RIGHT[field] for field, info in kind.model_fields.items() if info.is_required()}
+        return [_fill_path(get_args(kind)[0], tuple(rest), value)]
+    required = {field: VALID_VALUES[field] for field, info in kind.model_fields.items() if info.is_required()}
     inside = kind.model_fields[name].annotation if name in kind.model_fields else None
-    return {**required, name: _filled(inside, tuple(rest), value)}
+    return {**required, name: _fill_path(inside, tuple(rest), value)}
 
 
-def refused(raw: dict[str, Any], folder: Path) -> Refused:
+def load_refused_settings(raw: dict[str, Any], folder: Path) -> Refused:
     file = folder / FILE
     file.parent.mkdir(parents=True)
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -138,17 +138,19 @@ def test_the_models_hold_the_keys_of_the_design() -> None:
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
 def test_a_value_of_the_wrong_type_is_refused_by_file_and_key(key: Key, tmp_path: Path) -> None:
-    findings = refused(document(key.path, wrong(key.annotation)), tmp_path).findings
+    findings = load_refused_settings(make_document(key.path, make_wrong_value(key.annotation)), tmp_path).findings
 
     assert {(finding.location.file, dotted(finding.location.key)) for finding in findings} == {(FILE, str(key))}
     assert {finding.severity for finding in findings} == {"error"}
     assert all("cannot be used" in finding.message for finding in findings)
 
 
-@pytest.mark.parametrize("key", NAMED, ids=str)
+@pytest.mark.parametrize("key", NAMED_KEYS, ids=str)
 def test_a_misspelt_key_is_refused_with_the_right_one(key: Key, tmp_path: Path) -> None:
     *above, name = key.path
-    findings = refused(document((*above, f"{name}z"), wrong(key.annotation)), tmp_path).findings
+    findings = load_refused_settings(
+        make_document((*above, f"{name}z"), make_wrong_value(key.annotation)), tmp_path
+    ).findings
 
     (finding,) = findings
     assert (finding.location.file, dotted(finding.location.key)) == (FILE, f"{key}z")
@@ -157,12 +159,12 @@ def test_a_misspelt_key_is_refused_with_the_right_one(key: Key, tmp_path: Path) 
 
 
 def test_an_unknown_key_is_refused_with_the_valid_ones(tmp_path: Path) -> None:
-    (finding,) = refused({"image": RIGHT["image"], "dag": {"qqq": 1}}, tmp_path).findings
+    (finding,) = load_refused_settings({"image": VALID_VALUES["image"], "dag": {"qqq": 1}}, tmp_path).findings
     assert "schedule" in finding.help
     assert "group_by" in finding.help
 
 
-def by_parent() -> dict[Path_, list[Key]]:
+def group_keys_by_parent() -> dict[Path_, list[Key]]:
     """The keys that stand side by side."""
     found: dict[Path_, list[Key]] = defaultdict(list)
     for key in KEYS:
@@ -170,25 +172,27 @@ def by_parent() -> dict[Path_, list[Key]]:
     return dict(found)
 
 
-@pytest.mark.parametrize("parent", by_parent(), ids=lambda path: ".".join(path) or "top")
-def test_create_names_every_wrong_key_at_once_and_writes_nothing(parent: Path_, forge: Forge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parent", group_keys_by_parent(), ids=lambda path: ".".join(path) or "top")
+def test_create_names_every_wrong_key_at_once_and_writes_nothing(
+    parent: Path_, kedro: KedroServer, tmp_path: Path
+) -> None:
     """By the command line: all keys that stand side by side, each with a wrong value and each misspelt."""
-    side_by_side = by_parent()[parent]
-    values = {key.path[-1]: wrong(key.annotation) for key in side_by_side}
+    side_by_side = group_keys_by_parent()[parent]
+    values = {key.path[-1]: make_wrong_value(key.annotation) for key in side_by_side}
     misspelt = {f"{key.path[-1]}z": 1 for key in side_by_side if key.named}
     spelt: Any = {**values, **misspelt} if side_by_side[0].path[-1] != "0" else [values["0"]]
-    raw = document(parent, spelt) if parent else spelt
+    raw = make_document(parent, spelt) if parent else spelt
     scenario = dataclasses.replace(BY_NAME["plain"], settings=yaml.safe_dump(raw))
     project = make_project(scenario, tmp_path / "project")
-    before = snapshot(project)
+    before = read_tree(project)
 
-    done = forge.kedro("k8s-airflow", "create", cwd=project)
+    result = kedro.run_command("k8s-airflow", "create", cwd=project)
 
-    assert done.code == 1
-    assert snapshot(project) == before
-    assert "Traceback" not in done.err
+    assert result.code == 1
+    assert read_tree(project) == before
+    assert "Traceback" not in result.err
     expected = [f"{FILE}: {'.'.join((*parent, name))}:" for name in [*values, *misspelt]]
-    assert not [place for place in expected if place not in done.said], done.err
+    assert not [place for place in expected if place not in result.output], result.err
 
 
 _IMAGE = b"image: registry.example.com/x\n"
@@ -221,11 +225,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=list(HOSTILE))
-def test_a_hostile_file_is_refused_by_its_name(content: bytes, forge: Forge, tmp_path: Path) -> None:
+def test_malformed_file_is_refused_by_name(content: bytes, kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "project")
     (project / FILE).write_bytes(content)
-    done = forge.kedro("k8s-airflow", "create", cwd=project)
-    assert done.code == 1
-    assert "Traceback" not in done.err
-    assert f"error {FILE}" in re.sub(r"\[[a-z-]+\] ", "", " ".join(done.err.split()))
+    result = kedro.run_command("k8s-airflow", "create", cwd=project)
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    assert f"error {FILE}" in re.sub(r"\[[a-z-]+\] ", "", " ".join(result.err.split()))
     assert not (project / "dags").exists()

@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.config import models, schema
 from tests.scenarios import ALL, BY_NAME, WORKING, make_project
-from tests.scenarios.factory import snapshot
+from tests.scenarios.factory import read_tree
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 jsonschema = pytest.importorskip("jsonschema", reason="this environment has no jsonschema")
 
@@ -40,14 +40,14 @@ Loader.yaml_implicit_resolvers = {
 }
 
 
-def read(text: str) -> Any:
+def read_yaml(text: str) -> Any:
     try:
         return yaml.load(text, Loader)  # noqa: S506  a safe loader
     except yaml.YAMLError:
         return None
 
 
-def parses(content: Any) -> bool:
+def is_accepted(content: Any) -> bool:
     try:
         models.parse_settings(content)
     except ValidationError:
@@ -64,22 +64,22 @@ def test_the_schema_is_valid_and_refers_to_no_other_host_than_its_dialect() -> N
     assert "://" not in body
 
 
-def described(said: Any, above: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def schema_keys(schema: Any, above: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key that a schema names, by its path."""
-    if isinstance(said, dict):
-        for name, inside in said.get("properties", {}).items():
+    if isinstance(schema, dict):
+        for name, inside in schema.get("properties", {}).items():
             yield f"{above}.{name}", inside
-        for key, inside in said.items():
-            yield from described(inside, f"{above}.{key}")
-    elif isinstance(said, list):
-        for inside in said:
-            yield from described(inside, above)
+        for key, inside in schema.items():
+            yield from schema_keys(inside, f"{above}.{key}")
+    elif isinstance(schema, list):
+        for inside in schema:
+            yield from schema_keys(inside, above)
 
 
 def test_every_key_has_a_description() -> None:
-    keys = dict(described(SCHEMA, ""))
+    keys = dict(schema_keys(SCHEMA, ""))
     assert len(keys) > 200
-    assert [path for path, said in keys.items() if not said.get("description")] == []
+    assert [path for path, key_schema in keys.items() if not key_schema.get("description")] == []
 
 
 def test_the_schema_has_only_the_keys_of_the_models() -> None:
@@ -94,27 +94,29 @@ SETTINGS = {
     **{f"{one.name}-{env}": text for one in ALL for env, text in one.overlays.items()},
     **{f"demo-{file.parent.name}": file.read_text(encoding="utf-8") for file in DEMO},
 }
-WHOLE = [name for name, text in SETTINGS.items() if isinstance(read(text), dict) and parses(read(text))]
-PARTS = [f"{one.name}-{env}" for one in WORKING for env in one.overlays]
+WHOLE_FILES = [
+    name for name, text in SETTINGS.items() if isinstance(read_yaml(text), dict) and is_accepted(read_yaml(text))
+]
+OVERLAYS = [f"{one.name}-{env}" for one in WORKING for env in one.overlays]
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", WHOLE_FILES)
 def test_an_editor_marks_nothing_in_valid_settings(name: str) -> None:
-    assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
+    assert [error.message for error in VALIDATOR.iter_errors(read_yaml(SETTINGS[name]))] == []
 
 
-@pytest.mark.parametrize("name", [*PARTS, *(f"demo-{file.parent.name}" for file in DEMO)])
+@pytest.mark.parametrize("name", [*OVERLAYS, *(f"demo-{file.parent.name}" for file in DEMO)])
 def test_an_editor_marks_nothing_in_a_partial_overlay(name: str) -> None:
-    assert [error.message for error in VALIDATOR.iter_errors(read(SETTINGS[name]))] == []
+    assert [error.message for error in VALIDATOR.iter_errors(read_yaml(SETTINGS[name]))] == []
 
 
 def test_there_are_settings_to_compare() -> None:
-    assert len(WHOLE) > 100
-    assert len(PARTS) >= 2
+    assert len(WHOLE_FILES) > 100
+    assert len(OVERLAYS) >= 2
     assert len(DEMO) == 2
 
 
-ALIKE = {
+ACCEPTED_VARIANTS = {
     "duration": {"dag": {"retry_delay": "90s"}},
     "seconds": {"tasks": {"x": {"terminationGracePeriodSeconds": 90}}},
     "seconds-as-duration": {"tasks": {"x": {"activeDeadlineSeconds": "2h"}}},
@@ -134,7 +136,7 @@ ALIKE = {
     "section-commented-out": {"data": None, "tasks": None, "dags": None, "build": None, "namespace": None},
     "operator": {"tasks": {"x": {"operator": {"startup_timeout_seconds": 5, "poll_interval": 1}}}},
 }
-UNLIKE = {
+REFUSED_SHAPES = {
     "top": {"imige": "x"},
     "misspelt": {"dag": {"shedule": None}},
     "deep": {"tasks": {"x": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"nam": "x"}}}]}}},
@@ -166,16 +168,16 @@ UNLIKE = {
 }
 
 
-@pytest.mark.parametrize("settings", ALIKE.values(), ids=list(ALIKE))
+@pytest.mark.parametrize("settings", ACCEPTED_VARIANTS.values(), ids=list(ACCEPTED_VARIANTS))
 def test_an_editor_accepts_what_the_models_accept(settings: dict[str, Any]) -> None:
     content = {"image": "registry.example.com/x", **settings}
-    assert (parses(content), VALIDATOR.is_valid(content)) == (True, True)
+    assert (is_accepted(content), VALIDATOR.is_valid(content)) == (True, True)
 
 
-@pytest.mark.parametrize("settings", UNLIKE.values(), ids=list(UNLIKE))
+@pytest.mark.parametrize("settings", REFUSED_SHAPES.values(), ids=list(REFUSED_SHAPES))
 def test_an_editor_marks_values_whose_shape_the_models_refuse(settings: dict[str, Any]) -> None:
     content = {"image": "registry.example.com/x", **settings}
-    assert (parses(content), VALIDATOR.is_valid(content)) == (False, False)
+    assert (is_accepted(content), VALIDATOR.is_valid(content)) == (False, False)
 
 
 REFERENCES = """
@@ -191,35 +193,35 @@ tasks:
 
 
 def test_references_are_accepted_everywhere() -> None:
-    assert [error.message for error in VALIDATOR.iter_errors(read(REFERENCES))] == []
+    assert [error.message for error in VALIDATOR.iter_errors(read_yaml(REFERENCES))] == []
 
 
 # --- where editors find it
 
 
-def test_the_command_prints_it_without_a_settings_file(forge: Forge, tmp_path: Path) -> None:
+def test_the_command_prints_it_without_a_settings_file(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["no-settings"], tmp_path / "p")
-    done = forge.kedro(*COMMAND, cwd=project)
-    assert done.code == 0, done.said
-    assert json.loads(done.out[done.out.index("{") :]) == SCHEMA
+    result = kedro.run_command(*COMMAND, cwd=project)
+    assert result.code == 0, result.output
+    assert json.loads(result.out[result.out.index("{") :]) == SCHEMA
 
 
-def test_the_command_overwrites_only_a_generated_file(forge: Forge, tmp_path: Path) -> None:
+def test_the_command_overwrites_only_a_generated_file(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "p")
     file = project / "new" / "s.json"
-    assert forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
+    assert kedro.run_command(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
     assert json.loads(file.read_text()) == SCHEMA
     file.write_text(file.read_text().replace('"title"', '"was"'))
-    assert forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
+    assert kedro.run_command(*COMMAND, "--output", "new/s.json", cwd=project).code == 0
     assert json.loads(file.read_text()) == SCHEMA
     file.write_text("{}")
-    done = forge.kedro(*COMMAND, "--output", "new/s.json", cwd=project)
+    done = kedro.run_command(*COMMAND, "--output", "new/s.json", cwd=project)
     assert (done.code, "[file-foreign]" in done.err, file.read_text()) == (1, True, "{}")
-    assert forge.kedro(*COMMAND, "--output", "new/s.json", "--force", cwd=project).code == 0
+    assert kedro.run_command(*COMMAND, "--output", "new/s.json", "--force", cwd=project).code == 0
     assert json.loads(file.read_text()) == SCHEMA
 
 
-def named_by(file: Path) -> Path:
+def read_schema_name(file: Path) -> Path:
     """The file that the first line of a settings file names as its schema."""
     first = file.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# yaml-language-server: $schema=")
@@ -227,51 +229,51 @@ def named_by(file: Path) -> Path:
 
 
 @pytest.mark.parametrize("conf", ["conf", "deep/er/conf"])
-def test_init_refers_to_the_schema_that_it_writes(forge: Forge, tmp_path: Path, conf: str) -> None:
+def test_init_refers_to_the_schema_that_it_writes(kedro: KedroServer, tmp_path: Path, conf: str) -> None:
     scenario = dataclasses.replace(BY_NAME["no-settings"], conf=conf, conf_source=conf)
     project = make_project(scenario, tmp_path / "p")
-    done = forge.kedro("k8s-airflow", "init", cwd=project)
-    assert done.code == 0, done.said
+    done = kedro.run_command("k8s-airflow", "init", cwd=project)
+    assert done.code == 0, done.output
     file = project / scenario.conf / "base" / "k8s_airflow.yml"
-    assert json.loads(named_by(file).read_text()) == SCHEMA
-    assert VALIDATOR.is_valid(read(file.read_text()))
-    assert named_by(file).resolve() == project / schema.SCHEMA_PATH
+    assert json.loads(read_schema_name(file).read_text()) == SCHEMA
+    assert VALIDATOR.is_valid(read_yaml(file.read_text()))
+    assert read_schema_name(file).resolve() == project / schema.SCHEMA_PATH
 
 
-def test_init_refers_to_no_schema_through_a_symbolic_link(forge: Forge, tmp_path: Path) -> None:
+def test_init_refers_to_no_schema_through_a_symbolic_link(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["no-settings"], tmp_path / "p")
     (project / "conf" / "base").rename(tmp_path / "base")
     (project / "conf" / "base").symlink_to(tmp_path / "base")
-    done = forge.kedro("k8s-airflow", "init", cwd=project)
-    assert done.code == 0, done.said
+    done = kedro.run_command("k8s-airflow", "init", cwd=project)
+    assert done.code == 0, done.output
     assert "yaml-language-server" not in (tmp_path / "base" / "k8s_airflow.yml").read_text()
     assert not (project / schema.SCHEMA_PATH).exists()
 
 
-def test_create_updates_the_schema_but_neither_creates_nor_deletes_one(forge: Forge, tmp_path: Path) -> None:
+def test_create_updates_the_schema_but_neither_creates_nor_deletes_one(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["plain"], tmp_path / "p")
     file = project / schema.SCHEMA_PATH
-    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert kedro.run_command("k8s-airflow", "create", cwd=project).code == 0
     assert not file.exists()
     old = json.dumps({"$comment": files.GENERATED_MARKER.decode(), "title": "of another version"})
     file.write_text(old)
-    assert forge.kedro("k8s-airflow", "create", "--check", cwd=project).code == 1
+    assert kedro.run_command("k8s-airflow", "create", "--check", cwd=project).code == 1
     assert file.read_text() == old
-    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert kedro.run_command("k8s-airflow", "create", cwd=project).code == 0
     assert json.loads(file.read_text()) == SCHEMA
-    before = snapshot(project)
-    assert forge.kedro("k8s-airflow", "create", "--check", cwd=project).code == 0
+    before = read_tree(project)
+    assert kedro.run_command("k8s-airflow", "create", "--check", cwd=project).code == 0
     file.write_text("{}")
-    done = forge.kedro("k8s-airflow", "create", cwd=project)
+    done = kedro.run_command("k8s-airflow", "create", cwd=project)
     assert (done.code, file.read_text()) == (0, "{}")
-    assert {**snapshot(project), schema.SCHEMA_PATH: before[schema.SCHEMA_PATH]} == before
+    assert {**read_tree(project), schema.SCHEMA_PATH: before[schema.SCHEMA_PATH]} == before
 
 
-def test_the_schema_is_not_part_of_the_image_content(forge: Forge, tmp_path: Path) -> None:
+def test_the_schema_is_not_part_of_the_image_content(kedro: KedroServer, tmp_path: Path) -> None:
     from kedro_k8s_airflow.image import content_hash
 
     project = make_project(BY_NAME["plain"], tmp_path / "p")
-    assert forge.kedro("k8s-airflow", "create", cwd=project).code == 0
+    assert kedro.run_command("k8s-airflow", "create", cwd=project).code == 0
     ignored = (project / ".dockerignore").read_text()
     before = content_hash.hash_context(project, ignored)
     (project / schema.SCHEMA_PATH).write_text(schema.read_schema())

@@ -48,7 +48,7 @@ SCHEDULES = st.one_of(
     st.sampled_from([*types.SCHEDULE_PRESETS, "0 6 * * *", "*/15 6-18 * * 1-5", None]),
     st.fixed_dictionaries({"every": DURATIONS}),
 )
-RIGHT: list[tuple[Any, st.SearchStrategy[Any]]] = [
+VALID_VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (types.ProjectPath, st.sampled_from(["/app", "/srv/my-project"])),
     (types.BaseImage, st.sampled_from(["python:3.12-slim", f"a/b@sha256:{'0' * 64}"])),
     (types.Variable, WORDS.map(str.upper)),
@@ -93,18 +93,18 @@ OPERATOR = st.sets(st.sampled_from(sorted(ARGUMENTS)), max_size=3).map(
 )
 
 
-def aliased(annotation: Any) -> st.SearchStrategy[Any] | None:
+def alias_strategy(annotation: Any) -> st.SearchStrategy[Any] | None:
     """What a field of fields.py may hold."""
-    return next((right for alias, right in RIGHT if alias is annotation), None)
+    return next((right for alias, right in VALID_VALUES if alias is annotation), None)
 
 
-def parts(annotation: Any) -> tuple[list[Any], bool]:
+def split_union(annotation: Any) -> tuple[list[Any], bool]:
     """The alternatives of an annotation, and whether null is one."""
     kinds = list(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return [kind for kind in kinds if kind is not type(None)], type(None) in kinds
 
 
-def hints(model: type[BaseModel]) -> dict[str, Any]:
+def key_annotations(model: type[BaseModel]) -> dict[str, Any]:
     """The annotations of a model's keys, with what `Annotated` adds."""
     found = typing.get_type_hints(model, include_extras=True)
     return {name: found[name] for name in model.model_fields}
@@ -114,29 +114,29 @@ def is_model(kind: Any) -> bool:
     return get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def values(annotation: Any) -> st.SearchStrategy[Any]:
+def valid_values(annotation: Any) -> st.SearchStrategy[Any]:
     """What is right for an annotation."""
-    (kind,), nullable = parts(annotation)
-    inner = _values(kind)
+    (kind,), nullable = split_union(annotation)
+    inner = _values_of_kind(kind)
     return inner | st.none() if nullable else inner
 
 
-def _values(kind: Any) -> st.SearchStrategy[Any]:
-    special = aliased(kind)
+def _values_of_kind(kind: Any) -> st.SearchStrategy[Any]:
+    special = alias_strategy(kind)
     if special is not None:
         return special
     if kind == models.Retries:
         return st.integers(0, 10)
     if get_origin(kind) is Annotated:
-        return st.integers(1, 10) if get_args(kind)[0] is int else values(get_args(kind)[0])
+        return st.integers(1, 10) if get_args(kind)[0] is int else valid_values(get_args(kind)[0])
     if is_model(kind):
         return valid_maps(kind)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if get_origin(kind) is dict:
-        return st.dictionaries(*map(values, get_args(kind)), max_size=2)
+        return st.dictionaries(*map(valid_values, get_args(kind)), max_size=2)
     if get_origin(kind) in (list, tuple):
-        return st.lists(values(get_args(kind)[0]), max_size=2)
+        return st.lists(valid_values(get_args(kind)[0]), max_size=2)
     plain = {bool: st.booleans(), int: st.integers(0, 10**6), str: TEXTS}
     return plain[kind]
 
@@ -144,7 +144,7 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
 @cache
 def valid_maps(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
     """Maps that are right for a model: what is required, and a few other keys."""
-    found = hints(model)
+    found = key_annotations(model)
     required = [name for name, info in model.model_fields.items() if info.is_required()]
     others = [name for name in found if name not in required]
     exact = EXACTLY_ONE.get(model)
@@ -153,16 +153,18 @@ def valid_maps(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
     else:
         chosen = st.lists(st.sampled_from(others), unique=True, max_size=4) if others else st.just([])
     return chosen.flatmap(
-        lambda names: st.fixed_dictionaries({name: key(model, name, found[name]) for name in [*required, *names]})
-    ).map(MENDED.get(model, dict))
+        lambda names: st.fixed_dictionaries(
+            {name: valid_key_values(model, name, found[name]) for name in [*required, *names]}
+        )
+    ).map(COMPLETED.get(model, dict))
 
 
-def key(model: type[BaseModel], name: str, annotation: Any) -> st.SearchStrategy[Any]:
+def valid_key_values(model: type[BaseModel], name: str, annotation: Any) -> st.SearchStrategy[Any]:
     """What is right for a key of a model, where the model itself has more to say than the annotation."""
     for own in ((model, name), (None, name)):
-        if own in OWN:
-            return OWN[own]
-    right = values(annotation)
+        if own in KEY_VALUES:
+            return KEY_VALUES[own]
+    right = valid_values(annotation)
     return right.filter(lambda value: value is not None) if model in EXACTLY_ONE or model is models.Match else right
 
 
@@ -172,7 +174,7 @@ EXACTLY_ONE: dict[type[BaseModel], tuple[str, ...]] = {
     podspec.EnvFrom: ("prefix",),
     podspec.PodVolume: (),
 }
-OWN: dict[tuple[type[BaseModel] | None, str], st.SearchStrategy[Any]] = {
+KEY_VALUES: dict[tuple[type[BaseModel] | None, str], st.SearchStrategy[Any]] = {
     (None, "operator"): OPERATOR,
     (podspec.Toleration, "operator"): st.sampled_from(["Exists", "Equal", None]),
     (podspec.EnvVar, "name"): WORDS.map(str.upper).filter(lambda name: not credential_detection.is_secret_name(name)),
@@ -187,34 +189,34 @@ OWN: dict[tuple[type[BaseModel] | None, str], st.SearchStrategy[Any]] = {
 }
 
 
-def _store(said: dict[str, Any]) -> dict[str, Any]:
-    return {**said, "store": {"path": "data/store"}} if said.get("memory") == "store" else said
+def _add_store_path(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "store": {"path": "data/store"}} if data.get("memory") == "store" else data
 
 
-def _once(said: dict[str, Any]) -> dict[str, Any]:
-    env = said.get("env")
-    return {**said, "env": list({one["name"]: one for one in env}.values())} if env else said
+def _drop_duplicate_env(task: dict[str, Any]) -> dict[str, Any]:
+    env = task.get("env")
+    return {**task, "env": list({one["name"]: one for one in env}.values())} if env else task
 
 
-def _whole(said: dict[str, Any]) -> dict[str, Any]:
-    result = {**said}
-    for name, annotation in hints(models.Settings).items():
-        if name in said and get_origin(annotation) is dict:  # dropped by null is only what another file defines
-            result[name] = {one: value for one, value in said[name].items() if value is not None}
-    if "dag" in said:
-        result["dag"] = {name: value for name, value in said["dag"].items() if name != "pipeline"}
-    if "images" in said:
-        images = said["images"].items()
+def _complete_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    result = {**settings}
+    for name, annotation in key_annotations(models.Settings).items():
+        if name in settings and get_origin(annotation) is dict:  # dropped by null is only what another file defines
+            result[name] = {one: value for one, value in settings[name].items() if value is not None}
+    if "dag" in settings:
+        result["dag"] = {name: value for name, value in settings["dag"].items() if name != "pipeline"}
+    if "images" in settings:
+        images = settings["images"].items()
         result["images"] = {one: {key: v for key, v in said_.items() if key != "prefix"} for one, said_ in images}
     return result
 
 
-MENDED: dict[type[BaseModel], Callable[[dict[str, Any]], dict[str, Any]]] = {
+COMPLETED: dict[type[BaseModel], Callable[[dict[str, Any]], dict[str, Any]]] = {
     models.Match: lambda said: said or {"node": "a"},
-    models.DataSettings: _store,
-    models.TaskRule: _once,
-    models.TaskSettings: _once,
-    models.Settings: _whole,
+    models.DataSettings: _add_store_path,
+    models.TaskRule: _drop_duplicate_env,
+    models.TaskSettings: _drop_duplicate_env,
+    models.Settings: _complete_settings,
 }
 DOCUMENTS = valid_maps(models.Settings)
 
@@ -222,21 +224,21 @@ DOCUMENTS = valid_maps(models.Settings)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a place for its settings."""
-    made = tmp_path_factory.mktemp("project")
-    (made / FILE).parent.mkdir(parents=True)
-    return made
+    project_folder = tmp_path_factory.mktemp("project")
+    (project_folder / FILE).parent.mkdir(parents=True)
+    return project_folder
 
 
-def refused(content: Any, folder: Path) -> tuple[Finding, ...]:
+def refusal_of(content: Any, folder: Path) -> tuple[Finding, ...]:
     """Why a file of that content is refused; nothing when it is accepted."""
     try:
-        check(content, folder)
+        check_settings(content, folder)
     except Refused as why:
         return why.findings
     return ()
 
 
-def check(content: Any, folder: Path) -> models.Settings:
+def check_settings(content: Any, folder: Path) -> models.Settings:
     """The settings of a file of that content."""
     (folder / FILE).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     return loader.load_settings(content, [folder / FILE], folder)
@@ -247,15 +249,15 @@ def test_settings_that_the_models_allow_are_accepted_by_check_and_by_editors(
     folder: Path, content: dict[str, Any]
 ) -> None:
     # A name may look like a credential.
-    assume({finding.code for finding in refused(content, folder)} != {"secret"})
-    assert check(content, folder).image == content["image"]
+    assume({finding.code for finding in refusal_of(content, folder)} != {"secret"})
+    assert check_settings(content, folder).image == content["image"]
     assert [error.message for error in VALIDATOR.iter_errors(content)] == []
 
 
 # --- broken
 
 ALWAYS: list[Any] = [{"wrong": "type"}, [{"wrong": "type"}]]
-WRONG: list[tuple[Any, list[Any]]] = [
+WRONG_VALUES: list[tuple[Any, list[Any]]] = [
     (types.Duration, ["90", 90, "5 minutes", "1w", "-1s", "0s", "", "1.5h", "٣s", True, 10**400, "9" * 400 + "d"]),
     (types.Seconds, ["90", "1w", -1, True, 1.5, "-1s", ""]),
     (types.Quantity, ["1 GB", "1GB", "-1", -1, "", "one", True, float("nan"), float("inf"), "1ei"]),
@@ -287,27 +289,27 @@ WRONG: list[tuple[Any, list[Any]]] = [
 ]
 
 
-def broken(content: Any, annotation: Any, above: Place = ()) -> Iterator[tuple[Place, Any, Place]]:
+def break_value(content: Any, annotation: Any, above: Place = ()) -> Iterator[tuple[Place, Any, Place]]:
     """Every way to break a value that is right: where, what to put there, and the key that has to be named."""
-    (kind,), nullable = parts(annotation)
-    named = next((wrong for alias, wrong in WRONG if alias is kind), None)
+    (kind,), nullable = split_union(annotation)
+    named = next((wrong for alias, wrong in WRONG_VALUES if alias is kind), None)
     if named is not None:
         for wrong in [*named, *([] if kind in (types.Names, types.Labels) else ALWAYS)]:
             inside = tuple(wrong)[:1] if kind in (types.Labels, types.Annotations) and isinstance(wrong, dict) else ()
             if not (wrong is None and nullable) and not (kind is types.JsonObject and isinstance(wrong, dict)):
                 yield above, wrong, (*above, *inside)
         return
-    if get_origin(kind) is Annotated and aliased(kind) is None:
-        yield from broken(content, get_args(kind)[0], above)
+    if get_origin(kind) is Annotated and alias_strategy(kind) is None:
+        yield from break_value(content, get_args(kind)[0], above)
     elif is_model(kind):
         for wrong in ("a", 1, True, [], ["a"], *([{}] if kind is models.Match else []), *([] if nullable else [None])):
             if above and not (wrong is None and len(above) == 1):
                 yield above, wrong, above
         if isinstance(content, dict):
             yield (*above, "zzz"), 1, (*above, "zzz")
-            for name, found in hints(kind).items():
+            for name, found in key_annotations(kind).items():
                 if name in content and name != "operator":
-                    yield from broken(content[name], found, (*above, name))
+                    yield from break_value(content[name], found, (*above, name))
             if kind is models.TaskRule:
                 yield (*above, "operator"), {"zzz": 1}, (*above, "operator", "zzz")
                 yield (*above, "operator"), {"poll_interval": "soon"}, (*above, "operator", "poll_interval")
@@ -319,36 +321,36 @@ def broken(content: Any, annotation: Any, above: Place = ()) -> Iterator[tuple[P
         for wrong in ("a", 1, [], *([] if nullable or len(above) == 1 else [None])):
             yield above, wrong, above
         for name, value in content.items() if isinstance(content, dict) else ():
-            yield from broken(value, get_args(kind)[1], (*above, name))
+            yield from break_value(value, get_args(kind)[1], (*above, name))
         if get_args(kind)[0] is types.Resource:
             yield (*above, "memmory"), "1Gi", (*above, "memmory")
     elif get_origin(kind) in (list, tuple):
         for wrong in ("a", 1, {"a": "b"}, *([] if nullable else [None])):
             yield above, wrong, above
         for index, value in enumerate(content if isinstance(content, list) else ()):
-            yield from broken(value, get_args(kind)[0], (*above, str(index)))
+            yield from break_value(value, get_args(kind)[0], (*above, str(index)))
     elif kind in (bool, int, str):
         for wrong in ALWAYS + {bool: ["yes", 1], int: ["1", True, 1.5], str: [1, True]}[kind]:
             yield above, wrong, above
 
 
-def put(content: Any, place: Place, value: Any) -> Any:
+def replace_at(content: Any, key_path: Place, value: Any) -> Any:
     """The content with another value at a place."""
-    if not place:
+    if not key_path:
         return value
-    name, *rest = place
+    name, *rest = key_path
     if isinstance(content, list):
-        return [put(one, tuple(rest), value) if str(at) == name else one for at, one in enumerate(content)]
-    return {**content, name: put(content.get(name, {}), tuple(rest), value)}
+        return [replace_at(one, tuple(rest), value) if str(at) == name else one for at, one in enumerate(content)]
+    return {**content, name: replace_at(content.get(name, {}), tuple(rest), value)}
 
 
 @given(data=st.data())
 def test_settings_with_one_invalid_value_are_refused_by_its_key(folder: Path, data: st.DataObject) -> None:
     content = data.draw(DOCUMENTS)
-    ways = list(broken(content, models.Settings))
+    ways = list(break_value(content, models.Settings))
     depth = data.draw(st.sampled_from(sorted({len(place) for place, _, _ in ways})))
     place, wrong, named = data.draw(st.sampled_from([way for way in ways if len(way[0]) == depth]))
-    findings = refused(put(content, place, wrong), folder)
+    findings = refusal_of(replace_at(content, place, wrong), folder)
     assume({finding.code for finding in findings} != {"secret"})
     assert {finding.severity for finding in findings} == {"error"}
     assert (FILE, tuple(named)) in {(finding.location.file, finding.location.key) for finding in findings}
@@ -362,46 +364,52 @@ ANYTHING = st.recursive(
 
 
 @given(data=st.data())
-def test_anything_in_any_place_is_accepted_or_refused_never_a_traceback(folder: Path, data: st.DataObject) -> None:
+def test_arbitrary_values_never_cause_a_traceback(folder: Path, data: st.DataObject) -> None:
     content = data.draw(DOCUMENTS)
-    places = sorted({place for place, _, _ in broken(content, models.Settings)})
-    mutated = put(content, data.draw(st.sampled_from(places)), data.draw(ANYTHING))
-    assert [one for one in refused(mutated, folder) if one.location.file != FILE or not one.location.key] == []
+    key_paths = sorted({place for place, _, _ in break_value(content, models.Settings)})
+    mutated = replace_at(content, data.draw(st.sampled_from(key_paths)), data.draw(ANYTHING))
+    assert [one for one in refusal_of(mutated, folder) if one.location.file != FILE or not one.location.key] == []
 
 
 # --- drawn from the schema
 
 
-def drawn(said: Any) -> st.SearchStrategy[Any]:
+def draw_from_schema(schema: Any) -> st.SearchStrategy[Any]:
     """Values that a schema accepts; as far as ours goes, and without references by `${...}`."""
-    if said is True or not said:
+    if schema is True or not schema:
         return st.dictionaries(WORDS, WORDS, max_size=2) | WORDS
-    if "$ref" in said:
-        return _definition(said["$ref"].rpartition("/")[2])
-    if "anyOf" in said:
+    if "$ref" in schema:
+        return _definition(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
         return st.one_of(
-            [drawn(one) for one in said["anyOf"] if one.get("pattern") != r"\$\{" or "object" in one["type"]]
+            [
+                draw_from_schema(one)
+                for one in schema["anyOf"]
+                if one.get("pattern") != r"\$\{" or "object" in one["type"]
+            ]
         )
-    if "enum" in said:
-        return st.sampled_from(said["enum"])
-    kinds = [said["type"]] if isinstance(said["type"], str) else said["type"]
-    return st.one_of([_drawn(kind, said) for kind in kinds if (kind, said.get("pattern")) != ("string", r"\$\{")])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return st.one_of(
+        [_draw_kind(kind, schema) for kind in kinds if (kind, schema.get("pattern")) != ("string", r"\$\{")]
+    )
 
 
 @cache
 def _definition(name: str) -> st.SearchStrategy[Any]:
-    return st.deferred(lambda: drawn(SCHEMA["$defs"][name]))
+    return st.deferred(lambda: draw_from_schema(SCHEMA["$defs"][name]))
 
 
-def _drawn(kind: str, said: dict[str, Any]) -> st.SearchStrategy[Any]:
-    low = said.get("minimum")
-    high = said["exclusiveMaximum"] - 1 if "exclusiveMaximum" in said else None
+def _draw_kind(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    low = schema.get("minimum")
+    high = schema["exclusiveMaximum"] - 1 if "exclusiveMaximum" in schema else None
     if kind == "object":
-        return _object(said)
+        return _draw_object(schema)
     if kind == "array":
-        return st.lists(drawn(said.get("items", True)), min_size=said.get("minItems", 0), max_size=3)
+        return st.lists(draw_from_schema(schema.get("items", True)), min_size=schema.get("minItems", 0), max_size=3)
     if kind == "string":
-        return _text(said)
+        return _draw_text(schema)
     return {
         "boolean": st.booleans(),
         "integer": st.integers(low, high),
@@ -410,33 +418,35 @@ def _drawn(kind: str, said: dict[str, Any]) -> st.SearchStrategy[Any]:
     }[kind]
 
 
-def _text(said: dict[str, Any]) -> st.SearchStrategy[str]:
-    pattern = said.get("pattern", "").removesuffix(r"|\$\{")
-    longest = said.get("maxLength", 300)
+def _draw_text(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    pattern = schema.get("pattern", "").removesuffix(r"|\$\{")
+    longest = schema.get("maxLength", 300)
     if pattern:
         return st.from_regex(re.compile(pattern), fullmatch=True).filter(lambda text: len(text) <= longest)
-    return st.text(min_size=said.get("minLength", 0), max_size=min(longest, 20)).filter(lambda text: "${" not in text)
+    return st.text(min_size=schema.get("minLength", 0), max_size=min(longest, 20)).filter(lambda text: "${" not in text)
 
 
-def _object(said: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    known = said.get("properties", {})
+def _draw_object(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    known = schema.get("properties", {})
     if not known:
-        names = _text(said.get("propertyNames", {}))
-        return st.dictionaries(names, drawn(said.get("additionalProperties", True)), max_size=2)
-    needed = said.get("required", [])
+        names = _draw_text(schema.get("propertyNames", {}))
+        return st.dictionaries(names, draw_from_schema(schema.get("additionalProperties", True)), max_size=2)
+    needed = schema.get("required", [])
     others = [name for name in known if name not in needed]
-    least = max(0, said.get("minProperties", 0) - len(needed))
-    most = said.get("maxProperties", 4)
+    least = max(0, schema.get("minProperties", 0) - len(needed))
+    most = schema.get("maxProperties", 4)
     chosen = st.lists(st.sampled_from(others), unique=True, min_size=least, max_size=most) if others else st.just([])
-    return chosen.flatmap(lambda names: st.fixed_dictionaries({name: drawn(known[name]) for name in [*needed, *names]}))
+    return chosen.flatmap(
+        lambda names: st.fixed_dictionaries({name: draw_from_schema(known[name]) for name in [*needed, *names]})
+    )
 
 
-@given(content=drawn(SCHEMA), image=IMAGES)
-def test_what_an_editor_accepts_is_accepted_or_refused_for_what_it_means(
+@given(content=draw_from_schema(SCHEMA), image=IMAGES)
+def test_schema_valid_settings_are_refused_only_for_their_meaning(
     folder: Path, content: dict[str, Any], image: str
 ) -> None:
     content = {**content, "image": image}
     assert [error.message for error in VALIDATOR.iter_errors(content)] == []
     # Nothing is unknown or of a wrong type: what remains are checks of ours, and what another file may bring.
     shape = {"settings-unknown", "settings-type"}
-    assert [one for one in refused(content, folder) if one.code in shape] == []
+    assert [one for one in refusal_of(content, folder) if one.code in shape] == []

@@ -6,7 +6,7 @@ import pytest
 
 from kedro_k8s_airflow.dag.header import DagFileHeader, read_header
 from kedro_k8s_airflow.dag.render import render_dag
-from tests.support.plan_factory import planned
+from tests.support.plan_factory import make_plan
 
 ODD = (
     "flights",
@@ -33,7 +33,7 @@ def test_a_header_is_read_back_with_odd_names(name: str, env: str | None) -> Non
 
 
 def test_a_rendered_file_has_the_header_of_its_plan() -> None:
-    plan = planned({"a": ()}, pipeline='an "odd" one', env="prod", package="flights")
+    plan = make_plan({"a": ()}, pipeline='an "odd" one', env="prod", package="flights")
     assert read_header(render_dag(plan)) == DagFileHeader(pipeline='an "odd" one', package="flights", env="prod")
 
 

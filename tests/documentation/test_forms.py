@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from tests.support.environments import run
+from tests.support.environments import run_process
 from tests.support.paths import ROOT
 
 TEMPLATES = ROOT / ".github" / "ISSUE_TEMPLATE"
@@ -23,15 +23,15 @@ FILES = {
 
 
 @pytest.mark.parametrize("schema", FILES)
-def test_the_files_are_as_githubs_schemas_demand(schema: str) -> None:
+def test_github_files_match_their_schemas(schema: str) -> None:
     if find_spec("check_jsonschema") is None:
         pytest.skip("check-jsonschema, which carries the schemas, is not in this environment; `make test` has it")
     assert FILES[schema]
-    done = run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *FILES[schema]])
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = run_process([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *FILES[schema]])
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_bug_report_asks_for_what_it_takes_to_repeat_the_bug() -> None:
+def test_bug_report_form_requires_reproduction_details() -> None:
     form = yaml.safe_load((TEMPLATES / "bug.yml").read_text(encoding="utf-8"))
     required = {
         field["id"]

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from tests.support.environments import interpreter, run
+from tests.support.environments import find_interpreter, run_process
 from tests.support.paths import ROOT
 
 # What a browser fetches by itself, unlike the address of `<a href>`.
@@ -46,7 +46,7 @@ class Html(HTMLParser):
             self.fetched.append(attributes[FETCHED[tag]])
 
 
-def read(site: Path) -> dict[Path, Html]:
+def read_pages(site: Path) -> dict[Path, Html]:
     """Parse every page of a built site."""
     pages = {}
     for path in sorted(site.rglob("*.html")):
@@ -55,9 +55,9 @@ def read(site: Path) -> dict[Path, Html]:
     return pages
 
 
-def dead_links(site: Path) -> list[str]:
+def find_dead_links(site: Path) -> list[str]:
     """Return the links within a built site whose file or anchor does not exist."""
-    pages = read(site)
+    pages = read_pages(site)
     dead = []
     for page, html in pages.items():
         for address in [*html.links, *html.fetched]:
@@ -78,19 +78,19 @@ def dead_links(site: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site, strictly, as `make site` does."""
-    python = interpreter("KKA_PYTHON_SITE")
+    python = find_interpreter("KKA_PYTHON_SITE")
     mermaid = Path(os.environ.get("KKA_MERMAID", "mermaid"))
     if not (mermaid / "dist" / "mermaid.min.js").is_file():
         pytest.skip("Mermaid is not installed: `make site` installs it by npm, see what it printed")
     folder = tmp_path_factory.mktemp("site").resolve()
-    done = run([python, "-m", "mkdocs", "build", "--strict", "--site-dir", folder], cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    result = run_process([python, "-m", "mkdocs", "build", "--strict", "--site-dir", folder], cwd=ROOT)
+    assert result.returncode == 0, result.stderr
     return folder
 
 
 def test_every_link_and_anchor_of_the_site_leads_somewhere(site: Path) -> None:
-    assert len(read(site)) > 15
-    assert dead_links(site) == []
+    assert len(read_pages(site)) > 15
+    assert find_dead_links(site) == []
 
 
 def test_a_dead_link_or_anchor_is_found(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_dead_link_or_anchor_is_found(tmp_path: Path) -> None:
         '<p id="here"><a href="#here">a</a><a href="other/#top">b</a><a href="https://example.com/x#y">c</a>'
         '<a href="other/#gone">d</a><a href="#away">e</a><a href="missing/">f</a><img src="none.png">'
     )
-    assert dead_links(tmp_path) == [
+    assert find_dead_links(tmp_path) == [
         "index.html: other/#gone",
         "index.html: #away",
         "index.html: missing/",
@@ -109,7 +109,7 @@ def test_a_dead_link_or_anchor_is_found(tmp_path: Path) -> None:
 
 
 def test_pages_load_nothing_from_another_host(site: Path) -> None:
-    fetched = {address for html in read(site).values() for address in html.fetched}
+    fetched = {address for html in read_pages(site).values() for address in html.fetched}
     assert fetched
     assert {address for address in fetched if urlsplit(address).netloc} == set()
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
@@ -117,9 +117,9 @@ def test_pages_load_nothing_from_another_host(site: Path) -> None:
 
 
 def test_a_page_with_a_picture_loads_mermaid_from_the_site(site: Path) -> None:
-    pictures = [page for page in read(site) if '<pre class="mermaid">' in page.read_text(encoding="utf-8")]
+    pictures = [page for page in read_pages(site) if '<pre class="mermaid">' in page.read_text(encoding="utf-8")]
     assert site / "guides" / "grouping" / "index.html" in pictures
-    for page, html in read(site).items():
+    for page, html in read_pages(site).items():
         loaded = any(address.endswith("assets/mermaid.min.js") for address in html.fetched)
         assert loaded == (page in pictures), page
 
@@ -139,5 +139,5 @@ def test_the_search_knows_every_page_of_the_navigation(site: Path) -> None:
     assert len(pages) > 15
     for page in pages:
         assert re.sub(r"(?:(?:^|(?<=/))(?:index|README))?\.md$", "", page).rstrip("/") in {
-            place.rstrip("/") for place in found
+            address.rstrip("/") for address in found
         }

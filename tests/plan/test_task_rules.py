@@ -45,16 +45,16 @@ PIPELINES = {
 }
 
 
-def ruled(
+def make_task_rules(
     tasks: dict[str, Any] | None = None, groups: dict[str, Any] | None = None, profiles: dict[str, Any] | None = None
 ) -> TaskRules:
     raw = {"image": "registry.example.com/x", "tasks": tasks, "groups": groups, "profiles": profiles}
     return build_task_rules(models.parse_settings(raw), PIPELINES, SettingsSources([], Path()))
 
 
-def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | None = None) -> dict[str, Any]:
+def own_settings(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a node is told beyond, or other than, what is built in."""
-    found = ruled(tasks, profiles=profiles)
+    found = make_task_rules(tasks, profiles=profiles)
     settings = found.settings_of(found.matching_rules(NODES[node]))
     return {key: value for key, value in settings.items() if BUILT_IN.get(key, "not there") != value}
 
@@ -90,8 +90,8 @@ def told(tasks: dict[str, Any], node: str = "fit", profiles: dict[str, Any] | No
     ],
     ids=str,
 )
-def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
-    found = ruled({"x": {"match": match, "retries": 9}})
+def test_match_selects_nodes(match: dict[str, Any], nodes: str) -> None:
+    found = make_task_rules({"x": {"match": match, "retries": 9}})
     assert {name for name, node in NODES.items() if found.matching_rules(node)} == set(nodes.split())
 
 
@@ -107,8 +107,8 @@ def test_a_match_is_for(match: dict[str, Any], nodes: str) -> None:
     ],
     ids=str,
 )
-def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> None:
-    found = ruled({"x": {"match": match, "retries": 9}}, {"y": match})
+def test_match_without_nodes_is_refused_with_its_location(match: dict[str, Any]) -> None:
+    found = make_task_rules({"x": {"match": match, "retries": 9}}, {"y": match})
     assert [finding.location for finding in found.findings] == [
         Location(file=SETTINGS_FILE_NAME, key=("tasks", "x", "match")),
         Location(file=SETTINGS_FILE_NAME, key=("groups", "y")),
@@ -116,7 +116,7 @@ def test_a_match_for_nobody_is_refused_with_its_place(match: dict[str, Any]) -> 
 
 
 def test_a_node_is_in_the_first_group_that_it_matches() -> None:
-    found = ruled(groups={"a": {"tag": "gpu"}, "b": {"tag": "heavy"}, "c": {"node": "*"}, "dropped": None})
+    found = make_task_rules(groups={"a": {"tag": "gpu"}, "b": {"tag": "heavy"}, "c": {"node": "*"}, "dropped": None})
     assert found.nodes_by_group(list(NODES.values())) == {"a": [1], "b": [3], "c": [0, 2]}
 
 
@@ -153,11 +153,11 @@ def test_a_node_is_in_the_first_group_that_it_matches() -> None:
     ids=str,
 )
 def test_rules_are_laid_over_each_other_in_file_order(tasks: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert told(tasks) == expected
+    assert own_settings(tasks) == expected
 
 
 def test_one_field_of_what_is_built_in_can_be_changed_or_taken_away() -> None:
-    found = told(
+    found = own_settings(
         {
             "x": {
                 "resources": {"limits": {"memory": "4Gi", "nvidia.com/gpu": 1}},
@@ -174,11 +174,11 @@ def test_one_field_of_what_is_built_in_can_be_changed_or_taken_away() -> None:
         key: value for key, value in BUILT_IN["podSecurityContext"].items() if key != "runAsUser"
     }
     assert found["operator"] == {**BUILT_IN["operator"], "startup_timeout_seconds": 60}
-    assert ruled({}).base == BUILT_IN, "what is built in was changed by a rule"
+    assert make_task_rules({}).base == BUILT_IN, "what is built in was changed by a rule"
 
 
-def test_the_base_is_what_no_match_speaks_of() -> None:
-    found = ruled({"x": {"retries": 1}, "y": {"match": {"tag": "gpu"}, "retries": 2}})
+def test_base_settings_exclude_matched_rules() -> None:
+    found = make_task_rules({"x": {"retries": 1}, "y": {"match": {"tag": "gpu"}, "retries": 2}})
     assert found.base["retries"] == 1
     assert found.settings_of(found.matching_rules(NODES["load"])) is found.base
 
@@ -220,10 +220,10 @@ FAST = {"nodeSelector": {"disk": "fast"}, "priority_weight": 5}
 def test_a_rule_lies_over_the_profile_that_it_names(
     tasks: dict[str, Any], profiles: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert told(tasks, profiles=profiles) == expected
+    assert own_settings(tasks, profiles=profiles) == expected
 
 
-def of_tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[ProjectNode, TaskRules]:
+def make_tagged_rules(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[ProjectNode, TaskRules]:
     """A node with tags, and the rules."""
     node = ProjectNode("n", None, frozenset(tags), (), ("n_out",), ())
     raw = {"image": "registry.example.com/x", "tasks": tasks, "profiles": profiles}
@@ -232,9 +232,11 @@ def of_tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tu
     )
 
 
-def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+def tagged_settings(
+    tasks: dict[str, Any], profiles: dict[str, Any], *tags: str
+) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The rules behind a node with tags, and what they tell it beyond what is built in."""
-    node, found = of_tagged(tasks, profiles, *tags)
+    node, found = make_tagged_rules(tasks, profiles, *tags)
     assert found.findings == ()
     matching = found.matching_rules(node)
     settings = found.settings_of(matching)
@@ -262,13 +264,13 @@ def tagged(tasks: dict[str, Any], profiles: dict[str, Any], *tags: str) -> tuple
 def test_a_tag_lays_a_profile_over_the_defaults_and_under_the_rules_with_a_match(
     tasks: dict[str, Any], tags: list[str], behind: tuple[str, ...], expected: dict[str, Any]
 ) -> None:
-    assert tagged(tasks, {"slow": SLOW, "fast": FAST}, *tags) == (behind, expected)
+    assert tagged_settings(tasks, {"slow": SLOW, "fast": FAST}, *tags) == (behind, expected)
 
 
 @pytest.mark.parametrize("profiles", [{}, {"gpu-large": {}}, {"gpu": None, "gpu-large": {}}], ids=str)
 def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(profiles: dict[str, Any]) -> None:
-    _, by_rule = of_tagged({"x": {"profile": "gpu"}}, profiles)
-    _, by_tag = of_tagged({}, profiles, "k8s.gpu", "other")
+    _, by_rule = make_tagged_rules({"x": {"profile": "gpu"}}, profiles)
+    _, by_tag = make_tagged_rules({}, profiles, "k8s.gpu", "other")
     assert [finding.location for finding in by_rule.findings] == [
         Location(file=SETTINGS_FILE_NAME, key=("tasks", "x", "profile"))
     ]
@@ -280,7 +282,7 @@ def test_a_profile_that_is_not_there_is_refused_with_who_asks_and_what_is_known(
 
 
 def test_the_right_profile_is_guessed() -> None:
-    _, found = of_tagged({}, {"gpu-large": {}, "memory": {}}, "k8s.gpu-lagre")
+    _, found = make_tagged_rules({}, {"gpu-large": {}, "memory": {}}, "k8s.gpu-lagre")
     assert "Did you mean 'gpu-large'?" in found.findings[0].help
 
 
@@ -309,7 +311,7 @@ _RULE = st.fixed_dictionaries(
 _PROFILE = _RULE.map(lambda rule: {key: value for key, value in rule.items() if key not in ("match", "profile")})
 
 
-def at(values: Any, path: tuple[str, ...]) -> Any:
+def value_at(values: Any, path: tuple[str, ...]) -> Any:
     """The value at a path; "absent" when there is none."""
     for key in path:
         values = values.get(key, "absent") if isinstance(values, Mapping) else "absent"
@@ -317,27 +319,27 @@ def at(values: Any, path: tuple[str, ...]) -> Any:
 
 
 @given(st.lists(_RULE, max_size=4), _PROFILE, _PROFILE)
-def test_every_value_is_the_one_that_the_named_layer_says(listed: list[Any], one: Any, other: Any) -> None:
+def test_every_value_comes_from_its_recorded_layer(listed: list[Any], one: Any, other: Any) -> None:
     """Beside the fold: what is told at a leaf is what is written in the place that is named for it."""
     raw = {
         "image": "registry.example.com/x",
-        "tasks": {f"r{place}": rule for place, rule in enumerate(listed)},
+        "tasks": {f"r{index}": rule for index, rule in enumerate(listed)},
         "profiles": {"p": one, "q": other},
     }
     node = ProjectNode("n", None, frozenset({"gpu", "k8s.q"}), (), ("n_out",), ())
     found = build_task_rules(models.parse_settings(raw), {"__default__": (node,)}, SettingsSources([], Path()))
     matching = found.matching_rules(node)
-    settings, said = found.settings_of(matching), found.origins_of(matching)
+    settings, origins = found.settings_of(matching), found.origins_of(matching)
     for path, value in provenance.iterate_leaves(settings):
-        if path in said:
-            origin = said[path]
-            assert value == (at(raw, origin.settings_key(path)) if origin.layer else at(BUILT_IN, path))
+        if path in origins:
+            origin = origins[path]
+            assert value == (value_at(raw, origin.settings_key(path)) if origin.layer else value_at(BUILT_IN, path))
         else:  # an empty map of which everything was taken away
             assert value == {}
-            assert any(other[: len(path)] == path for other in said)
-    taken = [path for path in said if at(settings, path) in ("absent", None)]
-    assert all(at(raw, said[path].settings_key(path)) is None for path in taken)
-    assert found.origin_names(matching) == {".".join(path): origin.layer for path, origin in said.items()}
+            assert any(other[: len(path)] == path for other in origins)
+    removed = [path for path in origins if value_at(settings, path) in ("absent", None)]
+    assert all(value_at(raw, origins[path].settings_key(path)) is None for path in removed)
+    assert found.origin_names(matching) == {".".join(path): origin.layer for path, origin in origins.items()}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,7 @@ def test_every_value_is_the_one_that_the_named_layer_says(listed: list[Any], one
         ("podSecurityContext.runAsUser", "default", "rule 'default'"),
     ],
 )
-def test_a_layer_is_named_in_words(path: str, layer: str, words: str) -> None:
+def test_layer_has_a_readable_name(path: str, layer: str, words: str) -> None:
     tasks = {
         "default": {"podSecurityContext": {"runAsUser": None}, "retries": 1},
         "m": {
@@ -403,8 +405,8 @@ def test_a_rule_of_an_overlay_that_matches_nothing_is_refused_in_that_file(tmp_p
 # -- a pod of several nodes -------------------------------------------------------------------------------------------
 
 
-def together(*settings: dict[str, Any]) -> dict[str, Any]:
-    members = [(f"n{index}", ResolvedSettings(one)) for index, one in enumerate(settings)]
+def merge_pod_settings(*settings: dict[str, Any]) -> dict[str, Any]:
+    members = [(f"n{index}", ResolvedSettings(setting)) for index, setting in enumerate(settings)]
     context = MergeContext(
         unset=UNSET,
         cause="dataset 'd' is in memory",
@@ -454,10 +456,12 @@ def together(*settings: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_nodes_that_share_a_pod_get(one: dict[str, Any], other: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_settings_of_nodes_in_one_pod_are_merged(
+    one: dict[str, Any], other: dict[str, Any], expected: dict[str, Any]
+) -> None:
     relevant = set(expected) | set(one) | set(other)
     for order in ((one, other), (other, one)):
-        found = {key: value for key, value in together(*order).items() if key in relevant}
+        found = {key: value for key, value in merge_pod_settings(*order).items() if key in relevant}
         assert {key: _unordered(value) for key, value in found.items()} == {
             key: _unordered(value) for key, value in expected.items()
         }
@@ -484,7 +488,7 @@ def test_nodes_that_share_a_pod_may_not_contradict_each_other(
 ) -> None:
     for order in ((one, other), (other, one)):
         with pytest.raises(Refused) as caught:
-            together(*order)
+            merge_pod_settings(*order)
         (finding,) = caught.value.findings
         assert finding.code == "settings-clash"
         assert all(words in finding.message for words in (said, "'n0'", "'n1'", "dataset 'd' is in memory"))
@@ -492,16 +496,16 @@ def test_nodes_that_share_a_pod_may_not_contradict_each_other(
         assert "see also n1.yml: " in finding.message, "both nodes' rules are named"
 
 
-def test_a_node_without_end_makes_a_pod_without_end() -> None:
+def test_node_without_deadline_gives_a_pod_without_deadline() -> None:
     built_in = dict(BUILT_IN)
     assert (
-        together({**built_in, "activeDeadlineSeconds": None}, {**built_in, "activeDeadlineSeconds": 60})[
+        merge_pod_settings({**built_in, "activeDeadlineSeconds": None}, {**built_in, "activeDeadlineSeconds": 60})[
             "activeDeadlineSeconds"
         ]
         is None
     )
     assert (
-        together({**built_in, "activeDeadlineSeconds": 90}, {**built_in, "activeDeadlineSeconds": 60})[
+        merge_pod_settings({**built_in, "activeDeadlineSeconds": 90}, {**built_in, "activeDeadlineSeconds": 60})[
             "activeDeadlineSeconds"
         ]
         == 90

@@ -12,7 +12,7 @@ from kedro_k8s_airflow import pod
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
 from kedro_k8s_airflow.dag.render import render_dag
 from kedro_k8s_airflow.plan import model, parameters
-from tests.support.plan_factory import planned
+from tests.support.plan_factory import make_plan
 
 
 def test_the_contract_version_is_the_compiler_s() -> None:
@@ -26,15 +26,15 @@ def test_the_variables_are_those_of_the_dag_file() -> None:
 
 def test_the_limit_of_parameters_is_the_same_in_compiler_pod_and_dag_file() -> None:
     assert pod.PARAMS_LIMIT == parameters.PARAMS_LIMIT
-    text = render_dag(planned({"a": ()}, params={"x": 1}))
+    text = render_dag(make_plan({"a": ()}, params={"x": 1}))
     assert f"size > {pod.PARAMS_LIMIT:_}:" in text
     assert f"more than the {pod.PARAMS_LIMIT:,}" in text
 
 
 def test_the_program_prints_the_contract_version_that_build_image_expects() -> None:
     command = [sys.executable, pod.__file__, "--contract-version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"contract {model.CONTRACT_VERSION}\n", "")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"contract {model.CONTRACT_VERSION}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_program_takes_every_option_that_the_dag_file_gives_it(
     changes: dict[str, object], expected: dict[str, object]
 ) -> None:
     store = model.MemoryStore("/app/data/store", 7)
-    plan = planned({"a": ()}, store=store, env="prod", conf_source="conf")
+    plan = make_plan({"a": ()}, store=store, env="prod", conf_source="conf")
     task = dataclasses.replace(plan.tasks[0], **changes)
     plan = dataclasses.replace(plan, tasks=(task,))
     _, (_, *arguments) = task_calls.build_task_command(plan, task)

@@ -11,25 +11,25 @@ import pytest
 from tests.support.pod_project.project import CANARY
 
 if TYPE_CHECKING:
-    from tests.pod.conftest import Pods
+    from tests.pod.conftest import PodLauncher
 
 LOUD = ("--memory=loud",)
 
 
-def test_a_group_that_is_done_ends_with_0_and_leaves_its_data(any_pods: Pods) -> None:
-    ended = any_pods.done("plain", "hello", "shout", "give_at_last", options=LOUD)
-    assert any_pods.data("last.txt") == "HELLO"
+def test_finished_group_exits_with_0_and_saves_data(any_pods: PodLauncher) -> None:
+    ended = any_pods.run_successfully("plain", "hello", "shout", "give_at_last", options=LOUD)
+    assert any_pods.read_data("last.txt") == "HELLO"
     assert not ended.err
     assert "done: 3 nodes" in ended.out.splitlines()[-1]
 
 
-def test_a_node_that_raises_ends_with_1_its_traceback_and_its_name(any_pods: Pods) -> None:
-    any_pods.put("word.txt", "hello")
+def test_a_node_that_raises_ends_with_1_its_traceback_and_its_name(any_pods: PodLauncher) -> None:
+    any_pods.write_data("word.txt", "hello")
     ended = any_pods.run("plain", "shout", "give_at_last", "fail", options=LOUD)
     assert ended.code == 1
     assert "Traceback" in ended.err
     assert 'raise ValueError("no such luck")' in ended.err
-    assert "node 3 of 3 'fail': ValueError: no such luck" in ended.last
+    assert "node 3 of 3 'fail': ValueError: no such luck" in ended.last_error_line
     assert "done:" not in ended.out
 
 
@@ -42,27 +42,29 @@ def test_a_node_that_raises_ends_with_1_its_traceback_and_its_name(any_pods: Pod
         pytest.param("fail", "ValueError: no such luck", id="an error"),
     ],
 )
-def test_whatever_stops_a_node_ends_with_1_and_its_name(pods: Pods, node: str, error: str, runner: str) -> None:
-    pods.put("last.txt", "")
+def test_any_node_failure_exits_with_1_and_names_the_node(
+    pods: PodLauncher, node: str, error: str, runner: str
+) -> None:
+    pods.write_data("last.txt", "")
     ended = pods.run("plain", node, options=(f"--runner={runner}",))
     assert ended.code == 1
     assert "Traceback" in ended.err
-    assert error in ended.last
+    assert error in ended.last_error_line
     assert "done:" not in ended.out
     if runner != "ParallelRunner":
-        assert f"node 1 of 1 '{node}': {error}" in ended.last
+        assert f"node 1 of 1 '{node}': {error}" in ended.last_error_line
     elif node == "fail":
         assert f"node 1 of 1 '{node}' failed: {error}" in ended.err
-    assert not pods.started[-1].left_over()
+    assert not pods.started[-1].leftover_processes()
 
 
 @pytest.mark.parametrize("first", ["--contract=1", "--contract=3", "--unheard-of=5"])
-def test_another_contract_is_refused_before_its_arguments_are_read(pods: Pods, first: str) -> None:
+def test_another_contract_is_refused_before_its_arguments_are_read(pods: PodLauncher, first: str) -> None:
     command = [str(pods.python), str(pods.pod), first, "--an-option=that-this-contract-does-not-have"]
-    ended = pods.command(command, {}).end()
+    ended = pods.start_command(command, {}).wait_for_end()
     assert ended.code == 2
-    assert "contract" in ended.why
-    assert {first.rpartition("=")[2] if "contract" in first else "None", "2"} <= {*re.findall(r"\w+", ended.why)}
+    assert "contract" in ended.refusal
+    assert {first.rpartition("=")[2] if "contract" in first else "None", "2"} <= {*re.findall(r"\w+", ended.refusal)}
 
 
 @pytest.mark.parametrize(
@@ -73,11 +75,11 @@ def test_another_contract_is_refused_before_its_arguments_are_read(pods: Pods, f
     ],
 )
 def test_a_pipeline_or_node_that_is_not_there_ends_with_2(
-    any_pods: Pods, pipeline: str, node: str, mentions: str
+    any_pods: PodLauncher, pipeline: str, node: str, mentions: str
 ) -> None:
     ended = any_pods.run(pipeline, node)
     assert ended.code == 2
-    assert mentions in ended.why
+    assert mentions in ended.refusal
 
 
 @pytest.mark.parametrize(
@@ -102,20 +104,22 @@ def test_a_pipeline_or_node_that_is_not_there_ends_with_2(
         ),
     ],
 )
-def test_variables_that_cannot_be_read_end_with_2(pods: Pods, variable: str, value: str | None, mentions: str) -> None:
+def test_variables_that_cannot_be_read_end_with_2(
+    pods: PodLauncher, variable: str, value: str | None, mentions: str
+) -> None:
     ended = pods.run("plain", "hello", env={variable: value})
     assert ended.code == 2
-    assert variable in ended.why or "parameters" in ended.why
-    assert mentions in ended.why
+    assert variable in ended.refusal or "parameters" in ended.refusal
+    assert mentions in ended.refusal
 
 
-def test_a_project_that_cannot_be_imported_ends_with_2(any_pods: Pods) -> None:
+def test_a_project_that_cannot_be_imported_ends_with_2(any_pods: PodLauncher) -> None:
     with (any_pods.project / "src" / "project" / "nodes.py").open("a", encoding="utf-8") as file:
         file.write("\nimport a_module_that_nobody_has\n")
     ended = any_pods.run("plain", "hello")
     assert ended.code == 2
     assert "nodes.py" in ended.err
-    assert "a_module_that_nobody_has" in ended.last
+    assert "a_module_that_nobody_has" in ended.last_error_line
 
 
 @pytest.mark.parametrize(
@@ -133,47 +137,47 @@ def test_a_project_that_cannot_be_imported_ends_with_2(any_pods: Pods) -> None:
     ],
 )
 def test_a_catalog_other_than_planned_ends_with_2_and_the_dataset(
-    pods: Pods, pipeline: str, node: str, options: tuple[str, ...], named: str
+    pods: PodLauncher, pipeline: str, node: str, options: tuple[str, ...], named: str
 ) -> None:
-    pods.put("word.txt", "hello")
-    pods.put("kept.txt/2020-01-01T00.00.00.000Z/kept.txt", "of another run")
+    pods.write_data("word.txt", "hello")
+    pods.write_data("kept.txt/2020-01-01T00.00.00.000Z/kept.txt", "of another run")
     ended = pods.run(pipeline, node, options=options)
     assert ended.code == 2
-    assert f"dataset {named!r}" in ended.why
+    assert f"dataset {named!r}" in ended.refusal
     assert not (pods.project / "data" / "seen.txt").exists()
 
 
 @pytest.mark.parametrize(("when", "code"), [("before_pipeline_run", 2), ("after_pipeline_run", 1)])
-def test_a_hook_that_fails_is_told(pods: Pods, when: str, code: int) -> None:
+def test_failing_hook_is_reported(pods: PodLauncher, when: str, code: int) -> None:
     ended = pods.run("plain", "hello", env={"HOOK_FAILS": when})
     assert ended.code == code
-    assert "RuntimeError: a hook of the project failed" in ended.last
+    assert "RuntimeError: a hook of the project failed" in ended.last_error_line
 
 
-def test_nothing_of_credentials_is_printed_even_where_their_dataset_fails(any_pods: Pods) -> None:
+def test_nothing_of_credentials_is_printed_even_where_their_dataset_fails(any_pods: PodLauncher) -> None:
     failed = any_pods.run("plain", "load_locked")
     assert failed.code == 1
-    assert "locked" in failed.last
-    any_pods.put("locked.txt", "data")
-    done = any_pods.done("plain", "load_locked")
+    assert "locked" in failed.last_error_line
+    any_pods.write_data("locked.txt", "data")
+    result = any_pods.run_successfully("plain", "load_locked")
     refused = any_pods.run("plain", "load_locked", options=("--memory=locked",))
     assert refused.code == 2
-    assert not [one for one in (failed, done, refused) if CANARY in one.said]
+    assert not [one for one in (failed, result, refused) if CANARY in one.output]
 
 
-def test_what_is_printed_is_plain_and_comes_at_once(any_pods: Pods) -> None:
+def test_output_is_plain_and_unbuffered(any_pods: PodLauncher) -> None:
     started = any_pods.start("plain", "hello", "shout", "talk", options=LOUD)
-    long = started.until("xxx")
+    long = started.read_until("xxx")
     assert long == "x" * 300 + "\n"
-    any_pods.put("answer", "")
-    ended = started.end()
+    any_pods.write_data("answer", "")
+    ended = started.wait_for_end()
     assert ended.code == 0
-    assert any_pods.data("said.txt") == "answered"
+    assert any_pods.read_data("said.txt") == "answered"
     assert not ended.err
     assert "\x1b" not in ended.out
     assert "node is at work\n" in ended.out
-    for place, name in enumerate(("hello", "talk", "shout"), 1):
-        assert re.search(rf"node \d of 3 '{name}' started\n", ended.out), place
+    for index, name in enumerate(("hello", "talk", "shout"), 1):
+        assert re.search(rf"node \d of 3 '{name}' started\n", ended.out), index
         assert re.search(rf"node \d of 3 '{name}' finished in \d+\.\d s, peak memory \d+ MiB", ended.out)
     assert re.search(r"done: 3 nodes in \d+\.\d s, peak memory \d+ MiB", ended.out.splitlines()[-1])
     # Kedro's own lines: one line for each record, though some are longer than a terminal.
@@ -181,7 +185,7 @@ def test_what_is_printed_is_plain_and_comes_at_once(any_pods: Pods) -> None:
     assert not (any_pods.project / "info.log").exists()
 
 
-def test_logging_that_the_image_configures_wins(pods: Pods) -> None:
+def test_logging_that_the_image_configures_wins(pods: PodLauncher) -> None:
     config = pods.project / "own.yml"
     config.write_text("""
 version: 1
@@ -190,5 +194,5 @@ handlers: {own: {class: logging.StreamHandler, stream: ext://sys.stdout, formatt
 loggers: {kedro: {level: INFO}}
 root: {handlers: [own]}
 """)
-    ended = pods.done("plain", "hello", env={"KEDRO_LOGGING_CONFIG": str(config)})
+    ended = pods.run_successfully("plain", "hello", env={"KEDRO_LOGGING_CONFIG": str(config)})
     assert [line for line in ended.out.splitlines() if line.startswith("own ")]

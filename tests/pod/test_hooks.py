@@ -15,7 +15,7 @@ from tests.support.kedro_server import clean_env
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.pod.conftest import Pods
+    from tests.pod.conftest import PodLauncher
 
 ALL_SPECS = {
     name
@@ -42,13 +42,13 @@ def plugin(tmp_path: Path) -> Path:
     return folder
 
 
-def calls(log: Path) -> list[dict[str, Any]]:
+def read_calls(log: Path) -> list[dict[str, Any]]:
     """Every call of a hook, in order."""
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def as_pod_and_as_kedro_run(
-    pods: Pods, plugin: Path, nodes: tuple[str, ...], runner: str
+def run_pod_and_kedro(
+    pods: PodLauncher, plugin: Path, nodes: tuple[str, ...], runner: str
 ) -> list[tuple[int, list[Any]]]:
     """Exit code and calls of the pod, then those of `kedro run`, which runs at the same time."""
     logs = [plugin.parent / f"{name}.log" for name in ("pod", "kedro")]
@@ -57,14 +57,14 @@ def as_pod_and_as_kedro_run(
     pod = pods.start("hooked", *nodes, options=(*memory, f"--runner={runner}"), env=env)
     run = ["run", "--pipelines=hooked", f"--nodes={','.join(nodes)}", f"--runner={runner}"]
     start = f"import os; os.chdir({str(pods.project)!r}); from kedro.framework.cli.cli import main; main()"
-    kedro = pods.command([str(pods.python), "-c", start, *run], clean_env(**{**env, "HOOK_LOG": str(logs[1])}))
-    ended = [pod.end(), kedro.end()]
-    return [(one.code, calls(log)) for one, log in zip(ended, logs, strict=True)]
+    kedro = pods.start_command([str(pods.python), "-c", start, *run], clean_env(**{**env, "HOOK_LOG": str(logs[1])}))
+    ended = [pod.wait_for_end(), kedro.wait_for_end()]
+    return [(one.code, read_calls(log)) for one, log in zip(ended, logs, strict=True)]
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_hook_is_called_as_by_kedro_run(any_pods: Pods, plugin: Path, group: str) -> None:
-    pod, kedro = as_pod_and_as_kedro_run(any_pods, plugin, GROUPS[group], "SequentialRunner")
+def test_every_hook_is_called_as_by_kedro_run(any_pods: PodLauncher, plugin: Path, group: str) -> None:
+    pod, kedro = run_pod_and_kedro(any_pods, plugin, GROUPS[group], "SequentialRunner")
     assert pod == kedro
     code, seen = pod
     assert code == CODES[group]
@@ -80,8 +80,8 @@ def test_every_hook_is_called_as_by_kedro_run(any_pods: Pods, plugin: Path, grou
 
 @pytest.mark.parametrize("runner", ["ThreadRunner", "ParallelRunner"])
 @pytest.mark.parametrize("group", ["works", "node fails"])
-def test_other_runners_call_hooks_as_by_kedro_run(pods: Pods, plugin: Path, group: str, runner: str) -> None:
-    pod, kedro = as_pod_and_as_kedro_run(pods, plugin, GROUPS[group], runner)
+def test_other_runners_call_hooks_as_by_kedro_run(pods: PodLauncher, plugin: Path, group: str, runner: str) -> None:
+    pod, kedro = run_pod_and_kedro(pods, plugin, GROUPS[group], runner)
     assert pod == kedro
     code, seen = pod
     assert code == CODES[group]
@@ -89,13 +89,15 @@ def test_other_runners_call_hooks_as_by_kedro_run(pods: Pods, plugin: Path, grou
     assert "after_node_run" in {call["spec"] for call in seen}
 
 
-def test_what_a_hook_gives_a_node_is_what_the_node_gets(pods: Pods) -> None:
-    pods.put("word.txt", "hello")
-    pods.done("plain", "shout", "give_at_last", options=("--memory=loud",), env={"HOOK_REPLACES": "1"})
-    assert pods.data("last.txt") == "REPLACED"
+def test_hook_return_value_replaces_node_inputs(pods: PodLauncher) -> None:
+    pods.write_data("word.txt", "hello")
+    pods.run_successfully("plain", "shout", "give_at_last", options=("--memory=loud",), env={"HOOK_REPLACES": "1"})
+    assert pods.read_data("last.txt") == "REPLACED"
 
 
-def test_hooks_learn_dag_task_and_try_from_the_environment_and_versions_from_kedro(pods: Pods, tmp_path: Path) -> None:
+def test_hooks_learn_dag_task_and_try_from_the_environment_and_versions_from_kedro(
+    pods: PodLauncher, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     (pods.project / "src" / "project" / "settings.py").write_text("""
 import json
@@ -114,8 +116,8 @@ class Telling:
 
 HOOKS = (Telling(),)
 """)
-    pods.done("versions", "write", "read", try_number=3, env={"HOOK_LOG": str(log)})
+    pods.run_successfully("versions", "write", "read", try_number=3, env={"HOOK_LOG": str(log)})
     run, run_id, load_versions = json.loads(log.read_text())
     assert (run["dag_id"], run["task_id"], run["try_number"]) == ("dag", "task", 3)
-    assert pods.versions("kept.txt") == [run_id]
+    assert pods.saved_versions("kept.txt") == [run_id]
     assert load_versions == {"kept": run_id}

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.pod.conftest import Pods
+    from tests.pod.conftest import PodLauncher
 
 HARD = {
     "null": None,
@@ -28,23 +28,23 @@ HARD = {
 }
 
 
-def test_parameters_arrive_exactly_and_nested_ones_are_merged(any_pods: Pods) -> None:
+def test_parameters_arrive_exactly_and_nested_ones_are_merged(any_pods: PodLauncher) -> None:
     given = {**HARD, "model.depth": 5, "model.options.rate": None, "fresh.one.two": ["x"]}
-    any_pods.done("params", "ask", params=given)
-    arrived = json.loads(any_pods.data("asked.txt"))
+    any_pods.run_successfully("params", "ask", params=given)
+    arrived = json.loads(any_pods.read_data("asked.txt"))
     assert {name: arrived.get(name, "nothing") for name in HARD} == HARD
     assert arrived["model"] == {"depth": 5, "names": ["a"], "options": {"rate": None}}
     assert arrived["fresh"] == {"one": {"two": ["x"]}}
     assert arrived["mark"] == "default"
 
 
-def test_the_one_text_that_cannot_arrive_is_refused(pods: Pods) -> None:
+def test_text_with_a_null_character_is_refused(pods: PodLauncher) -> None:
     ended = pods.run("params", "ask", params={"model.names": ["a", {"b": "???"}]})
     assert ended.code == 2
-    assert "'???'" in ended.why
+    assert "'???'" in ended.refusal
 
 
-def test_runtime_parameters_reach_the_catalog(pods: Pods) -> None:
+def test_runtime_parameters_reach_the_catalog(pods: PodLauncher) -> None:
     with (pods.project / "src" / "project" / "pipeline_registry.py").open("a", encoding="utf-8") as file:
         file.write("""
 
@@ -58,5 +58,5 @@ _registered = register_pipelines
 def register_pipelines() -> dict[str, Pipeline]:
     return {**_registered(), "routed": _routed()}
 """)
-    pods.done("routed", "route", params={"place": "some where"})
-    assert pods.data("some where/any.txt") == "hello"
+    pods.run_successfully("routed", "route", params={"place": "some where"})
+    assert pods.read_data("some where/any.txt") == "hello"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scenarios.factory import snapshot
+from tests.scenarios.factory import read_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.pod.conftest import Pods
+    from tests.pod.conftest import PodLauncher
 
 
-def without_privileges() -> tuple[str, ...]:
+def unprivileged_prefix() -> tuple[str, ...]:
     """What stands before a command so that permissions bind it; root without capabilities is like anybody."""
     if os.geteuid():
         return ()
@@ -29,8 +29,8 @@ def without_privileges() -> tuple[str, ...]:
     return command
 
 
-def test_a_pod_runs_in_a_project_in_which_it_cannot_write(any_pods: Pods, tmp_path: Path) -> None:
-    before = without_privileges()
+def test_a_pod_runs_in_a_project_in_which_it_cannot_write(any_pods: PodLauncher, tmp_path: Path) -> None:
+    before = unprivileged_prefix()
     for name in ("home", "tmp"):
         (tmp_path / name).mkdir()
     data = any_pods.project / "data"
@@ -45,12 +45,12 @@ def test_a_pod_runs_in_a_project_in_which_it_cannot_write(any_pods: Pods, tmp_pa
                 [*before, sys.executable, "-c", f"open({str(folder / 'x')!r}, 'w')"], capture_output=True, check=False
             )
             assert tried.returncode, "this test shows nothing"
-        kept = snapshot(any_pods.project)
+        kept = read_tree(any_pods.project)
         variables = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp")}
-        pods = any_pods.but(before=before, env=variables)
-        ended = pods.done("plain", "hello", "shout", options=("--memory=loud",))
+        pods = any_pods.with_changes(before=before, env=variables)
+        ended = pods.run_successfully("plain", "hello", "shout", options=("--memory=loud",))
         assert not ended.err
-        assert {*snapshot(any_pods.project)} - {*kept} == {"data/word.txt"}
+        assert {*read_tree(any_pods.project)} - {*kept} == {"data/word.txt"}
     finally:
         for path in paths:
             path.chmod(0o755 if path.is_dir() else 0o644)

@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.workspace import Workspace, bare, clone, commit, git, project
+from tests.support.workspace import (
+    Workspace,
+    clone_repository,
+    commit_files,
+    init_bare_repository,
+    make_publish_project,
+    run_git,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 
 @pytest.fixture
-def workspace(forge: Forge, tmp_path: Path) -> Workspace:
+def workspace(kedro: KedroServer, tmp_path: Path) -> Workspace:
     """A project, a repository with one commit, and a checkout of it."""
-    hub = bare(tmp_path / "dags.git")
-    work = clone(hub, tmp_path / "work")
-    commit(work, {"README.md": "DAGs\n", "dags/other.py": "# somebody else's\n"}, "First")
-    git(work, "push", "--quiet", "origin", "main")
-    return Workspace(forge, project(tmp_path / "project"), hub, work)
+    hub = init_bare_repository(tmp_path / "dags.git")
+    work = clone_repository(hub, tmp_path / "work")
+    commit_files(work, {"README.md": "DAGs\n", "dags/other.py": "# somebody else's\n"}, "First")
+    run_git(work, "push", "--quiet", "origin", "main")
+    return Workspace(kedro, make_publish_project(tmp_path / "project"), hub, work)

@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.paths import KILL_POINTS
 from tests.support.publish_checks import DAG
-from tests.support.workspace import GIT, IDENTITY, Workspace, clone, commit, git
+from tests.support.workspace import GIT_IDENTITY, ISOLATED_GIT_ENV, Workspace, clone_repository, commit_files, run_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def killed(workspace: Workspace, work: Path | None, **options: Any) -> list[dict[str, Any]]:
+def publish_with_kills(workspace: Workspace, work: Path | None, **options: Any) -> list[dict[str, Any]]:
     """Publish repeatedly, killed before another write each time; return the report."""
     folders = [*([work] if work else []), workspace.bare]
     arguments = {
@@ -27,17 +27,17 @@ def killed(workspace: Workspace, work: Path | None, **options: Any) -> list[dict
         "bare": str(workspace.bare),
         "temporary": str(workspace.bare.parent / "temporary"),
     }
-    done = workspace.forge.script(
-        str(KILL_POINTS), json.dumps(arguments), cwd=workspace.project, env={**GIT, **IDENTITY}
+    result = workspace.kedro.run_script(
+        str(KILL_POINTS), json.dumps(arguments), cwd=workspace.project, env={**ISOLATED_GIT_ENV, **GIT_IDENTITY}
     )
-    assert done.code == 0, done.err[-3000:]
-    report: list[dict[str, Any]] = json.loads(done.out[done.out.index("[{") :])
+    assert result.code == 0, result.err[-3000:]
+    report: list[dict[str, Any]] = json.loads(result.out[result.out.index("[{") :])
     assert report.pop()["killed"] is None
     return report
 
 
 # Git commands that write; the test has to kill the publish before each of them.
-ALWAYS = {"git hash-object", "git update-index", "git write-tree", "git commit-tree"}
+ALWAYS_KILLED_BEFORE = {"git hash-object", "git update-index", "git write-tree", "git commit-tree"}
 
 
 def assert_atomic(
@@ -45,7 +45,7 @@ def assert_atomic(
 ) -> None:
     """Check that every kill leaves the old or the new state, and that the next run leads to the new one."""
     kills = [turn["killed"] for turn in report]
-    assert ALWAYS | {f"git {command}" for command in among} <= set(kills)
+    assert ALWAYS_KILLED_BEFORE | {f"git {command}" for command in among} <= set(kills)
     assert len(kills) >= at_least, kills
     for turn in report:
         killed_before, left, repaired = turn["killed"], turn["left"], turn["repaired"]
@@ -69,44 +69,46 @@ def assert_atomic(
         assert repaired["own"] == after["own"], killed_before
 
 
-def states(workspace: Workspace, work: Path | None, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def expected_states(workspace: Workspace, work: Path | None, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the current state, and the state after publishing to copies of both repositories."""
     folder = workspace.bare.parent / "rehearsal"
     folder.mkdir()
-    hub = Path(shutil.copytree(workspace.bare, folder / workspace.bare.name, symlinks=True))
-    copied = Path(shutil.copytree(work, folder / work.name, symlinks=True)) if work else None
-    if copied:
-        git(copied, "remote", "set-url", "origin", f"file://{hub}")
+    remote_copy = Path(shutil.copytree(workspace.bare, folder / workspace.bare.name, symlinks=True))
+    checkout_copy = Path(shutil.copytree(work, folder / work.name, symlinks=True)) if work else None
+    if checkout_copy:
+        run_git(checkout_copy, "remote", "set-url", "origin", f"file://{remote_copy}")
     script = f"""
 import json, sys
 sys.path.insert(0, {str(KILL_POINTS.parent)!r})
-from kill_points import state
-json.dump(state({str(copied) if copied else None!r}, {str(hub)!r}), sys.stdout)
+from kill_points import read_repository_state
+json.dump(read_repository_state({str(checkout_copy) if checkout_copy else None!r}, {str(remote_copy)!r}), sys.stdout)
 """
     program = folder / "state.py"
     program.write_text(script)
 
     def see() -> dict[str, Any]:
-        done = workspace.forge.script(str(program), cwd=workspace.project, env={**GIT, **IDENTITY})
-        assert done.code == 0, done
-        seen: dict[str, Any] = json.loads(done.out)
+        result = workspace.kedro.run_script(
+            str(program), cwd=workspace.project, env={**ISOLATED_GIT_ENV, **GIT_IDENTITY}
+        )
+        assert result.code == 0, result
+        seen: dict[str, Any] = json.loads(result.out)
         return seen
 
     before = see()
-    workspace.publish(*options, to=copied or f"file://{hub}")
+    workspace.publish(*options, to=checkout_copy or f"file://{remote_copy}")
     return before, see()
 
 
-def changed(workspace: Workspace) -> None:
+def publish_and_change(workspace: Workspace) -> None:
     """Publish the project, then change one DAG, add one and remove one."""
     workspace.publish("--push")
     workspace.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
 
 
 def test_a_checkout_with_a_push(workspace: Workspace) -> None:
-    changed(workspace)
-    before, after = states(workspace, workspace.work, "--push")
-    report = killed(workspace, workspace.work, push=True)
+    publish_and_change(workspace)
+    before, after = expected_states(workspace, workspace.work, "--push")
+    report = publish_with_kills(workspace, workspace.work, push=True)
     assert_atomic(report, before, after, "update-ref", "push", at_least=35)
     assert {tuple(turn["left"]["bare"]) for turn in report} == {tuple(before["bare"])}, (
         "the push is the last of all writes"
@@ -115,14 +117,14 @@ def test_a_checkout_with_a_push(workspace: Workspace) -> None:
 
 @pytest.mark.full
 def test_a_checkout_that_lags_with_a_push(workspace: Workspace, tmp_path: Path) -> None:
-    changed(workspace)
-    other = clone(workspace.bare, tmp_path / "other")
-    commit(other, {"dags/other.py": "# newer\n", "more/x": "x\n"}, "Meanwhile")
-    git(other, "push", "--quiet")
-    before, after = states(workspace, workspace.work, "--push")
+    publish_and_change(workspace)
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    commit_files(other, {"dags/other.py": "# newer\n", "more/x": "x\n"}, "Meanwhile")
+    run_git(other, "push", "--quiet")
+    before, after = expected_states(workspace, workspace.work, "--push")
     assert after["subjects"][1] == "Meanwhile"
     assert_atomic(
-        killed(workspace, workspace.work, push=True),
+        publish_with_kills(workspace, workspace.work, push=True),
         before,
         after,
         "fetch",
@@ -137,35 +139,35 @@ def test_a_checkout_that_lags_with_a_push(workspace: Workspace, tmp_path: Path) 
 def test_an_unborn_branch(workspace: Workspace, tmp_path: Path) -> None:
     work = tmp_path / "new"
     work.mkdir()
-    git(work, "init", "--quiet", "--initial-branch=main")
-    git(work, "remote", "add", "origin", f"file://{workspace.bare}")
-    before, after = states(workspace, work)
-    assert_atomic(killed(workspace, work), before, after, "update-ref", at_least=25)
+    run_git(work, "init", "--quiet", "--initial-branch=main")
+    run_git(work, "remote", "add", "origin", f"file://{workspace.bare}")
+    before, after = expected_states(workspace, work)
+    assert_atomic(publish_with_kills(workspace, work), before, after, "update-ref", at_least=25)
 
 
 def test_another_branch_of_a_checkout(workspace: Workspace) -> None:
-    changed(workspace)
-    before, after = states(workspace, workspace.work, "--branch", "robot", "--push")
-    report = killed(workspace, workspace.work, branch="robot", push=True)
+    publish_and_change(workspace)
+    before, after = expected_states(workspace, workspace.work, "--branch", "robot", "--push")
+    report = publish_with_kills(workspace, workspace.work, branch="robot", push=True)
     assert_atomic(report, before, after, "update-ref", "push", at_least=12)
     assert {turn["left"]["status"] for turn in report} == {""}
 
 
 def test_an_address(workspace: Workspace) -> None:
-    changed(workspace)
-    before, after = states(workspace, None, "--push")
-    assert_atomic(killed(workspace, None, push=True), before, after, "init", "fetch", "push", at_least=12)
+    publish_and_change(workspace)
+    before, after = expected_states(workspace, None, "--push")
+    assert_atomic(publish_with_kills(workspace, None, push=True), before, after, "init", "fetch", "push", at_least=12)
 
 
 @pytest.mark.parametrize("again", ["nothing", "change"])
 def test_what_was_edited_after_a_kill_is_not_overwritten(workspace: Workspace, again: str) -> None:
-    changed(workspace)
+    publish_and_change(workspace)
     # As a kill leaves it: files and index are new, the branch has not moved, and the journal says so.
-    old = git(workspace.work, "rev-parse", "HEAD")
+    old = run_git(workspace.work, "rev-parse", "HEAD")
     workspace.publish()
-    new = git(workspace.work, "rev-parse", "HEAD")
-    paths = git(workspace.work, "diff", "--name-only", old, new).splitlines()
-    git(workspace.work, "update-ref", "refs/heads/main", old)
+    new = run_git(workspace.work, "rev-parse", "HEAD")
+    paths = run_git(workspace.work, "diff", "--name-only", old, new).splitlines()
+    run_git(workspace.work, "update-ref", "refs/heads/main", old)
     journal = workspace.work / ".git" / "k8s-airflow-publish.json"
     journal.write_text(json.dumps({"branch": "main", "old": old, "new": new, "own_paths": paths}))
     (workspace.work / DAG).write_text("# by hand, meanwhile\n")
@@ -176,7 +178,7 @@ def test_what_was_edited_after_a_kill_is_not_overwritten(workspace: Workspace, a
     assert "edited after a publish was interrupted" in output
     assert DAG in output
     assert (workspace.work / DAG).read_text() == "# by hand, meanwhile\n"
-    git(workspace.work, "checkout", "--quiet", "HEAD", "--", DAG)
+    run_git(workspace.work, "checkout", "--quiet", "HEAD", "--", DAG)
     assert "Finished an interrupted publish" in workspace.publish()
     assert workspace.clean()
     assert not journal.exists()
@@ -184,7 +186,7 @@ def test_what_was_edited_after_a_kill_is_not_overwritten(workspace: Workspace, a
 
 def test_a_journal_of_what_never_happened_is_forgotten(workspace: Workspace) -> None:
     journal = workspace.work / ".git" / "k8s-airflow-publish.json"
-    head = git(workspace.work, "rev-parse", "HEAD")
+    head = run_git(workspace.work, "rev-parse", "HEAD")
     for text in ("", "{", json.dumps({"branch": "main", "old": head, "new": "0" * 40, "own_paths": [DAG]})):
         journal.write_text(text)
         assert "Finished" not in workspace.publish("--message", text or "x")

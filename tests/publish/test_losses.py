@@ -18,19 +18,29 @@ from tests.support.publish_checks import (
     read_repositories,
     read_trailers,
 )
-from tests.support.workspace import GIT, IDENTITY, MANIFESTS, clone, command, commit, environment, git, project
+from tests.support.workspace import (
+    GIT_IDENTITY,
+    ISOLATED_GIT_ENV,
+    MANIFEST_FOLDER,
+    build_environment,
+    build_plugin_command,
+    clone_repository,
+    commit_files,
+    make_publish_project,
+    run_git,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.workspace import Workspace
 
-MANIFEST = f"{MANIFESTS}/project.json"
+MANIFEST = f"{MANIFEST_FOLDER}/project.json"
 
 
-def manifest(workspace: Workspace, **changes: object) -> None:
+def tamper_with_manifest(workspace: Workspace, **changes: object) -> None:
     """Tamper with the manifest, in a commit."""
-    commit(workspace.work, {MANIFEST: json.dumps({**json.loads(workspace.state()[MANIFEST]), **changes})})
+    commit_files(workspace.work, {MANIFEST: json.dumps({**json.loads(workspace.state()[MANIFEST]), **changes})})
 
 
 # --- commits
@@ -41,12 +51,12 @@ def test_an_amended_commit_is_not_recreated(workspace: Workspace, tmp_path: Path
     workspace.publish()
     with (workspace.work / path).open("a") as file:
         file.write("# mine\n")
-    git(workspace.work, "add", path)
-    git(workspace.work, "commit", "--quiet", "--amend", "--no-edit")
+    run_git(workspace.work, "add", path)
+    run_git(workspace.work, "commit", "--quiet", "--amend", "--no-edit")
     push_meanwhile(workspace, tmp_path, {"x.txt": "x\n"})
-    before = git(workspace.work, "rev-parse", "HEAD")
+    before = run_git(workspace.work, "rev-parse", "HEAD")
     assert "[publish-diverged]" in workspace.publish("--push", code=1)
-    assert git(workspace.work, "rev-parse", "HEAD") == before
+    assert run_git(workspace.work, "rev-parse", "HEAD") == before
     assert "# mine" in (workspace.work / path).read_text()
 
 
@@ -58,13 +68,13 @@ def test_a_commit_of_another_folder_is_not_recreated(workspace: Workspace, tmp_p
 
 
 def test_a_branch_is_not_merged_with_a_base_that_is_not_named(workspace: Workspace) -> None:
-    git(workspace.work, "push", "--quiet", "origin", "main:release")
-    commit(workspace.work, {"dags/unreleased.py": "# not yet\n"})
-    git(workspace.work, "push", "--quiet")
+    run_git(workspace.work, "push", "--quiet", "origin", "main:release")
+    commit_files(workspace.work, {"dags/unreleased.py": "# not yet\n"})
+    run_git(workspace.work, "push", "--quiet")
     workspace.publish("--push", "--branch", "release", to=f"file://{workspace.bare}")
     assert "dags/unreleased.py" not in workspace.state(workspace.bare, "release")
-    git(workspace.work, "fetch", "--quiet")
-    git(workspace.work, "branch", "release", "origin/release")
+    run_git(workspace.work, "fetch", "--quiet")
+    run_git(workspace.work, "branch", "release", "origin/release")
     workspace.settings(namespace="elsewhere")
     workspace.publish("--push", "--branch", "release")
     assert "dags/unreleased.py" not in workspace.state(workspace.bare, "release")
@@ -87,13 +97,13 @@ def test_a_base_that_is_mistyped_makes_no_branch(workspace: Workspace) -> None:
 
 
 def test_an_unfinished_rebase_is_refused(workspace: Workspace) -> None:
-    commit(workspace.work, {"a": "1"})
-    commit(workspace.work, {"a": "2"})
-    git(workspace.work, "checkout", "--quiet", "-b", "feature")
+    commit_files(workspace.work, {"a": "1"})
+    commit_files(workspace.work, {"a": "2"})
+    run_git(workspace.work, "checkout", "--quiet", "-b", "feature")
     subprocess.run(
         ["git", "rebase", "--quiet", "--interactive", "HEAD~2"],
         cwd=workspace.work,
-        env=environment(GIT_SEQUENCE_EDITOR="sed -i 1s/pick/edit/"),
+        env=build_environment(GIT_SEQUENCE_EDITOR="sed -i 1s/pick/edit/"),
         capture_output=True,
         check=True,
     )
@@ -112,13 +122,13 @@ def test_an_edit_that_git_status_hides_is_not_overwritten(
 ) -> None:
     workspace.publish("--push")
     (workspace.work / path).write_text("# hidden\n")
-    git(workspace.work, "update-index", bit, path)
+    run_git(workspace.work, "update-index", bit, path)
     push_meanwhile(workspace, tmp_path, {"dags/other.py": "# newer\n"})
     workspace.settings(namespace="elsewhere")
-    head = git(workspace.work, "rev-parse", "HEAD")
+    head = run_git(workspace.work, "rev-parse", "HEAD")
     workspace.publish("--push", code=1)
     assert (workspace.work / path).read_text() == "# hidden\n"
-    assert git(workspace.work, "rev-parse", "HEAD") == head
+    assert run_git(workspace.work, "rev-parse", "HEAD") == head
 
 
 def test_staged_content_is_not_lost_when_the_file_equals_the_new_one(workspace: Workspace) -> None:
@@ -126,17 +136,17 @@ def test_staged_content_is_not_lost_when_the_file_equals_the_new_one(workspace: 
     workspace.settings(namespace="elsewhere")
     workspace.publish("--branch", "next")
     (workspace.work / DAG).write_text("# staged\n")
-    git(workspace.work, "add", DAG)
+    run_git(workspace.work, "add", DAG)
     (workspace.work / DAG).write_text(workspace.state(ref="next")[DAG] + "\n")
     assert_refused(workspace, "publish-dirty", mentions=DAG)
-    assert git(workspace.work, "show", f":{DAG}") == "# staged"
+    assert run_git(workspace.work, "show", f":{DAG}") == "# staged"
 
 
 def test_a_repository_inside_is_not_written_into(workspace: Workspace) -> None:
     inner = workspace.work / "new"
     inner.mkdir()
-    git(inner, "init", "--quiet")
-    commit(inner, {"project_main.py": "# theirs\n"})
+    run_git(inner, "init", "--quiet")
+    commit_files(inner, {"project_main.py": "# theirs\n"})
     (inner / "project_main.py").write_text("# not committed\n")
     assert_refused(workspace, "publish-dirty", "--subfolder", "new")
     assert (inner / "project_main.py").read_text() == "# not committed\n"
@@ -158,9 +168,9 @@ def test_a_pipe_in_the_place_of_a_file_does_not_block(workspace: Workspace) -> N
 
 
 def test_filters_that_git_applies_are_not_edits(workspace: Workspace) -> None:
-    git(workspace.work, "config", "filter.x.clean", "sed s/project/PROJECT/g")
-    git(workspace.work, "config", "filter.x.smudge", "sed s/PROJECT/project/g")
-    commit(workspace.work, {".gitattributes": "project_*.py filter=x\n"})
+    run_git(workspace.work, "config", "filter.x.clean", "sed s/project/PROJECT/g")
+    run_git(workspace.work, "config", "filter.x.smudge", "sed s/PROJECT/project/g")
+    commit_files(workspace.work, {".gitattributes": "project_*.py filter=x\n"})
     workspace.publish()
     workspace.settings(namespace="elsewhere")
     workspace.publish()
@@ -172,30 +182,30 @@ def test_filters_that_git_applies_are_not_edits(workspace: Workspace) -> None:
 # --- commits that others have pushed
 
 
-def stash_conflict(workspace: Workspace) -> None:
+def make_stash_conflict(workspace: Workspace) -> None:
     (workspace.work / "README.md").write_text("mine\n")
-    git(workspace.work, "stash", "--quiet")
-    commit(workspace.work, {"README.md": "theirs\n"})
-    git(workspace.work, "push", "--quiet")
-    git(workspace.work, "stash", "pop", ok=False)
+    run_git(workspace.work, "stash", "--quiet")
+    commit_files(workspace.work, {"README.md": "theirs\n"})
+    run_git(workspace.work, "push", "--quiet")
+    run_git(workspace.work, "stash", "pop", ok=False)
 
 
-def untracked_file(workspace: Workspace) -> None:
+def add_untracked_file(workspace: Workspace) -> None:
     (workspace.work / "more").write_text("mine\n")
 
 
-def ignored_file(workspace: Workspace) -> None:
+def add_ignored_file(workspace: Workspace) -> None:
     (workspace.work / ".git" / "info" / "exclude").write_text("more\n")
-    untracked_file(workspace)
+    add_untracked_file(workspace)
 
 
-def nested(workspace: Workspace) -> None:
+def nest_repository(workspace: Workspace) -> None:
     (workspace.work / "more").mkdir()
-    git(workspace.work / "more", "init", "--quiet")
-    commit(workspace.work / "more", {"x": "mine\n"})
+    run_git(workspace.work / "more", "init", "--quiet")
+    commit_files(workspace.work / "more", {"x": "mine\n"})
 
 
-@pytest.mark.parametrize("do", [stash_conflict, untracked_file, ignored_file, nested])
+@pytest.mark.parametrize("do", [make_stash_conflict, add_untracked_file, add_ignored_file, nest_repository])
 def test_a_failed_update_of_the_work_tree_changes_nothing(workspace: Workspace, tmp_path: Path, do) -> None:
     do(workspace)
     push_meanwhile(workspace, tmp_path, {"more/x": "theirs\n", "dags/other.py": "# newer\n"})
@@ -209,15 +219,15 @@ def test_a_failed_update_of_the_work_tree_changes_nothing(workspace: Workspace, 
 
 
 def test_a_switch_of_branches_during_a_publish_is_refused(workspace: Workspace, tmp_path: Path) -> None:
-    git(workspace.work, "branch", "feature")
+    run_git(workspace.work, "branch", "feature")
     slow = tmp_path / "slow"
     slow.write_text('#!/bin/sh\ntouch "$0.asked"\nsleep 2\nexec git-upload-pack "$@"\n')
     slow.chmod(0o755)
-    git(workspace.work, "config", "remote.origin.uploadpack", str(slow))
+    run_git(workspace.work, "config", "remote.origin.uploadpack", str(slow))
     running = subprocess.Popen(
-        command("publish", "--to", str(workspace.work), "--push"),
+        build_plugin_command("publish", "--to", str(workspace.work), "--push"),
         cwd=workspace.project,
-        env=environment(),
+        env=build_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -225,7 +235,7 @@ def test_a_switch_of_branches_during_a_publish_is_refused(workspace: Workspace, 
     while not (tmp_path / "slow.asked").exists():
         assert running.poll() is None
         time.sleep(0.05)
-    git(workspace.work, "switch", "--quiet", "feature")
+    run_git(workspace.work, "switch", "--quiet", "feature")
     output = running.communicate(timeout=60)[0]
     assert running.returncode == 1, output
     assert "[publish-moved]" in output
@@ -236,7 +246,7 @@ def test_a_switch_of_branches_during_a_publish_is_refused(workspace: Workspace, 
 # --- branches of requests
 
 
-def request(workspace: Workspace, *options: str, to: Path | None = None) -> str:
+def publish_request(workspace: Workspace, *options: str, to: Path | None = None) -> str:
     target = to or f"file://{workspace.bare}"
     return workspace.publish("--push", "--branch", "robot", "--base", "main", *options, to=target)
 
@@ -247,9 +257,9 @@ def test_a_branch_that_was_deleted_on_the_remote_is_not_recreated(
     workspace: Workspace, *, squash: bool, kept: bool
 ) -> None:
     """In a temporary clone, and in a checkout."""
-    request(workspace, to=workspace.work if kept else None)
-    git(workspace.work, "fetch", "--quiet")
-    git(
+    publish_request(workspace, to=workspace.work if kept else None)
+    run_git(workspace.work, "fetch", "--quiet")
+    run_git(
         workspace.work,
         "merge",
         "--quiet",
@@ -257,46 +267,46 @@ def test_a_branch_that_was_deleted_on_the_remote_is_not_recreated(
         "origin/robot",
     )
     if squash:
-        commit(workspace.work, {}, "Squashed")
-    git(workspace.work, "push", "--quiet")
-    git(workspace.bare, "branch", "-D", "robot")
-    output = request(workspace, to=workspace.work if kept else None)
+        commit_files(workspace.work, {}, "Squashed")
+    run_git(workspace.work, "push", "--quiet")
+    run_git(workspace.bare, "branch", "-D", "robot")
+    output = publish_request(workspace, to=workspace.work if kept else None)
     assert "Already up to date: new branch robot" in output
     assert "pushed" not in output
-    assert git(workspace.bare, "branch", "--list", "robot") == ""
+    assert run_git(workspace.bare, "branch", "--list", "robot") == ""
     workspace.settings(namespace="elsewhere")
-    request(workspace, to=workspace.work if kept else None)
-    assert git(workspace.bare, "log", "-1", "--format=%P", "robot") == git(workspace.work, "rev-parse", "main")
+    publish_request(workspace, to=workspace.work if kept else None)
+    assert run_git(workspace.bare, "log", "-1", "--format=%P", "robot") == run_git(workspace.work, "rev-parse", "main")
 
 
 def test_what_was_merged_and_taken_back_can_be_published_again(workspace: Workspace) -> None:
-    request(workspace)
-    git(workspace.work, "fetch", "--quiet")
-    git(workspace.work, "merge", "--quiet", "--no-ff", "--message=Merge", "origin/robot")
-    git(workspace.work, "revert", "--no-edit", "--mainline=1", "HEAD")
-    git(workspace.work, "push", "--quiet")
+    publish_request(workspace)
+    run_git(workspace.work, "fetch", "--quiet")
+    run_git(workspace.work, "merge", "--quiet", "--no-ff", "--message=Merge", "origin/robot")
+    run_git(workspace.work, "revert", "--no-edit", "--mainline=1", "HEAD")
+    run_git(workspace.work, "push", "--quiet")
     assert DAG not in workspace.state(workspace.bare, "main")
-    assert "project_main: new" in request(workspace)
-    git(workspace.work, "fetch", "--quiet")
-    git(workspace.work, "merge", "--quiet", "origin/robot")
+    assert "project_main: new" in publish_request(workspace)
+    run_git(workspace.work, "fetch", "--quiet")
+    run_git(workspace.work, "merge", "--quiet", "origin/robot")
     assert DAG in workspace.state()
 
 
 def test_a_checkout_that_is_behind_is_reported_when_there_is_nothing_to_commit(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.publish("--push", to=clone(workspace.bare, tmp_path / "other"))
+    workspace.publish("--push", to=clone_repository(workspace.bare, tmp_path / "other"))
     output = workspace.publish("--push")
     assert "Already up to date: origin/main (local checkout is behind)." in output
 
 
 def test_a_base_is_looked_for_though_the_branch_is_checked_out(workspace: Workspace) -> None:
-    git(workspace.work, "checkout", "--quiet", "-b", "robot")
+    run_git(workspace.work, "checkout", "--quiet", "-b", "robot")
     assert_refused(
         workspace, "publish-branch", "--branch", "robot", "--base", "mian", mentions="Existing branches: main, robot."
     )
-    git(workspace.work, "checkout", "--quiet", "--orphan", "fresh")
-    git(workspace.work, "rm", "-rqf", ".")
+    run_git(workspace.work, "checkout", "--quiet", "--orphan", "fresh")
+    run_git(workspace.work, "rm", "-rqf", ".")
     workspace.publish("--branch", "fresh", "--base", "main")
     assert {DAG, "README.md"} <= set(workspace.state())
     assert workspace.clean()
@@ -304,14 +314,14 @@ def test_a_base_is_looked_for_though_the_branch_is_checked_out(workspace: Worksp
 
 def test_a_bisect_is_refused(workspace: Workspace) -> None:
     for number in range(3):
-        commit(workspace.work, {"n": str(number)})
-    git(workspace.work, "bisect", "start", "HEAD", "HEAD~3")
+        commit_files(workspace.work, {"n": str(number)})
+    run_git(workspace.work, "bisect", "start", "HEAD", "HEAD~3")
     assert_refused(workspace, "publish-dirty", mentions="bisect")
 
 
 def test_signatures_in_logs_do_not_hide_own_commits(workspace: Workspace, tmp_path: Path) -> None:
     configure_signing(workspace, tmp_path)
-    git(workspace.work, "config", "log.showSignature", "true")
+    run_git(workspace.work, "config", "log.showSignature", "true")
     workspace.publish()
     push_meanwhile(workspace, tmp_path, {"x.txt": "x\n"})
     workspace.publish("--push")
@@ -323,12 +333,12 @@ def test_repositories_that_git_is_not_to_find_by_itself(workspace: Workspace) ->
     workspace.publish("--push", to=f"file://{workspace.bare}", env=more)
     assert "Already up to date" in workspace.publish("--push", to=workspace.bare, env=more)
     for what in (str(workspace.bare), f"file://{workspace.bare}"):
-        done = workspace.run("check", "--drift", "--against", what, env=more)
-        assert done.out.endswith("no drift\n"), done
+        result = workspace.run("check", "--drift", "--against", what, env=more)
+        assert result.out.endswith("no drift\n"), result
 
 
 def test_a_dry_run_asks_the_remote_that_would_be_pushed_to(workspace: Workspace, tmp_path: Path) -> None:
-    workspace.publish("--push", to=clone(workspace.bare, tmp_path / "other"))
+    workspace.publish("--push", to=clone_repository(workspace.bare, tmp_path / "other"))
     before = read_repositories(workspace)
     output = workspace.publish("--push", "--dry-run")
     assert "Already up to date" in output
@@ -339,7 +349,7 @@ def test_a_dry_run_asks_the_remote_that_would_be_pushed_to(workspace: Workspace,
 
 # --- half done
 
-PATCHED = """
+PATCH_PROGRAM = """
 import errno, os, sys
 from pathlib import Path
 what = sys.argv.pop(1)
@@ -349,7 +359,7 @@ sys.path.insert(0, os.getcwd())
 sys.argv[0] = "kedro"
 main()
 """
-FULL = """
+DISK_FULL = """
 write = Path.write_bytes
 def full(self, content):
     if what in self.name and self.name.endswith(".k8s-airflow"):
@@ -357,7 +367,7 @@ def full(self, content):
     return write(self, content)
 Path.write_bytes = full
 """
-LATE = """
+FAIL_LATE = """
 replace = Path.replace
 def late(self, target):
     if what in self.name and "KKA_UNDONE" not in os.environ:
@@ -366,26 +376,29 @@ def late(self, target):
     return replace(self, target)
 Path.replace = late
 """
-LINKLESS = """
+NO_LINKS = """
 def link(*_, **__):
     raise OSError(errno.EPERM, "Operation not permitted")
 os.link = link
 """
 
 
-def patched(workspace: Workspace, patch: str, what: str, *options: str) -> tuple[int, str]:
+def publish_with_patch(workspace: Workspace, patch: str, what: str, *options: str) -> tuple[int, str]:
     """`publish` where the disk refuses something."""
     program = workspace.project.parent / "patched.py"
-    program.write_text(PATCHED.replace("{patch}", patch))
+    program.write_text(PATCH_PROGRAM.replace("{patch}", patch))
     arguments = ("k8s-airflow", "publish", "--to", str(workspace.work), *options)
-    done = workspace.forge.script(str(program), what, *arguments, cwd=workspace.project, env={**GIT, **IDENTITY})
-    assert "Traceback" not in done.err, done.err
-    return done.code, done.said
+    result = workspace.kedro.run_script(
+        str(program), what, *arguments, cwd=workspace.project, env={**ISOLATED_GIT_ENV, **GIT_IDENTITY}
+    )
+    assert "Traceback" not in result.err, result.err
+    return result.code, result.output
 
 
 @pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize(
-    ("patch", "what"), [(FULL, "project.json"), (FULL, "project_main"), (LATE, "project_main"), (LATE, "index")]
+    ("patch", "what"),
+    [(DISK_FULL, "project.json"), (DISK_FULL, "project_main"), (FAIL_LATE, "project_main"), (FAIL_LATE, "index")],
 )
 def test_a_failing_disk_leaves_everything_unchanged(
     workspace: Workspace, patch: str, what: str, *, published: bool
@@ -393,12 +406,12 @@ def test_a_failing_disk_leaves_everything_unchanged(
     if published:
         workspace.publish()
         workspace.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
-    before, head = workspace.state(), git(workspace.work, "rev-parse", "HEAD")
-    code, output = patched(workspace, patch, what)
+    before, head = workspace.state(), run_git(workspace.work, "rev-parse", "HEAD")
+    code, output = publish_with_patch(workspace, patch, what)
     assert code == 1
     assert "Nothing has changed" in output
-    assert git(workspace.work, "rev-parse", "HEAD") == head
-    assert workspace.clean(), git(workspace.work, "status", "--porcelain", "--ignored")
+    assert run_git(workspace.work, "rev-parse", "HEAD") == head
+    assert workspace.clean(), run_git(workspace.work, "status", "--porcelain", "--ignored")
     assert workspace.state() == before
     assert (workspace.work / "dags" / ".k8s-airflow").exists() is published
     assert {path.name for path in (workspace.work / ".git").glob("k8s*")} <= {"k8s-airflow-publish.lock"}
@@ -406,7 +419,7 @@ def test_a_failing_disk_leaves_everything_unchanged(
     assert workspace.clean()
 
 
-NEVER = """
+NEVER_RESTORED = """
 write, replace = Path.write_bytes, Path.replace
 def refuse(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -417,7 +430,7 @@ def late(self, target):
     return replace(self, target)
 Path.replace = late
 """
-STOPPED = """
+INTERRUPTED = """
 replace = Path.replace
 def late(self, target):
     if "project_main" in self.name:
@@ -430,11 +443,11 @@ Path.replace = late
 def test_an_update_that_cannot_be_undone_is_finished_by_the_next_publish(workspace: Workspace) -> None:
     workspace.publish()
     workspace.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
-    head = git(workspace.work, "rev-parse", "HEAD")
-    code, output = patched(workspace, NEVER, "")
+    head = run_git(workspace.work, "rev-parse", "HEAD")
+    code, output = publish_with_patch(workspace, NEVER_RESTORED, "")
     assert code == 1
     assert "the next publish finishes the update" in output
-    assert git(workspace.work, "rev-parse", "HEAD") == head
+    assert run_git(workspace.work, "rev-parse", "HEAD") == head
     assert not workspace.clean()
     assert "Finished an interrupted publish" in workspace.publish()
     assert workspace.clean()
@@ -444,7 +457,7 @@ def test_an_interrupt_is_undone(workspace: Workspace) -> None:
     workspace.publish()
     workspace.settings(namespace="elsewhere")
     before = workspace.state()
-    code, output = patched(workspace, STOPPED, "")
+    code, output = publish_with_patch(workspace, INTERRUPTED, "")
     assert code == 1
     assert "Aborted" in output
     assert workspace.clean()
@@ -452,7 +465,7 @@ def test_an_interrupt_is_undone(workspace: Workspace) -> None:
     assert not list((workspace.work / "dags").glob(".*.k8s-airflow"))
 
 
-def refuse_to_move(workspace: Workspace) -> None:
+def refuse_branch_updates(workspace: Workspace) -> None:
     hook = workspace.work / ".git" / "hooks" / "reference-transaction"
     hook.write_text("#!/bin/sh\n[ $1 = prepared ] && grep -q refs/heads/main && exit 1\nexit 0\n")
     hook.chmod(0o755)
@@ -460,7 +473,7 @@ def refuse_to_move(workspace: Workspace) -> None:
 
 def test_untracked_files_stay_when_the_branch_cannot_move(workspace: Workspace) -> None:
     workspace.run("create", "--output", str(workspace.work / "dags"))
-    refuse_to_move(workspace)
+    refuse_branch_updates(workspace)
     before = read_repositories(workspace)[0]
     assert "Nothing has changed" in workspace.publish(code=1)
     after = read_repositories(workspace)[0]
@@ -471,14 +484,14 @@ def test_untracked_files_stay_when_the_branch_cannot_move(workspace: Workspace) 
 
 def test_a_link_is_put_back_when_the_branch_cannot_move(workspace: Workspace) -> None:
     (workspace.work / DAG).symlink_to("other.py")
-    commit(workspace.work, {})
-    refuse_to_move(workspace)
+    commit_files(workspace.work, {})
+    refuse_branch_updates(workspace)
     workspace.publish("--force", code=1)
     assert (workspace.work / DAG).readlink().name == "other.py"
     assert workspace.clean()
 
 
-MOVED = """
+MOVED_BRANCHES = """
 import subprocess
 run = subprocess.run
 def late(command, **more):
@@ -498,14 +511,14 @@ def test_a_branch_that_has_moved_is_not_undone(workspace: Workspace, what: str) 
     """Git may fail, or be killed, after it has moved the branch."""
     workspace.publish()
     workspace.settings(namespace="elsewhere")
-    code, output = patched(workspace, MOVED, what)
+    code, output = publish_with_patch(workspace, MOVED_BRANCHES, what)
     assert code == (0 if what == "failed" else 1), output
     assert len(workspace.log()) == 3
     assert workspace.clean()
     assert "Already up to date" in workspace.publish()
 
 
-def lags(workspace: Workspace, tmp_path: Path) -> None:
+def make_checkout_lag(workspace: Workspace, tmp_path: Path) -> None:
     push_meanwhile(workspace, tmp_path, {"a/new.txt": "new\n", "dags/other.py": "# newer\n", "z.txt": "new\n"})
 
 
@@ -515,30 +528,30 @@ def test_files_of_the_users_own_stay_when_a_lagging_branch_cannot_move(
 ) -> None:
     workspace.run("create", "--output", str(workspace.work / "dags"))
     if kind == "staged":
-        git(workspace.work, "add", "dags")
+        run_git(workspace.work, "add", "dags")
     (workspace.work / "README.md").write_text("in the middle of something\n")
-    lags(workspace, tmp_path)
-    refuse_to_move(workspace)
-    before = git(workspace.work, "status", "--porcelain"), (workspace.work / DAG).read_text()
+    make_checkout_lag(workspace, tmp_path)
+    refuse_branch_updates(workspace)
+    before = run_git(workspace.work, "status", "--porcelain"), (workspace.work / DAG).read_text()
     assert "Nothing has changed" in workspace.publish("--push", code=1)
-    assert (git(workspace.work, "status", "--porcelain"), (workspace.work / DAG).read_text()) == before
+    assert (run_git(workspace.work, "status", "--porcelain"), (workspace.work / DAG).read_text()) == before
     (workspace.work / ".git" / "hooks" / "reference-transaction").unlink()
     workspace.publish("--push")
-    assert git(workspace.work, "status", "--porcelain") == " M README.md"
+    assert run_git(workspace.work, "status", "--porcelain") == " M README.md"
 
 
 def test_files_that_git_updated_before_it_failed_are_restored(workspace: Workspace, tmp_path: Path) -> None:
     """As when a filter that a file needs does not work, or the disk is full."""
-    git(workspace.work, "config", "filter.x.smudge", "false")
-    git(workspace.work, "config", "filter.x.clean", "cat")
-    git(workspace.work, "config", "filter.x.required", "true")
-    commit(workspace.work, {".gitattributes": "z.txt filter=x\n"})
-    git(workspace.work, "push", "--quiet")
-    lags(workspace, tmp_path)
+    run_git(workspace.work, "config", "filter.x.smudge", "false")
+    run_git(workspace.work, "config", "filter.x.clean", "cat")
+    run_git(workspace.work, "config", "filter.x.required", "true")
+    commit_files(workspace.work, {".gitattributes": "z.txt filter=x\n"})
+    run_git(workspace.work, "push", "--quiet")
+    make_checkout_lag(workspace, tmp_path)
     workspace.publish("--push", code=1)
-    assert workspace.clean(), git(workspace.work, "status", "--porcelain")
+    assert workspace.clean(), run_git(workspace.work, "status", "--porcelain")
     assert not (workspace.work / "a").exists()
-    git(workspace.work, "config", "filter.x.smudge", "cat")
+    run_git(workspace.work, "config", "filter.x.smudge", "cat")
     workspace.publish("--push")
     assert workspace.clean()
 
@@ -553,16 +566,16 @@ def test_leftovers_of_a_killed_publish_are_removed(workspace: Workspace, lost: s
 
 def test_files_are_executable_as_git_has_them(workspace: Workspace, tmp_path: Path) -> None:
     workspace.publish("--push")
-    other = clone(workspace.bare, tmp_path / "other")
+    other = clone_repository(workspace.bare, tmp_path / "other")
     (other / DAG).chmod(0o755)
-    commit(other, {}, "Executable")
-    git(other, "push", "--quiet")
+    commit_files(other, {}, "Executable")
+    run_git(other, "push", "--quiet")
     workspace.settings(namespace="elsewhere")
     workspace.publish("--push")
     assert workspace.clean()
     assert os.access(workspace.work / DAG, os.X_OK)
     workspace.settings(dags={"side": {"pipeline": "side"}})
-    refuse_to_move(workspace)
+    refuse_branch_updates(workspace)
     workspace.publish(code=1)
     assert workspace.clean()
 
@@ -570,37 +583,37 @@ def test_files_are_executable_as_git_has_them(workspace: Workspace, tmp_path: Pa
 @pytest.mark.parametrize("kind", ["ignore", "reverted"])
 def test_a_local_branch_with_a_commit_of_the_users_own_does_not_begin_anew(workspace: Workspace, kind: str) -> None:
     workspace.publish("--branch", "robot", "--base", "main")
-    git(workspace.work, "checkout", "--quiet", "robot")
+    run_git(workspace.work, "checkout", "--quiet", "robot")
     path = "dags/.k8s-airflow/.airflowignore" if kind == "ignore" else "notes.md"
-    mine = commit(workspace.work, {path: "mine\n"}, "Mine")
+    mine = commit_files(workspace.work, {path: "mine\n"}, "Mine")
     if kind == "reverted":
-        git(workspace.work, "revert", "--no-edit", "HEAD")
-    git(workspace.work, "checkout", "--quiet", "main")
+        run_git(workspace.work, "revert", "--no-edit", "HEAD")
+    run_git(workspace.work, "checkout", "--quiet", "main")
     workspace.settings(namespace="elsewhere")
     workspace.publish("--branch", "robot", "--base", "main", "--push")
-    assert mine in git(workspace.bare, "log", "--format=%H", "robot").splitlines()
+    assert mine in run_git(workspace.bare, "log", "--format=%H", "robot").splitlines()
 
 
 def test_what_was_committed_without_a_push_is_joined_with_its_base_when_it_is_pushed(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    request(workspace, to=workspace.work)
+    publish_request(workspace, to=workspace.work)
     workspace.settings(namespace="elsewhere")
     workspace.publish("--branch", "robot", "--base", "main")
-    other = clone(workspace.bare, tmp_path / "other")
-    git(other, "merge", "--quiet", "--squash", "origin/robot")
-    commit(other, {"dags/other.py": "# newer\n"}, "Squashed")
-    git(other, "push", "--quiet")
-    request(workspace, to=workspace.work)
-    git(other, "fetch", "--quiet")
-    git(other, "merge", "--quiet", "--no-edit", "origin/robot")
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    run_git(other, "merge", "--quiet", "--squash", "origin/robot")
+    commit_files(other, {"dags/other.py": "# newer\n"}, "Squashed")
+    run_git(other, "push", "--quiet")
+    publish_request(workspace, to=workspace.work)
+    run_git(other, "fetch", "--quiet")
+    run_git(other, "merge", "--quiet", "--no-edit", "origin/robot")
     assert '"namespace": "elsewhere"' in (other / DAG).read_text()
     assert (other / "dags" / "other.py").read_text() == "# newer\n"
 
 
 def test_a_journal_of_a_commit_that_git_has_cleared_away_is_forgotten(workspace: Workspace) -> None:
-    head = git(workspace.work, "rev-parse", "HEAD")
-    lost = git(
+    head = run_git(workspace.work, "rev-parse", "HEAD")
+    lost = run_git(
         workspace.work, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=f"tree {'1' * 40}\n\nx\n"
     )
     (workspace.work / ".git" / "k8s-airflow-publish.json").write_text(
@@ -610,7 +623,7 @@ def test_a_journal_of_a_commit_that_git_has_cleared_away_is_forgotten(workspace:
     assert workspace.clean()
 
 
-def test_names_that_differ_only_at_their_ends_do_not_meet(workspace: Workspace) -> None:
+def test_names_with_a_common_prefix_do_not_collide(workspace: Workspace) -> None:
     long = "x" * 215
     workspace.settings(dags={f"{long}a": {"pipeline": "side"}, f"{long}b": {"pipeline": "side"}})
     workspace.publish()
@@ -619,22 +632,22 @@ def test_names_that_differ_only_at_their_ends_do_not_meet(workspace: Workspace) 
 
 
 def test_a_disk_without_links_is_supported(workspace: Workspace) -> None:
-    assert patched(workspace, LINKLESS, "")[0] == 0
+    assert publish_with_patch(workspace, NO_LINKS, "")[0] == 0
     assert workspace.clean()
     (workspace.work / ".git" / "index.lock").touch()
     workspace.settings(namespace="elsewhere")
-    code, output = patched(workspace, LINKLESS, "")
+    code, output = publish_with_patch(workspace, NO_LINKS, "")
     assert (code, "index.lock exists" in output) == (1, True)
 
 
 def test_a_full_temporary_folder_is_reported(workspace: Workspace) -> None:
     nowhere = {"TMPDIR": "/proc/nowhere", "TMP": "/proc/nowhere", "TEMP": "/proc/nowhere"}
     program = workspace.project.parent / "nowhere.py"
-    program.write_text(PATCHED.replace("{patch}", "import tempfile; tempfile.tempdir = '/proc/nowhere'"))
+    program.write_text(PATCH_PROGRAM.replace("{patch}", "import tempfile; tempfile.tempdir = '/proc/nowhere'"))
     for to, more in ((str(workspace.work), ()), (f"file://{workspace.bare}", ("--push",))):
         arguments = ("k8s-airflow", "publish", "--to", to, *more)
-        done = workspace.forge.script(
-            str(program), "", *arguments, cwd=workspace.project, env={**GIT, **IDENTITY, **nowhere}
+        done = workspace.kedro.run_script(
+            str(program), "", *arguments, cwd=workspace.project, env={**ISOLATED_GIT_ENV, **GIT_IDENTITY, **nowhere}
         )
         assert done.code == 1
         assert "[publish-git]" in done.err
@@ -653,9 +666,9 @@ def test_a_temporary_clone_is_removed_when_the_job_is_cancelled(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     running = subprocess.Popen(
-        command("publish", "--to", f"file://{workspace.bare}", "--push"),
+        build_plugin_command("publish", "--to", f"file://{workspace.bare}", "--push"),
         cwd=workspace.project,
-        env=environment(TMPDIR=str(temporary)),
+        env=build_environment(TMPDIR=str(temporary)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -690,7 +703,7 @@ def test_a_token_is_never_printed(workspace: Workspace) -> None:
             "check", "--drift", "--against", address, "--subfolder", "x", "--format", form, env=instead
         )
         assert done.code == 1
-        output += done.said
+        output += done.output
     assert "token22" not in output
     assert "https://***@example.com/dags.git" in output
 
@@ -704,12 +717,12 @@ def test_a_token_is_never_printed(workspace: Workspace) -> None:
     ],
 )
 def test_a_secret_of_a_remote_is_never_printed(workspace: Workspace, address: str) -> None:
-    git(workspace.work, "remote", "set-url", "origin", address)
+    run_git(workspace.work, "remote", "set-url", "origin", address)
     assert "hunter22" not in workspace.publish("--push", code=1)
 
 
 def test_the_address_of_a_push_is_printed_without_its_password(workspace: Workspace) -> None:
-    git(workspace.work, "config", "branch.main.pushRemote", "https://me:hunter22@example.com/dags.git")
+    run_git(workspace.work, "config", "branch.main.pushRemote", "https://me:hunter22@example.com/dags.git")
     instead = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{workspace.bare.parent}/.insteadOf",
@@ -722,11 +735,11 @@ def test_the_address_of_a_push_is_printed_without_its_password(workspace: Worksp
 @pytest.mark.parametrize("target", ["", "  ", "a\nb"])
 def test_an_empty_target_is_not_the_current_folder(workspace: Workspace, target: str) -> None:
     """As CI passes it where a variable is not set."""
-    git(workspace.project, "init", "--quiet")
-    done = workspace.run("publish", "--to", target)
-    assert (done.code, "[publish-to]" in done.err) == (1, True)
-    done = workspace.run("check", "--drift", "--against", target)
-    assert (done.code, "[publish-to]" in done.err) == (2, True)
+    run_git(workspace.project, "init", "--quiet")
+    result = workspace.run("publish", "--to", target)
+    assert (result.code, "[publish-to]" in result.err) == (1, True)
+    result = workspace.run("check", "--drift", "--against", target)
+    assert (result.code, "[publish-to]" in result.err) == (2, True)
 
 
 def test_a_message_that_is_not_unicode_is_a_usage_error(workspace: Workspace) -> None:
@@ -755,7 +768,7 @@ def test_control_characters_are_printed_as_escapes(workspace: Workspace) -> None
 )
 def test_a_manifest_that_was_tampered_with_is_refused(workspace: Workspace, changes: dict[str, object]) -> None:
     workspace.publish()
-    manifest(workspace, **changes)
+    tamper_with_manifest(workspace, **changes)
     assert_refused(workspace, "publish-manifest")
     done = workspace.run("check", "--drift", "--against", str(workspace.work))
     assert (done.code, "[publish-manifest]" in done.err) == (2, True), done
@@ -763,23 +776,23 @@ def test_a_manifest_that_was_tampered_with_is_refused(workspace: Workspace, chan
 
 def test_a_manifest_that_is_not_a_file_is_refused(workspace: Workspace) -> None:
     workspace.publish()
-    git(workspace.work, "rm", "--quiet", MANIFEST)
-    git(
+    run_git(workspace.work, "rm", "--quiet", MANIFEST)
+    run_git(
         workspace.work,
         "update-index",
         "--add",
         "--cacheinfo",
-        f"160000,{git(workspace.work, 'rev-parse', 'HEAD')},{MANIFEST}",
+        f"160000,{run_git(workspace.work, 'rev-parse', 'HEAD')},{MANIFEST}",
     )
-    git(workspace.work, "commit", "--quiet", "--message", "Tampered")
+    run_git(workspace.work, "commit", "--quiet", "--message", "Tampered")
     assert_refused(workspace, "publish-folder", "--branch", "robot", mentions=MANIFEST)
 
 
 def test_a_file_in_two_manifests_is_removed_by_neither(workspace: Workspace, tmp_path: Path) -> None:
     workspace.publish()
-    workspace.publish(project=project(tmp_path / "other", "other"))
-    theirs = json.loads(workspace.state()[f"{MANIFESTS}/other.json"])["files"]
-    manifest(workspace, files={**json.loads(workspace.state()[MANIFEST])["files"], **theirs})
+    workspace.publish(project=make_publish_project(tmp_path / "other", "other"))
+    theirs = json.loads(workspace.state()[f"{MANIFEST_FOLDER}/other.json"])["files"]
+    tamper_with_manifest(workspace, files={**json.loads(workspace.state()[MANIFEST])["files"], **theirs})
     assert_refused(workspace, "publish-owned", mentions="dags/other_main.py")
     assert_refused(workspace, "publish-owned", "--force", mentions="dags/other_main.py")
 
@@ -788,7 +801,7 @@ def test_another_project_of_the_same_package_name_is_distinguished_by_drift(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     workspace.publish()
-    other = project(tmp_path / "other")
+    other = make_publish_project(tmp_path / "other")
     text = (other / "pyproject.toml").read_text()
     (other / "pyproject.toml").write_text(text.replace('project_name = "project"', 'project_name = "Another"'))
     assert workspace.drift("--against", str(workspace.work), code=2, project=other) == []
@@ -812,17 +825,17 @@ def test_the_output_of_a_hook_is_not_taken_for_a_race(workspace: Workspace, wher
 
 
 def test_source_that_was_never_committed_is_no_commit(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet")
+    run_git(workspace.project, "init", "--quiet")
     (workspace.project / ".gitignore").write_text("__pycache__\n")
-    git(workspace.project, "add", ".gitignore", "pyproject.toml", "conf")
-    git(workspace.project, "commit", "--quiet", "--message", "Without the source")
+    run_git(workspace.project, "add", ".gitignore", "pyproject.toml", "conf")
+    run_git(workspace.project, "commit", "--quiet", "--message", "Without the source")
     assert "[publish-uncommitted]" in workspace.publish()
     assert read_trailers(workspace)["Source-Commit"].endswith("-dirty")
 
 
 def test_generated_files_are_not_changes_of_the_source(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet")
-    commit(workspace.project, {".gitignore": "__pycache__\n"})
+    run_git(workspace.project, "init", "--quiet")
+    commit_files(workspace.project, {".gitignore": "__pycache__\n"})
     workspace.run("create")
     (workspace.project / "data").mkdir()
     (workspace.project / "data" / "raw.pkl").write_text("")
@@ -856,53 +869,53 @@ def test_git_configuration_makes_no_difference(workspace: Workspace, tmp_path: P
 def test_a_repository_of_longer_names_works(workspace: Workspace, tmp_path: Path) -> None:
     hub = tmp_path / "long.git"
     hub.mkdir()
-    git(hub, "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main")
+    run_git(hub, "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main")
     work = tmp_path / "long"
     work.mkdir()
-    git(work, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
-    git(work, "remote", "add", "origin", f"file://{hub}")
+    run_git(work, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    run_git(work, "remote", "add", "origin", f"file://{hub}")
     workspace.publish("--push", to=work)
     workspace.settings(dags={"main": {"pipeline": "__default__"}})
     workspace.publish("--push", to=f"file://{hub}")
     assert "dags/project_side.py" not in workspace.state(hub, "main")
     assert workspace.drift("--against", str(hub)) == []
     workspace.publish("--push", to=work)
-    assert git(work, "status", "--porcelain") == ""
+    assert run_git(work, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("cone", ["--cone", "--no-cone"])
 def test_a_sparse_checkout_may_lack_the_folder(workspace: Workspace, tmp_path: Path, cone: str) -> None:
     workspace.publish("--push")
-    work = clone(workspace.bare, tmp_path / "sparse")
-    git(work, "sparse-checkout", "set", cone, "nothing")
+    work = clone_repository(workspace.bare, tmp_path / "sparse")
+    run_git(work, "sparse-checkout", "set", cone, "nothing")
     assert not (work / DAG).exists()
     workspace.settings(namespace="elsewhere")
     workspace.publish("--push", to=work)
     assert '"namespace": "elsewhere"' in workspace.state(workspace.bare, "main")[DAG]
-    assert git(work, "status", "--porcelain") == ""
+    assert run_git(work, "status", "--porcelain") == ""
 
 
 def test_a_folder_may_be_named_from_home(workspace: Workspace) -> None:
     home = {"HOME": str(workspace.work.parent)}
     workspace.publish(to="~/work", env=home)
-    done = workspace.run("check", "--drift", "--against", "~/work", env=home)
-    assert done.out.endswith("no drift\n"), done
+    result = workspace.run("check", "--drift", "--against", "~/work", env=home)
+    assert result.out.endswith("no drift\n"), result
 
 
 def test_line_ends_of_a_checkout_are_no_drift(workspace: Workspace) -> None:
-    commit(workspace.work, {".gitattributes": "* text eol=crlf\n"})
+    commit_files(workspace.work, {".gitattributes": "* text eol=crlf\n"})
     workspace.publish()
-    git(workspace.work, "rm", "-rq", "--cached", ".")
-    git(workspace.work, "reset", "--quiet", "--hard")
+    run_git(workspace.work, "rm", "-rq", "--cached", ".")
+    run_git(workspace.work, "reset", "--quiet", "--hard")
     assert b"\r\n" in (workspace.work / DAG).read_bytes()
     assert workspace.drift("--against", str(workspace.work)) == []
 
 
 def test_the_project_may_lie_in_the_repository_that_is_published_to(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet", "--initial-branch=main")
-    commit(workspace.project, {".gitignore": "__pycache__\n"})
+    run_git(workspace.project, "init", "--quiet", "--initial-branch=main")
+    commit_files(workspace.project, {".gitignore": "__pycache__\n"})
     workspace.publish("--subfolder", "airflow", to=".")
     assert "Already up to date" in workspace.publish("--subfolder", "airflow", to=".")
-    done = workspace.run("check", "--drift", "--against", "HEAD", "--subfolder", "airflow")
-    assert done.out.endswith("no drift\n"), done
-    assert git(workspace.project, "status", "--porcelain") == ""
+    result = workspace.run("check", "--drift", "--against", "HEAD", "--subfolder", "airflow")
+    assert result.out.endswith("no drift\n"), result
+    assert run_git(workspace.project, "status", "--porcelain") == ""

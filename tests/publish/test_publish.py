@@ -10,22 +10,30 @@ import pytest
 
 from kedro_k8s_airflow import __version__
 from tests.support.publish_checks import assert_refused, read_repositories, read_trailers, write_image_lock
-from tests.support.workspace import DIGEST, IMAGE, MANIFESTS, OTHER_DIGEST, commit, git, project
+from tests.support.workspace import (
+    DIGEST,
+    IMAGE,
+    MANIFEST_FOLDER,
+    OTHER_DIGEST,
+    commit_files,
+    make_publish_project,
+    run_git,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.workspace import Workspace
 
-OURS = {
+PUBLISHED_FILES = {
     "dags/project_main.py",
     "dags/project_side.py",
     "dags/.k8s-airflow/.airflowignore",
-    f"{MANIFESTS}/project.json",
+    f"{MANIFEST_FOLDER}/project.json",
 }
 
 
-def dags_of(folder: Path) -> dict[str, str]:
+def read_dags(folder: Path) -> dict[str, str]:
     return {f"dags/{path.name}": path.read_text() for path in (folder / "dags").glob("*.py")}
 
 
@@ -36,10 +44,10 @@ def test_the_files_that_create_writes_are_committed_and_nothing_else_is_touched(
     before = workspace.state()
     workspace.publish()
     after = workspace.state()
-    assert set(after) - set(before) == OURS
+    assert set(after) - set(before) == PUBLISHED_FILES
     assert {name: text for name, text in after.items() if name in before} == before
     workspace.run("create")
-    written = dags_of(workspace.project)
+    written = read_dags(workspace.project)
     assert len(written) == 2
     assert {name: text.rstrip("\n") for name, text in written.items()} == {name: after[name] for name in written}
     assert workspace.clean()
@@ -48,7 +56,7 @@ def test_the_files_that_create_writes_are_committed_and_nothing_else_is_touched(
 
 def test_the_manifest_lists_what_was_published(workspace: Workspace) -> None:
     workspace.publish()
-    manifest = json.loads(workspace.state()[f"{MANIFESTS}/project.json"])
+    manifest = json.loads(workspace.state()[f"{MANIFEST_FOLDER}/project.json"])
     assert (manifest["project"], manifest["environment"]) == ("project", None)
     assert manifest["generator"]
     (main, side) = manifest["files"].values()
@@ -59,17 +67,17 @@ def test_the_manifest_lists_what_was_published(workspace: Workspace) -> None:
 
 def test_nothing_is_committed_when_no_byte_differs(workspace: Workspace) -> None:
     workspace.publish()
-    head = git(workspace.work, "rev-parse", "HEAD")
+    head = run_git(workspace.work, "rev-parse", "HEAD")
     assert "Already up to date" in workspace.publish()
-    assert git(workspace.work, "rev-parse", "HEAD") == head
+    assert run_git(workspace.work, "rev-parse", "HEAD") == head
 
 
 def test_the_same_project_makes_the_same_tree_anywhere(workspace: Workspace, tmp_path: Path) -> None:
     workspace.publish()
-    other = project(tmp_path / "elsewhere" / "deep")
-    git(workspace.work, "checkout", "--quiet", "-b", "again", "HEAD~")
+    other = make_publish_project(tmp_path / "elsewhere" / "deep")
+    run_git(workspace.work, "checkout", "--quiet", "-b", "again", "HEAD~")
     workspace.publish(project=other, env={"PYTHONHASHSEED": "7"})
-    assert git(workspace.work, "rev-parse", "main^{tree}") == git(workspace.work, "rev-parse", "again^{tree}")
+    assert run_git(workspace.work, "rev-parse", "main^{tree}") == run_git(workspace.work, "rev-parse", "again^{tree}")
 
 
 def test_a_dry_run_shows_the_commit_and_writes_nothing(workspace: Workspace) -> None:
@@ -82,8 +90,8 @@ def test_a_dry_run_shows_the_commit_and_writes_nothing(workspace: Workspace) -> 
 
 
 def test_quiet_prints_nothing(workspace: Workspace) -> None:
-    done = workspace.run("publish", "--to", str(workspace.work), "--quiet")
-    assert (done.code, done.out, done.err) == (0, "", "")
+    result = workspace.run("publish", "--to", str(workspace.work), "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
 
 
 # --- DAGs that go
@@ -102,7 +110,7 @@ def test_a_dag_that_is_no_longer_created_is_removed(workspace: Workspace) -> Non
     assert workspace.log()[0] == "Publish project: 1 removed DAG"
 
 
-def test_the_first_line_of_a_commit_counts(workspace: Workspace) -> None:
+def test_commit_subject_counts_the_changes(workspace: Workspace) -> None:
     workspace.publish()
     workspace.settings(dags={"main": {"pipeline": "__default__", "retries": 5}, "new": {"pipeline": "side"}})
     workspace.publish()
@@ -112,8 +120,8 @@ def test_the_first_line_of_a_commit_counts(workspace: Workspace) -> None:
 # --- what the commit says
 
 
-def body(workspace: Workspace) -> str:
-    return git(workspace.work, "log", "-1", "--format=%B")
+def commit_body(workspace: Workspace) -> str:
+    return run_git(workspace.work, "log", "-1", "--format=%B")
 
 
 def test_the_message_names_changed_tasks_and_images(workspace: Workspace) -> None:
@@ -127,7 +135,7 @@ def test_the_message_names_changed_tasks_and_images(workspace: Workspace) -> Non
         tasks={"b": {"match": {"node": "b"}, "resources": {"requests": {"cpu": "3"}}}},
     )
     workspace.publish()
-    message = body(workspace)
+    message = commit_body(workspace)
     assert "  tasks added: dd\n" in message
     assert "  tasks removed: c\n" in message
     assert "  tasks changed: b\n" in message
@@ -142,15 +150,15 @@ def test_the_message_names_changes_of_all_tasks_and_of_the_dag(workspace: Worksp
     workspace.publish()
     workspace.settings(dag={"schedule": "@daily"}, tasks={"default": {"resources": {"limits": {"memory": "5Gi"}}}})
     workspace.publish()
-    message = body(workspace)
+    message = commit_body(workspace)
     assert "  changed for all tasks: container_resources\n" in message
     assert "  DAG arguments changed: schedule\n" in message
     assert "tasks changed" not in message
 
 
 def test_trailers_name_source_commit_and_digest(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet")
-    source = commit(workspace.project, {".gitignore": "__pycache__\n"})
+    run_git(workspace.project, "init", "--quiet")
+    source = commit_files(workspace.project, {".gitignore": "__pycache__\n"})
     workspace.publish()
     assert read_trailers(workspace) == {
         "Source-Commit": source,
@@ -165,24 +173,26 @@ def test_trailers_name_source_commit_and_digest(workspace: Workspace) -> None:
 
 
 def test_the_image_lock_alone_is_no_change_of_the_source(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet")
-    commit(workspace.project, {".gitignore": "__pycache__\n", "k8s-airflow.lock": '{"version": 1, "images": {}}\n'})
+    run_git(workspace.project, "init", "--quiet")
+    commit_files(
+        workspace.project, {".gitignore": "__pycache__\n", "k8s-airflow.lock": '{"version": 1, "images": {}}\n'}
+    )
     (workspace.project / "k8s-airflow.lock").write_text('{"version": 1,  "images": {}}\n')
     assert "[publish-uncommitted]" not in workspace.publish()
 
 
 def test_a_custom_message_keeps_details_and_trailers(workspace: Workspace) -> None:
     workspace.publish("--message", "Release 7\n\nWith love.")
-    message = body(workspace)
+    message = commit_body(workspace)
     assert message.startswith("Release 7\n\nWith love.\n\nproject_main: new in dags/project_main.py, 3 tasks\n")
     assert read_trailers(workspace)["Kedro-Project"] == "project"
 
 
 def test_a_change_of_the_source_commit_alone_makes_no_commit(workspace: Workspace) -> None:
-    git(workspace.project, "init", "--quiet")
-    commit(workspace.project, {".gitignore": "__pycache__\n"})
+    run_git(workspace.project, "init", "--quiet")
+    commit_files(workspace.project, {".gitignore": "__pycache__\n"})
     workspace.publish()
-    commit(workspace.project, {"notes.md": "no DAG is made of this\n"})
+    commit_files(workspace.project, {"notes.md": "no DAG is made of this\n"})
     assert "Already up to date" in workspace.publish()
 
 
@@ -214,7 +224,7 @@ def test_an_external_image_needs_a_digest_too(workspace: Workspace) -> None:
     assert_refused(workspace, "publish-tag", mentions="docker.io/library/python:3.12")
     workspace.settings(tasks={"b": {"match": {"node": "b"}, "image": f"docker.io/library/python@{OTHER_DIGEST}"}})
     workspace.publish()
-    manifest = json.loads(workspace.state()[f"{MANIFESTS}/project.json"])
+    manifest = json.loads(workspace.state()[f"{MANIFEST_FOLDER}/project.json"])
     assert sorted(manifest["files"]["project_main.py"]["images"].values()) == [
         f"docker.io/library/python@{OTHER_DIGEST}",
         IMAGE,
@@ -246,7 +256,7 @@ def test_a_lock_may_be_given(workspace: Workspace) -> None:
 def test_a_file_that_was_edited_by_hand_is_not_overwritten(workspace: Workspace) -> None:
     workspace.publish()
     edited = workspace.state()["dags/project_main.py"] + "\n# by hand\n"
-    commit(workspace.work, {"dags/project_main.py": edited})
+    commit_files(workspace.work, {"dags/project_main.py": edited})
     workspace.settings(namespace="elsewhere")
     assert_refused(workspace, "publish-edited", mentions="dags/project_main.py")
     workspace.publish("--force")
@@ -255,7 +265,7 @@ def test_a_file_that_was_edited_by_hand_is_not_overwritten(workspace: Workspace)
 
 def test_a_file_that_was_edited_by_hand_is_not_removed(workspace: Workspace) -> None:
     workspace.publish()
-    commit(workspace.work, {"dags/project_side.py": "# mine now\n"})
+    commit_files(workspace.work, {"dags/project_side.py": "# mine now\n"})
     workspace.settings(dags={"main": {"pipeline": "__default__"}})
     assert_refused(workspace, "publish-edited", mentions="dags/project_side.py")
     workspace.publish("--force")
@@ -268,23 +278,23 @@ def test_an_edit_equal_to_the_new_file_is_accepted(workspace: Workspace) -> None
     workspace.settings(namespace="elsewhere")
     workspace.publish()
     new = workspace.state()
-    git(workspace.work, "checkout", "--quiet", "HEAD~", "--", "dags/.k8s-airflow")
-    commit(workspace.work, {})  # the manifest of before, the files of now
-    assert old[f"{MANIFESTS}/project.json"] == workspace.state()[f"{MANIFESTS}/project.json"]
+    run_git(workspace.work, "checkout", "--quiet", "HEAD~", "--", "dags/.k8s-airflow")
+    commit_files(workspace.work, {})  # the manifest of before, the files of now
+    assert old[f"{MANIFEST_FOLDER}/project.json"] == workspace.state()[f"{MANIFEST_FOLDER}/project.json"]
     workspace.publish()
     assert workspace.state() == new
 
 
 def test_a_file_of_unknown_origin_is_not_overwritten_unless_it_is_the_same(workspace: Workspace) -> None:
     workspace.run("create")
-    texts = dags_of(workspace.project)
+    texts = read_dags(workspace.project)
     # As teams do today: one copied as it is, the other one edited.
-    commit(workspace.work, {**texts, "dags/project_side.py": "# copied long ago\n"})
+    commit_files(workspace.work, {**texts, "dags/project_side.py": "# copied long ago\n"})
     assert_refused(workspace, "publish-foreign", mentions="dags/project_side.py")
     output = workspace.publish("--force")
     assert "project_side: changed" in output
     assert "project_main" not in output
-    assert set(json.loads(workspace.state()[f"{MANIFESTS}/project.json"])["files"]) == {
+    assert set(json.loads(workspace.state()[f"{MANIFEST_FOLDER}/project.json"])["files"]) == {
         "project_main.py",
         "project_side.py",
     }
@@ -292,11 +302,11 @@ def test_a_file_of_unknown_origin_is_not_overwritten_unless_it_is_the_same(works
 
 def test_a_link_or_a_folder_in_the_place_of_a_file_is_refused(workspace: Workspace) -> None:
     (workspace.work / "dags" / "project_main.py").symlink_to("other.py")
-    commit(workspace.work, {"dags/project_side.py/x": ""})
+    commit_files(workspace.work, {"dags/project_side.py/x": ""})
     output = assert_refused(workspace, "publish-folder", mentions="dags/project_side.py")
     assert "[publish-foreign]" in output
-    git(workspace.work, "rm", "-rq", "dags/project_side.py")
-    commit(workspace.work, {})
+    run_git(workspace.work, "rm", "-rq", "dags/project_side.py")
+    commit_files(workspace.work, {})
     workspace.publish("--force")
     assert not (workspace.work / "dags" / "project_main.py").is_symlink()
     assert workspace.state()["dags/other.py"] == "# somebody else's"
@@ -306,7 +316,7 @@ def test_a_link_or_a_folder_in_the_place_of_a_file_is_refused(workspace: Workspa
 @pytest.mark.parametrize("folder", ["README.md", "README.md/deep", "dags/link"])
 def test_a_subfolder_that_is_not_a_folder_in_the_target_is_refused(workspace: Workspace, folder: str) -> None:
     (workspace.work / "dags" / "link").symlink_to("..")
-    commit(workspace.work, {})
+    commit_files(workspace.work, {})
     assert_refused(workspace, "publish-folder", "--subfolder", folder)
 
 
@@ -321,8 +331,8 @@ def test_a_subfolder_outside_the_repository_is_refused(workspace: Workspace, fol
 def test_any_folder_of_the_repository_can_be_published_to(workspace: Workspace, folder: str, prefix: str) -> None:
     before = workspace.state()
     workspace.publish("--subfolder", folder)
-    names = git(workspace.work, "ls-tree", "-rz", "--name-only", "--full-tree", "HEAD").split("\0")[:-1]
-    assert set(names) - set(before) == {prefix + name.removeprefix("dags/") for name in OURS}
+    names = run_git(workspace.work, "ls-tree", "-rz", "--name-only", "--full-tree", "HEAD").split("\0")[:-1]
+    assert set(names) - set(before) == {prefix + name.removeprefix("dags/") for name in PUBLISHED_FILES}
     assert workspace.clean()
     assert "Already up to date" in workspace.publish("--subfolder", folder)
 
@@ -332,16 +342,16 @@ def test_any_folder_of_the_repository_can_be_published_to(workspace: Workspace, 
 )
 def test_an_invalid_manifest_is_refused(workspace: Workspace, text: str) -> None:
     workspace.publish()
-    commit(workspace.work, {f"{MANIFESTS}/project.json": text})
+    commit_files(workspace.work, {f"{MANIFEST_FOLDER}/project.json": text})
     output = assert_refused(workspace, "publish-manifest", mentions="project.json")
     assert "99" not in text or "9.9 or newer" in output
 
 
 def test_paths_in_a_manifest_never_lead_out_of_the_folder(workspace: Workspace) -> None:
     workspace.publish()
-    manifest = json.loads(workspace.state()[f"{MANIFESTS}/project.json"])
+    manifest = json.loads(workspace.state()[f"{MANIFEST_FOLDER}/project.json"])
     manifest["files"]["../README.md"] = manifest["files"]["project_main.py"]
-    commit(workspace.work, {f"{MANIFESTS}/project.json": json.dumps(manifest)})
+    commit_files(workspace.work, {f"{MANIFEST_FOLDER}/project.json": json.dumps(manifest)})
     assert_refused(workspace, "publish-manifest")
 
 
@@ -357,7 +367,7 @@ def test_environments_share_a_folder(workspace: Workspace) -> None:
     assert set(after) - set(base) == {
         "dags/project_main_prod.py",
         "dags/project_side_prod.py",
-        f"{MANIFESTS}/project@prod.json",
+        f"{MANIFEST_FOLDER}/project@prod.json",
     }
     workspace.settings(dags={"main": {"pipeline": "__default__"}})
     workspace.publish("--env", "prod")
@@ -370,19 +380,19 @@ def test_an_environment_of_any_name_can_be_published(workspace: Workspace) -> No
     (workspace.project / "conf" / name).mkdir()
     workspace.publish("--env", name)
     assert "Already up to date" in workspace.publish("--env", name)
-    (path,) = (workspace.work / MANIFESTS).iterdir()
+    (path,) = (workspace.work / MANIFEST_FOLDER).iterdir()
     assert json.loads(path.read_text())["environment"] == name
     assert read_trailers(workspace)["Kedro-Env"] == name
 
 
 def test_projects_share_a_repository_in_one_folder_or_in_several(workspace: Workspace, tmp_path: Path) -> None:
-    other = project(tmp_path / "other", "other")
+    other = make_publish_project(tmp_path / "other", "other")
     workspace.publish()
     workspace.publish(project=other)
-    workspace.publish("--subfolder", "teams/third", project=project(tmp_path / "third", "third"))
+    workspace.publish("--subfolder", "teams/third", project=make_publish_project(tmp_path / "third", "third"))
     names = set(workspace.state())
     assert {"dags/project_main.py", "dags/other_main.py", "teams/third/third_main.py"} <= names
-    assert {f"{MANIFESTS}/project.json", f"{MANIFESTS}/other.json"} <= names
+    assert {f"{MANIFEST_FOLDER}/project.json", f"{MANIFEST_FOLDER}/other.json"} <= names
     workspace.settings(other, dags={"main": {"pipeline": "__default__"}})
     workspace.publish(project=other)
     assert names - set(workspace.state()) == {"dags/other_side.py"}
@@ -390,8 +400,8 @@ def test_projects_share_a_repository_in_one_folder_or_in_several(workspace: Work
 
 def test_a_file_of_another_project_is_never_overwritten(workspace: Workspace, tmp_path: Path) -> None:
     # Two projects come to one dag_id: a_b with DAG c, and a with DAG b_c.
-    first = project(tmp_path / "first", "a_b", dags={"c": {"pipeline": "side"}})
-    second = project(tmp_path / "second", "a", dags={"b_c": {"pipeline": "side"}})
+    first = make_publish_project(tmp_path / "first", "a_b", dags={"c": {"pipeline": "side"}})
+    second = make_publish_project(tmp_path / "second", "a", dags={"b_c": {"pipeline": "side"}})
     workspace.publish(project=first)
     for more in ((), ("--force",)):
         assert_refused(workspace, "publish-owned", *more, project=second, mentions="belongs to project a_b")
@@ -404,7 +414,7 @@ def test_a_file_of_another_project_is_never_overwritten(workspace: Workspace, tm
 
 def test_another_project_of_the_same_package_name_is_distinguished(workspace: Workspace, tmp_path: Path) -> None:
     workspace.publish()
-    other = project(tmp_path / "other")
+    other = make_publish_project(tmp_path / "other")
     text = (other / "pyproject.toml").read_text()
     (other / "pyproject.toml").write_text(text.replace('project_name = "project"', 'project_name = "Another"'))
     assert_refused(workspace, "publish-owned", project=other, mentions="'Another'")
@@ -413,8 +423,8 @@ def test_another_project_of_the_same_package_name_is_distinguished(workspace: Wo
 def test_the_same_project_is_not_published_twice_where_one_airflow_reads_both(workspace: Workspace) -> None:
     workspace.publish("--subfolder", "dags/old")
     assert_refused(workspace, "publish-owned", mentions="dags/old")
-    git(workspace.work, "rm", "-rq", "dags/old")
-    commit(workspace.work, {})
+    run_git(workspace.work, "rm", "-rq", "dags/old")
+    commit_files(workspace.work, {})
     workspace.publish()
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.paths import BARRIER_PUBLISHER
-from tests.support.workspace import MANIFESTS, clone, commit, environment, git, project
+from tests.support.workspace import (
+    MANIFEST_FOLDER,
+    build_environment,
+    clone_repository,
+    commit_files,
+    make_publish_project,
+    run_git,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +28,10 @@ if TYPE_CHECKING:
 PUBLISHERS = 4
 
 
-def at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[tuple[int, str]]:
+def run_at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[tuple[int, str]]:
     """Run commands, each in a project; none goes on before all have read their project. Return exit codes and output."""
     program = BARRIER_PUBLISHER
-    env = environment(KKA_GATE=str(gate), KKA_PUBLISHERS=str(len(started)))
+    env = build_environment(KKA_GATE=str(gate), KKA_PUBLISHERS=str(len(started)))
     gate.mkdir()
     running = [
         subprocess.Popen(
@@ -45,24 +52,28 @@ def at_once(started: Sequence[tuple[Path, Sequence[str]]], gate: Path) -> list[t
     return [(process.returncode, output) for process, output in outputs]
 
 
-def published(workspace: Workspace) -> set[str]:
+def published_projects(workspace: Workspace) -> set[str]:
     """Projects with a manifest on main, each with all its DAGs."""
     state = workspace.state(workspace.bare, "main")
     owners = set()
     for path, text in state.items():
-        if path.startswith(MANIFESTS):
+        if path.startswith(MANIFEST_FOLDER):
             manifest = json.loads(text)
             assert {f"dags/{name}" for name in manifest["files"]} <= set(state)
             owners.add(manifest["project"])
-    assert git(workspace.bare, "fsck", "--strict", "--no-dangling") == ""
+    assert run_git(workspace.bare, "fsck", "--strict", "--no-dangling") == ""
     return owners
 
 
 @pytest.mark.parametrize("way", ["address", "checkouts"])
 def test_projects_that_publish_at_once_lose_nothing(workspace: Workspace, tmp_path: Path, way: str) -> None:
-    projects = {f"p{number}": project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)}
+    projects = {
+        f"p{number}": make_publish_project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)
+    }
     targets = {
-        name: f"file://{workspace.bare}" if way == "address" else str(clone(workspace.bare, tmp_path / f"work-{name}"))
+        name: f"file://{workspace.bare}"
+        if way == "address"
+        else str(clone_repository(workspace.bare, tmp_path / f"work-{name}"))
         for name in projects
     }
     turns = 0
@@ -70,28 +81,28 @@ def test_projects_that_publish_at_once_lose_nothing(workspace: Workspace, tmp_pa
     while left:
         turns += 1
         started = [(folder, ("publish", "--to", targets[name], "--push")) for name, folder in left.items()]
-        ended = dict(zip(left, at_once(started, tmp_path / f"gate-{turns}"), strict=True))
+        ended = dict(zip(left, run_at_once(started, tmp_path / f"gate-{turns}"), strict=True))
         won = {name for name, (code, _) in ended.items() if code == 0}
         assert won, "at least one wins"
-        assert won <= published(workspace), "what a successful publisher committed is there"
+        assert won <= published_projects(workspace), "what a successful publisher committed is there"
         for name, (code, output) in ended.items():
             assert code == 0 or "[publish-moved]" in output, output
             left.pop(name) if code == 0 else None
         assert turns <= PUBLISHERS
-    assert published(workspace) == set(projects)
+    assert published_projects(workspace) == set(projects)
     # A line of commits, one for each: nothing was merged, made twice or thrown away.
-    subjects = git(workspace.bare, "log", "--format=%s", "main").splitlines()
+    subjects = run_git(workspace.bare, "log", "--format=%s", "main").splitlines()
     assert sorted(subjects) == sorted(["First", *(f"Publish {name}: 2 new DAGs" for name in projects)])
 
 
 def test_one_project_published_twice_at_once_is_published_by_one(workspace: Workspace, tmp_path: Path) -> None:
     folders = []
     for number in range(2):
-        folder = project(tmp_path / f"copy{number}")
+        folder = make_publish_project(tmp_path / f"copy{number}")
         workspace.settings(folder, namespace=f"from-{number}")
         folders.append(folder)
     started = [(folder, ("publish", "--to", f"file://{workspace.bare}", "--push")) for folder in folders]
-    ended = at_once(started, tmp_path / "gate")
+    ended = run_at_once(started, tmp_path / "gate")
     codes = [code for code, _ in ended]
     text = workspace.state(workspace.bare, "main")["dags/project_main.py"]
     winner = codes.index(0)
@@ -105,33 +116,33 @@ def test_one_project_published_twice_at_once_is_published_by_one(workspace: Work
 
 
 def test_the_same_published_twice_at_once_is_no_conflict(workspace: Workspace, tmp_path: Path) -> None:
-    folders = [workspace.project, project(tmp_path / "copy")]
+    folders = [workspace.project, make_publish_project(tmp_path / "copy")]
     started = [(folder, ("publish", "--to", f"file://{workspace.bare}", "--push")) for folder in folders]
-    ended = at_once(started, tmp_path / "gate")
+    ended = run_at_once(started, tmp_path / "gate")
     assert [code for code, _ in ended] == [0, 0], ended
     assert len(workspace.log(workspace.bare, "main")) == 2
 
 
-def test_publishers_in_one_checkout_take_turns(workspace: Workspace, tmp_path: Path) -> None:
-    projects = [project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)]
+def test_publishers_in_one_checkout_wait_for_each_other(workspace: Workspace, tmp_path: Path) -> None:
+    projects = [make_publish_project(tmp_path / f"p{number}", f"p{number}") for number in range(PUBLISHERS)]
     started = [(folder, ("publish", "--to", str(workspace.work), "--push")) for folder in projects]
-    ended = at_once(started, tmp_path / "gate")
+    ended = run_at_once(started, tmp_path / "gate")
     assert [code for code, _ in ended] == [0] * PUBLISHERS, ended
-    assert published(workspace) == {f"p{number}" for number in range(PUBLISHERS)}
+    assert published_projects(workspace) == {f"p{number}" for number in range(PUBLISHERS)}
     assert workspace.clean()
 
 
-def hook(workspace: Workspace, script: str) -> None:
+def push_in_between(workspace: Workspace, script: str) -> None:
     """Run a script between the moment when a publisher reads the repository and its push."""
     path = workspace.work / ".git" / "hooks" / "pre-push"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
-def test_a_push_that_comes_too_late_is_made_again_once(workspace: Workspace, tmp_path: Path) -> None:
-    other = clone(workspace.bare, tmp_path / "other")
-    commit(other, {"dags/other.py": "# newer\n"}, "Meanwhile")
-    hook(workspace, f"git -C {other} push --quiet origin main || true")
+def test_rejected_push_is_retried_once(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    commit_files(other, {"dags/other.py": "# newer\n"}, "Meanwhile")
+    push_in_between(workspace, f"git -C {other} push --quiet origin main || true")
     output = workspace.publish("--push")
     assert "pushed branch main" in output
     assert workspace.log(workspace.bare, "main") == ["Publish project: 2 new DAGs", "Meanwhile", "First"]
@@ -140,8 +151,8 @@ def test_a_push_that_comes_too_late_is_made_again_once(workspace: Workspace, tmp
 
 
 def test_a_push_that_comes_too_late_twice_stops_with_advice(workspace: Workspace, tmp_path: Path) -> None:
-    other = clone(workspace.bare, tmp_path / "other")
-    hook(
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    push_in_between(
         workspace,
         f"cd {other} && unset GIT_DIR && git commit --quiet --allow-empty --message Meanwhile && git push --quiet origin main",
     )
@@ -155,12 +166,12 @@ def test_a_push_that_comes_too_late_twice_stops_with_advice(workspace: Workspace
     assert workspace.clean()
 
 
-def test_who_was_overtaken_by_the_same_project_stops(workspace: Workspace, tmp_path: Path) -> None:
-    other = clone(workspace.bare, tmp_path / "other")
-    copy = project(tmp_path / "copy")
+def test_publisher_overtaken_by_the_same_project_stops(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    copy = make_publish_project(tmp_path / "copy")
     workspace.settings(copy, namespace="theirs")
     workspace.publish(to=other, project=copy)
-    hook(workspace, f"git -C {other} push --quiet origin main || true")
+    push_in_between(workspace, f"git -C {other} push --quiet origin main || true")
     output = workspace.publish("--push", code=1)
     assert "[publish-moved]" in output
     assert "at the same time" in output

@@ -64,7 +64,7 @@ def make_project(scenario: Scenario, folder: Path) -> Path:
     return folder
 
 
-def snapshot(folder: Path) -> dict[str, bytes | None]:
+def read_tree(folder: Path) -> dict[str, bytes | None]:
     """Every file and folder below a folder, bytecode left out; a folder has no content."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None

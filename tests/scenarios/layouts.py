@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.scenarios.model import SETTINGS, Refused, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import SETTINGS, Refused, Scenario, Works, default_pipeline, make_chain, pickle_entries
 
-_AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out", "b_out")}
+_AB = {"pipelines": default_pipeline(*make_chain("a", "b")), "catalog": pickle_entries("raw", "a_out", "b_out")}
 _CANARY = "CANARY-9f8e7d6c5b4a"
 _ARCHIVE = "s3://bucket/conf.zip"
 
@@ -94,8 +94,8 @@ tasks:
     Scenario(
         name="env-catalog",
         shows="an environment in which a dataset of memory is stored",
-        pipelines=default(*chain("a", "b")),
-        catalog=pickled("raw", "b_out"),
+        pipelines=default_pipeline(*make_chain("a", "b")),
+        catalog=pickle_entries("raw", "b_out"),
         files={"{conf}/prod/catalog.yml": "a_out: {type: pickle.PickleDataset, filepath: s3://bucket/a.pkl}\n"},
         options=("--env", "prod"),
         expect=Works(dag_ids=("project_prod",), together=(), before=(("a", "b"),)),

@@ -126,19 +126,19 @@ class Scenario:
         return self.name
 
 
-def default(*nodes: Node) -> dict[str, tuple[Node, ...]]:
+def default_pipeline(*nodes: Node) -> dict[str, tuple[Node, ...]]:
     """A registry with the default pipeline alone."""
     return {"__default__": nodes}
 
 
-def chain(*names: str) -> tuple[Node, ...]:
+def make_chain(*names: str) -> tuple[Node, ...]:
     """Named nodes, each of which loads what the one before saved: `<name>_out`; the first loads `raw`."""
     return tuple(
         Node("raw" if not index else f"{names[index - 1]}_out", f"{name}_out", name) for index, name in enumerate(names)
     )
 
 
-def pickled(*names: str, folder: str = "data", **more: Any) -> dict[str, Any]:
+def pickle_entries(*names: str, folder: str = "data", **more: Any) -> dict[str, Any]:
     """Catalog entries of files in a folder; `data` is on the volume of the default settings."""
     return {
         name: {"type": "pickle.PickleDataset", "filepath": f"{folder}/{name.replace('.', '/')}.pkl", **more}
@@ -146,6 +146,6 @@ def pickled(*names: str, folder: str = "data", **more: Any) -> dict[str, Any]:
     }
 
 
-def groups(*members: str) -> tuple[frozenset[str], ...]:
+def node_groups(*members: str) -> tuple[frozenset[str], ...]:
     """`groups("a b", "c d")`: nodes a and b share a task, and c and d."""
     return tuple(frozenset(text.split()) for text in members)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.scenarios.model import SETTINGS, Node, Refused, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import SETTINGS, Node, Refused, Scenario, Works, default_pipeline, make_chain, pickle_entries
 
-_FILES = pickled("raw", "a_out", "b_out")
+_FILES = pickle_entries("raw", "a_out", "b_out")
 _NO_PIPELINE = "from kedro.pipeline import Node, Pipeline\n\n\ndef register_pipelines():\n"
 _FOUND = (
     "from kedro.framework.project import find_pipelines\n\n\n"
@@ -36,13 +36,13 @@ SCENARIOS = (
     Scenario(
         name="empty-pipeline",
         shows="a default pipeline without nodes, as in a new project",
-        pipelines=default(),
+        pipelines=default_pipeline(),
         expect=Refused(code="pipeline-empty", mentions=("__default__", "has no nodes")),
     ),
     Scenario(
         name="some-empty",
         shows="--all leaves out what is empty, and says so",
-        pipelines={"__default__": chain("a", "b"), "empty": ()},
+        pipelines={"__default__": make_chain("a", "b"), "empty": ()},
         catalog=_FILES,
         options=("--all",),
         expect=Works(dag_ids=("project",), says=("pipeline-skipped",)),
@@ -50,14 +50,14 @@ SCENARIOS = (
     Scenario(
         name="no-default",
         shows="no __default__",
-        pipelines={"train": chain("a"), "score": chain("b")},
+        pipelines={"train": make_chain("a"), "score": make_chain("b")},
         catalog=_FILES,
         expect=Refused(code="pipeline", mentions=("__default__", "train", "score")),
     ),
     Scenario(
         name="no-default-named",
         shows="no __default__, but the pipeline is named",
-        pipelines={"train": chain("a", "b")},
+        pipelines={"train": make_chain("a", "b")},
         catalog=_FILES,
         options=("--pipeline", "train"),
         expect=Works(dag_ids=("project_train",), before=(("a", "b"),)),
@@ -65,7 +65,7 @@ SCENARIOS = (
     Scenario(
         name="all-pipelines",
         shows="--all: one DAG for each pipeline, each with an id of its own",
-        pipelines={"__default__": chain("a", "b"), "train": chain("a"), "score": chain("a", "b")},
+        pipelines={"__default__": make_chain("a", "b"), "train": make_chain("a"), "score": make_chain("a", "b")},
         catalog=_FILES,
         options=("--all",),
         expect=Works(dag_ids=("project", "project_score", "project_train")),
@@ -73,7 +73,7 @@ SCENARIOS = (
     Scenario(
         name="two-pipelines",
         shows="--pipeline twice",
-        pipelines={"__default__": chain("a", "b"), "train": chain("a"), "score": chain("a", "b")},
+        pipelines={"__default__": make_chain("a", "b"), "train": make_chain("a"), "score": make_chain("a", "b")},
         catalog=_FILES,
         options=("-p", "train", "-p", "score"),
         expect=Works(dag_ids=("project_score", "project_train")),
@@ -81,7 +81,7 @@ SCENARIOS = (
     Scenario(
         name="pipeline-misspelt",
         shows="a pipeline that is not registered",
-        pipelines={"__default__": chain("a"), "training": chain("a")},
+        pipelines={"__default__": make_chain("a"), "training": make_chain("a")},
         catalog=_FILES,
         options=("--pipeline", "trainig"),
         expect=Refused(code="pipeline", mentions=("trainig", "training")),
@@ -89,7 +89,7 @@ SCENARIOS = (
     Scenario(
         name="dag-pipeline-misspelt",
         shows="a configured DAG of a pipeline that is not registered",
-        pipelines={"__default__": chain("a"), "training": chain("a")},
+        pipelines={"__default__": make_chain("a"), "training": make_chain("a")},
         catalog=_FILES,
         settings=SETTINGS + "dags: {weekly: {pipeline: trainig}}\n",
         expect=Refused(code="pipeline", mentions=("dags.weekly", "trainig", "training")),
@@ -97,7 +97,7 @@ SCENARIOS = (
     Scenario(
         name="all-and-one",
         shows="--all with --pipeline",
-        pipelines=default(*chain("a")),
+        pipelines=default_pipeline(*make_chain("a")),
         catalog=_FILES,
         options=("--all", "--pipeline", "__default__"),
         expect=Refused(code=None, mentions=("--all", "--pipeline"), exit=2),
@@ -105,7 +105,7 @@ SCENARIOS = (
     Scenario(
         name="unknown-option",
         shows="an option that is not there",
-        pipelines=default(*chain("a")),
+        pipelines=default_pipeline(*make_chain("a")),
         catalog=_FILES,
         options=("--pipelines", "x"),
         expect=Refused(code=None, mentions=("--pipelines",), exit=2),
@@ -214,8 +214,8 @@ SCENARIOS = (
         name="same-nodes-twice",
         shows="a node in several pipelines is matched by any of them",
         pipelines={
-            "__default__": (*chain("a", "b"), Node("b_out", None, "c")),
-            "train": chain("a", "b"),
+            "__default__": (*make_chain("a", "b"), Node("b_out", None, "c")),
+            "train": make_chain("a", "b"),
         },
         catalog=_FILES,
         settings=SETTINGS + "tasks: {train: {match: {pipeline: train}, retries: 3}}\n",

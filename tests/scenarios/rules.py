@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.scenarios.model import IMAGE, SETTINGS, Node, Refused, Scenario, Works, chain, default, pickled
+from tests.scenarios.model import (
+    IMAGE,
+    SETTINGS,
+    Node,
+    Refused,
+    Scenario,
+    Works,
+    default_pipeline,
+    make_chain,
+    pickle_entries,
+)
 
 _CANARY = "CANARY-ffeeddccbbaa"
 _TOKEN = "ghp_" + "c4nary" * 6  # the form of a token, in no way one
 _FENCE = '```\n# it\'s "so" $(HOME) \\ <b>'
-_AB = {"pipelines": default(*chain("a", "b")), "catalog": pickled("raw", "a_out", "b_out")}
+_AB = {"pipelines": default_pipeline(*make_chain("a", "b")), "catalog": pickle_entries("raw", "a_out", "b_out")}
 
 
-def _works(name: str, shows: str, settings: str, **expected: Any) -> Scenario:
+def _working_scenario(name: str, shows: str, settings: str, **expected: Any) -> Scenario:
     return Scenario(
         name=name,
         shows=shows,
@@ -22,7 +32,7 @@ def _works(name: str, shows: str, settings: str, **expected: Any) -> Scenario:
     )
 
 
-def _refused(name: str, shows: str, settings: str, code: str, *mentions: str, **more: Any) -> Scenario:
+def _refused_scenario(name: str, shows: str, settings: str, code: str, *mentions: str, **more: Any) -> Scenario:
     return Scenario(
         name=name,
         shows=shows,
@@ -34,7 +44,7 @@ def _refused(name: str, shows: str, settings: str, code: str, *mentions: str, **
 
 
 _DAGS = (
-    _works(
+    _working_scenario(
         "dag-everything",
         "every key of a DAG",
         """
@@ -63,30 +73,30 @@ dag:
     Scenario(
         name="dag-graph",
         shows="the picture of the plan after the DAG's own words, with names that could break out of it",
-        pipelines=default(
+        pipelines=default_pipeline(
             Node("raw", "m", func="named('{{ run_id }} {% raw %}')"),
             Node("m", "x", func=f"named({_FENCE!r})"),
             Node("x", "y", "last"),
         ),
-        catalog=pickled("raw", "x", "y"),
+        catalog=pickle_entries("raw", "x", "y"),
         settings=SETTINGS + 'dag: {doc_graph: true, doc_md: "# Title\\n\\n{{ x }}\\n"}\n',
         expect=Works(before=((f"<{_FENCE}>", "last"),)),
     ),
-    _works("dag-graph-alone", "the picture of the plan as all there is to say", "dag: {doc_graph: true}\n"),
-    _works("dag-every", "a DAG every half hour", "dag: {schedule: {every: 30m}}\n"),
-    _works(
+    _working_scenario("dag-graph-alone", "the picture of the plan as all there is to say", "dag: {doc_graph: true}\n"),
+    _working_scenario("dag-every", "a DAG every half hour", "dag: {schedule: {every: 30m}}\n"),
+    _working_scenario(
         "dag-preset",
         "a preset",
         'dag: {schedule: "@daily", timezone: Europe/Paris, catchup: true, start_date: 2026-01-01}\n',
     ),
-    _works("dag-once", "once", 'dag: {schedule: "@once"}\n'),
-    _works("dag-continuous", "again and again", 'dag: {schedule: "@continuous", max_active_runs: 1}\n'),
-    _works("dag-null", "by hand only", "dag: {schedule: null}\n"),
+    _working_scenario("dag-once", "once", 'dag: {schedule: "@once"}\n'),
+    _working_scenario("dag-continuous", "again and again", 'dag: {schedule: "@continuous", max_active_runs: 1}\n'),
+    _working_scenario("dag-null", "by hand only", "dag: {schedule: null}\n"),
     Scenario(
         name="dags",
         shows="several DAGs, each with its own settings over the defaults",
-        pipelines={"__default__": chain("a", "b"), "train": chain("a", "b"), "score": chain("b")},
-        catalog=pickled("raw", "a_out", "b_out"),
+        pipelines={"__default__": make_chain("a", "b"), "train": make_chain("a", "b"), "score": make_chain("b")},
+        catalog=pickle_entries("raw", "a_out", "b_out"),
         settings=SETTINGS
         + """
 dag: {schedule: "@daily", retries: 1, tags: [all]}
@@ -100,8 +110,8 @@ dags:
     Scenario(
         name="dags-like-env",
         shows="a DAG named like the environment",
-        pipelines={"__default__": chain("a"), "train": chain("a")},
-        catalog=pickled("raw", "a_out"),
+        pipelines={"__default__": make_chain("a"), "train": make_chain("a")},
+        catalog=pickle_entries("raw", "a_out"),
         settings=SETTINGS + "dags: {prod: {pipeline: train}, __default__: {}}\n",
         overlays={"prod": "namespace: prod\n"},
         options=("--env", "prod"),
@@ -110,8 +120,8 @@ dags:
     Scenario(
         name="dags-collide",
         shows="a configured DAG and one of --all with one id",
-        pipelines={"__default__": chain("a"), "train": chain("a"), "score": chain("a", "b")},
-        catalog=pickled("raw", "a_out", "b_out"),
+        pipelines={"__default__": make_chain("a"), "train": make_chain("a"), "score": make_chain("a", "b")},
+        catalog=pickle_entries("raw", "a_out", "b_out"),
         settings=SETTINGS + "dags: {train: {pipeline: score}}\n",
         options=("--all",),
         expect=Refused(code="dag-id", mentions=("train", "project_train")),
@@ -119,7 +129,7 @@ dags:
 )
 
 _RULES = (
-    _works(
+    _working_scenario(
         "rules-everything",
         "every key of a task",
         """
@@ -165,7 +175,7 @@ tasks:
     operator: {log_events_on_startup: false}
 """,
     ),
-    _works(
+    _working_scenario(
         "rules-differ",
         "tasks that take shared settings away",
         """
@@ -184,7 +194,7 @@ tasks:
     image: registry.example.com/gpu:1.2
 """,
     ),
-    _works(
+    _working_scenario(
         "rules-order",
         "a later rule wins, fields of maps are merged",
         """
@@ -194,22 +204,22 @@ tasks:
   two: {match: {reads: a_out, writes: "b_*"}, retries: 3, nodeSelector: {c: z, a: null}}
 """,
     ),
-    _works(
+    _working_scenario(
         "rules-openshift",
         "no user of our own, as OpenShift wants it",
         "tasks: {default: {podSecurityContext: {runAsUser: null, fsGroup: null}}}\n",
     ),
-    _works(
+    _working_scenario(
         "scratch",
         "larger scratch folders, another project path",
         "  scratch: {sizeLimit: 20Gi}\nproject_path: /opt/kedro-project\nnamespace: kedro-jobs\n",
     ),
-    _works(
+    _working_scenario(
         "operator-arguments",
         "further arguments of the operator",
         "tasks: {default: {operator: {startup_timeout_seconds: 60, log_events_on_startup: false, depends_on_past: true}}}\n",
     ),
-    _works(
+    _working_scenario(
         "operator-pod",
         "arguments of the operator that are fields of the pod",
         """
@@ -230,7 +240,7 @@ tasks:
   b: {match: {node: b}, operator: {hostnetwork: false}, affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}
 """,
     ),
-    _refused(
+    _refused_scenario(
         "operator-owned",
         "an argument that we set",
         "tasks: {x: {operator: {image: foo}}}\n",
@@ -238,7 +248,7 @@ tasks:
         "tasks.x.operator",
         "image",
     ),
-    _refused(
+    _refused_scenario(
         "operator-owned-resources",
         "an argument that a setting reaches",
         "tasks: {x: {operator: {container_resources: {}}}}\n",
@@ -247,7 +257,7 @@ tasks:
         "container_resources",
         "resources",
     ),
-    _refused(
+    _refused_scenario(
         "operator-misspelt",
         "an argument that is misspelt",
         "tasks: {x: {operator: {log_event_on_startup: false}}}\n",
@@ -256,7 +266,7 @@ tasks:
         "log_event_on_startup",
         "log_events_on_startup",
     ),
-    _refused(
+    _refused_scenario(
         "operator-type",
         "an argument of the wrong type",
         "tasks: {x: {operator: {startup_timeout_seconds: soon}}}\n",
@@ -265,7 +275,7 @@ tasks:
         "startup_timeout_seconds",
         "soon",
     ),
-    _refused(
+    _refused_scenario(
         "operator-deprecated",
         "an argument that has a successor",
         "tasks: {x: {operator: {is_delete_operator_pod: true}}}\n",
@@ -273,7 +283,7 @@ tasks:
         "tasks.x.operator",
         "is_delete_operator_pod",
     ),
-    _refused(
+    _refused_scenario(
         "rule-unmatched",
         "a rule that matches nothing",
         "tasks: {gpu: {match: {tag: gpu}, retries: 1}}\n",
@@ -281,14 +291,14 @@ tasks:
         "tasks.gpu.match",
         "gpu",
     ),
-    _refused(
+    _refused_scenario(
         "rule-unmatched-all-of",
         "a rule of which each half matches something, and both together nothing",
         "tasks: {x: {match: {node: a, reads: a_out}, retries: 1}}\n",
         "rule-unmatched",
         "tasks.x.match",
     ),
-    _refused(
+    _refused_scenario(
         "group-unmatched",
         "a group that matches nothing",
         "groups: {heavy: {tag: heavy}}\n",
@@ -296,7 +306,7 @@ tasks:
         "groups.heavy",
         "heavy",
     ),
-    _refused(
+    _refused_scenario(
         "resources-upside-down",
         "a request above its limit",
         "tasks: {x: {resources: {requests: {memory: 4Gi}, limits: {memory: 2Gi}}}}\n",
@@ -321,7 +331,7 @@ _MATCHED = Scenario(
         ),
         "part": (Node("d_out", "e_out", "e"),),
     },
-    catalog=pickled("raw", "a_out", "b_out", "EWR.c_out", "d_out", "e_out", "f_out"),
+    catalog=pickle_entries("raw", "a_out", "b_out", "EWR.c_out", "d_out", "e_out", "f_out"),
     settings=SETTINGS
     + """
 tasks:
@@ -342,53 +352,53 @@ profiles:
   roomy: {resources: {requests: {memory: 3Gi}, limits: {memory: 4Gi}}}
 """
 _PROFILED = {
-    "pipelines": default(
+    "pipelines": default_pipeline(
         Node("raw", "a_out", "a", tags=("k8s.gpu",)),
         Node("a_out", "b_out", "b", tags=("k8s.roomy", "k8s.gpu")),
         Node("b_out", "c_out", "c"),
     ),
-    "catalog": pickled("raw", "a_out", "b_out", "c_out"),
+    "catalog": pickle_entries("raw", "a_out", "b_out", "c_out"),
 }
 
 
-def _profiles(name: str, shows: str, tasks: str, **more: Any) -> Scenario:
+def _profile_scenario(name: str, shows: str, tasks: str, **more: Any) -> Scenario:
     settings = SETTINGS + _PROFILE + tasks
     return Scenario(name=name, shows=shows, **{**_PROFILED, "settings": settings, "expect": Works(together=()), **more})
 
 
 _PROFILES = (
     _MATCHED,
-    _profiles("profile-tag", "profiles by tag, without any rule", ""),
-    _profiles(
+    _profile_scenario("profile-tag", "profiles by tag, without any rule", ""),
+    _profile_scenario(
         "profile-rule",
         "a profile that a rule names, and changes",
         "tasks: {default: {retries: 1}, c: {match: {node: c}, profile: gpu, image: null, nodeSelector: {zone: a}}}\n",
         expect=Works(together=(), says=("rule-shadowed",)),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-chain",
         "nodes whose profiles differ in resources alone are fused by choice, others are not",
         "dag: {group_by: chain}\n",
         expect=Works(together=(frozenset("ab"),), before=(("b", "c"),)),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-overlay",
         "an overlay changes one field of a profile and of a rule, and drops another profile",
         "tasks: {c: {match: {node: c}, profile: gpu, retries: 1}}\n",
-        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "c_out", "c")),
+        pipelines=default_pipeline(Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "c_out", "c")),
         overlays={
             "prod": "profiles: {gpu: {nodeSelector: {accelerator: h100}}, roomy: null}\ntasks: {c: {retries: 2}}\n"
         },
         options=("--env", "prod"),
         expect=Works(dag_ids=("project_prod",), together=()),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-clash",
         "nodes that have to share a pod with profiles that cannot",
         "",
-        catalog=pickled("raw", "b_out", "c_out"),
+        catalog=pickle_entries("raw", "b_out", "c_out"),
         settings=SETTINGS + "profiles: {gpu: {pool: a}, roomy: {pool: b, nodeSelector: {a: b}}}\n",
-        pipelines=default(
+        pipelines=default_pipeline(
             Node("raw", "a_out", "a", tags=("k8s.gpu",)), Node("a_out", "b_out", "b", tags=("k8s.roomy",))
         ),
         overlays={"prod": "profiles: {roomy: {pool: c}}\n"},
@@ -398,14 +408,14 @@ _PROFILES = (
             mentions=("conf/base/k8s_airflow.yml: profiles.gpu.pool", "conf/prod/k8s_airflow.yml: profiles.roomy.pool"),
         ),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-unknown-tag",
         "a tag for a profile that is not there",
         "",
-        pipelines=default(Node("raw", "a_out", "a", tags=("k8s.gpuu",))),
+        pipelines=default_pipeline(Node("raw", "a_out", "a", tags=("k8s.gpuu",))),
         expect=Refused(code="profile-unknown", mentions=("node 'a'", "'k8s.gpuu'", "Did you mean 'gpu'?", "roomy")),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-unknown-rule",
         "a rule of an overlay for a profile that is not there",
         "tasks: {c: {match: {node: c}}}\n",
@@ -416,7 +426,7 @@ _PROFILES = (
             mentions=("conf/prod/k8s_airflow.yml: tasks.c.profile", "'romy'", "Did you mean 'roomy'?"),
         ),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-dropped",
         "a profile that a node's tag still picks is dropped by an overlay",
         "",
@@ -424,7 +434,7 @@ _PROFILES = (
         options=("--env", "prod"),
         expect=Refused(code="profile-unknown", mentions=("node 'b'", "'k8s.roomy'", "gpu")),
     ),
-    _profiles(
+    _profile_scenario(
         "profile-drops-nothing",
         "an overlay drops a profile that no file has",
         "",
@@ -432,7 +442,7 @@ _PROFILES = (
         options=("--env", "prod"),
         expect=Refused(code="settings-value", mentions=("conf/prod/k8s_airflow.yml: profiles.romy", "'roomy'")),
     ),
-    _refused(
+    _refused_scenario(
         "profile-named",
         "a profile whose name no tag could hold",
         "profiles: {'a b': {retries: 1}}\n",
@@ -440,7 +450,7 @@ _PROFILES = (
         "profiles.'a b'",
         "letters",
     ),
-    _refused(
+    _refused_scenario(
         "profile-like-rule",
         "a rule that is named like a profile's tag",
         "tasks: {k8s.gpu: {retries: 1}}\n",
@@ -448,14 +458,14 @@ _PROFILES = (
         "tasks.'k8s.gpu'",
         "tags",
     ),
-    _refused(
+    _refused_scenario(
         "profile-match",
         "a profile with a match",
         "profiles: {gpu: {match: {node: a}}}\n",
         "settings-unknown",
         "profiles.gpu.match",
     ),
-    _refused(
+    _refused_scenario(
         "profile-image",
         "a profile that asks for an image which is not there",
         "profiles: {gpu: {image: nowhere}}\ntasks: {a: {match: {node: a}, profile: gpu}}\n",
@@ -463,7 +473,7 @@ _PROFILES = (
         "node 'a'",
         "'nowhere'",
     ),
-    _refused(
+    _refused_scenario(
         "profile-secret",
         "a credential in a profile",
         f"profiles: {{x: {{annotations: {{db-password: {_CANARY}}}}}}}\n",
@@ -477,8 +487,8 @@ _HOSTILE = "it's a \"node\" $HOME $(HOME) $$ `id` \\ {{ ds }} !x *\t# \u2028 数
 _BY_HAND = Scenario(
     name="by-hand",
     shows="a pod with everything that a line by hand has to do without, and values that a shell would take apart",
-    pipelines=default(Node("raw", "a_out", func=f"named({_HOSTILE!r})", tags=("k8s.large",))),
-    catalog=pickled("raw", "a_out"),
+    pipelines=default_pipeline(Node("raw", "a_out", func=f"named({_HOSTILE!r})", tags=("k8s.large",))),
+    catalog=pickle_entries("raw", "a_out"),
     settings=f"""
 image: {IMAGE}
 credentials_secret: {{name: project-credentials, key: credentials.yml}}
@@ -508,10 +518,10 @@ _PARAMS = (
     Scenario(
         name="params-offered",
         shows="parameters in the trigger form, of every type",
-        pipelines=default(
+        pipelines=default_pipeline(
             Node(("raw", "params:model.depth", "params:names"), "a_out", "a"), Node("a_out", "b_out", "b")
         ),
-        catalog=pickled("raw", "a_out", "b_out"),
+        catalog=pickle_entries("raw", "a_out", "b_out"),
         parameters={
             "model": {"depth": 3, "rate": 0.1, "name": "it's {{ x }} $(HOME)", "on": True, "none": None},
             "names": ["a", {"b": [1, 2]}],
@@ -536,8 +546,8 @@ _PARAMS = (
     Scenario(
         name="params-both",
         shows="--params give the defaults of what the form offers, and the rest is fixed",
-        pipelines=default(Node(("raw", "params:model.depth"), "a_out", "a")),
-        catalog=pickled("raw", "a_out"),
+        pipelines=default_pipeline(Node(("raw", "params:model.depth"), "a_out", "a")),
+        catalog=pickle_entries("raw", "a_out"),
         parameters={"model": {"depth": 3, "rate": 0.1}},
         settings=SETTINGS + "dag: {params: [model.depth]}\n",
         options=("--params", "model.depth=7,model.rate=0.5,note=$(HOME) {{ run_id }}"),
@@ -546,15 +556,15 @@ _PARAMS = (
     Scenario(
         name="params-env",
         shows="an environment changes a default",
-        pipelines=default(Node(("raw", "params:depth"), "a_out", "a")),
-        catalog=pickled("raw", "a_out"),
+        pipelines=default_pipeline(Node(("raw", "params:depth"), "a_out", "a")),
+        catalog=pickle_entries("raw", "a_out"),
         parameters={"depth": 3},
         files={"{conf}/prod/parameters.yml": "depth: 30\n"},
         settings=SETTINGS + "dag: {params: [depth]}\n",
         options=("--env", "prod"),
         expect=Works(dag_ids=("project_prod",), offers={"depth": 30}),
     ),
-    _refused(
+    _refused_scenario(
         "params-unknown",
         "an offered parameter that is not there",
         "dag: {params: [model.depht]}\n",
@@ -562,7 +572,7 @@ _PARAMS = (
         "dag.params",
         "model.depht",
     ),
-    _refused(
+    _refused_scenario(
         "params-twice",
         "an offered parameter that is part of another",
         "dag: {params: [model, model.depth]}\n",
@@ -621,7 +631,7 @@ _PARAMS = (
 )
 
 _SECRETS = (
-    _refused(
+    _refused_scenario(
         "secret-by-name",
         "a variable named like a credential with a literal",
         f"tasks: {{x: {{env: [{{name: DB_PASSWORD, value: {_CANARY}}}]}}}}\n",
@@ -630,7 +640,7 @@ _SECRETS = (
         "secretKeyRef",
         canary=_CANARY,
     ),
-    _refused(
+    _refused_scenario(
         "secret-by-form",
         "a literal that has the form of a token",
         f"tasks: {{x: {{env: [{{name: X, value: {_TOKEN}}}]}}}}\n",
@@ -638,7 +648,7 @@ _SECRETS = (
         "tasks.x.env.0.value",
         canary=_TOKEN,
     ),
-    _refused(
+    _refused_scenario(
         "secret-in-url",
         "a URL with a password",
         f"tasks: {{x: {{annotations: {{a: 'https://me:{_CANARY}@example.com'}}}}}}\n",
@@ -646,7 +656,7 @@ _SECRETS = (
         "tasks.x.annotations.a",
         canary=_CANARY,
     ),
-    _refused(
+    _refused_scenario(
         "secret-wrong-type",
         "a credential where something else belongs is not shown",
         f"tasks: {{x: {{env: {{DB_PASSWORD: {_CANARY}}}}}}}\n",
@@ -654,7 +664,7 @@ _SECRETS = (
         "tasks.x.env.DB_PASSWORD",
         canary=_CANARY,
     ),
-    _refused(
+    _refused_scenario(
         "secret-misspelt",
         "a credential under a misspelt key is not shown",
         f"tasks: {{x: {{env: [{{name: DB_PASSWORD, valeu: {_CANARY}}}]}}}}\n",
@@ -665,8 +675,8 @@ _SECRETS = (
 )
 
 _WRONG = (
-    _refused("yaml-unreadable", "a settings file that is no YAML", "tasks: {x: [\n", "conf", "k8s_airflow"),
-    _refused("yaml-twice", "a key that is there twice", "data: {}\n", "conf", "data"),
+    _refused_scenario("yaml-unreadable", "a settings file that is no YAML", "tasks: {x: [\n", "conf", "k8s_airflow"),
+    _refused_scenario("yaml-twice", "a key that is there twice", "data: {}\n", "conf", "data"),
     Scenario(
         name="yaml-list",
         shows="a settings file that is a list",
@@ -688,7 +698,7 @@ _WRONG = (
         settings="namespace: x\n",
         expect=Refused(code="settings-missing", mentions=("conf/base/k8s_airflow.yml", "image")),
     ),
-    _refused(
+    _refused_scenario(
         "overlay-wrong",
         "a wrong value in an overlay",
         "",
@@ -698,7 +708,7 @@ _WRONG = (
         overlays={"prod": "dag: {retries: many}\n"},
         options=("--env", "prod"),
     ),
-    _refused(
+    _refused_scenario(
         "image-latest",
         "latest",
         "tasks: {x: {image: 'registry.example.com/x:latest'}}\n",
@@ -706,7 +716,7 @@ _WRONG = (
         "tasks.x.image",
         "latest",
     ),
-    _refused(
+    _refused_scenario(
         "cron-wrong",
         "a cron line with six fields",
         'dag: {schedule: "0 0 6 * * *"}\n',
@@ -715,7 +725,7 @@ _WRONG = (
         "0 0 6 * * *",
         "five fields",
     ),
-    _refused(
+    _refused_scenario(
         "preset-wrong",
         "a preset that is not there",
         'dag: {schedule: "@dayly"}\n',
@@ -724,7 +734,7 @@ _WRONG = (
         "@dayly",
         "@daily",
     ),
-    _refused(
+    _refused_scenario(
         "timezone-wrong",
         "a timezone that is not there",
         "dag: {timezone: Europe/Pariss}\n",
@@ -732,7 +742,7 @@ _WRONG = (
         "dag.timezone",
         "Europe/Pariss",
     ),
-    _refused(
+    _refused_scenario(
         "date-wrong",
         "a day that is not there",
         "dag: {start_date: '2026-02-30'}\n",
@@ -740,14 +750,14 @@ _WRONG = (
         "dag.start_date",
         "2026-02-30",
     ),
-    _refused(
+    _refused_scenario(
         "end-before-start",
         "a DAG that ends before it starts",
         "dag: {start_date: 2026-03-01, end_date: 2026-02-01}\n",
         "schedule",
         "2026-02-01",
     ),
-    _refused(
+    _refused_scenario(
         "duration-wrong",
         "a duration without unit",
         "tasks: {x: {execution_timeout: 90}}\n",
@@ -755,7 +765,7 @@ _WRONG = (
         "tasks.x.execution_timeout",
         "90",
     ),
-    _refused(
+    _refused_scenario(
         "quantity-wrong",
         "a quantity that Kubernetes does not know",
         "tasks: {x: {resources: {limits: {memory: 2GB}}}}\n",
@@ -763,7 +773,7 @@ _WRONG = (
         "tasks.x.resources.limits.memory",
         "2GB",
     ),
-    _refused(
+    _refused_scenario(
         "label-wrong",
         "a label that Kubernetes does not take",
         "tasks: {x: {labels: {team: 'a b'}}}\n",
@@ -771,7 +781,7 @@ _WRONG = (
         "tasks.x.labels",
         "a b",
     ),
-    _refused(
+    _refused_scenario(
         "namespace-wrong",
         "a namespace in capitals",
         "namespace: Kedro_Jobs\n",
@@ -779,7 +789,7 @@ _WRONG = (
         "namespace",
         "Kedro_Jobs",
     ),
-    _refused(
+    _refused_scenario(
         "choice-wrong",
         "a grouping that is not there",
         "dag: {group_by: pod}\n",
@@ -788,7 +798,7 @@ _WRONG = (
         "pod",
         "namespace",
     ),
-    _refused(
+    _refused_scenario(
         "pipeline-under-dag",
         "one pipeline for all DAGs",
         "dag: {pipeline: __default__}\n",
@@ -796,7 +806,7 @@ _WRONG = (
         "dag",
         "dags:",
     ),
-    _refused(
+    _refused_scenario(
         "doc-md-file",
         "a doc_md that Airflow would take for a file",
         "dag: {doc_md: README.md}\n",

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 
-def wait() -> None:
+def wait_for_all_publishers() -> None:
     """Arrive at the gate, and return when all publishers have arrived."""
     gate = Path(os.environ["KKA_GATE"])
     (gate / os.environ["KKA_NAME"]).touch()
@@ -26,7 +26,7 @@ def main() -> None:
 
     def render_and_wait(*arguments, **options):
         state = render_desired_state(*arguments, **options)
-        wait()
+        wait_for_all_publishers()
         return state
 
     desired_state.render_desired_state = render_and_wait

@@ -55,7 +55,7 @@ draw({pictures}, {keep});
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RenderedPicture:
     """What a browser shows of a picture.
 
     Attributes:
@@ -72,7 +72,7 @@ class Drawn:
     error: str
 
 
-def browser() -> str:
+def find_browser() -> str:
     """A browser that can be driven; without one, or without Mermaid, the test is skipped and says so."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
@@ -82,31 +82,31 @@ def browser() -> str:
     return found
 
 
-def draw(pictures: Mapping[str, str], folder: Path) -> dict[str, Drawn]:
+def render_pictures(pictures: Mapping[str, str], folder: Path) -> dict[str, RenderedPicture]:
     """What a browser shows of each picture."""
-    page = _show(list(pictures.values()), folder, "--dump-dom")
-    found = re.search(r"found:(\S*?);", page)
-    assert found, "the page was not finished in time"
-    drawn = json.loads(unquote(found[1]))
-    return {name: Drawn(**told) for name, told in zip(pictures, drawn, strict=True)}
+    page = _open_pictures(list(pictures.values()), folder, "--dump-dom")
+    match = re.search(r"found:(\S*?);", page)
+    assert match, "the page was not finished in time"
+    drawn = json.loads(unquote(match[1]))
+    return {name: RenderedPicture(**fields) for name, fields in zip(pictures, drawn, strict=True)}
 
 
-def screenshot(picture: str, folder: Path, width: int, height: int, scale: float) -> Path:
+def save_screenshot(picture: str, folder: Path, width: int, height: int, scale: float) -> Path:
     """A picture as a PNG; width and height in the browser's pixels, of which `scale` come out."""
     file = folder / "picture.png"
     size = (f"--window-size={width},{height}", f"--force-device-scale-factor={scale}", "--hide-scrollbars")
-    _show([picture], folder, f"--screenshot={file}", *size)
+    _open_pictures([picture], folder, f"--screenshot={file}", *size)
     return file
 
 
-def _show(pictures: list[str], folder: Path, *options: str) -> str:
+def _open_pictures(pictures: list[str], folder: Path, *options: str) -> str:
     """Open the pictures, one after the other, in a new browser without a past; its standard output."""
     page = folder / "page.html"
-    listed = json.dumps(pictures).replace("<", "\\u003c")  # a text must not end the script it is in
+    pictures_json = json.dumps(pictures).replace("<", "\\u003c")  # a text must not end the script it is in
     keep = "false" if "--dump-dom" in options else "true"
-    page.write_text(PAGE.format(mermaid=MERMAID.as_uri(), pictures=listed, keep=keep), encoding="utf-8")
+    page.write_text(PAGE.format(mermaid=MERMAID.as_uri(), pictures=pictures_json, keep=keep), encoding="utf-8")
     command = [
-        browser(),
+        find_browser(),
         "--headless",
         "--no-sandbox",
         "--disable-gpu",

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.support.kedro_server import Forge
+    from tests.support.kedro_server import KedroServer
 
 
 def check_document(
-    forge: Forge, project: Path, *options: str, env: Mapping[str, str] | None = None
+    kedro: KedroServer, project: Path, *options: str, env: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, Any]]:
     """Return the exit code and the JSON document of `check`."""
     report = project / "report.json"
-    outcome = forge.kedro(
+    outcome = kedro.run_command(
         "k8s-airflow", "check", "--format", "json", "--output", str(report), *options, cwd=project, env=env
     )
     assert "Traceback" not in outcome.err, outcome.err
@@ -27,10 +27,10 @@ def check_document(
 
 
 def check(
-    forge: Forge, project: Path, *options: str, env: Mapping[str, str] | None = None
+    kedro: KedroServer, project: Path, *options: str, env: Mapping[str, str] | None = None
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit code and the findings of `check`."""
-    code, document = check_document(forge, project, *options, env=env)
+    code, document = check_document(kedro, project, *options, env=env)
     return code, document["findings"]
 
 

@@ -32,20 +32,20 @@ VERSION = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9.]+Z(-[0-9a-f]{8}-[0-9]{3
 SETTINGS = Path("conf", "base", "k8s_airflow.yml")
 
 
-def run(
+def run_command(
     command: Sequence[str | Path], *, stdin: str | bytes | None = None, cwd: Path | None = None, timeout: int = 600
 ) -> str:
     """The stdout of a command that has to succeed."""
-    return packed(command, stdin=stdin, cwd=cwd, timeout=timeout).decode()
+    return run_command_for_bytes(command, stdin=stdin, cwd=cwd, timeout=timeout).decode()
 
 
-def packed(
+def run_command_for_bytes(
     command: Sequence[str | Path], *, stdin: str | bytes | None = None, cwd: Path | None = None, timeout: int = 600
 ) -> bytes:
     """The same as bytes."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command],
         input=data,
         capture_output=True,
@@ -54,28 +54,28 @@ def packed(
         check=False,
         env={**os.environ, "PATH": path},
     )
-    assert done.returncode == 0, (
-        f"{command}\n{done.stdout[-4000:].decode(errors='replace')}\n{done.stderr[-4000:].decode(errors='replace')}"
+    assert result.returncode == 0, (
+        f"{command}\n{result.stdout[-4000:].decode(errors='replace')}\n{result.stderr[-4000:].decode(errors='replace')}"
     )
-    return done.stdout
+    return result.stdout
 
 
-def kubectl(*arguments: str, stdin: str | bytes | None = None) -> str:
+def run_kubectl(*arguments: str, stdin: str | bytes | None = None) -> str:
     """The stdout of kubectl in the test namespace."""
-    return run(["kubectl", "--namespace", NAMESPACE, *arguments], stdin=stdin)
+    return run_command(["kubectl", "--namespace", NAMESPACE, *arguments], stdin=stdin)
 
 
-def copy(folder: Path) -> Path:
+def copy_demo(folder: Path) -> Path:
     """A copy of the demo project, with its raw tables."""
-    made = folder / "demo-project"
-    shutil.copytree(DEMO, made, ignore=shutil.ignore_patterns("data", "dags", "manifests", "__pycache__", ".venv"))
-    (made / "data" / "01_raw").mkdir(parents=True)
-    run([sys.executable, "raw_data.py"], cwd=made)
-    return made
+    project = folder / "demo-project"
+    shutil.copytree(DEMO, project, ignore=shutil.ignore_patterns("data", "dags", "manifests", "__pycache__", ".venv"))
+    (project / "data" / "01_raw").mkdir(parents=True)
+    run_command([sys.executable, "raw_data.py"], cwd=project)
+    return project
 
 
 @dataclass(frozen=True)
-class Place:
+class DeployedDemo:
     """A folder of the claim, and a copy of the demo whose pods have it as their `data`.
 
     Attributes:
@@ -85,7 +85,7 @@ class Place:
     """
 
     project: Path
-    printed: str
+    create_output: str
     sub_path: str
 
     @property
@@ -93,16 +93,16 @@ class Place:
         """Folder of its DAG files."""
         return self.project / "dags"
 
-    def fill(self) -> None:
+    def run_printed_commands(self) -> None:
         """Run the commands that `create` printed, one after the other, in the project's folder."""
-        after = self.printed.partition("To copy them, run in the project's folder:\n")[2].splitlines()
-        commands = list(itertools.takewhile(lambda line: line.startswith("  "), after))
-        assert len(commands) == 5, self.printed
+        following_lines = self.create_output.partition("To copy them, run in the project's folder:\n")[2].splitlines()
+        commands = list(itertools.takewhile(lambda line: line.startswith("  "), following_lines))
+        assert len(commands) == 5, self.create_output
         for command in commands:
-            run(["bash", "-o", "pipefail", "-c", command.strip()], cwd=self.project)
+            run_command(["bash", "-o", "pipefail", "-c", command.strip()], cwd=self.project)
 
 
-def place(source: Path, folder: Path, image: str, changes: Mapping[str, Any] | None = None) -> Place:
+def deploy_demo(source: Path, folder: Path, image: str, changes: Mapping[str, Any] | None = None) -> DeployedDemo:
     """A place of its own.
 
     Args:
@@ -116,7 +116,7 @@ def place(source: Path, folder: Path, image: str, changes: Mapping[str, Any] | N
     sub_path = f"test-{uuid.uuid4().hex[:8]}"
     settings = yaml.safe_load((project / SETTINGS).read_text())
     volume = {"claim": CLAIM, "mount": "data", "subPath": sub_path}
-    settings = merged(
+    settings = merge_settings(
         settings,
         {
             "image": image,
@@ -125,31 +125,31 @@ def place(source: Path, folder: Path, image: str, changes: Mapping[str, Any] | N
             "data": {"volumes": {"data": volume}},
         },
     )
-    (project / SETTINGS).write_text(yaml.safe_dump(merged(settings, changes or {}), sort_keys=False))
-    printed = run([sys.executable, "-m", "kedro", "k8s-airflow", "create"], cwd=project)
-    return Place(project, printed, sub_path)
+    (project / SETTINGS).write_text(yaml.safe_dump(merge_settings(settings, changes or {}), sort_keys=False))
+    create_output = run_command([sys.executable, "-m", "kedro", "k8s-airflow", "create"], cwd=project)
+    return DeployedDemo(project, create_output, sub_path)
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with others laid over them."""
     result = dict(below)
     for key, value in above.items():
-        result[key] = merged(result.get(key) or {}, value) if isinstance(value, dict) else value
+        result[key] = merge_settings(result.get(key) or {}, value) if isinstance(value, dict) else value
     return result
 
 
-class Claim:
+class ClaimPod:
     """The claim of the tests, seen through a sleeping pod; what the tests leave on it is removed at the end."""
 
-    def __init__(self, made: Place) -> None:
+    def __init__(self, demo: DeployedDemo) -> None:
         """The pod is the one that `manifests` writes, without the sub path."""
-        run([sys.executable, "-m", "kedro", "k8s-airflow", "manifests"], cwd=made.project)
-        self.pod = yaml.safe_load((made.project / "manifests" / "data-pod.yml").read_text())
+        run_command([sys.executable, "-m", "kedro", "k8s-airflow", "manifests"], cwd=demo.project)
+        self.pod = yaml.safe_load((demo.project / "manifests" / "data-pod.yml").read_text())
         self.places: list[str] = []
-        self.name = self.start("keeper", ["sleep", "3600"], None)
-        kubectl("wait", "--for=condition=Ready", "--timeout=5m", f"pod/{self.name}")
+        self.name = self.start_pod("keeper", ["sleep", "3600"], None)
+        run_kubectl("wait", "--for=condition=Ready", "--timeout=5m", f"pod/{self.name}")
 
-    def start(self, name: str, command: Sequence[str], sub_path: str | None, memory: str = "4Gi") -> str:
+    def start_pod(self, name: str, command: Sequence[str], sub_path: str | None, memory: str = "4Gi") -> str:
         """A pod of the demo's image that sees the claim, or one folder of it, at /app/data."""
         pod = json.loads(json.dumps(self.pod))
         full = f"{name}-{uuid.uuid4().hex[:6]}"
@@ -162,20 +162,20 @@ class Claim:
         data.pop("subPath", None)
         if sub_path is not None:
             data["subPath"] = sub_path
-        kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+        run_kubectl("create", "--filename", "-", stdin=json.dumps(pod))
         return full
 
-    def sh(self, script: str) -> str:
+    def run_shell(self, script: str) -> str:
         """Run a script where the claim is the current folder."""
-        return kubectl("exec", self.name, "--", "sh", "-ec", f"cd /app/data; {script}")
+        return run_kubectl("exec", self.name, "--", "sh", "-ec", f"cd /app/data; {script}")
 
-    def raw_copied(self, source: Place, target: Place) -> None:
+    def copy_raw_tables(self, source: DeployedDemo, target: DeployedDemo) -> None:
         """Give a place the raw tables of another."""
-        self.sh(f"mkdir -p {target.sub_path}; cp -r {source.sub_path}/01_raw {target.sub_path}/")
+        self.run_shell(f"mkdir -p {target.sub_path}; cp -r {source.sub_path}/01_raw {target.sub_path}/")
 
-    def outputs(self, sub_path: str) -> dict[str, str]:
+    def hash_outputs(self, sub_path: str) -> dict[str, str]:
         """Hashes of all files of a place but the raw ones, by name; every version is called VERSION."""
-        archive = packed(
+        archive = run_command_for_bytes(
             [
                 "kubectl",
                 "--namespace",
@@ -191,36 +191,36 @@ class Claim:
                 ".",
             ]
         )
-        found: dict[str, str] = {}
+        hashes: dict[str, str] = {}
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             for member in files:
                 file = files.extractfile(member)
                 if file is None or member.name.startswith("./01_raw"):
                     continue
                 name = "/".join("VERSION" if VERSION.match(part) else part for part in member.name.split("/")[1:])
-                assert name not in found, f"two versions of {name} in one run"
-                found[name] = hashlib.sha256(file.read()).hexdigest()
-        return found
+                assert name not in hashes, f"two versions of {name} in one run"
+                hashes[name] = hashlib.sha256(file.read()).hexdigest()
+        return hashes
 
-    def kedro_run(self, source: Place, params: Mapping[str, Any]) -> dict[str, str]:
+    def run_reference(self, source: DeployedDemo, params: Mapping[str, Any]) -> dict[str, str]:
         """What plain `kedro run` makes of the same raw data, in one pod of the same image."""
         sub_path = f"test-{uuid.uuid4().hex[:8]}"
-        self.sh(f"mkdir -p {sub_path}; chmod 0777 {sub_path}; cp -r {source.sub_path}/01_raw {sub_path}/")
-        given = ",".join(f"{name}={value}" for name, value in params.items())
-        name = self.start("reference", ["kedro", "run", f"--params={given}"], sub_path)
+        self.run_shell(f"mkdir -p {sub_path}; chmod 0777 {sub_path}; cp -r {source.sub_path}/01_raw {sub_path}/")
+        params_option = ",".join(f"{name}={value}" for name, value in params.items())
+        name = self.start_pod("reference", ["kedro", "run", f"--params={params_option}"], sub_path)
         end = time.monotonic() + 600
-        while (phase := kubectl("get", "pod", name, "--output=jsonpath={.status.phase}")) not in (
+        while (phase := run_kubectl("get", "pod", name, "--output=jsonpath={.status.phase}")) not in (
             "Succeeded",
             "Failed",
         ):
             assert time.monotonic() < end, phase
             time.sleep(1)
-        log = kubectl("logs", name)
-        kubectl("delete", "pod", name, "--wait=false")
+        log = run_kubectl("logs", name)
+        run_kubectl("delete", "pod", name, "--wait=false")
         assert phase == "Succeeded", log[-3000:]
-        return self.outputs(sub_path)
+        return self.hash_outputs(sub_path)
 
     def close(self) -> None:
         """Remove what is on the claim, and the pod."""
-        self.sh("rm -rf test-* || true")  # the folders themselves are the kubelet's
-        kubectl("delete", "pod", self.name, "--wait=false")
+        self.run_shell("rm -rf test-* || true")  # the folders themselves are the kubelet's
+        run_kubectl("delete", "pod", self.name, "--wait=false")

@@ -30,24 +30,24 @@ def main(options: list[str]) -> None:
     from kedro_k8s_airflow.request import CompileRequest
 
     metadata = bootstrap_project(Path.cwd())
-    given = cli.create.make_context("create", options).params
+    arguments = cli.create.make_context("create", options).params
     with cli.create.make_context("create", options):
-        params = cli._parse_params(given["params"])
-    shared = {name: given[name] for name in ("pipelines", "all_pipelines", "env", "conf_source")}
-    asked = CompileRequest(metadata=metadata, params=params, **shared)
-    created = create.prepare_create(asked, folder=given["output"], force=given["force"])
+        params = cli._parse_params(arguments["params"])
+    shared = {name: arguments[name] for name in ("pipelines", "all_pipelines", "env", "conf_source")}
+    request = CompileRequest(metadata=metadata, params=params, **shared)
+    creation = create.prepare_create(request, folder=arguments["output"], force=arguments["force"])
     if write:
-        files.write_files(created.changes)
+        files.write_files(creation.changes)
     report = {
-        "plans": {plan.dag_id: _plan(plan, pipelines[plan.pipeline]) for plan in created.plans},
-        "findings": [[finding.code, finding.severity] for finding in created.findings],
-        "document": plan_json.plans_document(created.plans),
-        "picture": mermaid.draw_plans(created.plans),
+        "plans": {plan.dag_id: _report_plan(plan, pipelines[plan.pipeline]) for plan in creation.plans},
+        "findings": [[finding.code, finding.severity] for finding in creation.findings],
+        "document": plan_json.plans_document(creation.plans),
+        "picture": mermaid.draw_plans(creation.plans),
     }
     json.dump(report, sys.stdout)
 
 
-def _plan(plan, pipeline) -> dict:
+def _report_plan(plan, pipeline) -> dict:
     from kedro_k8s_airflow.kubernetes import debug_commands
 
     return {
@@ -77,7 +77,7 @@ def _plan(plan, pipeline) -> dict:
         "pipeline": plan.pipeline,
         "params": dict(plan.params),
         "macros": dict(plan.macros),
-        "inputs": [one.local_path for one in plan.local_inputs],
+        "inputs": [local_input.local_path for local_input in plan.local_inputs],
         "runtime_params": dict(plan.runtime_params),
         "declined": [dataclasses.asdict(declined) for declined in plan.declined],
         "kedro": {

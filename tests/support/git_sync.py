@@ -29,7 +29,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from tests.support.airflow_harness.harness import wait
+from tests.support.airflow_harness.harness import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ class GitSync:
                 raise AssertionError(f"git-sync has ended: {self._error}") from self._error
             return True if self.commit == commit else None
 
-        wait(get, seconds, lambda: f"git-sync shows {self.commit}, not {commit}", interval=0.1)
+        wait_for(get, seconds, lambda: f"git-sync shows {self.commit}, not {commit}", interval=0.1)
 
     def _loop(self) -> None:
         while not self._ended.wait(self.period):
@@ -133,6 +133,8 @@ class GitSync:
         temporary.rename(self.link)
 
     def _git(self, *arguments: str, folder: Path | None = None) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder or self.root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr[-2000:]}"
-        return done.stdout
+        result = subprocess.run(
+            ["git", *arguments], cwd=folder or self.root, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"git {' '.join(arguments)}: {result.stderr[-2000:]}"
+        return result.stdout

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.support.cluster_demo import NAMESPACE, run
+from tests.support.cluster_demo import NAMESPACE, run_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def small(folder: Path, kind: str, changes: dict[str, Any] | None = None, more: 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     if kind == "uv.lock":
-        run([UV, "--quiet", "lock", "--python", sys.executable], cwd=project)
+        run_command([UV, "--quiet", "lock", "--python", sys.executable], cwd=project)
     return project
 
 

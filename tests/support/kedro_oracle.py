@@ -28,18 +28,18 @@ def main(env: str | None, conf_source: str | None) -> None:
     for name, pipeline in pipelines.items():
         nodes = read.pipelines[name]
         used = sorted({dataset for node in nodes for dataset in (*node.inputs, *node.outputs)})
-        made = graph.build_graph(nodes, read.catalog.resolve_entries(used), PodPaths("/app", ("/app/data",)), {})
+        data_graph = graph.build_graph(nodes, read.catalog.resolve_entries(used), PodPaths("/app", ("/app/data",)), {})
         report[name] = {
             "nodes": {
                 node.name: sorted(parent.name for parent in parents)
                 for node, parents in pipeline.node_dependencies.items()
             },
             "local": [
-                [one.name, nodes[one.producer].name, [nodes[reader].name for reader in one.consumers]]
-                for one in made.datasets.values()
-                if one.producer is not None and one.reach.kind in ("memory", "pod")
+                [data_set.name, nodes[data_set.producer].name, [nodes[reader].name for reader in data_set.consumers]]
+                for data_set in data_graph.datasets.values()
+                if data_set.producer is not None and data_set.reach.kind in ("memory", "pod")
             ]
-            + [[name, nodes[one].name, [nodes[reader].name]] for name, one, reader in made.confirmed],
+            + [[name, nodes[one].name, [nodes[reader].name]] for name, one, reader in data_graph.confirmed],
         }
     json.dump(report, sys.stdout)
 

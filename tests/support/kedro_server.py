@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-LIMIT = 120
-PREIMPORT = (
+TIMEOUT_SECONDS = 120
+PREIMPORTED_MODULES = (
     "croniter",
     "kedro.config",
     "kedro.framework.cli.cli",
@@ -44,7 +44,7 @@ PREIMPORT = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """What a command came to."""
 
     code: int
@@ -52,12 +52,12 @@ class Outcome:
     err: str
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """All it printed, with every run of white space as one blank."""
         return " ".join(f"{self.out} {self.err}".split())
 
 
-class Forge:
+class KedroServer:
     """The server, seen from a test: of this Python or another one, with further environment variables."""
 
     def __init__(self, folder: Path, python: Path | None = None, env: Mapping[str, str] | None = None) -> None:
@@ -72,11 +72,11 @@ class Forge:
             env=clean_env(**(env or {})),
         )
 
-    def kedro(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Outcome:
+    def run_command(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> CommandResult:
         """`kedro ARGUMENTS` in a folder."""
         return self._run({"kedro": arguments, "cwd": str(cwd), "env": dict(env or {})})
 
-    def script(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Outcome:
+    def run_script(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> CommandResult:
         """`python ARGUMENTS` in a folder."""
         return self._run({"script": arguments, "cwd": str(cwd), "env": dict(env or {})})
 
@@ -86,7 +86,7 @@ class Forge:
             self.server.stdin.close()
         self.server.wait(10)
 
-    def _run(self, request: dict[str, object]) -> Outcome:
+    def _run(self, request: dict[str, object]) -> CommandResult:
         out, err = self.folder / "out", self.folder / "err"
         if self.server.stdin is None or self.server.stdout is None:
             raise RuntimeError("the server has no pipes")
@@ -95,7 +95,7 @@ class Forge:
         if not answer:
             raise RuntimeError(f"the server of Kedro commands died with code {self.server.poll()}")
         texts = [path.read_text(encoding="utf-8", errors="replace") for path in (out, err)]
-        return Outcome(json.loads(answer), *texts)
+        return CommandResult(json.loads(answer), *texts)
 
 
 def clean_env(**more: str) -> dict[str, str]:
@@ -110,7 +110,7 @@ def serve() -> None:
     sys.path.pop(0)  # this file's own folder
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what modules print while they are imported is no answer
-    for module in PREIMPORT:
+    for module in PREIMPORTED_MODULES:
         with contextlib.suppress(ImportError):
             __import__(module)
     gc.freeze()  # a child need not go through all this when it ends
@@ -118,14 +118,14 @@ def serve() -> None:
         request = json.loads(line)
         pid = os.fork()
         if not pid:
-            _child(request)
+            _run_in_child(request)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
-def _child(request: dict[str, object]) -> None:
+def _run_in_child(request: dict[str, object]) -> None:
     """Run the command, then end the process."""
-    signal.alarm(LIMIT)
+    signal.alarm(TIMEOUT_SECONDS)
     for number, mode in ((0, None), (1, "out"), (2, "err")):
         target = os.open(str(request[mode]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if mode else os.open(os.devnull, 0)
         os.dup2(target, number)

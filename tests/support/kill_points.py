@@ -18,19 +18,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate"}
-MUTATES = {
+WRITE_EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate"}
+MUTATING_GIT_COMMANDS = {
     "clone", "commit-tree", "fetch", "hash-object", "init", "push", "read-tree", "remote", "update-index", "update-ref", "write-tree",
 }  # fmt: skip
 
 
-def describe(event: str, arguments: tuple[object, ...], roots: list[str]) -> str | None:
+def describe_write(event: str, arguments: tuple[object, ...], roots: list[str]) -> str | None:
     """Describe a write; return None for other events and other folders."""
     if event == "subprocess.Popen":
         command = [str(word) for word in arguments[1]]
         # The first word that is neither an option nor the value of a `-c`.
         words = [word for index, word in enumerate(command[1:]) if not word.startswith("-") and command[index] != "-c"]
-        return f"git {words[0]}" if command[0] == "git" and words and words[0] in MUTATES else None
+        return f"git {words[0]}" if command[0] == "git" and words and words[0] in MUTATING_GIT_COMMANDS else None
     path = str(arguments[0])
     if not any(path.startswith(root) for root in roots):
         return None
@@ -38,23 +38,23 @@ def describe(event: str, arguments: tuple[object, ...], roots: list[str]) -> str
         flags = arguments[2]
         writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         return f"open {path}" if writes and not path.endswith(".lock") else None
-    return f"{event} {path}" if event in WRITES else None
+    return f"{event} {path}" if event in WRITE_EVENTS else None
 
 
-def publish_killed(publish, number: int | None, roots: list[str]) -> str | None:
+def publish_until_killed(publish, number: int | None, roots: list[str]) -> str | None:
     """Publish in a process that is killed before its n-th write; return that write, or None if there were fewer."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
-        seen = 0
+        write_count = 0
 
         def watch(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal seen
-            write = describe(event, arguments, roots)
+            nonlocal write_count
+            write = describe_write(event, arguments, roots)
             if write is not None:
-                seen += 1
-                if seen == number:
+                write_count += 1
+                if write_count == number:
                     os.write(writing, write.encode())
                     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -76,17 +76,17 @@ def publish_killed(publish, number: int | None, roots: list[str]) -> str | None:
     return output if code == -signal.SIGKILL else None
 
 
-def git(folder: str, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    return done.stdout.strip("\n") if done.returncode == 0 else f"failed: {done.stderr}"
+def run_git(folder: str, *arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return result.stdout.strip("\n") if result.returncode == 0 else f"failed: {result.stderr}"
 
 
-def state(work: str | None, bare: str) -> dict[str, object]:
+def read_repository_state(work: str | None, bare: str) -> dict[str, object]:
     """Return what a reader of the repositories sees."""
-    branches = git(bare, "for-each-ref", "--format=%(refname:short) %(tree)", "refs/heads").splitlines()
+    branches = run_git(bare, "for-each-ref", "--format=%(refname:short) %(tree)", "refs/heads").splitlines()
     seen: dict[str, object] = {
         "bare": sorted(branches),
-        "subjects": git(bare, "log", "--format=%s", "--branches").splitlines(),
+        "subjects": run_git(bare, "log", "--format=%s", "--branches").splitlines(),
     }
     if work is None:
         return seen
@@ -100,10 +100,10 @@ def state(work: str | None, bare: str) -> dict[str, object]:
     )
     return {
         **seen,
-        "head": git(work, "rev-parse", "HEAD"),
-        "tree": git(work, "rev-parse", "HEAD^{tree}"),
-        "subjects": git(work, "log", "--format=%s").splitlines(),
-        "status": git(work, "--no-optional-locks", "status", "--porcelain", "--ignored"),
+        "head": run_git(work, "rev-parse", "HEAD"),
+        "tree": run_git(work, "rev-parse", "HEAD^{tree}"),
+        "subjects": run_git(work, "log", "--format=%s").splitlines(),
+        "status": run_git(work, "--no-optional-locks", "status", "--porcelain", "--ignored"),
         "files": files,
         "own": own,
     }
@@ -133,10 +133,12 @@ def main(arguments: dict) -> None:
         for folder, copy in saved:
             shutil.rmtree(folder)
             shutil.copytree(copy, folder, symlinks=True)
-        killed = publish_killed(lambda: publisher.publish_dags(request, options), number, roots)
-        left = state(arguments["work"], arguments["bare"])
-        publish_killed(lambda: publisher.publish_dags(request, options), None, roots)
-        report.append({"killed": killed, "left": left, "repaired": state(arguments["work"], arguments["bare"])})
+        killed = publish_until_killed(lambda: publisher.publish_dags(request, options), number, roots)
+        left = read_repository_state(arguments["work"], arguments["bare"])
+        publish_until_killed(lambda: publisher.publish_dags(request, options), None, roots)
+        report.append(
+            {"killed": killed, "left": left, "repaired": read_repository_state(arguments["work"], arguments["bare"])}
+        )
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(temporary)
         temporary.mkdir()

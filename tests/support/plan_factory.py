@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BASE = {"resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}
 
 
-def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more: Any) -> Plan:
+def make_plan(upstream: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more: Any) -> Plan:
     """A plan of tasks that are named like their only nodes.
 
     Args:
@@ -25,11 +25,11 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
         flat: what stands before a dot is no namespace.
         more: other attributes of the plan, and `settings` of tasks.
     """
-    told = more.pop("settings", {})
-    spaces = {name: name.partition(".")[0] for name in after if "." in name and not flat}
-    nodes = [ProjectNode(name, spaces.get(name), frozenset(), (), (), ()) for name in after]
-    shown = {space: space for space in sorted(set(spaces.values()))} if len(set(spaces.values())) > 1 else {}
-    given: dict[str, Any] = {
+    task_settings = more.pop("settings", {})
+    namespaces = {name: name.partition(".")[0] for name in upstream if "." in name and not flat}
+    nodes = [ProjectNode(name, namespaces.get(name), frozenset(), (), (), ()) for name in upstream]
+    groups = {space: space for space in sorted(set(namespaces.values()))} if len(set(namespaces.values())) > 1 else {}
+    attributes: dict[str, Any] = {
         "dag_id": "project",
         "name": "__default__",
         "pipeline": "__default__",
@@ -47,42 +47,42 @@ def planned(after: Mapping[str, tuple[str, ...]], *, flat: bool = False, **more:
         "base_image": IMAGE,
         "params": {},
         "runtime_params": {},
-        "groups": shown,
+        "groups": groups,
         "tasks": tuple(
             Task(
                 id=name,
                 nodes=(name,),
-                upstream=waits,
-                group=spaces.get(name) if shown else None,
+                upstream=upstream_ids,
+                group=namespaces.get(name) if groups else None,
                 label=name,
                 pipeline="__default__",
                 image=IMAGE,
-                settings=ResolvedSettings(told.get(name, BASE)),
+                settings=ResolvedSettings(task_settings.get(name, BASE)),
             )
-            for name, waits in after.items()
+            for name, upstream_ids in upstream.items()
         ),
     }
-    values = {**given, **more}
+    values = {**attributes, **more}
     return Plan(**{**values, "base": ResolvedSettings(values["base"])})
 
 
-def chain(length: int) -> Plan:
+def make_chain(length: int) -> Plan:
     """Tasks one after the other."""
-    return planned({f"n{place}": (f"n{place - 1}",) if place else () for place in range(length)})
+    return make_plan({f"n{index}": (f"n{index - 1}",) if index else () for index in range(length)})
 
 
-def regions(number: int, each: int, **more: Any) -> Plan:
+def make_regions(number: int, each: int, **more: Any) -> Plan:
     """Namespaces that are alike, each a chain after one common task."""
-    waits: dict[str, tuple[str, ...]] = {"load": ()}
+    upstream: dict[str, tuple[str, ...]] = {"load": ()}
     for region in range(number):
         for step in range(each):
-            waits[f"r{region}.n{step}"] = (f"r{region}.n{step - 1}",) if step else ("load",)
-    return planned(waits, **more)
+            upstream[f"r{region}.n{step}"] = (f"r{region}.n{step - 1}",) if step else ("load",)
+    return make_plan(upstream, **more)
 
 
-def woven(number: int, each: int) -> Plan:
+def make_interleaved_namespaces(number: int, each: int) -> Plan:
     """Namespaces of which every task waits for every task of the step before."""
-    return planned(
+    return make_plan(
         {
             f"r{region}.n{step}": tuple(f"r{other}.n{step - 1}" for other in range(number)) if step else ()
             for step in range(each)

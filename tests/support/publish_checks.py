@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scenarios.factory import snapshot
-from tests.support.workspace import DIGEST, OTHER_DIGEST, clone, commit, git
+from tests.scenarios.factory import read_tree
+from tests.support.workspace import DIGEST, OTHER_DIGEST, clone_repository, commit_files, run_git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,14 +30,14 @@ parts = spec.hash_images(Path.cwd(), image.settings, compiler.compile_request(re
 images = {{
     name: lock.LockedImage(
         repository=image.settings.image,
-        tag=lock.tag_for(name, "0123456789ab"),
+        tag=lock.image_tag(name, "0123456789ab"),
         digest="{DIGEST}" if name == "default" else "{OTHER_DIGEST}",
         content=content_hash.combine_hashes(hashes),
         parts=hashes,
     )
     for name, hashes in parts.items()
 }}
-Path("k8s-airflow.lock").write_text(lock.write_lock(images))
+Path("k8s-airflow.lock").write_text(lock.format_lock(images))
 """
 
 
@@ -45,8 +45,8 @@ def read_repositories(workspace: Workspace) -> tuple[object, ...]:
     """Return the files of both repositories, without the checkout's git objects and the lock of the publisher."""
     unseen = (".git/objects/", ".git/k8s-airflow-publish.lock")
     return {
-        name: content for name, content in snapshot(workspace.work).items() if not name.startswith(unseen)
-    }, snapshot(workspace.bare)
+        name: content for name, content in read_tree(workspace.work).items() if not name.startswith(unseen)
+    }, read_tree(workspace.bare)
 
 
 def assert_refused(workspace: Workspace, code: str, *options: str, mentions: str = "", **more: object) -> str:
@@ -61,7 +61,7 @@ def assert_refused(workspace: Workspace, code: str, *options: str, mentions: str
 
 def read_trailers(workspace: Workspace) -> dict[str, str]:
     """Return the trailers of the last commit."""
-    lines = git(workspace.work, "log", "-1", "--format=%(trailers:only,unfold)").splitlines()
+    lines = run_git(workspace.work, "log", "-1", "--format=%(trailers:only,unfold)").splitlines()
     return dict(line.split(": ", 1) for line in lines if line)
 
 
@@ -70,15 +70,15 @@ def write_image_lock(workspace: Workspace) -> None:
     workspace.settings(image="registry.example.com/team/project")
     script = workspace.project.parent / "lock.py"
     script.write_text(LOCK)
-    outcome = workspace.forge.script(str(script), cwd=workspace.project)
+    outcome = workspace.kedro.run_script(str(script), cwd=workspace.project)
     assert outcome.code == 0, outcome
 
 
 def push_meanwhile(workspace: Workspace, tmp_path: Path, files: dict[str, str]) -> None:
     """Push a commit from another clone."""
-    other = clone(workspace.bare, tmp_path / f"meanwhile-{len(list(tmp_path.iterdir()))}")
-    commit(other, files, "Meanwhile")
-    git(other, "push", "--quiet")
+    other = clone_repository(workspace.bare, tmp_path / f"meanwhile-{len(list(tmp_path.iterdir()))}")
+    commit_files(other, files, "Meanwhile")
+    run_git(other, "push", "--quiet")
 
 
 def configure_signing(workspace: Workspace, tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def configure_signing(workspace: Workspace, tmp_path: Path) -> None:
     if done.returncode:
         pytest.skip("ssh-keygen could not make a key to sign with")
     for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key)), ("commit.gpgSign", "true")):
-        git(workspace.work, "config", name, value)
+        run_git(workspace.work, "config", name, value)

@@ -162,7 +162,7 @@ main()
 """
 
 
-class AirflowFailed(AssertionError):
+class AirflowError(AssertionError):
     """Airflow did not do what a test needs of it; the message ends with the logs."""
 
 
@@ -184,7 +184,7 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestedRun:
+class DagTestResult:
     """What ``DAG.test()`` came to; `seconds` is the run alone, without the interpreter's start and the parsing."""
 
     __test__ = False
@@ -222,7 +222,7 @@ class Airflow:
     def __post_init__(self) -> None:
         self.home = self.home.resolve()
         self.dags = self.dags.absolute()  # not resolved: it may be a link that changes
-        self.port = free_port()
+        self.port = find_free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
         self._guard: subprocess.Popen[bytes] | None = None
@@ -260,7 +260,7 @@ class Airflow:
         return f"http://127.0.0.1:{self.port}"
 
     @functools.cached_property
-    def variables(self) -> dict[str, str]:
+    def build_environment(self) -> dict[str, str]:
         """The environment of every process: the caller's, without what is Airflow's, Python's or Kubernetes' own."""
         inherited = {
             name: value
@@ -329,7 +329,9 @@ class Airflow:
 
     # --- a run without parts
 
-    def dag_test(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, seconds: float = 600) -> TestedRun:
+    def run_dag_test(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, *, seconds: float = 600
+    ) -> DagTestResult:
         """Run ``DAG.test()`` of a DAG in a process of its own; it never raises for a task that failed.
 
         Each has a database of its own: a triggerer that shared it would run its triggers, too, and delete its pods.
@@ -341,7 +343,7 @@ class Airflow:
         log = self._run("dag_test", [str(self.python), "-c", DAG_TEST, *arguments], seconds, database)
         report = json.loads(out.read_text(encoding="utf-8"))
         tasks = [Task(**task) for task in report.pop("tasks")]
-        return TestedRun(**report, tasks={task.key: task for task in tasks}, log=log)
+        return DagTestResult(**report, tasks={task.key: task for task in tasks}, log=log)
 
     def _run(self, name: str, command: list[str], seconds: float, database: Path | None = None) -> str:
         """Run a command to its end, its whole session ended with it; what it printed."""
@@ -351,11 +353,11 @@ class Airflow:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AirflowFailed(f"{name}: not done after {seconds} s\n{tail(path)}") from None
+            raise AirflowError(f"{name}: not done after {seconds} s\n{read_tail(path)}") from None
         finally:
             self._end(process, signal.SIGKILL, 5)
         if code:
-            raise AirflowFailed(f"{name}: exit code {code}\n{tail(path)}")
+            raise AirflowError(f"{name}: exit code {code}\n{read_tail(path)}")
         return path.read_text(encoding="utf-8", errors="replace")
 
     # --- parts
@@ -366,19 +368,19 @@ class Airflow:
         begun, wall = time.monotonic(), datetime.now(timezone.utc)
         for part in parts:
             if self.running(part):
-                raise AirflowFailed(f"{part} is running")
+                raise AirflowError(f"{part} is running")
             self._processes[part] = self._popen(self._command(part), self.home / f"{part}.log")
         waiting, took = set(parts), {}
         while waiting:
             for part in sorted(waiting):
                 if not self.running(part):
-                    raise AirflowFailed(f"{part} ended by itself\n{tail(self.home / f'{part}.log')}")
+                    raise AirflowError(f"{part} ended by itself\n{read_tail(self.home / f'{part}.log')}")
             for part in self._healthy(waiting, wall):
                 waiting.discard(part)
                 took[part] = round(time.monotonic() - begun, 1)
             if waiting and time.monotonic() - begun > seconds:
-                logs = "\n".join(f"--- {part}\n{tail(self.home / f'{part}.log')}" for part in sorted(waiting))
-                raise AirflowFailed(f"not healthy after {seconds} s: {', '.join(sorted(waiting))}\n{logs}")
+                logs = "\n".join(f"--- {part}\n{read_tail(self.home / f'{part}.log')}" for part in sorted(waiting))
+                raise AirflowError(f"not healthy after {seconds} s: {', '.join(sorted(waiting))}\n{logs}")
             time.sleep(0.25)
         return took
 
@@ -392,7 +394,7 @@ class Airflow:
         """Those of the parts that answer, or whose heartbeat is newer than `since`."""
         try:
             health = self.health()
-        except (OSError, http.client.HTTPException, AirflowFailed):
+        except (OSError, http.client.HTTPException, AirflowError):
             # Without a server to ask, a part that lives has to do.
             return parts if not {"api-server", "webserver"} & self._processes.keys() else set()
         found = set()
@@ -401,9 +403,9 @@ class Airflow:
             if name is None:
                 found.add(part)
                 continue
-            said = health.get(name) or {}
-            beat = said.get(f"latest_{name}_heartbeat")
-            if said.get("status") == "healthy" and beat and parse_time(beat) >= since:
+            part_health = health.get(name) or {}
+            beat = part_health.get(f"latest_{name}_heartbeat")
+            if part_health.get("status") == "healthy" and beat and parse_time(beat) >= since:
                 found.add(part)
         return found
 
@@ -422,28 +424,28 @@ class Airflow:
         """The part's first process."""
         return self._processes[part].pid
 
-    def kill(self, part: str, signum: signal.Signals = signal.SIGKILL, *, alone: bool = False) -> None:
+    def kill_part(self, part: str, signum: signal.Signals = signal.SIGKILL, *, alone: bool = False) -> None:
         """Send a signal to all processes of a part, as when its container is killed; `alone`: to the first only.
 
         SIGKILL is waited for; of another signal, `wait_end` tells.
         """
         process = self._processes[part]
-        targets = [process.pid] if alone else [found.pid for found in session(process.pid)]
+        targets = [process.pid] if alone else [found.pid for found in list_session(process.pid)]
         for pid in targets:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
         if signum == signal.SIGKILL:
             process.wait(10)
             if not alone:
-                wait(lambda: None if session(process.pid) else True, 10, f"{part}: processes outlive SIGKILL")
+                wait_for(lambda: None if list_session(process.pid) else True, 10, f"{part}: processes outlive SIGKILL")
 
     def wait_end(self, part: str, seconds: float = 60) -> int:
         """The exit code of a part that was told to end; minus the signal's number when that killed it."""
         try:
             return self._processes[part].wait(seconds)
         except subprocess.TimeoutExpired:
-            log = tail(self.home / f"{part}.log")
-            raise AirflowFailed(f"{part} has not ended after {seconds} s\n{log}") from None
+            log = read_tail(self.home / f"{part}.log")
+            raise AirflowError(f"{part} has not ended after {seconds} s\n{log}") from None
 
     def stop(self, part: str, seconds: float = 15) -> None:
         """End a part: SIGTERM to its first process, and SIGKILL to all that is left of it after some seconds."""
@@ -487,7 +489,7 @@ class Airflow:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=self.home,
-                env={**self.variables, **own},
+                env={**self.build_environment, **own},
                 start_new_session=True,
             )
         self._watch(process.pid)
@@ -500,7 +502,7 @@ class Airflow:
             process.send_signal(signum)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
-        for found in session(process.pid):
+        for found in list_session(process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGKILL)
         process.wait(10)
@@ -509,13 +511,13 @@ class Airflow:
 
     def workers(self, dag_id: str, run_id: str, task_id: str, *, seconds: float = 30) -> Workers:
         """The processes of a task instance that runs by now, or within some seconds."""
-        return wait(
+        return wait_for(
             lambda: self.find_workers(dag_id, run_id, task_id), seconds, f"no process of {task_id} in the scheduler"
         )
 
     def find_workers(self, dag_id: str, run_id: str, task_id: str) -> Workers | None:
         """The processes of a task instance, None when there are none."""
-        processes = session(self.pid("scheduler"))
+        processes = list_session(self.pid("scheduler"))
         if self.major == 3:
             # Both have the task instance's id in their title; the supervisor is the runner's parent.
             ident = self.tasks(dag_id, run_id)[task_id].id or ""
@@ -569,7 +571,7 @@ class Airflow:
                 text = answer.read().decode()
                 plain = answer.headers.get_content_type() == "text/plain"
         except urllib.error.HTTPError as error:
-            raise AirflowFailed(f"{method} {url}: {error.code} {error.read().decode()[:2000]}") from None
+            raise AirflowError(f"{method} {url}: {error.code} {error.read().decode()[:2000]}") from None
         return text if plain else json.loads(text) if text else None
 
     def wait_dag(self, dag_id: str, seconds: float = 60) -> dict[str, Any]:
@@ -578,11 +580,11 @@ class Airflow:
         def get() -> dict[str, Any] | None:
             errors = self.import_errors()
             if errors:
-                raise AirflowFailed("\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
+                raise AirflowError("\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
             found = {dag["dag_id"]: dag for dag in self.api("GET", "/dags", limit=100, only_active="true")["dags"]}
             return found.get(dag_id)
 
-        return wait(get, seconds, f"no DAG {dag_id}", interval=0.5)
+        return wait_for(get, seconds, f"no DAG {dag_id}", interval=0.5)
 
     def dag_ids(self, *, gone: bool = False) -> set[str]:
         """The DAGs that have a file now; `gone`: with those whose files are away and whose runs are kept. Airflow 3."""
@@ -640,7 +642,7 @@ class Airflow:
             state = self.state(dag_id, run_id)
             return state if state in FINISHED else None
 
-        return wait(get, seconds, lambda: f"run {run_id} goes on: {self.report(dag_id, run_id)}", interval=interval)
+        return wait_for(get, seconds, lambda: f"run {run_id} goes on: {self.report(dag_id, run_id)}", interval=interval)
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, Task]:
         """The task instances of a run, each by its id, or by ``id[index]`` when it is mapped."""
@@ -678,14 +680,16 @@ class Airflow:
             if task.state in states:
                 return task
             if task.state in FINISHED:
-                raise AirflowFailed(f"{task_id} ended {task.state}, not {states}\n{self.report(dag_id, run_id)}")
+                raise AirflowError(f"{task_id} ended {task.state}, not {states}\n{self.report(dag_id, run_id)}")
             return None
 
-        return wait(
+        return wait_for(
             get, seconds, lambda: f"{task_id} is not {states}: {self.report(dag_id, run_id)}", interval=interval
         )
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None, map_index: int = -1) -> str:
+    def read_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None, map_index: int = -1
+    ) -> str:
         """The log of one try (the last without a number), the triggerer's share included; a line for each message."""
         if try_number is None:
             key = Task(task_id, None, 0, map_index=map_index).key
@@ -704,7 +708,7 @@ class Airflow:
         ]
         for task in tasks.values():
             if task.try_number and task.state not in {"success", None}:
-                text = self.log(dag_id, run_id, task.task_id, map_index=task.map_index)
+                text = self.read_log(dag_id, run_id, task.task_id, map_index=task.map_index)
                 texts.append(f"--- {task.key}\n" + "\n".join(text.splitlines()[-lines:]))
         return "\n".join(texts)
 
@@ -761,7 +765,7 @@ class Process:
     title: str
 
 
-def session(leader: int) -> list[Process]:
+def list_session(leader: int) -> list[Process]:
     """The living processes of a session, oldest first; descendants stay in it when they make process groups."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -781,7 +785,7 @@ def session(leader: int) -> list[Process]:
 def end_sessions(leaders: set[int], home: Path) -> None:
     """Kill what is left of sessions, as far as it works in the home folder: a number may have come to another's process."""
     for leader in sorted(leaders):
-        for found in session(leader):
+        for found in list_session(leader):
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{found.pid}/cwd").resolve() == home:
                     os.kill(found.pid, signal.SIGKILL)
@@ -802,7 +806,7 @@ class Proxy:
         self._config: dict[str, Any] = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         address = urllib.parse.urlsplit(_cluster(self._config)["server"])
         self._target = (address.hostname or "", address.port or 443)
-        self.port = free_port()
+        self.port = find_free_port()
         self.connections = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -941,26 +945,26 @@ class Audit:
         return set(self.counts(name))
 
 
-def wait(
+def wait_for(
     get: Callable[[], Value | None], seconds: float, what: str | Callable[[], str], *, interval: float = 0.25
 ) -> Value:
     """What `get` returns once that is not None; AirflowFailed with the text of `what` after some seconds."""
     end = time.monotonic() + seconds
     while (value := get()) is None:
         if time.monotonic() > end:
-            raise AirflowFailed(f"after {seconds} s: {what if isinstance(what, str) else what()}")
+            raise AirflowError(f"after {seconds} s: {what if isinstance(what, str) else what()}")
         time.sleep(interval)
     return value
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def tail(path: Path, lines: int = 60) -> str:
+def read_tail(path: Path, lines: int = 60) -> str:
     """The end of a text file."""
     if not path.exists():
         return ""

@@ -42,7 +42,7 @@ def validate_pod(pod: Pod, version: str) -> list[str]:
     Raises ``ValueError`` for a version that kubernetes-validate has no schema of.
     """
     errors = sorted(_validator(version).iter_errors(pod), key=lambda error: list(map(str, error.path)))
-    return [f"{_where(error.absolute_path)}: {error.message}" for error in errors]
+    return [f"{_format_path(error.absolute_path)}: {error.message}" for error in errors]
 
 
 @lru_cache
@@ -61,7 +61,7 @@ def _validator(version: str) -> Any:
     return jsonschema.Draft202012Validator(schema, registry=registry)
 
 
-def _where(path: Any) -> str:
+def _format_path(path: Any) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "pod"
 

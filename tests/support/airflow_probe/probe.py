@@ -170,7 +170,7 @@ def prepare_home(home: Path) -> None:
 def preimport() -> dict[str, Any]:
     """Import what the children share; the head of the report."""
     started = time.monotonic()
-    with recorded() as caught:
+    with record_warnings() as caught:
         airflow = __import__("airflow")
         for module in PREIMPORT:
             __import__(module)
@@ -184,7 +184,10 @@ def preimport() -> dict[str, Any]:
         "provider": provider,
         "python": sys.version.split()[0],
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
-        "preimport": {"seconds": round(time.monotonic() - started, 3), "warnings": [describe(w) for w in caught]},
+        "preimport": {
+            "seconds": round(time.monotonic() - started, 3),
+            "warnings": [describe_warning(w) for w in caught],
+        },
     }
 
 
@@ -278,7 +281,7 @@ def _start(index: int, path: str, options: Options) -> int:
             findings = probe_file(Path(path), options.home / "dags" / str(index), options)
         except BaseException:  # noqa: BLE001 - a child must always leave word
             findings = {"crash": traceback.format_exc()}
-        (options.home / "findings" / f"{index}.json").write_text(as_json(findings), encoding="utf-8")
+        (options.home / "findings" / f"{index}.json").write_text(to_json(findings), encoding="utf-8")
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0
@@ -286,7 +289,7 @@ def _start(index: int, path: str, options: Options) -> int:
         os._exit(code)
 
 
-def as_json(findings: dict[str, Any]) -> str:
+def to_json(findings: dict[str, Any]) -> str:
     """Return the JSON, with lone surrogates as the text ``\\ud83d``.
 
     Rendering can make them and no API takes them; a JSON reader would join two of them to the character they stand for.
@@ -316,7 +319,7 @@ def probe_file(path: Path, folder: Path, options: Options) -> dict[str, Any]:
     folder.mkdir(parents=True)
     copied = folder / path.name
     shutil.copyfile(path, copied)
-    bag, seconds, caught, later = load(folder)
+    bag, seconds, caught, later = load_dags(folder)
     findings: dict[str, Any] = {
         "import_errors": [f"{name}: {text}" for name, text in bag.import_errors.items()],
         "warnings": caught,
@@ -325,11 +328,11 @@ def probe_file(path: Path, folder: Path, options: Options) -> dict[str, Any]:
         "stability": stability(copied),
         "dags": {},
     }
-    again, *_ = load(folder)
-    with recorded() as used:
+    again, *_ = load_dags(folder)
+    with record_warnings() as used:
         for dag_id, dag in sorted(bag.dags.items()):
             findings["dags"][dag_id] = describe_dag(dag, again.dags.get(dag_id), options)
-    findings["use_warnings"] = [describe(w) for w in used]
+    findings["use_warnings"] = [describe_warning(w) for w in used]
     return findings
 
 
@@ -338,10 +341,10 @@ def probe_file(path: Path, folder: Path, options: Options) -> dict[str, Any]:
 _CAPTURED = re.compile(r"(?P<where>.*?:\d+): (?P<category>[\w.]+): (?P<message>.*)", re.DOTALL)
 
 
-def load(folder: Path) -> tuple[Any, float, list[dict[str, str]], list[dict[str, str]]]:
+def load_dags(folder: Path) -> tuple[Any, float, list[dict[str, str]], list[dict[str, str]]]:
     """Read ``folder`` into a new DAG bag: the bag, seconds, warnings of executing files, warnings of checking DAGs."""
     extra = {"bundle_path": folder} if _major() >= 3 else {"include_examples": False}
-    with recorded() as caught:
+    with record_warnings() as caught:
         started = time.monotonic()
         bag = _sdk()["DagBag"](dag_folder=str(folder), **extra)
         seconds = time.monotonic() - started
@@ -351,7 +354,7 @@ def load(folder: Path) -> tuple[Any, float, list[dict[str, str]], list[dict[str,
         executing.append(match.groupdict() if match else {"where": "", "category": "", "message": text})
     # The DAG bag raises them once more when a file is done, on Airflow 3 as UserWarnings.
     seen = {(warning["where"], warning["message"]) for warning in executing}
-    checking = [described for w in caught if (described := describe(w)) and _key(described) not in seen]
+    checking = [described for w in caught if (described := describe_warning(w)) and _key(described) not in seen]
     for warning in executing + checking:
         warning["where"] = warning["where"].replace(f"{folder}/", "")
     return bag, seconds, executing, checking
@@ -362,14 +365,14 @@ def _key(warning: dict[str, str]) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[list[warnings.WarningMessage]]:
+def record_warnings() -> Iterator[list[warnings.WarningMessage]]:
     """Record every warning, also those that Python or Airflow would hide."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
 
 
-def describe(warning: warnings.WarningMessage) -> dict[str, str]:
+def describe_warning(warning: warnings.WarningMessage) -> dict[str, str]:
     """Return the report's form of a warning."""
     category = warning.category
     name = category.__name__ if category.__module__ == "builtins" else f"{category.__module__}.{category.__name__}"
@@ -382,11 +385,11 @@ def stability(path: Path) -> str | None:
         from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
     except ImportError:
         return None
-    text: str | None = attempt(lambda: check_dag_file_stability(str(path)).format_warnings())
+    text: str | None = run_step(lambda: check_dag_file_stability(str(path)).format_warnings())
     return text
 
 
-def attempt(step: Callable[[], Any]) -> Any:
+def run_step(step: Callable[[], Any]) -> Any:
     """The step's result, or the text of its error."""
     try:
         return step()
@@ -394,7 +397,7 @@ def attempt(step: Callable[[], Any]) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
-def outcome(step: Callable[[], Any]) -> str:
+def describe_outcome(step: Callable[[], Any]) -> str:
     """``"ok"``, or the text of the error."""
     try:
         step()
@@ -433,7 +436,7 @@ DAG_FIELDS = (
 def describe_dag(dag: Any, again: Any, options: Options) -> dict[str, Any]:
     """Everything about one DAG; ``again`` is the same DAG, loaded a second time."""
     serialized, error = _round_trip(dag)
-    described: dict[str, Any] = {name: plain(getattr(dag, name, None)) for name in DAG_FIELDS}
+    described: dict[str, Any] = {name: to_plain_data(getattr(dag, name, None)) for name in DAG_FIELDS}
     described |= {
         "schedule": repr(dag.schedule if hasattr(dag, "schedule") else dag.schedule_interval),
         "timezone": str(getattr(dag.timezone, "key", None) or getattr(dag.timezone, "name", dag.timezone)),
@@ -442,8 +445,8 @@ def describe_dag(dag: Any, again: Any, options: Options) -> dict[str, Any]:
         "groups": describe_groups(dag.task_group),
         "order": [task.task_id for task in dag.tasks],
         "serialize_error": error,
-        "hashes": [attempt(functools.partial(dag_hash, loaded)) if loaded else None for loaded in (dag, again)],
-        "sorts": sorts(dag, serialized),
+        "hashes": [run_step(functools.partial(dag_hash, loaded)) if loaded else None for loaded in (dag, again)],
+        "sorts": check_sorting(dag, serialized),
     }
     timetable = getattr(serialized, "timetable", None)
     described["timetable"] = timetable and {
@@ -477,8 +480,8 @@ def dag_hash(dag: Any) -> str:
 def describe_param(param: Any) -> dict[str, Any]:
     """The value, schema and description of a ``Param``."""
     return {
-        "value": plain(attempt(param.resolve)),
-        "schema": plain(param.schema),
+        "value": to_plain_data(run_step(param.resolve)),
+        "schema": to_plain_data(param.schema),
         "description": getattr(param, "description", None),
     }
 
@@ -505,24 +508,24 @@ def _walk(root: Any, parent: Any = None) -> Iterator[tuple[Any, Any]]:
             yield from _walk(child, root)
 
 
-def sorts(dag: Any, serialized: Any) -> dict[str, str]:
+def check_sorting(dag: Any, serialized: Any) -> dict[str, str]:
     """Whether what Airflow's UI and API do with a DAG's graph works: on the DAG as loaded, and as read back.
 
     2.11's grid calls one of the two sorts on every group (``www.views.dag_to_grid``, [webserver]
     grid_view_sorting_order); 3.x's grid, graph and structure routes do, on the DAG read back
     (``core_api.services.ui.task_group``).
     """
-    found: dict[str, str] = {"check_cycle": outcome(lambda: _check_cycle(dag))}
+    found: dict[str, str] = {"check_cycle": describe_outcome(lambda: _check_cycle(dag))}
     for label, root in (("loaded", dag.task_group), ("serialized", getattr(serialized, "task_group", None))):
         if root is None:
             continue
         for name in ("topological_sort", "hierarchical_alphabetical_sort"):
-            found[f"{label}.{name}"] = outcome(functools.partial(_sort_all, root, name))
+            found[f"{label}.{name}"] = describe_outcome(functools.partial(_sort_all, root, name))
     if serialized is not None:
-        found["edges"] = outcome(lambda: _edges(serialized))
-        found["graph"] = outcome(lambda: _graph(serialized))
+        found["edges"] = describe_outcome(lambda: _edges(serialized))
+        found["graph"] = describe_outcome(lambda: _graph(serialized))
         if _major() >= 3:
-            found["grid"] = outcome(lambda: _grid(serialized))
+            found["grid"] = describe_outcome(lambda: _grid(serialized))
     return found
 
 
@@ -572,7 +575,7 @@ def describe_task(task: Any, options: Options) -> dict[str, Any]:
         "upstream": sorted(task.upstream_task_ids),
         "downstream": sorted(task.downstream_task_ids),
         "group": group.group_id if group is not None else None,
-        "fields": fields(task),
+        "fields": describe_fields(task),
         "errors": {},
     }
     if options.brief:
@@ -588,27 +591,27 @@ def describe_task(task: Any, options: Options) -> dict[str, Any]:
 
     builds_pods = hasattr(task, "build_pod_request_obj")
     if builds_pods:
-        described["pod"] = step("pod", lambda: pod(own_copy(task), None))
-    other = own_copy(task)
+        described["pod"] = step("pod", lambda: render_pod(copy_task(task), None))
+    other = copy_task(task)
     context = step("context", lambda: run_context(other, options.conf))
     if context is None:
         return described
     if step("render", lambda: _render(other, context)):
-        described["rendered"] = {name: plain(getattr(other, name, None)) for name in other.template_fields}
+        described["rendered"] = {name: to_plain_data(getattr(other, name, None)) for name in other.template_fields}
         if builds_pods:
-            described["rendered_pod"] = step("rendered_pod", lambda: pod(other, context))
+            described["rendered_pod"] = step("rendered_pod", lambda: render_pod(other, context))
     if task._post_execute_hook is not None:
         other._killed = True
-        ended = outcome(lambda: task._post_execute_hook(context, None))
+        ended = describe_outcome(lambda: task._post_execute_hook(context, None))
         described["guard"] = None if ended == "ok" else ended
         other._killed = False
-        alive = outcome(lambda: task._post_execute_hook(context, None))
+        alive = describe_outcome(lambda: task._post_execute_hook(context, None))
         if alive != "ok":
             errors["guard"] = alive
     return described
 
 
-def own_copy(task: Any) -> Any:
+def copy_task(task: Any) -> Any:
     """Copy a task as Airflow does before it runs, with templated values of its own: rendering writes into them."""
     other = task.prepare_for_execution()
     for name in other.template_fields:
@@ -622,7 +625,7 @@ def _render(task: Any, context: Any) -> bool:
     return True
 
 
-def pod(task: Any, context: Any) -> Any:
+def render_pod(task: Any, context: Any) -> Any:
     """The pod as the API server would get it."""
     from kubernetes.client import ApiClient
 
@@ -708,7 +711,7 @@ def _context_2(task: Any, conf: dict[str, Any]) -> Any:
     )
 
 
-def fields(task: Any) -> dict[str, Any]:
+def describe_fields(task: Any) -> dict[str, Any]:
     """Every constructor argument of the task's class and of ``BaseOperator`` that is set on the task."""
     found = {}
     cls: Any = type(task)
@@ -717,7 +720,7 @@ def fields(task: Any) -> dict[str, Any]:
         if name in ("pre_execute", "post_execute"):  # as attributes, those are the methods that call the hooks
             value = getattr(task, f"_{name}_hook", None)
         if value is not None and name not in ("dag", "task_group"):
-            found[name] = plain(value)
+            found[name] = to_plain_data(value)
     return found
 
 
@@ -734,7 +737,7 @@ def argument_names(cls: Any) -> set[str]:
     return {name for name in names - {"self"} if not name.startswith("_")}
 
 
-def plain(value: Any) -> Any:
+def to_plain_data(value: Any) -> Any:
     """A value as JSON can hold it: the same for equal values, without addresses."""
     match value:
         case enum.Enum():
@@ -746,17 +749,17 @@ def plain(value: Any) -> Any:
         case dt.date():
             found = value.isoformat()
         case Mapping():
-            found = {str(key): plain(item) for key, item in value.items()}
+            found = {str(key): to_plain_data(item) for key, item in value.items()}
         case list() | tuple():
-            found = [plain(item) for item in value]
+            found = [to_plain_data(item) for item in value]
         case set() | frozenset():
-            found = sorted((plain(item) for item in value), key=repr)
+            found = sorted((to_plain_data(item) for item in value), key=repr)
         case _:
-            found = _plain_object(value)
+            found = _object_to_plain_data(value)
     return found
 
 
-def _plain_object(value: Any) -> Any:
+def _object_to_plain_data(value: Any) -> Any:
     cls = type(value)
     if hasattr(value, "openapi_types") and hasattr(value, "attribute_map"):
         from kubernetes.client import ApiClient
@@ -765,7 +768,7 @@ def _plain_object(value: Any) -> Any:
     if inspect.isroutine(value) or inspect.isclass(value):
         return value.__qualname__
     if hasattr(value, "notify"):
-        public = {name: plain(item) for name, item in vars(value).items() if not name.startswith("_")}
+        public = {name: to_plain_data(item) for name, item in vars(value).items() if not name.startswith("_")}
         return {"class": f"{cls.__module__}.{cls.__qualname__}", "fields": public}
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 

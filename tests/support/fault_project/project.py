@@ -29,9 +29,9 @@ import pytest
 import yaml
 
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
-from tests.support.airflow_harness.harness import Airflow, Proxy, wait
-from tests.support.cluster_demo import CLAIM, NAMESPACE, ROOT, kubectl, merged, run
-from tests.support.environments import interpreter
+from tests.support.airflow_harness.harness import Airflow, Proxy, wait_for
+from tests.support.cluster_demo import CLAIM, NAMESPACE, ROOT, merge_settings, run_command, run_kubectl
+from tests.support.environments import find_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,12 +42,15 @@ SOURCE = Path(__file__).parent / "source"
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 # A quarter of the time of most tests would be the wait before a retry.
 RETRY: dict[str, Any] = {"retries": 1, "retry_delay": "2s"}
-OURS = "app.kubernetes.io/part-of=trials"
+POD_SELECTOR = "app.kubernetes.io/part-of=trials"
 # When a worker, and when a scheduler whose workers another takes over, is taken for dead.
-DEAD = ("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD")
+DEAD_AFTER = (
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD",
+)
 # A busy machine must not be taken for a dead one.
 PATIENT = {
-    **dict.fromkeys(DEAD, "300"),
+    **dict.fromkeys(DEAD_AFTER, "300"),
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "120",
 }
 
@@ -93,8 +96,8 @@ def write_project(folder: Path, *, moved: bool = False) -> Path:
     project = folder / "trials"
     code = project / "src" / "trials"
     conf = project / ("config" if moved else "conf")
-    for made in (code, conf / "base", conf / "local", conf / "prod"):
-        made.mkdir(parents=True)
+    for catalog_entries in (code, conf / "base", conf / "local", conf / "prod"):
+        catalog_entries.mkdir(parents=True)
     files = {
         project / "pyproject.toml": (
             "[project]\nname = 'trials'\nversion = '0.1'\nrequires-python = '>=3.10,<3.14'\n\n"
@@ -167,7 +170,7 @@ STORED: dict[str, Any] = {
 }
 
 
-def settings(image: str, place: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+def make_settings(image: str, sub_path: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """A settings file.
 
     Args:
@@ -175,11 +178,11 @@ def settings(image: str, place: str, changes: Mapping[str, Any]) -> dict[str, An
         place: the claim's folder that is the project's `data`.
         changes: laid over; maps are merged.
     """
-    return merged(
+    return merge_settings(
         {
             "image": image,
             "namespace": NAMESPACE,
-            "data": {"volumes": {"data": {"claim": CLAIM, "mount": "data", "subPath": place}}},
+            "data": {"volumes": {"data": {"claim": CLAIM, "mount": "data", "subPath": sub_path}}},
             "dag": {"max_active_runs": 16},
             "tasks": {
                 "default": {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}}
@@ -189,35 +192,37 @@ def settings(image: str, place: str, changes: Mapping[str, Any]) -> dict[str, An
     )
 
 
-def create(project: Path, given: Mapping[str, Any], env: str | None = None) -> list[Path]:
+def create_dags(project: Path, dag_settings: Mapping[str, Any], env: str | None = None) -> list[Path]:
     """The DAG files that `create` makes of a project with these settings."""
     conf = next(project / name for name in ("config", "conf") if (project / name).is_dir())
-    (conf / "base" / "k8s_airflow.yml").write_text(yaml.safe_dump(dict(given), sort_keys=False), encoding="utf-8")
+    (conf / "base" / "k8s_airflow.yml").write_text(
+        yaml.safe_dump(dict(dag_settings), sort_keys=False), encoding="utf-8"
+    )
     shutil.rmtree(project / "dags", ignore_errors=True)
-    more = [f"--env={env}"] if env else []
-    run([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet", *more], cwd=project)
+    options = [f"--env={env}"] if env else []
+    run_command([sys.executable, "-m", "kedro", "k8s-airflow", "create", "--quiet", *options], cwd=project)
     return sorted((project / "dags").glob("*.py"))
 
 
-def image_of(project: Path, variable: str, tag: str) -> str:
+def provide_image(project: Path, variable: str, tag: str) -> str:
     """The image of a project, inside the cluster."""
     given = os.environ.get(variable)
     if given:
         return given
     if shutil.which("podman") is None or not LAB.is_file():
         pytest.skip(f"no {variable}, and neither podman nor the lab to build and load one")
-    create(project, settings("localhost/none:1", "none", {"dags": {"held": {}}}))
-    run(["podman", "build", "--tag", tag, project], timeout=1200)
-    run([LAB, "load", tag])
+    create_dags(project, make_settings("localhost/none:1", "none", {"dags": {"held": {}}}))
+    run_command(["podman", "build", "--tag", tag, project], timeout=1200)
+    run_command([LAB, "load", tag])
     return f"localhost/{tag}"
 
 
-class Keeper:
+class ClaimFolderPod:
     """A sleeping pod of the project's image that sees the claim as root; a folder there that is removed at the end."""
 
     def __init__(self, image: str) -> None:
-        self.place = f"trials-{uuid.uuid4().hex[:8]}"
-        self.name = f"keeper-{self.place}"
+        self.folder = f"trials-{uuid.uuid4().hex[:8]}"
+        self.name = f"keeper-{self.folder}"
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -239,29 +244,31 @@ class Keeper:
                 "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": CLAIM}}],
             },
         }
-        kubectl("create", "--filename", "-", stdin=json.dumps(pod))
-        kubectl("wait", "--for=condition=Ready", "--timeout=5m", f"pod/{self.name}")
-        kubectl("exec", self.name, "--", "sh", "-ec", f"cd /claim; mkdir -p {self.place}; chmod 0777 {self.place}")
+        run_kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+        run_kubectl("wait", "--for=condition=Ready", "--timeout=5m", f"pod/{self.name}")
+        run_kubectl(
+            "exec", self.name, "--", "sh", "-ec", f"cd /claim; mkdir -p {self.folder}; chmod 0777 {self.folder}"
+        )
 
-    def sh(self, script: str) -> str:
+    def run_shell(self, script: str) -> str:
         """Run a script where the folder is the current one."""
-        return kubectl("exec", self.name, "--", "sh", "-ec", f"cd /claim/{self.place}; {script}")
+        return run_kubectl("exec", self.name, "--", "sh", "-ec", f"cd /claim/{self.folder}; {script}")
 
-    def files(self, path: str = ".") -> list[str]:
+    def list_files(self, path: str = ".") -> list[str]:
         """Files below a path, sorted; none where there is nothing."""
-        return self.sh(f"find {path} -type f 2>/dev/null | sort || true").split()
+        return self.run_shell(f"find {path} -type f 2>/dev/null | sort || true").split()
 
-    def json(self, path: str) -> Any:
+    def read_json(self, path: str) -> Any:
         """The content of a file."""
-        return json.loads(self.sh(f"cat {path}"))
+        return json.loads(self.run_shell(f"cat {path}"))
 
     def close(self) -> None:
         """Remove the folder and the pod."""
-        kubectl("exec", self.name, "--", "rm", "-rf", f"/claim/{self.place}")
-        kubectl("delete", "pod", self.name, "--wait=false")
+        run_kubectl("exec", self.name, "--", "rm", "-rf", f"/claim/{self.folder}")
+        run_kubectl("delete", "pod", self.name, "--wait=false")
 
 
-class Seen:
+class PodWatcher:
     """Every pod of the project that was there at any time, while this lives.
 
     Attributes:
@@ -269,7 +276,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self.found: dict[tuple[str, str, str], dict[str, float]] = {}
+        self.first_seen: dict[tuple[str, str, str], dict[str, float]] = {}
         self._closed = False
         self._process: subprocess.Popen[str] | None = None
         threading.Thread(target=self._watch, name="pods", daemon=True).start()
@@ -279,14 +286,14 @@ class Seen:
         show = f"--output=jsonpath={labels} {{.metadata.name}} {phase}{{'\\n'}}"
         while not self._closed:
             self._process = subprocess.Popen(
-                ["kubectl", "--namespace", NAMESPACE, "get", "pods", f"--selector={OURS}", "--watch", show],
+                ["kubectl", "--namespace", NAMESPACE, "get", "pods", f"--selector={POD_SELECTOR}", "--watch", show],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
             )
             for line in self._process.stdout or ():
                 run_id, task, pod, state = line.split()
-                self.found.setdefault((run_id, task, pod), {}).setdefault(state, time.time())
+                self.first_seen.setdefault((run_id, task, pod), {}).setdefault(state, time.time())
             time.sleep(0.5)
 
     def close(self) -> None:
@@ -297,7 +304,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Begin:
+class EarlyRun:
     """A run to start before the first test; see `begins`."""
 
     dag: str
@@ -309,117 +316,125 @@ class Begin:
         return json.dumps([self.dag, self.conf], sort_keys=True)
 
 
-def begins(dag: str, conf: Mapping[str, Any] | None = None) -> Callable[[Function], Function]:
+def starts_early_run(dag: str, conf: Mapping[str, Any] | None = None) -> Callable[[Function], Function]:
     """Mark a test whose run needs no hand while it runs: it starts before the first test; argument `begun` is that run."""
 
     def mark(function: Function) -> Function:
-        function.begins = Begin(dag, conf or {})  # type: ignore[attr-defined]
+        function.begins = EarlyRun(dag, conf or {})  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
 @dataclass
-class Run:
+class DagRun:
     """A DAG run."""
 
-    trials: Trials
+    environment: FaultEnvironment
     dag_id: str
     run_id: str
 
-    def end(self, seconds: float = 240) -> str:
+    def wait_for_end(self, seconds: float = 240) -> str:
         """The state it ends in."""
-        return self.trials.airflow.wait_run(self.dag_id, self.run_id, seconds)
+        return self.environment.airflow.wait_run(self.dag_id, self.run_id, seconds)
 
-    def succeeds(self, seconds: float = 240) -> None:
+    def assert_succeeds(self, seconds: float = 240) -> None:
         """It ends in success, and leaves no pod."""
-        state = self.end(seconds)
+        state = self.wait_for_end(seconds)
         assert state == "success", self.report()
-        self.leaves_no_pod()
+        self.assert_leaves_no_pod()
 
-    def fails(self, seconds: float = 240) -> None:
+    def assert_fails(self, seconds: float = 240) -> None:
         """It ends in failure, and leaves no pod."""
-        state = self.end(seconds)
+        state = self.wait_for_end(seconds)
         assert state == "failed", self.report()
-        self.leaves_no_pod()
+        self.assert_leaves_no_pod()
 
     def report(self) -> str:
         """For a failed test's message."""
-        return self.trials.airflow.report(self.dag_id, self.run_id)
+        return self.environment.airflow.report(self.dag_id, self.run_id)
 
-    def wait(self, task: str, *states: str, seconds: float = 120) -> None:
+    def wait_for_task(self, task: str, *states: str, seconds: float = 120) -> None:
         """Until a task is in one of the states."""
-        self.trials.airflow.wait_task(self.dag_id, self.run_id, task, set(states), seconds)
+        self.environment.airflow.wait_task(self.dag_id, self.run_id, task, set(states), seconds)
 
-    def tasks(self) -> dict[str, tuple[str | None, int]]:
+    def task_states(self) -> dict[str, tuple[str | None, int]]:
         """State and number of tries of every task."""
-        found = self.trials.airflow.tasks(self.dag_id, self.run_id)
+        found = self.environment.airflow.tasks(self.dag_id, self.run_id)
         return {name: (task.state, task.try_number) for name, task in found.items()}
 
-    def log(self, task: str, number: int | None = None) -> str:
+    def read_log(self, task: str, number: int | None = None) -> str:
         """The log of a try, by default the last."""
-        return self.trials.airflow.log(self.dag_id, self.run_id, task, number)
+        return self.environment.airflow.read_log(self.dag_id, self.run_id, task, number)
 
     def clear(self, *tasks: str, downstream: bool = False) -> None:
         """Clear tasks, or what has failed."""
-        self.trials.airflow.clear(self.dag_id, self.run_id, tasks or None, only_failed=not tasks, downstream=downstream)
+        self.environment.airflow.clear(
+            self.dag_id, self.run_id, tasks or None, only_failed=not tasks, downstream=downstream
+        )
 
     @property
-    def mark(self) -> str:
+    def run_hash(self) -> str:
         """What the versions and the folder in the store of this run, and of no other, have in their names."""
         return hashlib.sha256(f"{self.dag_id}/{self.run_id}".encode()).hexdigest()[:8]
 
-    def versions(self, dataset: str) -> dict[int, Any]:
+    def written_versions(self, dataset: str) -> dict[int, Any]:
         """What this run has written of a versioned dataset, by the number of the try."""
-        names = self.trials.keeper.sh(f"ls {dataset}.json 2>/dev/null || true").split()
+        names = self.environment.claim_pod.run_shell(f"ls {dataset}.json 2>/dev/null || true").split()
         return {
-            int(name.rpartition("-")[2]): self.trials.keeper.json(
+            int(name.rpartition("-")[2]): self.environment.claim_pod.read_json(
                 f"{dataset}.json/{name}/{dataset.rpartition('/')[2]}.json"
             )
             for name in names
-            if f"-{self.mark}-" in name
+            if f"-{self.run_hash}-" in name
         }
 
-    def pods(self, task: str | None = None) -> list[dict[str, Any]]:
+    def list_pods(self, task: str | None = None) -> list[dict[str, Any]]:
         """Pods that are there, as the API server shows them."""
         selector = f"dag_id={self.dag_id},run_id={self.run_id}" + (f",task_id={task}" if task else "")
-        found: list[dict[str, Any]] = json.loads(kubectl("get", "pods", "--selector", selector, "--output=json"))[
+        found: list[dict[str, Any]] = json.loads(run_kubectl("get", "pods", "--selector", selector, "--output=json"))[
             "items"
         ]
         return found
 
-    def wait_pod(self, task: str, seconds: float = 60) -> str:
+    def wait_for_pod(self, task: str, seconds: float = 60) -> str:
         """The name of a task's pod once its node has begun to work."""
-        wait(lambda: self.starts(task) or None, seconds, lambda: f"no node of {task} has begun\n{self.report()}")
-        return self.starts(task)[-1].rpartition(".")[2]
+        wait_for(
+            lambda: self.started_pods(task) or None, seconds, lambda: f"no node of {task} has begun\n{self.report()}"
+        )
+        return self.started_pods(task)[-1].rpartition(".")[2]
 
-    def leaves_no_pod(self, seconds: float = 90) -> None:
+    def assert_leaves_no_pod(self, seconds: float = 90) -> None:
         """Whatever was there is gone, or goes now: Kubernetes takes the grace period, 30 s, and more when it is busy."""
 
         def left() -> list[str]:
-            return [f"{pod['metadata']['name']} {pod['status']['phase']}" for pod in self.pods()]
+            return [f"{pod['metadata']['name']} {pod['status']['phase']}" for pod in self.list_pods()]
 
-        wait(lambda: None if left() else True, seconds, lambda: f"left: {left()}\n{self.report()}", interval=1)
+        wait_for(lambda: None if left() else True, seconds, lambda: f"left: {left()}\n{self.report()}", interval=1)
 
-    def starts(self, task: str) -> list[str]:
+    def started_pods(self, task: str) -> list[str]:
         """The pods in which a node that signs in began to work: `<task>.<try>.<pod>`."""
-        return [Path(file).name for file in self.trials.keeper.files(f"starts/{self.run_id}") if f"/{task}." in file]
+        return [
+            Path(file).name
+            for file in self.environment.claim_pod.list_files(f"starts/{self.run_id}")
+            if f"/{task}." in file
+        ]
 
 
 @dataclass
-class Trials:
+class FaultEnvironment:
     """An Airflow with all its parts, a claim, and the DAGs of the project."""
 
     airflow: Airflow
     proxy: Proxy
-    seen: Seen
-    keeper: Keeper
+    pod_watcher: PodWatcher
+    claim_pod: ClaimFolderPod
     image: str
     project: Path
-    begun: dict[str, Run] = field(default_factory=dict)
-    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    early_runs: dict[str, DagRun] = field(default_factory=dict)
+    exit_stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def add(
+    def add_dags(
         self,
         changes: Mapping[str, Any],
         *,
@@ -437,47 +452,53 @@ class Trials:
             project: another one, with an `image` of its own.
             image: in the cluster.
         """
-        made = {}
-        given = settings(image or self.image, self.keeper.place, changes)
-        for file in create(project or self.project, given, env):
+        dag_files = {}
+        dag_settings = make_settings(image or self.image, self.claim_pod.folder, changes)
+        for file in create_dags(project or self.project, dag_settings, env):
             target = self.airflow.dags / file.name
             target.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
-            made[file.stem] = target
-        return made
+            dag_files[file.stem] = target
+        return dag_files
 
-    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None, **more: Any) -> Run:
+    def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None, **more: Any) -> DagRun:
         """Trigger a run over REST."""
         self.airflow.wait_dag(dag_id, seconds=120)
         self.airflow.unpause(dag_id)
         run_id = f"run-{uuid.uuid4().hex[:8]}"
         self.airflow.trigger(dag_id, conf, run_id=run_id, **more)
-        return Run(self, dag_id, run_id)
+        return DagRun(self, dag_id, run_id)
 
-    def hold(self, dag: str = "held", conf: Mapping[str, Any] | None = None) -> tuple[Run, str]:
+    def start_held_run(self, dag: str = "held", conf: Mapping[str, Any] | None = None) -> tuple[DagRun, str]:
         """Start a run whose first node waits for a gate; the run and its gate."""
         gate = uuid.uuid4().hex[:8]
-        return self.start(f"trials_{dag}", {"gate": gate, **(conf or {})}), gate
+        return self.start_run(f"trials_{dag}", {"gate": gate, **(conf or {})}), gate
 
-    def open(self, gate: str) -> None:
+    def open_gate(self, gate: str) -> None:
         """Let those that wait go on."""
-        self.keeper.sh(f"mkdir -p gates; touch gates/{gate}")
+        self.claim_pod.run_shell(f"mkdir -p gates; touch gates/{gate}")
 
-    def quiet(self, seconds: float = 300) -> None:
+    def wait_until_idle(self, seconds: float = 300) -> None:
         """Wait until no run goes on: what comes now would disturb it."""
 
         def none() -> bool | None:
             answer = self.airflow.api("GET", "/dags/~/dagRuns", state=["running", "queued"], limit=1)
             return None if answer["dag_runs"] else True
 
-        wait(none, seconds, "runs that do not end", interval=1)
+        wait_for(none, seconds, "runs that do not end", interval=1)
 
-    def made(self, run: Run, task: str | None = None) -> set[str]:
+    def pod_names(self, run: DagRun, task: str | None = None) -> set[str]:
         """The names of all pods that were ever there for a run, or for a task of it."""
-        return {pod for run_id, of, pod in list(self.seen.found) if run_id == run.run_id and task in {None, of}}
+        return {
+            pod
+            for run_id, task_id, pod in list(self.pod_watcher.first_seen)
+            if run_id == run.run_id and task in {None, task_id}
+        }
 
 
 @contextlib.contextmanager
-def opened(folders: pytest.TempPathFactory, kubeconfig: Path, session: pytest.Session) -> Iterator[Trials]:
+def open_fault_environment(
+    folders: pytest.TempPathFactory, kubeconfig: Path, session: pytest.Session
+) -> Iterator[FaultEnvironment]:
     """All of it, with the runs of the selected tests begun.
 
     Args:
@@ -485,50 +506,54 @@ def opened(folders: pytest.TempPathFactory, kubeconfig: Path, session: pytest.Se
         kubeconfig: Airflow's identity in the cluster.
         session: with the tests that were selected.
     """
-    made = _make(folders.mktemp("trials"), kubeconfig)
-    with made.closing:
+    environment = _start_environment(folders.mktemp("trials"), kubeconfig)
+    with environment.exit_stack:
         for item in session.items:
-            said: Begin | None = getattr(getattr(item, "function", None), "begins", None)
-            if said is not None and said.key not in made.begun:
-                made.begun[said.key] = made.start(f"trials_{said.dag}", said.conf)
-        yield made
+            early_run: EarlyRun | None = getattr(getattr(item, "function", None), "begins", None)
+            if early_run is not None and early_run.key not in environment.early_runs:
+                environment.early_runs[early_run.key] = environment.start_run(f"trials_{early_run.dag}", early_run.conf)
+        yield environment
 
 
-def _make(folder: Path, kubeconfig: Path) -> Trials:
+def _start_environment(folder: Path, kubeconfig: Path) -> FaultEnvironment:
     """All of it, or nothing left of it."""
-    python = interpreter("KKA_PYTHON_AIRFLOW_3")
+    python = find_interpreter("KKA_PYTHON_AIRFLOW_3")
     project = write_project(folder)
-    image = image_of(project, "KKA_TRIALS_IMAGE", "trials:cluster-test")
+    image = provide_image(project, "KKA_TRIALS_IMAGE", "trials:cluster-test")
     dags, home = folder / "dags", folder / "airflow"
     dags.mkdir()
     home.mkdir()
     with contextlib.ExitStack() as stack:
         proxy = stack.enter_context(Proxy(kubeconfig))
-        seen = Seen()
-        stack.callback(seen.close)
-        keeper = Keeper(image)
-        stack.callback(keeper.close)
+        pod_watcher = PodWatcher()
+        stack.callback(pod_watcher.close)
+        claim_pod = ClaimFolderPod(image)
+        stack.callback(claim_pod.close)
         stack.callback(_delete_pods)
         airflow = Airflow(python, home, dags, proxy.write_kubeconfig(home / "kubeconfig"), environment=PATIENT)
         stack.enter_context(airflow)
-        made = Trials(airflow, proxy, seen, keeper, image, project)
-        made.add(SETTINGS)
-        ours, other = (f"--contract={number}" for number in (CONTRACT_VERSION, CONTRACT_VERSION - 1))
-        made.add(STORED)
-        made.add({"dags": {"old": {"pipeline": "held"}}}, edit=lambda text: text.replace(ours, other))
-        keeper.sh("mkdir grouped; chown 0:2000 grouped; chmod 2770 grouped")
+        environment = FaultEnvironment(airflow, proxy, pod_watcher, claim_pod, image, project)
+        environment.add_dags(SETTINGS)
+        current_contract, older_contract = (
+            f"--contract={number}" for number in (CONTRACT_VERSION, CONTRACT_VERSION - 1)
+        )
+        environment.add_dags(STORED)
+        environment.add_dags(
+            {"dags": {"old": {"pipeline": "held"}}}, edit=lambda text: text.replace(current_contract, older_contract)
+        )
+        claim_pod.run_shell("mkdir grouped; chown 0:2000 grouped; chmod 2770 grouped")
         airflow.migrate()
         airflow.start()
-        made.closing = stack.pop_all()
-    return made
+        environment.exit_stack = stack.pop_all()
+    return environment
 
 
 def _delete_pods() -> None:
     with contextlib.suppress(AssertionError):
-        kubectl("delete", "pod", f"--selector={OURS}", "--grace-period=1", "--wait=false")
+        run_kubectl("delete", "pod", f"--selector={POD_SELECTOR}", "--grace-period=1", "--wait=false")
 
 
 if __name__ == "__main__":
     written = write_project(Path(sys.argv[1]), moved="--moved" in sys.argv)
-    create(written, settings("localhost/none:1", "none", {"dags": {"held": {}}}))
+    create_dags(written, make_settings("localhost/none:1", "none", {"dags": {"held": {}}}))
     sys.stdout.write(f"{written}\n")
