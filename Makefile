@@ -104,10 +104,11 @@ comparison: .venvs/kedro/.made .venvs/airflow-3/.made ## Make docs/how-it-works/
 	$(BIN)/python tools/compare.py
 
 .PHONY: docs
-docs: .venvs/kedro/.made ## Make docs/reference/settings.md, docs/reference/checks.md and the settings' JSON schema again, from the models and the table of checks
+docs: .venvs/kedro/.made ## Make again what is generated: the pages of settings and checks, the examples of JSON, the module map, and the schema of the settings
 	$(BIN)/python tools/make_settings.py
 	$(BIN)/python tools/make_checks.py
 	$(BIN)/python tools/make_map.py
+	$(BIN)/python tools/make_json_examples.py
 
 .PHONY: site
 site: .venvs/site/.made $(MERMAID)/package.json ## Build the documentation site into site/, with every link checked

@@ -109,4 +109,4 @@ def test_the_examples_of_the_page_are_real_output(name: str, tmp_path: Path) -> 
     example = make_json_examples.read_examples(PAGE)[name]
     validate(name, example)
     printed = make_json_examples.make_example(name, make_json_examples.copy_demo(tmp_path))
-    assert example == printed, "write the page again: python tools/make_json_examples.py"
+    assert example == printed, "write the page again: make docs"
