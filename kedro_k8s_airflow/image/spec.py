@@ -13,7 +13,7 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
-from kedro_k8s_airflow.image import content_hash, dependencies
+from kedro_k8s_airflow.image import content_hash, dependencies, imported_packages
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
@@ -83,15 +83,16 @@ def build_image_spec(
     }
     outputs = []
     for name in settings.image_names:
-        build = settings.build_of(name)
+        build = imported_packages.without_imported(settings.build_of(name), project.imports)
         excluded = dependencies.find_excluded_packages(project.path, dependency_file, requirements, build)
         declared = (
             dependencies.find_excluded_packages(project.path, "pyproject.toml", [], build)
             if dependency_file == "uv.lock"
             else excluded
         )
-        if declared and files.is_generated(project.path / dockerfile_name(name)):
-            findings.append(_excluded_finding(declared, dependency_file))
+        if files.is_generated(project.path / dockerfile_name(name)):
+            findings += [_excluded_finding(declared, dependency_file)] if declared else []
+            findings += _kept_findings(project, settings.build_of(name), dependency_file, requirements)
         dockerfile = templates.fill_template(
             "Dockerfile.j2",
             **values,
@@ -246,6 +247,20 @@ def _excluded_finding(names: Sequence[str], dependency_file: str) -> Finding:
         f"lists {', '.join(names)}, needed only for development. The image leaves them out to be smaller and start faster{rest}.",
         "Move them to a dependency group. To keep them in the image, set `build.exclude: []`.",
     )
+
+
+def _kept_findings(
+    project: Project, build: BuildSettings, dependency_file: str, requirements: Sequence[str]
+) -> Iterable[Finding]:
+    """Yield a fact for each package that the image keeps although `exclude` names it, because the project imports it."""
+    named = dependencies.find_excluded_packages(project.path, dependency_file, requirements, build)
+    for package, module_import in imported_packages.find_imported_packages(named, project.imports).items():
+        yield info(
+            "image-imported",
+            module_import.location,
+            f"imports {module_import.module}, so the image keeps {package} although `build.exclude` names it.",
+            "If pods can do without it, remove the import; they then start faster.",
+        )
 
 
 def _find_unknown_groups(

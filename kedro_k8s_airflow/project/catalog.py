@@ -29,11 +29,13 @@ class Catalog:
         config: entries by name, without dataset factories.
         credentials: names of the credentials that entries refer to, sorted.
         inline_credentials: names of entries, including factories, that contain credentials instead of a name.
+        classes: names of the classes of all entries, including factories and the datasets inside others, sorted.
     """
 
     config: Mapping[str, Mapping[str, Any]]
     credentials: tuple[str, ...] = ()
     inline_credentials: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
     _resolver: Any = field(default=None, repr=False, compare=False)
 
     def resolve_entries(self, datasets: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -89,7 +91,18 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
     except Exception as exc:
         raise refuse("catalog", Location(subject="catalog"), f"cannot be resolved: {describe_exception(exc)}.") from exc
     explicit = {name: entry for name, entry in config.items() if not CatalogConfigResolver.is_pattern(name)}
-    return Catalog(explicit, tuple(sorted(names)), inline_credentials, resolver)
+    classes = {name for entry in config.values() for name in _class_names(entry)}
+    return Catalog(explicit, tuple(sorted(names)), inline_credentials, tuple(sorted(classes)), resolver)
+
+
+def _class_names(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the class of an entry and those of the datasets inside it, except names that a factory fills in."""
+    for key in ("type", "dataset"):
+        value = entry.get(key)
+        if isinstance(value, dict):
+            yield from _class_names(value)
+        elif isinstance(value, str) and "{" not in value:
+            yield value
 
 
 def _strip_credentials(entry: dict[str, Any], names: set[str]) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.project.catalog import Catalog
     from kedro_k8s_airflow.project.environment_reads import VariableRead
+    from kedro_k8s_airflow.project.imports import ModuleImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Project:
         has_credentials_file: whether the configuration in the image has a credentials file.
         variables: environment variables set here that the project's code reads while it is loaded.
         session_class: full name of the project's session class.
+        imports: modules that the project's code imports and does not contain.
     """
 
     path: Path
@@ -76,6 +78,7 @@ class Project:
     has_credentials_file: bool = True
     variables: tuple[VariableRead, ...] = ()
     session_class: str = "kedro.framework.session.session.KedroSession"
+    imports: tuple[ModuleImport, ...] = ()
 
     @property
     def conf_folder(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.catalog import read_catalog
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
 from kedro_k8s_airflow.project.environment_reads import watch_environment
+from kedro_k8s_airflow.project.imports import find_imports
 from kedro_k8s_airflow.project.model import Project, ProjectNode
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ def read_project(
     read_env = run_env if run_env != LOCAL_ENV else base_env
     loader = configuration.make_config_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
     files = configuration.glob_settings_files(Path(conf_path), (read_env, base_env))
-    return Project(
+    catalog = read_catalog(loader)
+    project = Project(
         path=path,
         package=metadata.package_name,
         source_folder=configuration.relative_to_project(Path(metadata.source_dir).resolve(), path) or "src",
@@ -82,7 +85,7 @@ def read_project(
         parameters=configuration.read_config(loader, "parameters") or {},
         runtime_params=dict(runtime_params or {}),
         settings=configuration.read_config(loader, SETTINGS_NAME, files, path) or None,
-        catalog=read_catalog(loader),
+        catalog=catalog,
         kedro_airflow=configuration.read_config(loader, "airflow") if kedro_airflow else None,
         findings=(*hook_findings, *findings),
         has_catalog_hooks=bool(hook_findings),
@@ -90,6 +93,8 @@ def read_project(
         variables=tuple(variables),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
     )
+    imports = find_imports(path, path / project.code_folder, project.package, catalog.classes)
+    return replace(project, imports=imports)
 
 
 def find_settings_files(project: Project) -> list[Path]:

@@ -415,6 +415,20 @@ CASES = (
         "kedro-datasets[pickle-pickledataset]",
     ),
     Case(
+        "image-import",
+        {
+            "whole": SETTINGS,
+            **_requirements_file("kedro-datasets"),
+            "settings_py": "import pytest\n",
+        },
+        {
+            "whole": SETTINGS,
+            **_requirements_file("kedro-datasets", "pytest"),
+            "settings_py": "import pytest\n",
+        },
+        "src/project/settings.py, line 1",
+    ),
+    Case(
         "image-plugins",
         {**_requirements_file("kedro-datasets", "kedro-viz"), "settings": "build: {exclude: []}\n"},
         _requirements_file("kedro-datasets", "kedro-viz"),
