@@ -36,7 +36,15 @@ RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
 PARAMS_LIMIT = 100_000  # bytes; the kernel accepts 131,072 for one variable
 GRACE_SECONDS = 15  # seconds a node has to stop after SIGTERM; Kubernetes kills the pod after 30
 CATALOG_HELP = "create the DAG with the configuration of this image, or set the dataset's reach under data.reach"
-HOOK_NAMES = ("after_context_created", "before_pipeline_run", "before_node_run", "after_node_run", "on_node_error")
+HOOK_NAMES = (
+    "after_context_created",
+    "before_pipeline_run",
+    "before_node_run",
+    "after_node_run",
+    "before_dataset_saved",
+    "on_node_error",
+)
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")  # with which Kedro's versions begin
 
 
 class StartupError(Exception):
@@ -276,6 +284,7 @@ class DagRun:
     """The DAG run and the try of the task; together they make the version under which this pod saves datasets.
 
     Attributes:
+        timestamp: the time of the run, as Kedro writes versions.
         prefix: `<time>-<8 hex>-`, the same in all pods of the DAG run; sorts by time.
         version: the prefix and the try number, three digits.
     """
@@ -284,9 +293,9 @@ class DagRun:
         self.dag_id = dag_id
         self.run_id = run_id
         moment = datetime.fromisoformat(run_after).astimezone(timezone.utc)
-        timestamp = f"{moment.year:04d}-{moment:%m-%dT%H.%M.%S}.{moment.microsecond // 1000:03d}Z"
+        self.timestamp = f"{moment.year:04d}-{moment:%m-%dT%H.%M.%S}.{moment.microsecond // 1000:03d}Z"
         digest = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
-        self.prefix = f"{timestamp}-{digest}-"
+        self.prefix = f"{self.timestamp}-{digest}-"
         self.attempt = f"{try_number:03d}"
         self.version = self.prefix + self.attempt
 
@@ -386,6 +395,7 @@ class RunHooks:
         self._hook_manager: Any = None
         self._pipeline_arguments: dict[str, Any] = {}
         self._error_hooks_called = threading.Event()
+        self._versions_saved: list[str] = []
 
     def elapsed_seconds(self) -> float:
         """Return the seconds since the program started."""
@@ -406,9 +416,12 @@ class RunHooks:
             raise StartupError(
                 f"pipeline {options.pipeline!r} does not contain node {missing[0]!r}; the image may be older than the DAG"
             )
-        if options.version_of:
+        if options.version_of or options.latest_of:
             saved = {_base_name(output) for name in options.nodes for output in nodes[name].outputs}
-            self.load_versions.update(choose_versions(context, options.version_of, saved, self.run))
+            self._versions_saved = [name for name in options.version_of if _base_name(name) in saved]
+            self.load_versions.update(
+                choose_versions(context, options.version_of, options.latest_of, self._versions_saved, self.run)
+            )
 
     def before_pipeline_run(self, pipeline: Any, catalog: Any, run_params: dict[str, Any]) -> None:
         """Add the store's datasets to the catalog, compare it with the plan, and log what runs."""
@@ -422,7 +435,11 @@ class RunHooks:
                 catalog[name] = store.make_dataset(name)
                 if name in pipeline.inputs():
                     catalog[name].find_file()
-        check_catalog_matches_plan(pipeline, catalog, {*options.memory}, {*options.version_of, *options.latest_of})
+        versioned = {*options.version_of, *options.latest_of}
+        check_catalog_matches_plan(pipeline, catalog, {*options.memory}, versioned, self.run.version)
+        if options.runner == "ParallelRunner":  # whose processes get their datasets from here, and save copies of them
+            for name in self._versions_saved:
+                self._load_own_version(name)
         _log(
             f"running {_count_nodes(len(pipeline.nodes))} of pipeline {options.pipeline!r}, version {self.run.version}"
         )
@@ -443,6 +460,17 @@ class RunHooks:
         started, _ = self._running_nodes.pop(node.name, (time.monotonic(), {}))
         seconds = time.monotonic() - started
         _log(f"{self._label(node)} finished in {seconds:.1f} s, {_describe_memory()}")
+
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Load what this pod saves in its own version from now on; until then, hooks find the latest one."""
+        for name in self._versions_saved:
+            if _base_name(name) == _base_name(dataset_name):
+                self._load_own_version(name)
+
+    def _load_own_version(self, name: str) -> None:
+        dataset = _find_versioned(self._pipeline_arguments["catalog"].get(name))
+        if dataset is not None:
+            dataset._version = dataset._version._replace(load=self.run.version)  # noqa: SLF001
 
     def _label(self, node: Any) -> str:
         return f"node {self._positions.get(node.name)} of {len(self._positions)} {node.name!r}"
@@ -491,7 +519,9 @@ def _base_name(dataset: str) -> str:
     return dataset.split("@", 1)[0]
 
 
-def check_catalog_matches_plan(pipeline: Any, catalog: Any, memory: set[str], versioned: set[str]) -> None:
+def check_catalog_matches_plan(
+    pipeline: Any, catalog: Any, memory: set[str], versioned: set[str], save_version: str
+) -> None:
     """Check that the catalog stores each dataset as the DAG was planned for.
 
     Args:
@@ -499,6 +529,7 @@ def check_catalog_matches_plan(pipeline: Any, catalog: Any, memory: set[str], ve
         catalog: the catalog that the run will use.
         memory: datasets that the plan keeps in memory.
         versioned: datasets that the plan treats as versioned.
+        save_version: the version that the catalog gives to versioned datasets.
 
     Raises:
         StartupError: for the first dataset that differs.
@@ -516,7 +547,9 @@ def check_catalog_matches_plan(pipeline: Any, catalog: Any, memory: set[str], ve
             raise StartupError(
                 f"dataset {name!r} is a {kind} in this pod, but the DAG expects it in memory; {CATALOG_HELP}"
             )
-        if name not in versioned and _is_versioned(dataset):
+        inner = _find_versioned(dataset)
+        # A class may version its data by itself; then it has a version that is not the catalog's.
+        if name not in versioned and inner is not None and inner._version.save == save_version:  # noqa: SLF001
             raise StartupError(
                 f"dataset {name!r} is versioned in this pod, but the DAG expects it not to be; {CATALOG_HELP}"
             )
@@ -529,10 +562,6 @@ def is_in_memory(dataset: Any) -> bool:
     return dataset is None or isinstance(_unwrap_cached(dataset), MemoryDataset | SharedMemoryDataset)
 
 
-def _is_versioned(dataset: Any) -> bool:
-    return getattr(_unwrap_cached(dataset), "_version", None) is not None
-
-
 def _unwrap_cached(dataset: Any) -> Any:
     """Return the dataset behind any CachedDataset around it."""
     from kedro.io import CachedDataset
@@ -542,23 +571,36 @@ def _unwrap_cached(dataset: Any) -> Any:
     return dataset
 
 
+def _find_versioned(dataset: Any) -> Any:
+    """Return the dataset if it has versions, else the first dataset in its attributes that does, or None."""
+    from kedro.io import AbstractDataset, AbstractVersionedDataset
+
+    if isinstance(dataset, AbstractVersionedDataset):
+        return dataset if dataset._version is not None else None  # noqa: SLF001
+    wrapped = [value for value in getattr(dataset, "__dict__", {}).values() if isinstance(value, AbstractDataset)]
+    return next(filter(None, map(_find_versioned, wrapped)), None)
+
+
 # --- versions
 
 
-def choose_versions(context: Any, names: Iterable[str], saved: set[str], run: DagRun) -> dict[str, str]:
+def choose_versions(
+    context: Any, made: Iterable[str], given: Iterable[str], saved: Iterable[str], run: DagRun
+) -> dict[str, str]:
     """Return the version of each dataset to load.
 
-    That is this pod's own version for what it saves itself, and the greatest version of this DAG run for what other tasks
-    saved.
+    That is the greatest version of this DAG run for what other tasks saved, and for what no task saves the greatest version
+    that is not later than the run. What this pod saves itself gets its version when it is saved.
 
     Args:
         context: the project's context, before its catalog is created.
-        names: versioned datasets that tasks of the DAG save.
+        made: versioned datasets that tasks of the DAG save.
+        given: versioned datasets that no task of the DAG saves.
         saved: those that this pod saves.
         run: the DAG run.
 
     Raises:
-        StartupError: if no task of this DAG run has saved one of them.
+        StartupError: if a dataset is not versioned, or if no task of this DAG run has saved one of them.
     """
     from kedro.io import AbstractDataset
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
@@ -569,29 +611,58 @@ def choose_versions(context: Any, names: Iterable[str], saved: set[str], run: Da
     except Exception:  # noqa: BLE001  as in Kedro, a project may have no credentials
         credentials = {}
     resolver = CatalogConfigResolver(loader["catalog"], credentials, {"{default}": {"type": "kedro.io.MemoryDataset"}})
-    chosen: dict[str, str] = {}
-    for name in sorted(set(names)):
+
+    def make_dataset(name: str) -> Any:
         entry = resolver.resolve_pattern(name)
-        dataset = AbstractDataset.from_config(name, entry, save_version=run.version) if entry else None
-        if not _is_versioned(dataset):
+        return _find_versioned(AbstractDataset.from_config(name, entry, save_version=run.version)) if entry else None
+
+    chosen: dict[str, str] = {}
+    for name in sorted({*made}):
+        dataset = make_dataset(name)
+        if dataset is None:
             raise StartupError(
                 f"dataset {name!r} is not versioned in this pod, but the DAG expects it to be; {CATALOG_HELP}"
             )
-        chosen[name] = (
-            run.version if _base_name(name) in saved else _find_greatest_version(name, _unwrap_cached(dataset), run)
-        )
+        if name not in saved:
+            chosen[name] = _find_version_of_run(name, dataset, run)
+    for name in sorted({*given}):
+        dataset = make_dataset(name)
+        version = _find_version_before_run(name, dataset, run) if dataset is not None else None
+        if version is not None:
+            chosen[name] = version
     return chosen
 
 
-def _find_greatest_version(name: str, dataset: Any, run: DagRun) -> str:
-    pattern = str(dataset._get_versioned_path(f"{run.prefix}*"))  # noqa: SLF001
-    paths = [path for path in dataset._glob_function(pattern) if dataset._exists_function(str(path))]  # noqa: SLF001
-    if not paths:
+def _list_versions(dataset: Any, pattern: str) -> list[str]:
+    """Return the versions of a dataset that match a pattern and hold data, greatest first."""
+    paths = dataset._glob_function(str(dataset._get_versioned_path(pattern)))  # noqa: SLF001
+    existing = (str(path) for path in paths if dataset._exists_function(str(path)))  # noqa: SLF001
+    return sorted((PurePosixPath(path).parent.name for path in existing), reverse=True)
+
+
+def _find_version_of_run(name: str, dataset: Any, run: DagRun) -> str:
+    versions = _list_versions(dataset, f"{run.prefix}*")
+    if not versions:
         raise StartupError(
             f"dataset {name!r} has no version {run.prefix}*: no task of DAG run {run.run_id!r} has saved it; "
             "clear the task that saves it"
         )
-    return max(PurePosixPath(path).parent.name for path in paths)
+    return versions[0]
+
+
+def _find_version_before_run(name: str, dataset: Any, run: DagRun) -> str | None:
+    """Return the greatest version that is not later than the DAG run, so that all its pods and tries load the same one.
+
+    Versions whose name has no time count as earlier. If all are later, it is the earliest; if there is none, None.
+    """
+    versions = _list_versions(dataset, "*")
+    for version in versions:
+        time_of_version = TIMESTAMP.match(version)
+        if time_of_version is None or time_of_version[0] <= run.timestamp:
+            return version
+    if versions:
+        _log(f"dataset {name!r} has no version from before the DAG run; loading its earliest one, {versions[-1]}")
+    return versions[-1] if versions else None
 
 
 # --- the store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.concurrency import TaskOrder, is_database, unwrapped_entries
 from kedro_k8s_airflow.checks.registry import rule
@@ -15,7 +15,7 @@ from kedro_k8s_airflow.plan.model import find_claim
 from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
 
@@ -119,6 +119,34 @@ def find_unknown_reach(context: CheckContext) -> Iterator[RuleFinding]:
                 )
                 help_text = f"Set data.reach: {{{crossing.dataset}: shared}}, or {{{crossing.dataset}: pod}} if it is local to a pod."
                 yield Location(dataset=crossing.dataset), message, help_text
+
+
+@rule(
+    "data-versioned-inside",
+    "warning",
+    title=(
+        "A dataset with `versioned: true` inside its entry, such as that of partitions, which several pods use. The DAG run "
+        "does not choose its version."
+    ),
+    source="A PartitionedDataset of versioned files: a task that was cleared loaded the partitions of a later run.",
+)
+def find_versions_inside(context: CheckContext) -> Iterator[RuleFinding]:
+    for draft in context.drafts:
+        if draft.plan is None:
+            continue
+        for name in sorted({base_name(name) for name, entry in draft.entries.items() if _is_versioned_inside(entry)}):
+            uses = TaskOrder(draft.plan).uses_of([name])
+            loading = sorted({use.task for use in uses if not use.saves})
+            if loading and len({use.task for use in uses}) > 1:
+                message = (
+                    "is versioned inside its entry, where Kedro sets no versions. "
+                    f"Task {loading[0]!r} loads the latest one, even if another run has saved it."
+                )
+                help_text = (
+                    "Set `versioned: true` on the entry itself if its class supports that. Otherwise put what decides the run "
+                    "into its path (dag.macros), or run one at a time and clear no older run."
+                )
+                yield Location(dataset=name), message, help_text
 
 
 @rule(
@@ -258,6 +286,14 @@ def find_unused_stores(context: CheckContext) -> Iterator[RuleFinding]:
         message = f"has no effect on DAG {quote_names(unused)}, because no in-memory data passes between pods there."
         help_text = "Set group_by to none, namespace or chain, or remove `memory: store`."
         yield context.location_of("data", "memory"), message, help_text
+
+
+def _is_versioned_inside(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry is not versioned, but a dataset inside it is."""
+    if entry.get("versioned"):
+        return False
+    inside = entry.get("dataset")
+    return isinstance(inside, dict) and (bool(inside.get("versioned")) or _is_versioned_inside(inside))
 
 
 def _suggest_fix(path: str | None, context: CheckContext, alternative: str) -> str:

@@ -48,7 +48,7 @@ class Reach:
 
     Attributes:
         path: the absolute path in the pod of local data, else None.
-        versioned: whether the catalog says so.
+        versioned: whether the entry itself says so; what it wraps is versioned by the class of the wrapper.
         plain: whether Kedro itself keeps it in memory: no entry, or a MemoryDataset.
         protocol: of a remote address, such as `s3` or `postgresql`; for display only.
     """
@@ -112,7 +112,8 @@ def reach_of_entry(entry: Mapping[str, Any] | None, pod_paths: PodPaths) -> Reac
         wrapped = entry["dataset"]
         reach = reach_of_entry(wrapped if isinstance(wrapped, dict) else {"type": wrapped}, pod_paths)
         plain = reach.plain and name == "CachedDataset"
-        return Reach(reach.kind, reach.path, versioned or reach.versioned, plain, reach.protocol)
+        # Kedro gives versions only to the outermost dataset, which may pass them on.
+        return Reach(reach.kind, reach.path, versioned, plain, reach.protocol)
     return Reach("unknown")
 
 

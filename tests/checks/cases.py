@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _BUILT = IMAGE + ":1.0"
 _CATALOG = pickle_entries("raw", "a_out", "b_out")
 _LOCAL = pickle_entries("a_out", folder="intermediate")
+_PARTITIONS = {"type": "partitions.PartitionedDataset", "path": "data/parts"}
 _SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
 _CLASS = """
 class {name}({base}):
@@ -163,6 +164,15 @@ CASES = (
         "data-unknown",
         _catalog_entry(type="somewhere.FancyDataset"),
         {**_catalog_entry(type="somewhere.FancyDataset"), **_data_settings("reach: {a_out: shared}")},
+        "'a_out'",
+    ),
+    Case(
+        "data-versioned-inside",
+        _catalog_entry(**_PARTITIONS, dataset={"type": "pickle.PickleDataset", "versioned": True}),
+        {
+            **_catalog_entry(**_PARTITIONS, dataset={"type": "pickle.PickleDataset", "versioned": True}),
+            **_dag_settings("group_by: chain"),
+        },
         "'a_out'",
     ),
     Case("data-unmatched", _data_settings("discard: [nothing_*]"), _data_settings("discard: [b_*]"), "nothing_*"),

@@ -78,9 +78,9 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
     "class not installed": ({"type": "nobody.knows.FooDataset", "filepath": "a.foo"}, reach_on_pod("/app/a.foo")),
     "another key for the path": ({"type": "x.Y", "filename": "data/a"}, reach_on_volume("/app/data/a")),
     "cache of a file": (cached_entry(file_entry("data/a.csv")), reach_on_volume("/app/data/a.csv")),
-    "cache of a versioned file": (
+    "a file versioned inside, which Kedro does not version": (
         cached_entry(file_entry("a.csv", versioned=True)),
-        reach_on_pod("/app/a.csv", versioned=True),
+        reach_on_pod("/app/a.csv"),
     ),
     "versioned cache": (cached_entry(file_entry("a.csv"), versioned=True), reach_on_pod("/app/a.csv", versioned=True)),
     "partitions": (partitioned_entry("parts"), reach_on_pod("/app/parts")),

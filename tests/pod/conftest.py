@@ -120,6 +120,7 @@ NODE_OPTIONS = {
     "write": ("--version-of=kept",),
     "write_coded": ("--version-of=coded@one",),
     "write_cached": ("--version-of=cached",),
+    "write_wrapped": ("--version-of=wrapped",),
     "read_given": ("--latest-of=given",),
     "read_both": ("--latest-of=given",),
 }

@@ -120,4 +120,6 @@ HOOKS = (Telling(),)
     run, run_id, load_versions = json.loads(log.read_text())
     assert (run["dag_id"], run["task_id"], run["try_number"]) == ("dag", "task", 3)
     assert pods.saved_versions("kept.txt") == [run_id]
-    assert load_versions == {"kept": run_id}
+    assert not load_versions
+    pods.run_successfully("versions", "read", options=("--version-of=kept",), env={"HOOK_LOG": str(log)})
+    assert json.loads(log.read_text())[2] == {"kept": run_id}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.pod.conftest import PodLauncher
 
 DATASET = ("--version-of=kept",)
@@ -87,17 +84,41 @@ def test_a_pod_that_writes_and_reads_takes_its_own_though_a_greater_version_is_t
     assert pods.read_data("seen.txt") == "own"
 
 
-def test_hooks_of_a_pod_that_only_writes_are_told_its_own_version(any_pods: PodLauncher, tmp_path: Path) -> None:
-    any_pods.run_successfully(
-        "versions", "write", run_after="2027-01-01T00:00:00+00:00", **OTHER_DATASET, **version_text("of a later run")
-    )
-    any_pods.run_successfully("versions", "write", env={"HOOK_LOG": str(tmp_path / "hooks.log")}, **version_text("own"))
-    own, _ = any_pods.saved_versions("kept.txt")
-    calls = [json.loads(line) for line in (tmp_path / "hooks.log").read_text(encoding="utf-8").splitlines()]
-    (load_versions,) = [
-        call["load_versions"] for call in calls if call["spec"] == "after_catalog_created" and "who" in call
-    ][:1]
-    assert load_versions == {"kept": own}
+@pytest.mark.parametrize("moment", ["before_pipeline_run", "before_dataset_saved"])
+def test_hooks_find_the_former_version_until_the_pod_has_saved_its_own(any_pods: PodLauncher, moment: str) -> None:
+    any_pods.write_data("notes", "")
+    (any_pods.project / "src" / "project" / "settings.py").write_text(f"""
+from pathlib import Path
+
+from kedro.framework.hooks import hook_impl
+
+
+class Comparing:
+    @hook_impl
+    def after_catalog_created(self, catalog, load_versions):
+        self.catalog = catalog
+        self.note("at first", load_versions or None)
+
+    @hook_impl
+    def {moment}(self):
+        self.note("before", self.catalog.load("kept") if self.catalog.exists("kept") else None)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name):
+        self.note("after", self.catalog.load("kept"))
+
+    def note(self, when, what):
+        with open("data/notes", "a") as file:
+            file.write(f"{{when}}: {{what}}\\n")
+
+
+HOOKS = (Comparing(),)
+""")
+    any_pods.run_successfully("versions", "write", run_id="manual__0", **version_text("one"))
+    assert any_pods.read_data("notes").splitlines() == ["at first: None", "before: None", "after: one"]
+    any_pods.write_data("kept.txt/9999-12-31T00.00.00.000Z/kept.txt", "of a later run")
+    any_pods.run_successfully("versions", "write", **version_text("two"))
+    assert any_pods.read_data("notes").splitlines()[3:] == ["at first: None", "before: of a later run", "after: two"]
 
 
 def test_version_missing_in_this_run_is_refused(any_pods: PodLauncher) -> None:
@@ -123,8 +144,40 @@ def test_free_input_is_loaded_in_its_latest_version(pods: PodLauncher) -> None:
 
 
 @pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        pytest.param(("02-28", "03-01", "03-02"), "03-01", id="one that is written while the run is under way"),
+        pytest.param(("03-02", "03-03"), "03-02", id="a run of a day before all versions"),
+        pytest.param(("02-28", "03-01T06.00.00.000Z-0a1b2c3d-002"), "03-01T06.00.00.000Z-0a1b2c3d-002", id="same time"),
+        pytest.param(("03-02", "02"), "02", id="a version whose name has no time"),
+    ],
+)
+def test_free_input_is_loaded_in_the_version_of_the_run_s_time(
+    pods: PodLauncher, versions: tuple[str, ...], expected: str
+) -> None:
+    """The run is of 1 March 2026, six o'clock."""
+    for version in versions:
+        name = {2: f"v{version}", 5: f"2026-{version}T00.00.00.000Z"}.get(len(version), f"2026-{version}")
+        pods.write_data(f"given.txt/{name}/given.txt", version)
+    pods.run_successfully("versions", "read_given", try_number=2)
+    assert pods.read_data("given_seen.txt") == expected
+
+
+@pytest.mark.parametrize("dataset", ["sealed", "versioning"])
+def test_a_class_that_versions_its_data_by_itself_loads_the_latest_version(pods: PodLauncher, dataset: str) -> None:
+    for run_id, text in (("manual__1", "one"), ("manual__2", "two")):
+        pods.run_successfully("versions", f"write_{dataset}", run_id=run_id, **version_text(text))
+    pods.run_successfully("versions", f"read_{dataset}")
+    assert pods.read_data(f"{dataset}_seen.txt") == "two"
+
+
+@pytest.mark.parametrize(
     ("dataset", "loaded"),
-    [pytest.param("coded", "coded@two", id="transcoded"), pytest.param("cached", "cached", id="cached")],
+    [
+        pytest.param("coded", "coded@two", id="transcoded"),
+        pytest.param("cached", "cached", id="cached"),
+        pytest.param("wrapped", "wrapped", id="a wrapper of the project's own"),
+    ],
 )
 def test_versions_are_chosen_behind_other_names_and_wrappers(pods: PodLauncher, dataset: str, loaded: str) -> None:
     read = {"options": (f"--version-of={loaded}",)}

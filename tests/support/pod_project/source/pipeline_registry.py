@@ -45,6 +45,14 @@ def register_pipelines() -> dict[str, Pipeline]:
                 Node(nodes.give, "coded@two", "coded_seen", name="read_coded"),
                 Node(nodes.give, "params:mark", "cached", name="write_cached"),
                 Node(nodes.give, "cached", "cached_seen", name="read_cached"),
+                *(
+                    node
+                    for name in ("wrapped", "sealed", "versioning")
+                    for node in (
+                        Node(nodes.give, "params:mark", name, name=f"write_{name}"),
+                        Node(nodes.give, name, f"{name}_seen", name=f"read_{name}"),
+                    )
+                ),
                 Node(nodes.give, "given", "given_seen", name="read_given"),
                 Node(nodes.join, ["kept", "given"], "joined", name="read_both"),
             ]
