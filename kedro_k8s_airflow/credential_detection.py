@@ -1,7 +1,7 @@
 """Detects literals that look like credentials, so that none reaches a DAG file, an image or a message.
 
 Patterns follow the published formats of the issuers (AWS key ids, GitHub, GitLab and Slack tokens, PEM blocks, JSON web
-tokens, URLs with a password). It can miss one; only a reference to a Secret is safe.
+tokens, URLs with a password or a signature). It can miss one; only a reference to a Secret is safe.
 """
 
 from __future__ import annotations
@@ -28,11 +28,18 @@ _SECRET_VALUE = re.compile(
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\bhooks\.slack\.com/services/"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"
-    r"|://[^/\s:@]*:[^/\s@$]+@"
+    r"|://[^/\s:@]*:(?!x-oauth-basic@)[^/\s@$]+@"
     r"|\bAccountKey="
     r"|\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|\bBasic\s+[A-Za-z0-9+/=]{8,}"
+    r"|\A[\w.-]+:[^/\s:@$]+@(?!sha256:)[A-Za-z0-9.-]+(:[0-9]+)?/"  # of a registry, before the name of an image
 )
+# `git@` is not a credential, and the installer replaces `${TOKEN}`.
+_USER_INFO = re.compile(r"https?://(?!git@|([\w.-]*:)?\$\{\w+\}(:(\$\{\w+\}|x-oauth-basic)?)?@)[^/\s@'\"]+@")
+_REGISTRY_USER = re.compile(r"\A[^/\s@]+@(?!sha256:|[a-z+]+:/)[^\s@/]+/")
+_QUERY_VALUE = re.compile(r"[?&]([A-Za-z0-9_.-]+)=([^&#\s'\"$]+)")
+# Names in the query of a signed URL that say less elsewhere.
+_SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
 
 
@@ -44,7 +51,27 @@ def is_secret_name(name: str) -> bool:
 
 def is_secret_value(value: str) -> bool:
     """Return whether the text has the form of a known credential."""
-    return bool(_SECRET_VALUE.search(value))
+    return bool(_SECRET_VALUE.search(value)) or ("://" in value and _has_secret_query(value))
+
+
+def _has_secret_query(text: str) -> bool:
+    """Return whether a URL in the text has a credential in its query."""
+    return any(name.lower() in _SIGNATURES or is_secret_name(name) for name, _ in _QUERY_VALUE.findall(text))
+
+
+def has_url_credential(text: str) -> bool:
+    """Return whether a URL in the text has a user, a token or a password, such as one for a package index."""
+    return is_secret_value(text) or bool(_USER_INFO.search(text))
+
+
+def has_registry_user(image: str) -> bool:
+    """Return whether a reference of an image begins with a user or token, which no engine accepts there."""
+    return bool(_REGISTRY_USER.search(image))
+
+
+def without_url_credentials(text: str) -> str:
+    """Return the text without what may be a credential in its URLs: users, passwords and queries."""
+    return re.sub(r"\?[^\s#'\"]+", "", re.sub(r"://[^/\s@]*@", "://", text))
 
 
 def find_credentials(
@@ -58,10 +85,10 @@ def find_credentials(
         path: of `value` itself.
     """
     if isinstance(value, str):
-        has_secret_name = (
-            not free_keys.isdisjoint(path[:-1]) and is_secret_name(path[-1]) and value.lower() not in ("true", "false")
-        )
-        return [path] if is_secret_value(value) or (has_secret_name and value) else []
+        is_free = not free_keys.isdisjoint(path[:-1])
+        has_secret_name = is_free and is_secret_name(path[-1]) and value.lower() not in ("", "true", "false")
+        is_secret = is_secret_value(value) or has_secret_name or (is_free and has_url_credential(value))
+        return [path] if is_secret else []
     if isinstance(value, dict):
         return [hit for key, item in value.items() for hit in find_credentials(item, free_keys, (*path, str(key)))]
     if isinstance(value, list | tuple):
@@ -74,7 +101,12 @@ def find_credentials(
 def may_be_credential(value: object) -> bool:
     """Return whether a value, or a name or assignment inside it, may be a credential. For messages, so it errs on the safe side."""
     if isinstance(value, str):
-        return is_secret_value(value) or is_secret_name(value) or any(map(is_secret_name, _ASSIGNMENT.findall(value)))
+        return (
+            has_url_credential(value)
+            or is_secret_name(value)
+            or has_registry_user(value)
+            or any(map(is_secret_name, _ASSIGNMENT.findall(value)))
+        )
     if isinstance(value, dict):
         return any(is_secret_name(str(key)) or may_be_credential(item) for key, item in value.items())
     if isinstance(value, list | tuple):

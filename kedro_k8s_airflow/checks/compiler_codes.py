@@ -206,7 +206,7 @@ compiler_code(
     "image-local",
     "warning",
     family="image",
-    title="A requirement that is a path in the project.",
+    title="A requirement that the build cannot install: a path, or a URL that is to be editable.",
     source="The build fails at it",
 )
 compiler_code(
@@ -227,8 +227,8 @@ compiler_code(
     "image-python",
     "warning",
     family="image",
-    title="A project that allows no Python version that Kedro supports.",
-    source="Kedro 1.7 needs 3.10 to 3.13",
+    title="A project that allows no Python version that this plugin knows.",
+    source="Kedro 1.7 runs on 3.10 to 3.14",
 )
 compiler_code("image-path", "error", family="image", title="A path that a Dockerfile cannot express.")
 compiler_code(

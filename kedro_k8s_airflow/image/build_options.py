@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.credential_detection import is_secret_name, is_secret_value
+from kedro_k8s_airflow.credential_detection import has_registry_user, has_url_credential, is_secret_name
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 
@@ -80,7 +80,7 @@ def parse_build_options(
             )
         by_id[keys["id"]] = secret
     for name, value in arguments.items():
-        if is_secret_name(name) or is_secret_value(value):
+        if is_secret_name(name) or has_url_credential(value) or has_registry_user(value):
             raise refuse(
                 "secret",
                 Location(subject=f"--build-arg {name}"),

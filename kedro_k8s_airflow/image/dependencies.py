@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.config.models import BuildSettings
 
 # First the newest Python for which every dependency of Kedro has wheels.
-_PYTHON_VERSIONS = ("3.12", "3.13", "3.11", "3.10")
-# A user or token in a URL. The installer replaces `${TOKEN}@`, and git@ is not a credential.
-_URL_USER = re.compile(r"https?://(?!\$\{|git@)[^/\s@'\"]+@")
+_PYTHON_VERSIONS = ("3.12", "3.13", "3.11", "3.10", "3.14")
 
 
 def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
@@ -62,18 +61,13 @@ def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]
     """Yield warnings for requirement files from which a build fails or pods cannot start."""
     lists_kedro = False
     for file in files:
-        for number, line in enumerate(
-            (path / file).read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-        ):
-            text = line.split("#")[0].strip()
+        for number, line in enumerate(read_requirement_file(path / file).splitlines(), start=1):
+            text = re.split(r"(?:^|\s)#", line)[0].strip()
             lists_kedro |= bool(re.match(r"kedro\b", text))
-            if re.match(r"(-e\b|--editable\b|\.)", text):
-                yield warning(
-                    "image-local",
-                    Location(file=file, line=number),
-                    f"{text!r} is not available in the layer that installs dependencies, so the build would fail.",
-                    "Remove it; the project's source is importable without it.",
-                )
+            problem = _describe_uninstallable(text)
+            if problem:
+                shown = credential_detection.without_url_credentials(text)
+                yield warning("image-local", Location(file=file, line=number), f"{shown!r} {problem[0]}", problem[1])
     if not lists_kedro:
         yield warning(
             "image-no-kedro",
@@ -81,6 +75,43 @@ def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]
             "does not list kedro, so pods could not start.",
             "Add kedro.",
         )
+
+
+def _describe_uninstallable(text: str) -> tuple[str, str] | None:
+    """Return why the layer of the dependencies cannot install a requirement, and what to do; None if nothing is known."""
+    editable = re.match(r"(?:-e|--editable)(?:\s+|=)\s*(.*)", text)
+    target = editable[1].strip("'\"") if editable else text
+    url = re.match(r"(?:(?:[\w.-]+)(?:\[[^\]]*\])?\s*@\s*)?(?!file:)([A-Za-z][A-Za-z0-9+.-]*://\S*)", target)
+    if url and editable:
+        name = re.search(r"[#&]egg=([\w.-]+)", url[1])
+        requirement = f"{name[1] if name else 'NAME'} @ {url[1].partition('#')[0]}"
+        return (
+            "is an editable URL, which uv does not install, so the build would fail.",
+            f"Write `{credential_detection.without_url_credentials(requirement)}`"
+            + ("; git itself has to be in build.build_packages." if url[1].startswith("git+") else "."),
+        )
+    if re.match(r"\.(?:\[[^\]]*\])?$", target):
+        return (
+            "is not available in the layer that installs dependencies, so the build would fail.",
+            "Remove it; the project's source is importable without it.",
+        )
+    if url or (text.startswith("-") and not editable):
+        return None
+    is_archive = re.search(r"\.(whl|zip|tar\.gz)(\s|;|$)", target)
+    is_path = re.match(r"(?:[\w.-]+(?:\[[^\]]*\])?\s*@\s*)?(?:file:|\.{1,2}/|/|[\w.-]+/)", target)
+    if editable or is_path or is_archive:
+        return (
+            "is a path that is not available in the layer that installs dependencies, so the build would fail.",
+            "Move its code into the project's source, or install it from a package index or a Git repository.",
+        )
+    return None
+
+
+def read_requirement_file(file: Path) -> str:
+    """Return the text of a requirement or lock file, decoded by its byte order mark as the installer decodes it."""
+    content = file.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig", errors="replace")
 
 
 def _export_hint(path: Path) -> str:
@@ -116,7 +147,7 @@ def find_excluded_packages(path: Path, file: str, requirements: Sequence[str], b
 
 def _read_without_comments(file: Path) -> str:
     """Return the text of a requirement or lock file without comments."""
-    return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8", errors="replace"))
+    return re.sub(r"(?m)(^|\s)#.*$", "", read_requirement_file(file))
 
 
 def normalize_package_name(name: str) -> str:
@@ -127,9 +158,8 @@ def normalize_package_name(name: str) -> str:
 def find_credentials_in_files(path: Path, files: Iterable[str]) -> Iterable[Finding]:
     """Yield errors for credentials in files that go into the image, such as an index URL with a password."""
     for file in files:
-        lines = (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
-        for number, line in enumerate(lines, start=1):
-            if credential_detection.is_secret_value(line) or _URL_USER.search(line):
+        for number, line in enumerate(read_requirement_file(path / file).splitlines(), start=1):
+            if credential_detection.has_url_credential(line):
                 yield error(
                     "secret",
                     Location(file=file, line=number),
@@ -174,7 +204,15 @@ def _find_requirement_files(path: Path) -> list[str]:
                 "Correct the path, or remove the line.",
             )
         files.append(name)
-        for line in (path / name).read_text(encoding="utf-8", errors="replace").splitlines():
+        text = read_requirement_file(path / name)
+        if "\ufffd" in text or "\0" in text:
+            raise refuse(
+                "image-requirements",
+                Location(file=name),
+                "is not a text in UTF-8, nor in UTF-16 with a byte order mark, so it cannot be installed.",
+                "Save it as UTF-8.",
+            )
+        for line in text.splitlines():
             match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]*([A-Za-z0-9._/-]+)\s*(?:#.*)?$", line)
             if match:
                 todo.append(posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1])))
@@ -199,10 +237,15 @@ def choose_python_version(path: Path) -> tuple[str, list[Finding]]:
             file="pyproject.toml",
             key=("project", "requires-python"),
         ),
-        f"{requires_python!r} does not allow any Python that Kedro supports. The image uses {_PYTHON_VERSIONS[0]}.",
-        f"Allow one of Python {', '.join(sorted(_PYTHON_VERSIONS, key=lambda version: int(version[2:])))}.",
+        f"{requires_python!r} does not allow any Python that this version of the plugin knows, so the image uses "
+        f"{_PYTHON_VERSIONS[0]}.",
+        f"Set `build.base` to an image with that Python, or allow one of {', '.join(sorted(_PYTHON_VERSIONS, key=_minor_of))}.",
     )
     return _PYTHON_VERSIONS[0], [finding]
+
+
+def _minor_of(version: str) -> int:
+    return int(version.partition(".")[2])
 
 
 def _read_project_table(path: Path) -> dict[str, Any]:

@@ -45,11 +45,7 @@ def find_installed_packages(
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # not a lock of uv; the build reports it
     if dependency_file == "requirements.txt":
-        lines = [
-            line
-            for file in requirements
-            for line in (path / file).read_text(encoding="utf-8", errors="replace").splitlines()
-        ]
+        lines = [line for file in requirements for line in dependencies.read_requirement_file(path / file).splitlines()]
         required = _parse_requirements(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
         if required is None:
             return None

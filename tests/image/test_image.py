@@ -136,6 +136,34 @@ REFUSED = {
         "secret",
         "requirements.txt, line 2",
     ),
+    "secret-query": (
+        "",
+        {"requirements.txt": "kedro\n-e https://h/x.tar.gz?token=hunter2hunter2\n"},
+        "secret",
+        "requirements.txt, line 2",
+    ),
+    "secret-signature": (
+        "",
+        {"requirements.txt": "kedro\nx @ https://h/x.whl?X-Amz-Expires=9&X-Amz-Signature=hunter2\n"},
+        "secret",
+        "requirements.txt, line 2",
+    ),
+    "secret-lock": (
+        "",
+        {"uv.lock": 'version = 1\nsource = { url = "https://h/x.whl?sig=hunter2" }\n'},
+        "secret",
+        "uv.lock, line 2",
+    ),
+    "secret-token-arg": ("build: {args: {I: 'https://hunter2@example.com/simple'}}", {}, "secret", "build.args.I"),
+    "secret-base": ("build: {base: 'me:hunter2@registry.example.com/x:1'}", {}, "secret", "build.base"),
+    "secret-user-base": ("build: {base: 'hunter2@registry.example.com/x:1'}", {}, "settings-value", "imagePullSecrets"),
+    "secret-image": (
+        "tasks: {x: {match: {node: a}, image: 'hunter2@localhost:5000/x:1'}}",
+        {},
+        "settings-value",
+        "without a user or password",
+    ),
+    "not-utf-8": ("", {"requirements.txt": "kedro\0\n"}, "image-requirements", "UTF-16"),
     "absolute-include": ("", {"requirements.txt": "-r /etc/hosts\n"}, "image-requirements", "/etc/hosts"),
     "missing-include": ("", {"requirements.txt": "-c no.txt\n"}, "image-requirements", "no.txt"),
     "line-break": ('build: {env: {A: "a\\nRUN b"}}', {}, "settings-value", "build.env.A"),
@@ -408,6 +436,7 @@ def engines(tmp_path: Path) -> Path:
         (("--engine", "buildah"), {}, "image-engine"),
         (("--secret", "id=TOKEN,src=x"), {}, "image-secret"),
         (("--build-arg", "DB_PASSWORD=hunter2"), {}, "secret"),
+        (("--build-arg", "BASE_IMAGE=hunter2@registry.example.com/x:1"), {}, "secret"),
     ],
 )
 def test_an_invalid_option_is_refused(
@@ -416,6 +445,7 @@ def test_an_invalid_option_is_refused(
     made = make_image_project(tmp_path)
     done = run_build_image(kedro, made, *options, path=str(engines), **env)
     assert (done.code, f"[{code}]" in done.err) == (1, True), done.output
+    assert "hunter2" not in done.output
     assert not (made / lock.LOCK_NAME).exists()
 
 
