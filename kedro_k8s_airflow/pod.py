@@ -22,10 +22,11 @@ import time
 import traceback
 import uuid
 from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,7 +92,7 @@ def _remove_stored(options: argparse.Namespace) -> int:
 
 def _run_nodes(options: argparse.Namespace, sigterm_handler: SigtermHandler) -> int:
     gc.disable()  # imported modules stay in memory; collecting them takes a tenth of the startup time
-    hooks = RunHooks(options, DagRun.from_environment(), _read_params(), sigterm_handler)
+    hooks = RunHooks(options, DagRun.from_environment(), _read_params(options.defaults), sigterm_handler)
     sigterm_handler.hooks = hooks
     try:
         _run_session(options, hooks)
@@ -145,7 +146,7 @@ def _run_session(options: argparse.Namespace, hooks: RunHooks) -> None:
         pipeline_names=[options.pipeline],
         node_names=options.nodes,
         load_versions=hooks.load_versions,
-        runtime_params=hooks.params,
+        runtime_params=unflatten({name: escape_interpolation(value) for name, value in hooks.params.items()}),
         runner=getattr(runner, options.runner)(),
     )
 
@@ -185,6 +186,14 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--remove-stored", action="store_true", help="remove what this DAG run has stored, and run no nodes"
+    )
+    parser.add_argument(
+        "--default",
+        action="append",
+        default=[],
+        dest="defaults",
+        metavar="NAME=JSON",
+        help="default of a parameter whose type the trigger form loses; repeatable",
     )
     version = f"contract {CONTRACT_VERSION}"
     parser.add_argument("--contract-version", action="version", version=version, help="print the contract version")
@@ -314,8 +323,8 @@ class DagRun:
             raise StartupError(f"{RUN_VARIABLE} does not identify the DAG run and its try ({problem})") from None
 
 
-def _read_params() -> dict[str, Any]:
-    """Return the parameters of the DAG run, nested as Kedro expects them."""
+def _read_params(typed_defaults: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters of the DAG run by dotted name, with the types of their defaults."""
     size = len(os.environ.get(PARAMS_VARIABLE, "").encode())
     params = _read_json_variable(PARAMS_VARIABLE)
     if size > PARAMS_LIMIT:
@@ -323,17 +332,110 @@ def _read_params() -> dict[str, Any]:
         raise StartupError(
             f"the parameters of the DAG run take {size:,} bytes and the limit is {PARAMS_LIMIT:,}; the largest is {largest!r}"
         )
-    return unflatten({name: escape_interpolation(value) for name, value in params.items()})
+    defaults = decode_defaults(typed_defaults)
+    return {name: restore_param(value, defaults[name]) if name in defaults else value for name, value in params.items()}
+
+
+def decode_defaults(options: Iterable[str]) -> dict[str, Any]:
+    """Return defaults by name, from `NAME=JSON` in which maps are pairs, because keys of JSON's maps are texts."""
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: decode(item) for key, item in value["pairs"]}
+        return [decode(item) for item in value] if isinstance(value, list) else value
+
+    parts = (option.partition("=") for option in options)
+    return {unquote(name): decode(json.loads(text)) for name, _, text in parts}
+
+
+def restore_param(value: Any, default: Any) -> Any:
+    """Return a parameter with the types of its default. The trigger form sends an empty field as null."""
+    if value is None and isinstance(default, str | list):
+        return type(default)()
+    return restore_types(value, default)
+
+
+def restore_types(value: Any, default: Any) -> Any:
+    """Return a value from the trigger form with the types of a default, which JSON and browsers lose.
+
+    What equals the default is the default itself. Otherwise an integer becomes a float where the default has one, and keys of
+    maps get the types of the default's keys. What the default does not have is typed like what is beside it, if all that is
+    of one type.
+    """
+    if _write_json(value) in _write_sent_json(default):
+        return default
+    if type(default) is float and type(value) is int:
+        return float(value)
+    if isinstance(default, list) and isinstance(value, list):
+        model = _model_of(default)
+        own = {text: item for item in default for text in _write_sent_json(item)}
+        texts = map(_write_json, value)
+        return [
+            own[text] if text in own else restore_types(item, model) for item, text in zip(value, texts, strict=True)
+        ]
+    if isinstance(default, dict) and isinstance(value, dict):
+        model = _model_of(list(default.values()))
+        named = {_spell_key(key): key for key in default}
+        restored = {key: restore_types(value[name], default[key]) for name, key in named.items() if name in value}
+        fresh = {name: item for name, item in value.items() if name not in named}
+        return {**restored, **{_restore_key(name, default): restore_types(fresh[name], model) for name in fresh}}
+    return value
+
+
+def _model_of(values: list[Any]) -> Any:
+    """Return a value that has the types of all these, or None where they differ."""
+    if not values or any(type(value) is not type(values[0]) for value in values):
+        return None
+    if isinstance(values[0], dict):
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: _model_of([value[key] for value in values if key in value]) for key in keys}
+    return [item for value in values for item in value] if isinstance(values[0], list) else values[0]
+
+
+def _spell_key(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key)
+
+
+def _restore_key(name: str, default: Mapping[Any, Any]) -> Any:
+    """Return a new key of a map as YAML reads it, if the map has keys of that type."""
+    try:
+        key = json.loads(name)
+    except ValueError:
+        return name
+    if type(key) is int and any(type(other) is float for other in default) and int not in map(type, default):
+        return float(key)
+    return key if isinstance(key, bool | int | float) and type(key) in map(type, default) else name
+
+
+def _write_json(value: Any, *, sent: bool = False) -> str:
+    r"""Return a value as JSON text, in which 2 and 2.0 are the same.
+
+    Args:
+        value: a value of the project or of the DAG run.
+        sent: as a browser sends it, which rounds large integers and turns every line end into `\n`.
+    """
+
+    def simplify(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {_spell_key(key): simplify(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [simplify(inner) for inner in item]
+        if isinstance(item, float) and item.is_integer():
+            return int(item)
+        if sent and isinstance(item, int) and 2**53 < abs(item) < 10**300:
+            return int(Decimal(repr(float(item))))  # the fewest digits that give the same number
+        return item.replace("\r\n", "\n").replace("\r", "\n") if sent and isinstance(item, str) else item
+
+    return json.dumps(simplify(value), sort_keys=True)
+
+
+def _write_sent_json(default: Any) -> tuple[str, str]:
+    """Return a default as a form sends it that nobody touched: exactly, or changed by the browser."""
+    return _write_json(default), _write_json(default, sent=True)
 
 
 def escape_interpolation(value: Any) -> Any:
-    """Escape a value so that OmegaConf, to which Kedro passes parameters, resolves nothing in it: `${x}` stays text.
-
-    Raises:
-        StartupError: for `???`, which OmegaConf reads as a missing value and which cannot be escaped.
-    """
-    if value == "???":
-        raise StartupError("a parameter of the DAG run is '???', which Kedro's configuration reads as a missing value")
+    """Escape a value so that OmegaConf, to which Kedro passes parameters, resolves nothing in it: `${x}` stays text."""
     if isinstance(value, str):
         # A backslash escapes `${`; backslashes that stand before it are doubled.
         return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
@@ -350,6 +452,42 @@ def _read_json_variable(variable: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StartupError(f"{variable} is not a JSON object")
     return value
+
+
+def set_exact_params(loader: Any, params: Mapping[str, Any]) -> None:
+    """Set parameters that Kedro's merge changes: maps without a key that the project's own map has, and `???`.
+
+    Args:
+        loader: the project's config loader, which has merged the parameters of the run into its own.
+        params: the parameters of the run by dotted name.
+    """
+    candidates = {name: value for name, value in params.items() if isinstance(value, dict) or _has_mark(value)}
+    if not candidates:
+        return
+    try:
+        merged = loader["parameters"]
+    except Exception:  # noqa: BLE001  Kedro reads them again, and reports it
+        return
+    for name, value in candidates.items():
+        *parents, last = name.split(".")
+        target = merged
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        if _has_mark(value) or _has_more_keys(target.get(last), value):
+            target[last] = value
+            loader["parameters"] = merged
+
+
+def _has_mark(value: Any) -> bool:
+    """Return whether a value holds the text `???`, which OmegaConf reads as a missing value."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(value == "???") or any(map(_has_mark, items))
+
+
+def _has_more_keys(merged: Any, value: Any) -> bool:
+    if not isinstance(merged, dict) or not isinstance(value, dict):
+        return False
+    return any(key not in value or _has_more_keys(item, value[key]) for key, item in merged.items())
 
 
 def unflatten(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -407,6 +545,7 @@ class RunHooks:
 
         options = self.options
         self._hook_manager = context._hook_manager  # noqa: SLF001
+        set_exact_params(context.config_loader, self.params)
         registered = dict(pipelines).get(options.pipeline)
         if registered is None:
             raise StartupError(f"the project does not register a pipeline {options.pipeline!r}")

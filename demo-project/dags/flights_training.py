@@ -16,7 +16,13 @@ from airflow.providers.common.compat.sdk import (
 )
 from kubernetes.client import models as k8s
 
-ARGUMENTS = ["/app/.k8s-airflow/pod.py", "--contract=2", "--project=/app"]
+ARGUMENTS = [
+    "/app/.k8s-airflow/pod.py",
+    "--contract=2",
+    "--project=/app",
+    "--default=model_options.test_size=0.25",
+    "--default=model_options.learning_rate=0.08",
+]
 RUN = (
     "{{ {"
     '"dag_id": dag.dag_id, '

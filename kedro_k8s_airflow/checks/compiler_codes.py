@@ -143,7 +143,7 @@ compiler_code(
     "param-dotted",
     "error",
     family="parameters",
-    title="A parameter whose own key contains a dot, so that a run cannot change it.",
+    title="A parameter whose own key contains a dot or is not a text, so that a run cannot change it.",
     source="Kedro splits the names of runtime parameters at dots",
 )
 compiler_code(
@@ -166,6 +166,13 @@ compiler_code(
     family="parameters",
     title="A value that JSON cannot represent, such as a date.",
     source="Airflow serialises parameters as JSON",
+)
+compiler_code(
+    "param-field",
+    "error",
+    family="parameters",
+    title="A field of the trigger form whose options contradict the default of its parameter.",
+    source="Airflow checks the default of a Param when it imports the DAG",
 )
 compiler_code(
     "param-size",

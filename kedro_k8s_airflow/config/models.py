@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from kedro_k8s_airflow.config import operator_arguments, types
 from kedro_k8s_airflow.config.podspec import (
@@ -31,6 +31,7 @@ from kedro_k8s_airflow.config.podspec import (
 from kedro_k8s_airflow.config.types import (
     Annotations,
     BaseImage,
+    Choice,
     Distribution,
     DnsLabel,
     DnsName,
@@ -43,6 +44,7 @@ from kedro_k8s_airflow.config.types import (
     Moment,
     Mount,
     Names,
+    Number,
     OneLine,
     Package,
     Pool,
@@ -152,6 +154,45 @@ class Notifier(Model):
     )
 
 
+class FormField(Model):
+    """How Airflow's trigger form shows a parameter, and what it accepts."""
+
+    title: OneLine | None = Field(default=None, description="Label of the field, instead of the parameter's name.")
+    description: Text | None = Field(default=None, description="Text below the field.")
+    type: Literal["string", "integer", "number", "array", "object"] | None = Field(
+        default=None, description="Type of a parameter whose default is null."
+    )
+    enum: Annotated[tuple[Choice, ...], Field(min_length=1)] | None = Field(
+        default=None, strict=False, description="The values to choose from: texts or numbers, the default among them."
+    )
+    minimum: Number | None = Field(default=None, description="Least value of a number.")
+    maximum: Number | None = Field(default=None, description="Greatest value of a number.")
+    format: Literal["multiline", "date", "date-time", "time"] | None = Field(
+        default=None, description="Kind of text: several lines, a date, a time, or both with an offset from UTC."
+    )
+
+
+def _parse_form_fields(value: object) -> object:
+    """Return names of parameters, a list or a map with fields, as a map of fields."""
+    if isinstance(value, list | tuple):
+        for name in value:
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"{name!r} in the list is not the name of a parameter")
+        return {name: FormField() for name in value}
+    if isinstance(value, dict):
+        return {name: FormField() if field is None else field for name, field in value.items()}
+    raise ValueError("it must be a list of names, or a map of names to fields")
+
+
+def _allow_list_of_names(schema: dict[str, Any]) -> None:
+    schema["type"] = ["array", "object"]
+    schema["items"] = {"type": "string", "minLength": 1}
+    schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
+
+
+FormFields = Annotated[
+    dict[Text, FormField], BeforeValidator(_parse_form_fields), Field(json_schema_extra=_allow_list_of_names)
+]
 Retries = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -208,8 +249,10 @@ class DagSettings(Model):
     )
     on_failure: Notifier | None = Field(default=None, description="Message to send when a run fails.")
     on_success: Notifier | None = Field(default=None, description="Message to send when a run succeeds.")
-    params: tuple[Text, ...] = Field(
-        default=(), strict=False, description="Kedro parameters, by dotted name, to show in Airflow's trigger form."
+    params: FormFields = Field(
+        default_factory=dict,
+        description="Kedro parameters, by dotted name, to show in Airflow's trigger form: a list of names, or a map of names "
+        "to fields.",
     )
     macros: dict[Text, Text] = Field(
         default_factory=dict,

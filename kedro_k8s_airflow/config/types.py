@@ -5,6 +5,7 @@ A type also defines its JSON schema for editors wherever pydantic's own differs 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
@@ -135,6 +136,16 @@ def _check_timezone(value: object) -> object:
     except (ValueError, OSError, KeyError):
         raise ValueError("a time zone is a name from the IANA database, such as Europe/Paris or UTC") from None
     return value
+
+
+def _check_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("it must be a number")
+    return value
+
+
+def _check_choice(value: object) -> object:
+    return value if isinstance(value, str) else _check_number(value)
 
 
 def _parse_names(value: object) -> tuple[str, ...]:
@@ -347,6 +358,8 @@ BaseImage = Annotated[
 ]
 Variable = Annotated[str, _text_validator(_check_variable), _string_schema(_VARIABLE)]
 OneLine = Annotated[str, _text_validator(_check_one_line), _string_schema(r"[^\x00-\x1f\x7f]*")]
+Number = Annotated[Any, BeforeValidator(_check_number), WithJsonSchema({"type": "number"})]
+Choice = Annotated[Any, BeforeValidator(_check_choice), WithJsonSchema({"type": ["string", "number"]})]
 Package = Annotated[str, _text_validator(_check_package), _string_schema(_PACKAGE, "libgomp1")]
 Distribution = Annotated[str, _text_validator(_check_distribution), _string_schema(_DISTRIBUTION)]
 ImageName = Annotated[str, _text_validator(_check_image_name), _string_schema(_IMAGE_NAME)]

@@ -7,6 +7,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import names
+from kedro_k8s_airflow.plan import trigger_form
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
 from kedro_k8s_airflow.python_source import Call, Raw, Text
 
@@ -47,6 +48,7 @@ def program_arguments(plan: Plan) -> list[str]:
         *([f"--conf-source={plan.conf_source}"] if plan.conf_source else []),
         *([f"--store={plan.store.url}", f"--keep={plan.store.keep}"] if plan.store else []),
         *([f"--runner={plan.base['runner']}"] if _needs_runner_option(plan.base) else []),
+        *(f"--default={default}" for default in trigger_form.encode_defaults(plan.params)),
     ]
     return [
         posixpath.join(plan.project_path, POD_PROGRAM),
@@ -162,7 +164,11 @@ def _to_jinja(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_to_jinja(str(key))}: {_to_jinja(item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{_to_jinja(trigger_form.spell_key(key))}: {_to_jinja(item)}" for key, item in value.items())
+            + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_to_jinja, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import templates
+from kedro_k8s_airflow.config.models import FormField
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
 from kedro_k8s_airflow.dag.header import DagFileHeader
-from kedro_k8s_airflow.plan import parameters
+from kedro_k8s_airflow.plan import parameters, trigger_form
 from kedro_k8s_airflow.python_source import WIDTH, Call, Raw, Text
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Notifier
     from kedro_k8s_airflow.plan.model import Plan
-
-_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
 def render_dag(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
@@ -158,7 +157,7 @@ def _build_dag_call(plan: Plan) -> Call:
         "max_active_tasks": dag.max_active_tasks,
         "dagrun_timeout": dag.dagrun_timeout,
         "default_args": defaults,
-        "params": {name: _build_param(value) for name, value in plan.params.items()} or None,
+        "params": _build_params(plan) or None,
         "tags": list(dag.tags) or ["kedro", plan.package],
         "is_paused_upon_creation": dag.is_paused_upon_creation,
         "on_failure_callback": _build_notifier(dag.on_failure, "failed"),
@@ -182,9 +181,12 @@ def _in_zone(moment: datetime, zone: str) -> datetime:
     return moment.replace(tzinfo=ZoneInfo(zone))
 
 
-def _build_param(value: Any) -> Call:
-    kind = _JSON_TYPES.get(type(value))
-    return Call("Param", {"type": kind or ["null", "string", "number", "boolean", "array", "object"]}, (value,))
+def _build_params(plan: Plan) -> dict[str, Call]:
+    params = {}
+    for name, value in plan.params.items():
+        schema = trigger_form.build_schema(value, plan.dag.params.get(name, FormField()))
+        params[name] = Call("Param", schema, (trigger_form.spell_value(value),))
+    return params
 
 
 def _build_notifier(notifier: Notifier | None, outcome: str) -> Call | None:

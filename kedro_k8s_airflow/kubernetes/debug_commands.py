@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.dag import pod_arguments, pod_manifest
 from kedro_k8s_airflow.image.lock import is_unbuilt
+from kedro_k8s_airflow.plan import trigger_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +78,8 @@ def _run_json(plan: Plan, task: Task) -> str:
 
 
 def _params_json(plan: Plan) -> str:
-    return _to_json(dict(sorted({**plan.runtime_params, **plan.params}.items())))
+    params = {**plan.runtime_params, **plan.params}
+    return _to_json({name: trigger_form.spell_value(params[name]) for name in sorted(params)})
 
 
 def _to_json(value: Any) -> str:

@@ -97,6 +97,34 @@ def read_project(
     return replace(project, imports=imports)
 
 
+def reread_parameters(project: Project, runtime_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a project has with other runtime parameters.
+
+    Raises:
+        Refused: if they cannot be read.
+    """
+    from kedro.framework.project import settings
+
+    source = project.conf_source
+    conf_path = source if "://" in source else str(project.path / source)
+    env = project.run_env if project.run_env != LOCAL_ENV else project.base_env
+    loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), dict(settings.CONFIG_LOADER_ARGS))
+    return configuration.read_config(loader, "parameters") or {}
+
+
+def has_references_in_parameters(project: Project) -> bool:
+    """Return whether a parameters file of the project contains `${...}`, or may contain it because it cannot be looked at."""
+    conf = project.path / project.conf_source
+    if "://" in project.conf_source:
+        return True
+    return any(
+        b"${" in file.read_bytes()
+        for env in dict.fromkeys((project.base_env, project.run_env))
+        for file in (conf / env).rglob("*")
+        if "parameters" in file.relative_to(conf).as_posix() and file.is_file()
+    )
+
+
 def find_settings_files(project: Project) -> list[Path]:
     """Return the settings files of a project, those of the overlay first."""
     envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)

@@ -86,6 +86,10 @@ def _dag_settings(text: str) -> dict[str, str]:
     return {"settings": f"dag: {{{text}}}\n"}
 
 
+def _window(start: str) -> dict[str, Any]:
+    return {"day": "2026-01-31", "window": {"start": start, "days": 3}}
+
+
 def _volume_settings(text: str) -> dict[str, Any]:
     return {"whole": f"image: {_BUILT}\ndata: {{volumes: {{data: {{claim: c, mount: data, {text}}}}}}}\n"}
 
@@ -387,8 +391,14 @@ CASES = (
     Case(
         "param-form",
         {**_dag_settings("params: [depth]"), "parameters": {"depth": None}},
-        {**_dag_settings("params: [depth]"), "parameters": {"depth": 0}},
+        {**_dag_settings("params: {depth: {type: integer}}"), "parameters": {"depth": None}},
         "'depth'",
+    ),
+    Case(
+        "param-derived",
+        {**_dag_settings("params: [window], macros: {day: run_date}"), "parameters": _window("${day}")},
+        {**_dag_settings("params: [window.days], macros: {day: run_date}"), "parameters": _window("${day}")},
+        "'window', whose default depends on 'day'",
     ),
     # image
     Case("image-unbuilt", {"whole": SETTINGS}, {}, IMAGE),

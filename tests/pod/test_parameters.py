@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import yaml
+
+from kedro_k8s_airflow.plan.trigger_form import encode_defaults
+
 if TYPE_CHECKING:
     from tests.pod.conftest import PodLauncher
 
@@ -38,10 +42,24 @@ def test_parameters_arrive_exactly_and_nested_ones_are_merged(any_pods: PodLaunc
     assert arrived["mark"] == "default"
 
 
-def test_text_with_a_null_character_is_refused(pods: PodLauncher) -> None:
-    ended = pods.run("params", "ask", params={"model.names": ["a", {"b": "???"}]})
-    assert ended.code == 2
-    assert "'???'" in ended.refusal
+def test_the_text_that_kedro_reads_as_missing_arrives(pods: PodLauncher) -> None:
+    pods.run_successfully("params", "ask", params={"mark": "???", "model.names": ["a", {"b": "???"}]})
+    arrived = json.loads(pods.read_data("asked.txt"))
+    assert (arrived["mark"], arrived["model"]["names"]) == ("???", ["a", {"b": "???"}])
+
+
+def test_a_map_of_the_form_replaces_that_of_the_project_and_its_keys_keep_their_types(any_pods: PodLauncher) -> None:
+    config = any_pods.project / "conf" / "base" / "parameters.yml"
+    parameters = {**yaml.safe_load(config.read_text(encoding="utf-8")), "bins": {1: 0.5, 2: 1.0}}
+    config.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    options = tuple(f"--default={text}" for text in encode_defaults({"bins": parameters["bins"]}))
+    given = {"bins": {"1": 3, "4": 2}, "model": {"names": ["b"]}}
+    any_pods.run_successfully("params", "ask", params=given, options=options)
+    arrived = json.loads(any_pods.read_data("asked.txt"))
+    assert (arrived["bins"], arrived["model"]) == (
+        {"1": 3.0, "4": 2.0},
+        {"names": ["b"]},
+    )  # JSON, not the node, has texts
 
 
 def test_runtime_parameters_reach_the_catalog(pods: PodLauncher) -> None:

@@ -564,6 +564,86 @@ _PARAMS = (
         options=("--env", "prod"),
         expect=Works(dag_ids=("project_prod",), offers={"depth": 30}),
     ),
+    Scenario(
+        name="params-typed",
+        shows="parameters in the trigger form whose types JSON or a browser loses, and fields with options",
+        pipelines=default_pipeline(Node(("raw", "parameters"), "a_out", "a")),
+        catalog=pickle_entries("raw", "a_out"),
+        parameters={
+            "bins": {1: "low", 2: {True: 0.5, False: "off"}},
+            "rate": 2.0,
+            "texts": {"none": "", "lines": "SELECT a\nFROM b\n", "inner": ["", "a b"]},
+            "lists": {
+                "empty": [],
+                "texts": ["a", "b"],
+                "mixed": [1, 2.0, "x", None],
+                "maps": [{1: 1.0}],
+                "deep": [[1]],
+            },
+            "none": None,
+            "mark": "???",
+            "choice": {"text": "ridge", "number": 0.5},
+            "day": "2026-01-31",
+        },
+        settings=SETTINGS
+        + """
+dag:
+  params:
+    bins:
+    rate: {title: Rate, description: Learning rate, minimum: 0, maximum: 10.5}
+    texts.none:
+    texts.lines:
+    texts.inner:
+    lists.empty:
+    lists.texts:
+    lists.mixed:
+    lists.maps:
+    lists.deep:
+    none: {type: array}
+    mark:
+    choice.text: {enum: [ridge, lasso]}
+    choice.number: {enum: [0.5, 1, 2.5]}
+    day: {format: date}
+""",
+        expect=Works(
+            together=(), offers={"rate": 2.0, "none": None, "mark": "???", "lists.mixed": [1, 2.0, "x", None]}
+        ),
+    ),
+    *(
+        _refused_scenario(
+            f"params-field-{name}",
+            f"a field of the trigger form with {shows}",
+            f"dag: {{params: {{x: {field}}}}}\n",
+            code,
+            "dag.params",
+            mention,
+            parameters={"x": default},
+        )
+        for name, shows, default, field, code, mention in (
+            ("bound", "a default outside its bounds", 3, "{minimum: 4}", "param-field", "outside its bounds"),
+            ("bounds", "bounds the wrong way round", 3, "{minimum: 4, maximum: 2}", "param-field", "above its maximum"),
+            ("fraction", "a bound that no integer reaches", 3, "{minimum: 0.5}", "param-field", "a fraction"),
+            ("text-bound", "bounds of a text", "a", "{maximum: 1}", "param-field", "not a number"),
+            ("choice", "a default that is no choice", "a", "{enum: [b]}", "param-field", "not one of its choices"),
+            ("choice-type", "a choice of another type", 1, "{enum: [1, b]}", "param-field", "another type"),
+            ("choice-empty", "an empty choice", "a", "{enum: [a, '']}", "param-field", "cannot send"),
+            ("choice-list", "choices of a list", ["a"], "{enum: [a]}", "param-field", "cannot offer choices"),
+            ("format", "a default of another format", "31.1.2026", "{format: date}", "param-field", "'2026-01-31'"),
+            ("number-format", "the format of a number", 1, "{format: time}", "param-field", "not a text"),
+            ("type", "a type of its own", 1, "{type: integer}", "param-field", "Remove `type`"),
+            ("unknown", "an option that we do not know", 1, "{minimun: 1}", "settings-unknown", "minimum"),
+            ("keys", "keys that JSON makes one", {True: "a", "true": "b"}, "", "param-type", "one key in JSON"),
+        )
+    ),
+    _refused_scenario(
+        "params-typed-key",
+        "a parameter below a key that is not a text",
+        "dag: {params: [bins.1]}\n",
+        "param-dotted",
+        "dag.params",
+        "not a text",
+        parameters={"bins": {1: "low"}},
+    ),
     _refused_scenario(
         "params-unknown",
         "an offered parameter that is not there",
