@@ -122,6 +122,8 @@ def _run_session(options: argparse.Namespace, hooks: RunHooks) -> None:
     """Run the nodes in a Kedro session. `RunHooks` acts on what happens in it."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
+    if options.env is None and os.environ.pop("KEDRO_ENV", None) is not None:
+        _log("KEDRO_ENV of the image or of envFrom is ignored: the DAG was made without --env")
     os.chdir(options.project)
     _configure_logging(Path(options.conf_source or "conf", "logging.yml"))
     from kedro import runner

@@ -17,6 +17,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from kedro_k8s_airflow.config import operator_arguments, types
 from kedro_k8s_airflow.config.podspec import (
+    KEDRO_ENV,
+    KEDRO_ENV_PROBLEM,
     Affinity,
     ContainerSecurityContext,
     EnvFrom,
@@ -526,6 +528,12 @@ class BuildSettings(Model):
         strict=False,
         description="Command prefix for every pod, such as `[uv, run, --no-sync]`; only under `build`.",
     )
+
+    @field_validator("env")
+    @classmethod
+    def _refuse_kedro_env(cls, value: dict[str, str]) -> dict[str, str]:
+        types.refuse_keys(value, {KEDRO_ENV: KEDRO_ENV_PROBLEM} if KEDRO_ENV in value else {})
+        return value
 
     @field_validator("prefix")
     @classmethod

@@ -26,6 +26,11 @@ from kedro_k8s_airflow.config.types import (
 )
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+KEDRO_ENV = "KEDRO_ENV"
+KEDRO_ENV_PROBLEM = (
+    "KEDRO_ENV would make pods read another environment than the DAG was made from; "
+    "remove it, and run the commands with `--env`"
+)
 
 
 class KeyRef(Model):
@@ -68,6 +73,8 @@ class EnvVar(Model):
             raise ValueError(f"{self.name!r} is not a valid name of an environment variable")
         if self.name.startswith("KEDRO_K8S_AIRFLOW_"):
             raise ValueError("the prefix KEDRO_K8S_AIRFLOW_ is reserved; choose another name")
+        if self.name == KEDRO_ENV:
+            raise ValueError(KEDRO_ENV_PROBLEM)
         if (self.value is None) == (self.valueFrom is None):
             raise ValueError("it needs either value or valueFrom")
         if self.value is not None and credential_detection.is_secret_name(self.name):

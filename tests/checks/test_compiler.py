@@ -72,6 +72,15 @@ source_dir = "src"
         ("image-lock", {"files": {"k8s-airflow.lock": "{}"}}, "is not a valid image lock"),
         ("checks-unknown", {"settings": "checks: {ignore: [data-lots]}\n"}, "'data-lost'"),
         ("checks-unknown", {"settings": "checks: {ignore: [settings-unknown]}\n"}, "cannot be ignored"),
+        ("settings-value", {"settings": "build: {env: {KEDRO_ENV: prod}}\n"}, "--env"),
+        ("settings-value", {"settings": "profiles: {p: {env: [{name: KEDRO_ENV, value: prod}]}}\n"}, "--env"),
+        (
+            "settings-value",
+            {
+                "settings": "tasks: {a: {env: [{name: KEDRO_ENV, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}}\n"
+            },
+            "--env",
+        ),
         ("explain-unknown", {}, ""),
     ],
 )

@@ -78,3 +78,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 """)
     pods.run_successfully("routed", "route", params={"place": "some where"})
     assert pods.read_data("some where/any.txt") == "hello"
+
+
+def test_an_environment_of_the_image_does_not_replace_that_of_the_dag(pods: PodLauncher) -> None:
+    ended = pods.run_successfully("params", "ask", env={"KEDRO_ENV": "missing"})
+    assert "KEDRO_ENV" in ended.output
