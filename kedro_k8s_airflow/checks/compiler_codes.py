@@ -154,6 +154,13 @@ compiler_code(
     source="The result would depend on the order of the two",
 )
 compiler_code(
+    "param-environment",
+    "error",
+    family="parameters",
+    title="A parameter in the trigger form whose value comes from an environment variable of the pods.",
+    source="The DAG file would hold the value of the machine that made it, which may be a secret",
+)
+compiler_code(
     "param-number",
     "error",
     family="parameters",
@@ -477,6 +484,13 @@ compiler_code("catalog", "error", family="environment", title="A catalog that ca
 compiler_code("conf", "error", family="environment", title="A configuration file that cannot be read.")
 compiler_code(
     "conf-source", "error", family="environment", title="A configuration folder that images would not contain."
+)
+compiler_code(
+    "conf-local",
+    "warning",
+    family="environment",
+    title="A file of `conf/local` that the project reads while the pipelines are loaded.",
+    source="Pipelines built from parameters that only one machine has",
 )
 compiler_code(
     "env",

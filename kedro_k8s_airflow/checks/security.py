@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.credential_detection import find_credentials
-from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.image.spec import find_ungiven_variables, image_credentials
+from kedro_k8s_airflow.locations import Location, dotted
 from kedro_k8s_airflow.plan.parameters import flatten_parameters, is_credential
+from kedro_k8s_airflow.project.pod_environment import remove_placeholders
 from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding, SettingsFinding
+    from kedro_k8s_airflow.project.credentials_files import CredentialsFile
 
 # Capabilities that the restricted profile of Kubernetes allows pods to add.
 _ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
@@ -31,11 +34,33 @@ _STORAGE_KEYS = frozenset({"fs_args", "storage_options", "backend_options"})
 )
 def find_unmounted_credentials(context: CheckContext) -> Iterator[RuleFinding]:
     project = context.project
-    if project.catalog.credentials and context.settings.credentials_secret is None and not project.has_credentials_file:
-        names = join_some(project.catalog.credentials)
-        message = f"uses credentials ({names}) that are not available in the pods, so Kedro will fail to start."
+    if context.settings.credentials_secret is not None or "://" in project.conf_source:
+        return
+    files = [file for file in project.credentials_files if file.env in (project.base_env, project.run_env)]
+    in_image = image_credentials(project, context.settings)
+    available = {name for file in files if file.path in in_image for name in file.names}
+    missing = [name for name in project.catalog.credentials if name not in available]
+    if missing:
+        message = (
+            f"uses credentials ({join_some(missing)}) that are not available in the pods, so Kedro will fail to start."
+        )
         help_text = "Set credentials_secret: {name, key} to a Secret that holds all of them as YAML."
+        left_out = next(
+            (file for file in files if file.path not in in_image and not file.names.isdisjoint(missing)), None
+        )
+        if left_out is not None:
+            message += f" The image leaves out {left_out.path}, because {_describe_reason(left_out, context)}."
+            help_text += " Or refer to variables that pods have (`env`, `envFrom`): ${oc.env:NAME}, without a default."
         yield Location(subject="catalog"), message, help_text
+
+
+def _describe_reason(file: CredentialsFile, context: CheckContext) -> str:
+    """Return why an image leaves out a credentials file."""
+    if file.literal:
+        return f"{dotted(file.literal)} is not a reference to an environment variable"
+    if file.literal is None:
+        return f"no pod has {', '.join(find_ungiven_variables(file.variables, context.settings)) or 'such a path'}"
+    return "it cannot be read as a map, or a comment may hold a secret"
 
 
 @rule(
@@ -47,7 +72,7 @@ def find_unmounted_credentials(context: CheckContext) -> Iterator[RuleFinding]:
 def find_credentials_in_catalog(context: CheckContext) -> Iterator[RuleFinding]:
     entries = {**context.entries, **context.project.catalog.config}
     for name in sorted({*entries, *context.project.catalog.inline_credentials}):
-        entry = entries.get(name, {})
+        entry = remove_placeholders(entries.get(name, {}), context.project.unknown_variables)
         storage = _storage_arguments(entry)
         credentials = find_credentials(storage, frozenset(storage)) if storage else []
         credentials = credentials or find_credentials(
@@ -88,7 +113,7 @@ def _without_token_kinds(value: Any) -> Any:
     source="kedro#1712.",
 )
 def find_credentials_in_parameters(context: CheckContext) -> Iterator[RuleFinding]:
-    values = flatten_parameters(context.project.parameters)
+    values = flatten_parameters(remove_placeholders(context.project.parameters, context.project.unknown_variables))
     names = [name for name, value in values.items() if is_credential(name, value)]
     if names:
         message = f"have what looks like a credential ({quote_names(names)}), which every image would contain."

@@ -179,12 +179,12 @@ def _read_project(kedro_project: ProjectMetadata) -> tuple[Project | None, tuple
 
 def _find_settings_files(root: Path, conf_folder: str) -> Iterable[str]:
     """Yield the settings files of all environments, relative to the project; none for a configuration outside it."""
-    from kedro_k8s_airflow.project.configuration import glob_settings_files
+    from kedro_k8s_airflow.project.configuration import SETTINGS_NAME, glob_config_files
 
     try:
         conf = root / conf_folder
         environments = sorted(entry.name for entry in conf.iterdir() if entry.is_dir()) if conf_folder else []
-        yield from (file.relative_to(root).as_posix() for file in glob_settings_files(conf, environments))
+        yield from (file.relative_to(root).as_posix() for file in glob_config_files(conf, environments, SETTINGS_NAME))
     except (OSError, ValueError):
         return
 

@@ -93,7 +93,7 @@ def _to_slug(name: str) -> str:
 
 def _choose_volumes_and_inputs(kedro_project: Project) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Return volumes for the folders of the catalog's local paths, and local inputs that are part of the project."""
-    pod_paths = PodPaths(_POD_PROJECT)
+    pod_paths = PodPaths(_POD_PROJECT, unknown_variables=kedro_project.unknown_variables)
     carried = (kedro_project.code_folder, kedro_project.conf_source)
     mounts: set[str] = set()
     in_image: set[str] = set()

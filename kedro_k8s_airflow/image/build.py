@@ -16,6 +16,7 @@ from kedro_k8s_airflow.image.engines import EngineError
 from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, read_text_if_present
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.project import credentials_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -172,8 +173,9 @@ def _check_context(root: Path, conf: str, dockerfile: str, build: BuildSettings,
                 f"is your own file and excludes {needed}, which the image needs.",
                 "Include it, or delete the file and run `create` again.",
             )
+    references = credentials_files.find_reference_files(root, conf)
     for path in admitted:
-        if path.endswith("/.gitkeep"):
+        if path.endswith("/.gitkeep") or path in references:
             continue
         parts = path.removeprefix(conf_prefix).split("/")
         in_conf = path.startswith(conf_prefix)

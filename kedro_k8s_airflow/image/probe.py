@@ -67,6 +67,7 @@ def _check_kedro(report: dict[str, Any], errors: list[str]) -> None:
 def _find_forbidden(project: Path, request: dict[str, Any]) -> list[str]:
     """Return errors for files and programs that must not be in the image."""
     programs = [shutil.which(tool) for tool in request["tools"]]
+    references = {tuple(path.split("/")) for path in request["credentials"]}
     problems = [f"{path} is in the image" for path in programs if path and not path.startswith(request["venv"])]
     for folder, names, files in os.walk(project):
         inside = Path(folder).relative_to(project).parts
@@ -79,10 +80,13 @@ def _find_forbidden(project: Path, request: dict[str, Any]) -> list[str]:
         problems += [
             f"{folder}/{file} is in the image"
             for file in files
-            if (local and file != ".gitkeep")
-            or file == ".env"
-            or file.startswith(".env.")
-            or (in_conf and file.startswith("credentials"))
+            if (*inside, file) not in references
+            and (
+                (local and file != ".gitkeep")
+                or file == ".env"
+                or file.startswith(".env.")
+                or (in_conf and file.startswith("credentials"))
+            )
         ]
     return problems[:20]
 

@@ -17,6 +17,7 @@ from kedro_k8s_airflow.image import content_hash, dependencies, imported_package
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+from kedro_k8s_airflow.project.pod_environment import EVERY_POD
 from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def build_image_spec(
         "source": source,
         "conf": conf,
         "in_image": in_image,
+        "credentials": image_credentials(project, settings),
         "package": project.package,
         "contract": CONTRACT_VERSION,
         "venv": VENV,
@@ -116,6 +118,42 @@ def build_image_spec(
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
     outputs.append(OutputFile(project.path / POD_PROGRAM, program))
     return outputs, list(dict.fromkeys(findings))
+
+
+def image_credentials(project: Project, settings: Settings) -> list[str]:
+    """Return the credentials files that the image has: those that hold only references to variables that pods get.
+
+    Kedro reads all credentials when it starts, so a file whose variables no pod has would keep pods from starting. With
+    `credentials_secret`, there are none. A user's own .dockerignore decides for itself.
+    """
+    paths = [file.path for file in project.credentials_files]
+    ignore_file = project.path / DOCKERIGNORE
+    if not files.is_generated(project.path / dockerfile_name(DEFAULT_IMAGE)) and not ignore_file.exists():
+        return paths
+    if not files.is_generated(ignore_file):
+        text = read_text_if_present(ignore_file)
+        return [path for path in paths if not content_hash.is_ignored(text, path)]
+    if settings.credentials_secret is not None:
+        return []
+    return [
+        file.path
+        for file in project.credentials_files
+        if file.literal is None
+        and not find_ungiven_variables(file.variables, settings)
+        and _SAFE_PATH.match(file.path)
+        and not any(sign in file.path for sign in "*?[")
+    ]
+
+
+def find_ungiven_variables(names: Iterable[str], settings: Settings) -> list[str]:
+    """Return the environment variables that the settings give to no pod; `envFrom` may give any."""
+    rules = [rule for rule in (*settings.tasks.values(), *settings.profiles.values()) if rule is not None]
+    if any(rule.envFrom for rule in rules):
+        return []
+    given = {variable.name for rule in rules for variable in rule.env or ()}.union(
+        EVERY_POD, *(settings.build_of(name).env for name in settings.image_names)
+    )
+    return [name for name in names if name not in given]
 
 
 def hash_images(

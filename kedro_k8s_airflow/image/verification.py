@@ -13,6 +13,7 @@ from kedro_k8s_airflow.image import probe
 from kedro_k8s_airflow.image.spec import VENV, dockerfile_name
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
+from kedro_k8s_airflow.project import credentials_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +65,7 @@ def verify_image(
         "contract": CONTRACT_VERSION,
         "prefix": list(project.settings.build.prefix),
         "conf": project.conf_folder,
+        "credentials": credentials_files.find_reference_files(project.root, project.conf_folder),
         "venv": VENV,
         "tools": _forbidden_tools(project, name),
         "nodes": nodes,

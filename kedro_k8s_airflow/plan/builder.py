@@ -21,6 +21,7 @@ from kedro_k8s_airflow.plan import dag_selection, data_passing, grouping, parame
 from kedro_k8s_airflow.plan.graph import build_graph, is_parameter
 from kedro_k8s_airflow.plan.model import Crossing, MergeCause, Plan, Task
 from kedro_k8s_airflow.plan.reach import PodPaths
+from kedro_k8s_airflow.project.pod_environment import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.grouping import Grouping, NodeGroup
     from kedro_k8s_airflow.plan.model import Mount
     from kedro_k8s_airflow.plan.resolved_settings import ResolvedSettings
-
-_HOME = "/home/kedro"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,11 @@ def draft_dags(
 
 def _build_draft(context: PlanContext, dag: SelectedDag, mounts: tuple[Mount, ...]) -> DagDraft:
     nodes = context.project.pipelines[dag.pipeline]
-    pod_paths = PodPaths(context.settings.project_path, tuple(mount.path for mount in mounts if mount.claim))
+    pod_paths = PodPaths(
+        context.settings.project_path,
+        tuple(mount.path for mount in mounts if mount.claim),
+        context.project.unknown_variables,
+    )
     used = sorted({name for node in nodes for name in (*node.inputs, *node.outputs) if not is_parameter(name)})
     entries = context.project.catalog.resolve_entries(used)
     graph = build_graph(nodes, entries, pod_paths, context.settings.data.reach)
@@ -147,7 +150,7 @@ class _Planner:
             conf_source=volumes.conf_in_pod(project, settings)
             if project.conf_source_given or project.conf_source != "conf"
             else None,
-            home=_HOME,
+            home=HOME,
             scratch_size=settings.data.scratch.sizeLimit,
             mounts=self.draft.mounts,
             base=base,

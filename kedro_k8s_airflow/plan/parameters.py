@@ -11,6 +11,7 @@ from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan import trigger_form
+from kedro_k8s_airflow.project.pod_environment import find_placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +55,15 @@ def resolve_offered_params(
             diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
         elif not _is_reachable(name, context.project.parameters):
             diagnostics.extend([_unreachable_error(location, name, context.project.parameters)])
+        elif variables := sorted(
+            {found for found, _ in find_placeholders(known[name], context.project.unknown_variables)}
+        ):
+            message = (
+                f"{name!r} depends on the environment variable {variables[0]!r} of the pods, "
+                "so the form cannot show its value."
+            )
+            help_text = "Remove it from params, or write a value into the parameters file."
+            diagnostics.error("param-environment", location, message, help_text)
         elif is_credential(name, known[name]):
             diagnostics.extend([_credential_error(location, name)])
         elif problem := next(trigger_form.find_untransportable(known[name]), None):

@@ -20,6 +20,7 @@ REACH_ORDER: tuple[ReachKind, ...] = ("memory", "pod", "unknown", "shared")
 
 _PACKAGE = re.compile(r"^kedro_datasets(_experimental)?\.")
 _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
+_PLACEHOLDER_START = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _PATH_KEYS = ("filepath", "path", "filename")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
 _MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
@@ -71,17 +72,22 @@ class PodPaths:
     Attributes:
         project_path: the project's folder in the image, such as `/app`.
         mounts: absolute folders in the pod that a volume covers.
+        unknown_variables: environment variables for whose values paths have placeholders.
     """
 
     project_path: str
     mounts: Sequence[str] = ()
+    unknown_variables: frozenset[str] = frozenset()
 
     def in_pod(self, path: str) -> str:
         """Return the absolute path in the pod of a catalog entry's local path."""
         return posixpath.normpath(posixpath.join(self.project_path, path))
 
     def local_reach(self, path: str, *, versioned: bool = False) -> Reach:
-        """Return the reach of a file or folder at a local path."""
+        """Return the reach of a file or folder at a local path, or of an address that only pods know."""
+        start = _PLACEHOLDER_START.match(path)
+        if start is not None and start[1] in self.unknown_variables:
+            return Reach("unknown", None, versioned)
         pod_path = self.in_pod(path)
         covered = any(pod_path == mount or pod_path.startswith(mount + "/") for mount in self.mounts)
         return Reach("shared" if covered else "pod", pod_path, versioned)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import Mount
+from kedro_k8s_airflow.project.pod_environment import find_placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +98,14 @@ def conf_in_pod(project: Project, settings: Settings) -> str:
     return posixpath.normpath(posixpath.join(settings.project_path, project.conf_source))
 
 
+def _known_part(path: str, project: Project) -> str:
+    """Return a path up to the first folder or file whose name depends on an environment variable of the pods."""
+    parts = path.split("/")
+    known = itertools.takewhile(lambda part: not any(find_placeholders(part, project.unknown_variables)), parts)
+    depth = len(list(known))
+    return path if depth == len(parts) else "/".join(parts[: depth + 1])
+
+
 def find_scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[str, ...]:
     """Return the folders that must be writable in the pod for local files that are lost with it.
 
@@ -109,7 +119,7 @@ def find_scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[st
     conf = project.conf_folder
     project_folders = [path_in_pod(name, settings) for name in ("", project.code_folder, conf)]
     for path in paths:
-        folder = posixpath.dirname(path)
+        folder = posixpath.dirname(_known_part(path, project))
         if (
             any(own == folder or own.startswith(f"{folder}/") for own in project_folders)
             and not posixpath.splitext(path)[1]

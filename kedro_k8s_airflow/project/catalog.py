@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
-from kedro_k8s_airflow.project.configuration import read_config
+from kedro_k8s_airflow.project.pod_environment import find_placeholders, flatten_values, remove_placeholders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kedro.config import AbstractConfigLoader
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 _RUNTIME_PATTERN = {"{default}": {"type": "kedro.io.MemoryDataset"}}
 
@@ -67,15 +65,18 @@ class Catalog:
         return str(pattern) if pattern else None
 
 
-def read_catalog(loader: AbstractConfigLoader) -> Catalog:
-    """Read the catalog with a config loader.
+def build_catalog(config: dict[str, Any], unknown: Container[str] = ()) -> Catalog:
+    """Return the catalog from its configuration, which is changed.
+
+    Args:
+        config: the entries, as the config loader resolves them.
+        unknown: environment variables for whose values there are placeholders.
 
     Raises:
-        Refused: if it cannot be read or resolved.
+        Refused: if it cannot be resolved.
     """
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-    config = read_config(loader, "catalog") or {}
     invalid = [name for name, entry in config.items() if not isinstance(entry, dict)]
     if invalid:
         raise refuse(
@@ -85,7 +86,7 @@ def read_catalog(loader: AbstractConfigLoader) -> Catalog:
             "Remove it, or rename it to begin with an underscore; Kedro ignores such keys.",
         )
     names: set[str] = set()
-    inline_credentials = frozenset(name for name, entry in config.items() if _strip_credentials(entry, names))
+    inline_credentials = frozenset(name for name, entry in config.items() if _strip_credentials(entry, names, unknown))
     try:
         resolver = CatalogConfigResolver(config=config, credentials={}, default_runtime_patterns=_RUNTIME_PATTERN)
     except Exception as exc:
@@ -105,8 +106,13 @@ def _class_names(entry: Mapping[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _strip_credentials(entry: dict[str, Any], names: set[str]) -> bool:
+def _strip_credentials(entry: dict[str, Any], names: set[str], unknown: Container[str]) -> bool:
     """Remove every `credentials` key from an entry, at any depth, and collect the names in them.
+
+    Args:
+        entry: a catalog entry, or a part of it.
+        names: gets the names.
+        unknown: environment variables for whose values there are placeholders, which are no literals.
 
     Returns:
         Whether any of them contained credentials instead of a name.
@@ -118,11 +124,19 @@ def _strip_credentials(entry: dict[str, Any], names: set[str]) -> bool:
         # Keep only the location of the data: database files have no secrets, server addresses may.
         dialect, _, address = credentials["con"].partition("://")
         entry.setdefault("con", f"{dialect}://{address if dialect.split('+')[0] in ('sqlite', 'duckdb') else ''}")
-    inline = isinstance(credentials, dict) and bool(credentials)
+    inline = isinstance(credentials, dict) and bool(credentials) and not _holds_only_placeholders(credentials, unknown)
     for value in entry.values():
         if isinstance(value, dict):
-            inline |= _strip_credentials(value, names)
+            inline |= _strip_credentials(value, names, unknown)
     return inline
+
+
+def _holds_only_placeholders(credentials: dict[str, Any], unknown: Container[str]) -> bool:
+    """Return whether credentials consist of environment variables, and of values that are no secrets."""
+    if not any(find_placeholders(credentials, unknown)):
+        return False
+    values = flatten_values(remove_placeholders(credentials, unknown))
+    return all(value is None or value == "" or isinstance(value, bool) for value in values)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kedro.config import AbstractConfigLoader
 
@@ -53,6 +53,14 @@ def resolve_conf_source(path: Path, default: str, given: str | None) -> tuple[st
             Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
             f"{chosen!r} is outside the project, so it would not be part of the image.",
             "Move the folder into the project, or use a URL.",
+        )
+    if relative == ".":
+        raise refuse(
+            "conf-source",
+            Location(subject="--conf-source" if given is not None else "settings.CONF_SOURCE"),
+            f"{chosen!r} is the project's own folder, so its configuration cannot be told apart from data, local files "
+            "and secrets beside it.",
+            'Move the configuration to a folder such as conf/base, and set CONF_SOURCE = "conf".',
         )
     return (
         relative,
@@ -128,26 +136,40 @@ def make_config_loader(
     return loader
 
 
-def glob_settings_files(conf: Path, envs: Sequence[str]) -> list[Path]:
-    """Return the settings files in the folders of some environments, in their order."""
+def glob_config_files(conf: Path, envs: Iterable[str], name: str) -> list[Path]:
+    """Return the files of one type of configuration in the folders of some environments, in their order.
+
+    Args:
+        conf: the configuration folder.
+        envs: environments, which may be listed twice.
+        name: `catalog`, `parameters`, ...
+    """
     return [
         file
         for env in dict.fromkeys(envs)
-        for file in sorted({*(conf / env).glob(f"**/{SETTINGS_NAME}*"), *(conf / env).glob(f"{SETTINGS_NAME}*/**/*")})
+        for file in sorted({*(conf / env).glob(f"**/{name}*"), *(conf / env).glob(f"{name}*/**/*")})
         if file.is_file() and file.suffix in (".yml", ".yaml", ".json")
     ]
 
 
-def has_credentials_file(conf: str, envs: Sequence[str]) -> bool:
-    """Return whether the folders of some environments have a credentials file, without reading it."""
-    if "://" in conf:
-        return True
-    return any(
-        file.is_file()
-        for env in envs
-        for pattern in ("**/credentials*", "credentials*/**/*")
-        for file in (Path(conf) / env).glob(pattern)
-    )
+def locate_key(files: Iterable[Path], key: Sequence[str], root: Path) -> Location | None:
+    """Return the first of some files that holds a key at its top level, as a location; None if there is none.
+
+    Args:
+        files: YAML files.
+        key: keys that lead to a value.
+        root: the project's folder.
+    """
+    import yaml
+
+    for file in files:
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(content, dict) and key[0] in map(str, content):
+            return Location(file=relative_to_project(file, root) or file.name, key=tuple(key))
+    return None
 
 
 def read_config(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +17,36 @@ _MAX_FRAMES = 8
 
 @dataclass(frozen=True, slots=True, order=True)
 class VariableRead:
-    """An environment variable and the line of the project that reads it; the file is relative to the project."""
+    """An environment variable and the line of the project that reads it.
+
+    Attributes:
+        name: its name.
+        file: relative to the project.
+        line: counted from 1.
+        value: its value here, which is compared and never shown; None if it is not set.
+    """
 
     name: str
     file: str
     line: int
+    value: str | None = field(default=None, repr=False, compare=False)
 
 
 @contextlib.contextmanager
 def watch_environment(root: Path) -> Iterator[list[VariableRead]]:
-    """Record which variables that are set here are read by code below `root`, except in virtual environments."""
+    """Record which variables are read by code below `root`, except in virtual environments."""
     reads: dict[str, VariableRead] = {}
     environ_class: Any = type(os.environ)
     prefix = str(root) + os.sep
 
     class WatchedEnviron(environ_class):  # type: ignore[misc]  # keeps the content and behaviour of os.environ
         def __getitem__(self, name: str) -> str:
-            value: str = super().__getitem__(name)
-            if name not in reads and (caller := _find_caller(prefix)) is not None:
-                reads[name] = VariableRead(name, *caller)
+            value: str | None = None
+            try:
+                value = super().__getitem__(name)
+            finally:
+                if name not in reads and (caller := _find_caller(prefix)) is not None:
+                    reads[name] = VariableRead(name, *caller, value)
             return value
 
     os.environ.__class__ = WatchedEnviron

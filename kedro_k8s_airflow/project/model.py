@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.project.catalog import Catalog
+    from kedro_k8s_airflow.project.credentials_files import CredentialsFile
     from kedro_k8s_airflow.project.environment_reads import VariableRead
     from kedro_k8s_airflow.project.imports import ModuleImport
+    from kedro_k8s_airflow.project.pod_environment import ConfigVariable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class Project:
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, if it was requested and exists.
         findings: findings of the reader.
         has_catalog_hooks: whether the project's own hooks may add to catalog and parameters.
-        has_credentials_file: whether the configuration in the image has a credentials file.
+        credentials_files: the credentials files of all environments but `local`.
+        config_variables: environment variables that catalog and parameters read.
+        settings_variables: names of the environment variables that the settings files read on this machine.
         variables: environment variables set here that the project's code reads while it is loaded.
         session_class: full name of the project's session class.
         imports: modules that the project's code imports and does not contain.
@@ -75,7 +79,9 @@ class Project:
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
     has_catalog_hooks: bool = False
-    has_credentials_file: bool = True
+    credentials_files: tuple[CredentialsFile, ...] = ()
+    config_variables: tuple[ConfigVariable, ...] = ()
+    settings_variables: tuple[str, ...] = ()
     variables: tuple[VariableRead, ...] = ()
     session_class: str = "kedro.framework.session.session.KedroSession"
     imports: tuple[ModuleImport, ...] = ()
@@ -84,6 +90,11 @@ class Project:
     def conf_folder(self) -> str:
         """Return the configuration folder, relative to the project, or "" if it is elsewhere."""
         return "" if "://" in self.conf_source else self.conf_source
+
+    @property
+    def unknown_variables(self) -> frozenset[str]:
+        """Return the environment variables for whose values the configuration has placeholders."""
+        return frozenset(variable.name for variable in self.config_variables if not variable.is_known)
 
     @property
     def code_folder(self) -> str:

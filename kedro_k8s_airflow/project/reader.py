@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
-from kedro_k8s_airflow.findings import Finding, info, refuse
+from kedro_k8s_airflow.findings import Finding, info, refuse, warning
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project import configuration, registry
-from kedro_k8s_airflow.project.catalog import read_catalog
+from kedro_k8s_airflow.project.catalog import build_catalog
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
+from kedro_k8s_airflow.project.credentials_files import read_credentials_files
 from kedro_k8s_airflow.project.environment_reads import watch_environment
+from kedro_k8s_airflow.project.file_reads import watch_files
 from kedro_k8s_airflow.project.imports import find_imports
 from kedro_k8s_airflow.project.model import Project, ProjectNode
+from kedro_k8s_airflow.project.pod_environment import (
+    EVERY_POD,
+    ConfigVariable,
+    find_placeholders,
+    read_as_pods,
+    read_pod_variables,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from kedro.config import AbstractConfigLoader
     from kedro.framework.startup import ProjectMetadata
     from kedro.pipeline.node import Node as KedroNode
+
+    from kedro_k8s_airflow.project.catalog import Catalog
 
 # Kedro's hook specifications through which a project can change its catalog.
 _CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
@@ -62,16 +76,20 @@ def read_project(
             f"cannot be loaded: {describe_exception(exc)}.",
         ) from exc
     hook_findings = tuple(_hook_findings(hooks))
-    with watch_environment(path) as variables:
-        pipelines, findings = registry.load_pipelines(metadata.package_name, path)
     source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
+    with watch_environment(path) as variables, watch_files(Path(conf_path, LOCAL_ENV)) as local_files:
+        pipelines, findings = registry.load_pipelines(metadata.package_name, path)
     base_env = loader_args.get("base_env") or "base"
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
     run_env = configuration.choose_run_env(env, default_env, base_env, conf_path)
     read_env = run_env if run_env != LOCAL_ENV else base_env
-    loader = configuration.make_config_loader(conf_path, read_env, dict(runtime_params or {}), loader_args)
-    files = configuration.glob_settings_files(Path(conf_path), (read_env, base_env))
-    catalog = read_catalog(loader)
+    config = _ConfigReader(
+        path,
+        partial(configuration.make_config_loader, conf_path, read_env, dict(runtime_params or {}), loader_args),
+        configuration.glob_config_files(Path(conf_path), (read_env, base_env), SETTINGS_NAME),
+    )
+    raw_settings, airflow = config.read_settings(kedro_airflow=kedro_airflow)
+    parameters, catalog, config_variables = config.read_rest(raw_settings or {})
     project = Project(
         path=path,
         package=metadata.package_name,
@@ -82,14 +100,16 @@ def read_project(
         conf_source=source,
         conf_source_given=given,
         pipelines={name: tuple(_convert_node(node) for node in pipeline.nodes) for name, pipeline in pipelines.items()},
-        parameters=configuration.read_config(loader, "parameters") or {},
+        parameters=parameters,
         runtime_params=dict(runtime_params or {}),
-        settings=configuration.read_config(loader, SETTINGS_NAME, files, path) or None,
+        settings=raw_settings or None,
         catalog=catalog,
-        kedro_airflow=configuration.read_config(loader, "airflow") if kedro_airflow else None,
-        findings=(*hook_findings, *findings),
+        kedro_airflow=airflow,
+        findings=(*hook_findings, *findings, *_local_file_findings(local_files, path)),
         has_catalog_hooks=bool(hook_findings),
-        has_credentials_file=configuration.has_credentials_file(conf_path, (read_env, base_env)),
+        credentials_files=() if "://" in conf_path else read_credentials_files(Path(conf_path), path),
+        config_variables=config_variables,
+        settings_variables=tuple(sorted(config.settings_variables)),
         variables=tuple(variables),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
     )
@@ -108,8 +128,13 @@ def reread_parameters(project: Project, runtime_params: Mapping[str, Any]) -> di
     source = project.conf_source
     conf_path = source if "://" in source else str(project.path / source)
     env = project.run_env if project.run_env != LOCAL_ENV else project.base_env
-    loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), dict(settings.CONFIG_LOADER_ARGS))
-    return configuration.read_config(loader, "parameters") or {}
+    loader_args = dict(settings.CONFIG_LOADER_ARGS)
+
+    def read() -> dict[str, Any]:
+        loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), loader_args)
+        return configuration.read_config(loader, "parameters") or {}
+
+    return read_as_pods(project.path, read_pod_variables(project.settings or {}), read)[0]
 
 
 def has_references_in_parameters(project: Project) -> bool:
@@ -125,10 +150,93 @@ def has_references_in_parameters(project: Project) -> bool:
     )
 
 
+class _ConfigReader:
+    """Reads the configuration: the settings in this machine's environment, the rest in that of the pods.
+
+    Attributes:
+        settings_variables: environment variables that the settings files read.
+    """
+
+    def __init__(self, path: Path, make_loader: Callable[[], AbstractConfigLoader], settings_files: list[Path]) -> None:
+        self.settings_variables: set[str] = set()
+        self._path = path
+        self._make_loader = make_loader
+        self._files = settings_files
+        self._loader, self._reads = read_as_pods(path, os.environ, make_loader)  # which reads globals
+
+    def read_settings(self, *, kedro_airflow: bool) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return the raw content of the settings files, and of `airflow.yml` if it is requested."""
+
+        def read() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+            airflow = configuration.read_config(self._loader, "airflow") if kedro_airflow else None
+            return configuration.read_config(self._loader, SETTINGS_NAME, self._files, self._path), airflow
+
+        assumed = dict.fromkeys(self._reads.assumed)
+        (settings, airflow), reads = read_as_pods(self._path, {**os.environ, **assumed}, read)
+        for name, key in find_placeholders(settings, {*assumed, *reads.assumed}):
+            file = next(iter(self._files), None)
+            raise refuse(
+                "conf",
+                Location(file=file.relative_to(self._path).as_posix() if file else None, key=key),
+                f"needs the environment variable {name!r}, which is not set here.",
+                "Set it, or write the value into the file.",
+            )
+        self.settings_variables |= {*reads.names} & {*os.environ}
+        return settings, airflow
+
+    def read_rest(self, settings: dict[str, Any]) -> tuple[dict[str, Any], Catalog, tuple[ConfigVariable, ...]]:
+        """Return parameters, catalog, and the environment variables that they depend on.
+
+        Args:
+            settings: the raw content of the settings files.
+        """
+        variables = read_pod_variables(settings)
+        globals_read = self._reads.names
+
+        def read() -> tuple[dict[str, Any], dict[str, Any]]:
+            # Reading globals is a part of making a loader.
+            loader = self._make_loader() if globals_read else self._loader
+            parameters = configuration.read_config(loader, "parameters") or {}
+            return parameters, configuration.read_config(loader, "catalog") or {}
+
+        (parameters, catalog), reads = read_as_pods(self._path, variables, read)
+        if globals_read and self._settings_differ(settings, variables):
+            self.settings_variables |= {*globals_read} & {*os.environ}
+        required = set(reads.assumed)
+        for name in reads.names:
+            if name in variables and name not in EVERY_POD:
+                # Some pods may lack it.
+                others = {other: value for other, value in variables.items() if other != name}
+                required |= read_as_pods(self._path, others, read)[1].assumed & {name}
+        unknown = {name for name in reads.names if name in reads.assumed or variables.get(name, "") is None}
+        keys: dict[str, list[tuple[str, ...]]] = {}
+        for name, key in find_placeholders({"parameters": parameters, "catalog": catalog}, unknown):
+            keys.setdefault(name, []).append(key)
+        config_variables = tuple(
+            ConfigVariable(
+                name=name,
+                required=name in required,
+                is_known=name not in unknown,
+                is_set_here=name in os.environ,
+                keys=tuple(keys.get(name, ())),
+            )
+            for name in sorted(reads.names)
+        )
+        return parameters, build_catalog(catalog, unknown), config_variables
+
+    def _settings_differ(self, settings: dict[str, Any], variables: Mapping[str, str | None]) -> bool:
+        """Return whether the settings would be others in the environment of the pods."""
+
+        def read() -> dict[str, Any]:
+            return configuration.read_config(self._make_loader(), SETTINGS_NAME) or {}
+
+        return read_as_pods(self._path, variables, read)[0] != settings
+
+
 def find_settings_files(project: Project) -> list[Path]:
     """Return the settings files of a project, those of the overlay first."""
     envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
-    return configuration.glob_settings_files(project.path / project.conf_source, tuple(envs))
+    return configuration.glob_config_files(project.path / project.conf_source, envs, SETTINGS_NAME)
 
 
 def _convert_node(node: KedroNode) -> ProjectNode:
@@ -141,6 +249,16 @@ def _convert_node(node: KedroNode) -> ProjectNode:
         tuple(node.confirms),
         node,
     )
+
+
+def _local_file_findings(files: Iterable[Path], path: Path) -> Iterator[Finding]:
+    for file in files:
+        yield warning(
+            "conf-local",
+            Location(file=configuration.relative_to_project(file, path) or file.name),
+            "is read while the pipelines are loaded, but it is never part of an image, so pods may register other nodes.",
+            "Move what the pipelines need to the base environment, or read only that environment there.",
+        )
 
 
 def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:

@@ -38,6 +38,11 @@ MODE = os.environ.get("MODE", "small")
 def register_pipelines():
     return {"__default__": Pipeline([Node(work, "raw", "a_out", name="a"), Node(work, "a_out", "b_out", name="b")])}
 """
+# Kedro itself has this resolver for credentials only.
+READS_VARIABLE = {
+    "settings_py": "from omegaconf.resolvers import oc\n"
+    'CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "local", "custom_resolvers": {"oc.env": oc.env}}\n'
+}
 # Two nodes without an order.
 APART = (Node("raw", "a_out", "a"), Node("raw", "b_out", "b"))
 
@@ -501,6 +506,35 @@ CASES = (
         {"MODE": "large"},
     ),
     Case(
+        "env-config",
+        {**READS_VARIABLE, **_catalog_entry(type="pickle.PickleDataset", filepath="${oc.env:BUCKET}/a.pkl")},
+        {
+            **READS_VARIABLE,
+            **_catalog_entry(type="pickle.PickleDataset", filepath="${oc.env:BUCKET}/a.pkl"),
+            "settings": "build: {env: {BUCKET: 's3://bucket'}}\n",
+        },
+        "'BUCKET'",
+        {"BUCKET": "s3://here"},
+    ),
+    Case(
+        "env-differs",
+        {**READS_VARIABLE, "parameters": {"stage": "${oc.env:STAGE,dev}"}},
+        {
+            **READS_VARIABLE,
+            "parameters": {"stage": "${oc.env:STAGE,dev}"},
+            **_task_settings("env: [{name: STAGE, value: prod}]"),
+        },
+        "'STAGE'",
+        {"STAGE": "here"},
+    ),
+    Case(
+        "env-settings",
+        {**READS_VARIABLE, "settings": "namespace: '${oc.env:SPACE}'\n"},
+        {**READS_VARIABLE, "settings": "namespace: '${oc.env:OTHER_SPACE,space}'\n"},
+        "'SPACE'",
+        {"SPACE": "here"},
+    ),
+    Case(
         "session-class",
         {
             "settings_py": "from kedro.framework.session import KedroSession\n"
@@ -576,6 +610,40 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
     "no memory requested": ("resources-bytes", _task_settings("resources: {requests: {memory: 0}}")),
     "a question mark in a cron line": ("schedule-days", _dag_settings("schedule: '0 6 ? * 1'")),
     "an image that is built elsewhere": ("image-java", {"catalog": {**_CATALOG, "raw": _SPARK}}),
+    "a variable of a Secret": (
+        "env-config",
+        {
+            **READS_VARIABLE,
+            "parameters": {"key": "${oc.env:KEY}"},
+            **_task_settings("envFrom: [{secretRef: {name: s}}]"),
+        },
+    ),
+    "a parameter that is a variable of the pods": (
+        "secret-parameters",
+        {
+            **READS_VARIABLE,
+            "parameters": {"api_token": "${oc.env:KEY}"},
+            **_task_settings("envFrom: [{secretRef: {name: s}}]"),
+        },
+    ),
+    "credentials in an entry that are variables of the pods": (
+        "secret-catalog",
+        {
+            **READS_VARIABLE,
+            **_catalog_entry(
+                type="pickle.PickleDataset", filepath="s3://b/a.pkl", credentials={"key": "${oc.env:KEY}"}
+            ),
+            **_task_settings("envFrom: [{secretRef: {name: s}}]"),
+        },
+    ),
+    "credentials that are variables of the pods": (
+        "credentials",
+        {
+            **_catalog_entry(type="pickle.PickleDataset", filepath="s3://bucket/a.pkl", credentials="dev"),
+            "files": {"{conf}/base/credentials.yml": "dev: {key: '${oc.env:KEY}'}\n"},
+            **_task_settings("envFrom: [{secretRef: {name: s}}]"),
+        },
+    ),
     "a child process with the whole environment": (
         "env-registry",
         {"registry": _READS_MODE.replace('os.environ.get("MODE", "small")', "dict(os.environ)")},

@@ -9,7 +9,7 @@ import pytest
 
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.parameters import find_unsendable
-from tests.checks.cases import make_scenario
+from tests.checks.cases import READS_VARIABLE, make_scenario
 from tests.scenarios import make_project
 from tests.support.check_runner import check, finding_text
 
@@ -43,6 +43,20 @@ _FILES = {
     "{package}/pipelines/one/__init__.py": _PIPELINE.format(given="raw", made="a_out"),
     "{package}/pipelines/two/__init__.py": _PIPELINE.format(given="a_out", made="b_out"),
 }
+_READS_LOCAL = """
+from pathlib import Path
+
+from kedro.pipeline import Node, Pipeline
+
+
+def work(given):
+    return given
+
+
+def register_pipelines():
+    name = (Path(__file__).parents[2] / "conf" / "local" / "names.yml").read_text().strip("[]\\n")
+    return {"__default__": Pipeline([Node(work, "raw", "a_out", name=name)])}
+"""
 _PYPROJECT = """
 [project]
 name = "project"
@@ -76,11 +90,25 @@ source_dir = "src"
         ("settings-value", {"settings": "profiles: {p: {env: [{name: KEDRO_ENV, value: prod}]}}\n"}, "--env"),
         (
             "settings-value",
-            {
-                "settings": "tasks: {a: {env: [{name: KEDRO_ENV, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}}\n"
-            },
+            {"settings": "tasks: {a: {env: [{name: KEDRO_ENV, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}}\n"},
             "--env",
         ),
+        (
+            "param-environment",
+            {
+                **READS_VARIABLE,
+                "parameters": {"deep": {"token": "${oc.env:TOKEN}"}},
+                "settings": "dag: {params: [deep]}\n"
+                "tasks: {a: {env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: s, key: k}}}]}}\n",
+            },
+            "'TOKEN'",
+        ),
+        (
+            "conf-local",
+            {"registry": _READS_LOCAL, "files": {"{conf}/local/names.yml": "[a]\n"}},
+            "conf/local/names.yml",
+        ),
+        ("conf-source", {"settings_py": 'CONF_SOURCE = "."\n'}, "the project's own folder"),
         ("explain-unknown", {}, ""),
     ],
 )

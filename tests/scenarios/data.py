@@ -405,7 +405,7 @@ _SECRETS = (
             "{conf}/base/credentials.yml": f"dev_s3: {{key: me, secret: {_CANARY}}}\n",
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"), ("b", "c")), says=("secret-catalog",)),
+        expect=Works(together=(), before=(("a", "b"), ("b", "c")), says=("credentials", "secret-catalog")),
     ),
     Scenario(
         name="credentials-missing",
