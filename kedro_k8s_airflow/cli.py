@@ -10,12 +10,12 @@ import functools
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from kedro_k8s_airflow import __version__
-from kedro_k8s_airflow.stdout import reserve_for_results, result_stream
+from kedro_k8s_airflow.stdout import STDOUT_NAME, discard_results, name_errors, reserve_for_results, result_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,12 +29,52 @@ PROGRAM = "kedro-k8s-airflow"
 QUIET_HELP = "Print errors only."
 
 
+@contextlib.contextmanager
+def _exit_without_output() -> Iterator[None]:
+    """Write what is left of the results, and turn a failure of standard output into a message and exit code 1."""
+    try:
+        try:
+            yield
+        finally:
+            result_stream().flush()
+    except OSError as exc:
+        if exc.filename != STDOUT_NAME:
+            raise
+        _exit_on_os_error(exc, 1)
+
+
+class _Command(click.Command):
+    """A command whose help text fails with one message when standard output cannot be written."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _exit_without_output(), name_errors():
+            return super().make_context(*arguments, **options)
+
+
+class _CommandGroup(_Command, click.Group):
+    """A group of such commands, whose results fail with one message, too."""
+
+    command_class = _Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _exit_without_output():
+            return super().invoke(ctx)
+
+
+def _exit_on_os_error(exc: OSError, code: int) -> NoReturn:
+    """Report the file that the system refused, and exit."""
+    if exc.filename == STDOUT_NAME:
+        discard_results()
+    click.echo(f"Error: {exc.filename}: {exc.strerror}", err=True)
+    sys.exit(code)
+
+
 @click.group(name="Kubernetes on Airflow")
 def commands() -> None:
     """Commands that this plugin adds to `kedro`."""
 
 
-@commands.group(name="k8s-airflow", context_settings={"help_option_names": ["-h", "--help"]})
+@commands.group(name="k8s-airflow", cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, help="Show the version of this plugin and exit.")
 def k8s_airflow() -> None:
     """Run this project's pipelines as Kubernetes pods on Airflow."""
@@ -150,6 +190,11 @@ def _request_options(
     return decorate
 
 
+def _dash_to_none(_context: click.Context, _option: click.Parameter, value: Path | None) -> Path | None:
+    """Return the file that an option names, or None for standard output."""
+    return None if value == Path("-") else value
+
+
 @k8s_airflow.command(short_help="Write a first k8s_airflow.yml for this project.")
 @_request_options(params=False, lock=False)
 def init(request: CompileRequest, /) -> None:
@@ -157,6 +202,7 @@ def init(request: CompileRequest, /) -> None:
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.commands.init import draft_settings_file
+        from kedro_k8s_airflow.findings import Refused
         from kedro_k8s_airflow.output import console
         from kedro_k8s_airflow.project.reader import read_project
 
@@ -164,7 +210,9 @@ def init(request: CompileRequest, /) -> None:
             request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True
         )
         outputs, findings = draft_settings_file(kedro_project)
-        changes, _ = files.compare_files(outputs)
+        changes, errors = files.compare_files(outputs)
+        if errors:
+            raise Refused(errors)
         files.write_files(changes)
         console.print_file_changes(console.open_console(), changes, kedro_project.path, dry=False)
         console.print_findings(console.open_console(stderr=True), findings)
@@ -230,8 +278,9 @@ def create(
 @click.option(
     "--output",
     "-o",
-    default="-",
+    default=None,
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_dash_to_none,
     help="Write the plan to this file instead of standard output.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the plan and errors only.")
@@ -240,7 +289,7 @@ def show_plan(
     request: CompileRequest,
     /,
     form: str,
-    output: Path,
+    output: Path | None,
     quiet: bool,
 ) -> None:
     """Show the DAGs that `create` would write: pods, order, grouping reasons, data and resources. Writes no DAG."""
@@ -251,7 +300,7 @@ def show_plan(
         compilation = compiler.compile_request(request)
         plans = compilation.plans_despite_errors()
         console.print_findings(console.open_console(stderr=True), compilation.errors if quiet else compilation.findings)
-        if output == Path("-"):
+        if output is None:
             plan_formats.print_plans(console.open_console(), plans, form)
         else:
             changes = files.write_file(output, plan_formats.format_plans(plans, form), force=True)
@@ -288,7 +337,8 @@ def show_plan(
     "--output",
     "-o",
     default=None,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_dash_to_none,
     help="Write the findings to this file instead of standard output.",
 )
 @click.option("--drift", is_flag=True, help="Compare with the published DAGs instead.")
@@ -435,7 +485,8 @@ def info(metadata: ProjectMetadata | None, /, form: str) -> None:
     "--output",
     "-o",
     default=None,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_dash_to_none,
     help="Write the schema to this file instead of standard output.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that this plugin did not write.")
@@ -672,5 +723,4 @@ class _exit_on_refusal:  # noqa: N801  used as a `with` block, like those of con
             console.print_findings(console.open_console(stderr=True), exc.findings)
             sys.exit(self.code)
         if isinstance(exc, OSError) and exc.filename is not None:
-            click.echo(f"Error: {exc.filename}: {exc.strerror}", err=True)
-            sys.exit(self.code)
+            _exit_on_os_error(exc, self.code)

@@ -3,21 +3,65 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STDOUT_NAME = "standard output"
 _RESULTS: ContextVar[TextIO | None] = ContextVar("results", default=None)
 
 
 def result_stream() -> TextIO:
-    """Return the stream that results are printed to."""
-    return _RESULTS.get() or sys.stdout
+    """Return the stream that results are printed to; its errors are named, see `name_errors`."""
+    return cast("TextIO", _NamedStream(_RESULTS.get() or sys.stdout))
+
+
+@contextlib.contextmanager
+def name_errors() -> Iterator[None]:
+    """Let an error of standard output, such as a full disk, say where it happened: its `filename` is `STDOUT_NAME`.
+
+    A reader that has closed its end is no such error: click ends quietly then.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.filename is not None or exc.errno == errno.EPIPE:
+            raise
+        raise OSError(exc.errno, exc.strerror, STDOUT_NAME) from exc
+
+
+class _NamedStream:
+    """A text stream whose errors have the name of standard output."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with name_errors():
+            return self._stream.write(text) if self._stream is not None else len(text)
+
+    def flush(self) -> None:
+        with name_errors():
+            if self._stream is not None:
+                self._stream.flush()
+
+
+def discard_results() -> None:
+    """Let the rest of the results lead nowhere, so that what is still buffered is not an error at the end of the process."""
+    stream = _RESULTS.get() or sys.stdout
+    if stream is sys.stderr:  # `reserve_for_results` has ended, and nothing is left
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextlib.contextmanager
@@ -35,7 +79,8 @@ def reserve_for_results() -> Iterator[None]:
     finally:
         _RESULTS.reset(token)
         try:
-            results.flush()  # if the reader is gone this raises, as click expects
+            with name_errors():
+                results.flush()  # if the reader is gone this raises, as click expects
         finally:
             with contextlib.suppress(OSError):
                 results.close()

@@ -220,6 +220,41 @@ def test_it_runs_without_standard_output(project: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "arguments", "code"),
+    [
+        (SCRIPT, ("plan", "--format", "json"), 1),  # printed when the project is left
+        (SCRIPT, ("check",), 2),
+        (SCRIPT, ("info",), 1),
+        (SCRIPT, ("check", "--help"), 1),
+        (KEDRO, ("explain", "a"), 1),
+        (KEDRO, ("--version",), 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else str(value),
+)
+def test_a_full_standard_output_is_one_message(
+    command: tuple[str, ...], arguments: tuple[str, ...], code: int, project: Path, quiet_kedro: dict[str, str]
+) -> None:
+    result = run(("sh", "-c", '"$@" > /dev/full', "sh", *command), *arguments, cwd=project, env=quiet_kedro)
+    assert result.returncode == code, result.stderr
+    assert result.stderr.splitlines()[-1] == "Error: standard output: No space left on device"
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(("plan", "--format", "json"), "/dev/stdout"), (("check", "--format", "json"), "-"), (("schema",), "-")],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_an_output_named_standard_output_is_the_document(arguments: tuple[str, ...], name: str, project: Path) -> None:
+    result = run(SCRIPT, *arguments, "--output", name, cwd=project)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)
+    assert not (project / "-").exists()
+
+
 def help_of(*arguments: str) -> str:
     return CliRunner().invoke(cli.commands, ["k8s-airflow", *arguments, "--help"], terminal_width=80).output
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
-from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.image import content_hash, engines, lock, verification
 from kedro_k8s_airflow.image.engines import EngineError
 from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, read_text_if_present
@@ -145,7 +145,10 @@ def build_image(
     )
     # Another build may have added other images of this project in the meantime.
     entries = lock.format_lock({**lock.read_lock(project.lock_path), name: image})
-    files.write_files(files.compare_files([files.OutputFile(project.lock_path, entries)], force=True)[0])
+    lock_changes, errors = files.compare_files([files.OutputFile(project.lock_path, entries)], force=True)
+    if errors:
+        raise Refused(errors)
+    files.write_files(lock_changes)
     return BuildResult(
         name=name,
         image=image,

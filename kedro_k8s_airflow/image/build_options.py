@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.credential_detection import has_registry_user, has_url_credential, is_secret_name
@@ -77,6 +78,14 @@ def parse_build_options(
                 Location(subject="--secret"),
                 "needs an ID, and a file or a variable.",
                 "Write id=NAME,src=FILE or id=NAME,env=VARIABLE.",
+            )
+        source = keys.get("src") or keys.get("source")
+        if source and Path(source).exists() and not Path(source).is_file():  # an engine would wait for a pipe
+            raise refuse(
+                "image-secret",
+                Location(subject=f"--secret id={keys['id']}"),
+                f"{source} is not a regular file.",
+                "Write the secret to a file, or pass a variable with id=NAME,env=VARIABLE.",
             )
         by_id[keys["id"]] = secret
     for name, value in arguments.items():

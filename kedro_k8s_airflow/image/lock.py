@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
+from kedro_k8s_airflow.files import read_regular_file
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.image_reference import check_reference, split_reference
 from kedro_k8s_airflow.locations import Location
@@ -56,7 +57,7 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
         Refused: if it cannot be read, or is not an image lock.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(read_regular_file(path).decode())
         if raw["version"] != _LOCK_VERSION:
             raise refuse(
                 "image-lock",

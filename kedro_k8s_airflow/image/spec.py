@@ -190,7 +190,7 @@ def read_text_if_present(path: Path, texts: Mapping[Path, str] | None = None) ->
     if texts and path in texts:
         return texts[path]
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return files.read_regular_text(path)
     except FileNotFoundError:
         return ""
 

@@ -45,7 +45,7 @@ def open_console(*, stderr: bool = False, file: IO[str] | None = None) -> Consol
     if file is not None:
         return plain(file=file)
     stream = sys.stderr if stderr else result_stream()
-    if isinstance(stream, io.TextIOWrapper):
+    if hasattr(stream, "reconfigure"):
         # A name with characters outside the terminal's encoding must not fail.
         stream.reconfigure(errors="backslashreplace")
     console = Console(file=stream, highlight=False, soft_wrap=True)

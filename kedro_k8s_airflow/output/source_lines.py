@@ -73,7 +73,8 @@ class LineFinder:
         entries: dict[str, tuple[str, int]] = {}
         for env in dict.fromkeys((self.project.run_env, self.project.base_env)):
             folder = self.root / self.project.conf_folder / env
-            for file in sorted({*folder.glob("**/catalog*.y*ml"), *folder.glob("catalog*/**/*.y*ml")}):
+            found = {*folder.glob("**/catalog*.y*ml"), *folder.glob("catalog*/**/*.y*ml")}
+            for file in sorted(filter(Path.is_file, found)):
                 for name, line, _ in _yaml_entries(_compose_yaml(file)):
                     entries.setdefault(name, (file.relative_to(self.root).as_posix(), line))
         return entries
