@@ -237,6 +237,13 @@ def _check_sub_path(value: object) -> object:
     return value
 
 
+def _is_git_folder(part: str) -> bool:
+    """Return whether a name is `.git` on some file system; git silently leaves such paths out of commits."""
+    # HFS+ ignores these characters; NTFS ignores blanks and dots at the end, and has a short name for `.git`.
+    visible = re.sub("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]", "", part)
+    return visible.rstrip(" .").lower() in (".git", "git~1")
+
+
 def check_subfolder(value: str) -> str:
     """Return a folder of a git repository in git's notation, "" for its root.
 
@@ -244,7 +251,7 @@ def check_subfolder(value: str) -> str:
         ValueError: if it is not a folder inside a repository.
     """
     parts = PurePosixPath(value).parts
-    if not value or value.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
+    if not value or value.startswith("/") or ".." in parts or any(map(_is_git_folder, parts)):
         raise ValueError("a folder of a repository is a relative path such as dags/flights, without '..' and '.git'")
     if re.search(r"[\\:\x00-\x1f\x7f\ud800-\udfff]", value):
         raise ValueError("a folder of a repository cannot contain backslashes, colons or non-printable characters")

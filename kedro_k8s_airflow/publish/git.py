@@ -187,6 +187,10 @@ class Git:
             commit: the commit to start from; None for an empty tree.
             changes: new content by path; None removes the file.
             modes: modes by path, where they differ from the default.
+
+        Raises:
+            GitError: git fails.
+            Refused: git has left a file out, as it does without an error for a name that is unsafe on some system.
         """
         with tempfile.TemporaryDirectory(prefix="k8s-airflow-") as folder:
             index = Path(folder, "index")
@@ -205,7 +209,18 @@ class Git:
             ]
             index_info = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
             self.run("update-index", "-z", "--index-info", stdin=index_info, index=index)
-            return self.run("write-tree", index=index).decode().strip()
+            tree = self.run("write-tree", index=index).decode().strip()
+        written = self.read_entries(tree)
+        for path in changes:
+            entry = written.get(path)
+            if (entry.id if entry is not None else None) != ids.get(path):
+                raise refuse(
+                    "publish-folder",
+                    Location(file=path),
+                    "is a name that git leaves out of a commit.",
+                    "Choose another --subfolder. Nothing has changed.",
+                )
+        return tree
 
     def write_commit(self, tree: str, parents: Sequence[str], message: str, display_name: str) -> str:
         """Write a commit, signed if git is configured to sign, and return its id. No branch is moved.

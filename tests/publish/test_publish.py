@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kedro_k8s_airflow import __version__
+from kedro_k8s_airflow.config import types
+from kedro_k8s_airflow.findings import Refused
+from kedro_k8s_airflow.publish.git import Git
 from tests.support.publish_checks import assert_refused, read_repositories, read_trailers, write_image_lock
 from tests.support.workspace import (
     DIGEST,
@@ -320,9 +323,48 @@ def test_a_subfolder_that_is_not_a_folder_in_the_target_is_refused(workspace: Wo
     assert_refused(workspace, "publish-folder", "--subfolder", folder)
 
 
-@pytest.mark.parametrize("folder", ["../out", "/abs", "a/../../b", ".git/hooks", "a\\b", "x/.GIT/y", "c:x"])
+OUTSIDE = ["../out", "/abs", "a/../../b", ".git/hooks", "a\\b", "x/.GIT/y", "c:x"]
+# Names that git takes for its own folder on some file system, and leaves out of a commit without an error.
+LEFT_OUT = ["git~1/hooks", "a/GIT~1", "a/.git./x", ".git ", ".git . .", ".g\u200cit", ".Git\ufeff/x"]
+
+
+@pytest.mark.parametrize("folder", OUTSIDE)
 def test_a_subfolder_outside_the_repository_is_refused(workspace: Workspace, folder: str) -> None:
     assert_refused(workspace, "publish-folder", "--subfolder", folder)
+
+
+@pytest.mark.parametrize("folder", LEFT_OUT)
+def test_a_subfolder_that_git_leaves_out_is_none(folder: str) -> None:
+    with pytest.raises(ValueError, match="relative path"):
+        types.check_subfolder(folder)
+
+
+@pytest.mark.parametrize("folder", ["git~2", ".github/dags", "a.git", ".gitx", "git", "...git"])
+def test_a_subfolder_that_looks_like_gits_own_is_one(folder: str) -> None:
+    assert types.check_subfolder(folder) == folder
+
+
+def test_a_commit_without_its_files_is_never_published(workspace: Workspace) -> None:
+    # Git does not check these names in a tree on every system, so one is let through here.
+    run_git(workspace.work, "config", "core.protectHFS", "true")
+    git = Git(workspace.work)
+    commit = run_git(workspace.work, "rev-parse", "HEAD")
+    for path in ("git~1/x.py", ".git./x.py", ".g\u200cit/x.py"):
+        with pytest.raises(Refused) as refused:
+            git.write_tree(commit, {path: b"", "dags/x.py": b"x"}, {})
+        assert [(finding.code, finding.location.file) for finding in refused.value.findings] == [
+            ("publish-folder", path)
+        ]
+    tree = git.write_tree(commit, {"dags/x.py": b"x", "dags/other.py": None}, {})
+    assert run_git(workspace.work, "ls-tree", "-r", "--name-only", tree).splitlines() == ["README.md", "dags/x.py"]
+
+
+def test_a_refused_subfolder_leaves_the_target_as_it_is(workspace: Workspace) -> None:
+    workspace.settings(publish={"subfolder": "git~1/hooks"})
+    before = workspace.log()
+    output = workspace.publish(code=1)
+    assert "[settings-value]" in output
+    assert workspace.log() == before
 
 
 @pytest.mark.parametrize(
