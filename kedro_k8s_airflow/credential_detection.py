@@ -7,6 +7,10 @@ tokens, URLs with a password or a signature). It can miss one; only a reference 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # A telling word ends a name: TOKENIZERS_PARALLELISM and max_tokens are ordinary settings.
 _SECRET_NAME = re.compile(
@@ -112,3 +116,11 @@ def may_be_credential(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(map(may_be_credential, value))
     return False
+
+
+def show_value(value: object, path: Sequence[str]) -> str:
+    """Return a value for a message, shortened; not shown if it, or a key on the path to it, may be a credential."""
+    if any(is_secret_name(part) for part in path) or may_be_credential(value):
+        return "its value (not shown)"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.config.defaults import PLATFORM_DEFAULTS
+from kedro_k8s_airflow.kubernetes.pod_rules import NATIVE_RESOURCES
+from kedro_k8s_airflow.kubernetes.settings_pod import find_newer_settings, find_settings_problems, iterate_containers
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.data_passing import ARGUMENTS_LIMIT, arguments_size, find_kedro_run_limits
 from kedro_k8s_airflow.plan.model import pod_deadline
-from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden, path_in_pod
+from kedro_k8s_airflow.plan.volumes import find_hidden, path_in_pod
 from kedro_k8s_airflow.quantities import parse_quantity
 from kedro_k8s_airflow.text import count_of
 
@@ -41,11 +43,60 @@ _OPERATOR_VALUES = {
 def find_requests_over_limits(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
-        limits = _resources(settings, "limits")
-        for resource, request in _resources(settings, "requests").items():
-            if resource in limits and parse_quantity(request) > parse_quantity(limits[resource]):
-                message = f"requests {request} of {resource}, which is above the limit of {limits[resource]}."
-                yield (("resources",),), message, "Raise the limit or lower the request; Kubernetes rejects such a pod."
+        for path, container, _ in iterate_containers(settings):
+            resources = container.get("resources") or {}
+            for resource, request in (resources.get("requests") or {}).items():
+                limit = (resources.get("limits") or {}).get(resource)
+                if resource in NATIVE_RESOURCES and _is_greater(request, limit):
+                    message = f"requests {request} of {resource}, which is above the limit of {limit}."
+                    help_text = "Raise the limit or lower the request; Kubernetes rejects such a pod."
+                    yield _prefixes((*path, "resources")), message, help_text
+
+    yield from gather_from_tasks(context, inspect)
+
+
+def _is_greater(request: Any, limit: Any) -> bool:
+    try:
+        return limit is not None and parse_quantity(request) > parse_quantity(limit)
+    except ValueError:  # `pod-refused` reports it
+        return False
+
+
+def _prefixes(path: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return a key of the settings and the keys above it, for the case that only one of those is in a file."""
+    return tuple(path[:length] for length in range(len(path), 0, -1))
+
+
+@rule(
+    "pod-refused",
+    "error",
+    title="Fields of the pod that Kubernetes does not have, lacks or refuses, such as a misspelt key of `affinity` or half a GPU.",
+    source=(
+        "The OpenAPI of Kubernetes 1.31 and 1.36, and dry runs on an API server. Airflow's client drops unknown keys, and the rest "
+        "fails only during the run."
+    ),
+)
+def find_refused_fields(context: CheckContext) -> Iterator[RuleFinding]:
+    volume_names = {mount.name for plan in context.plans for mount in plan.mounts}
+
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
+        for problem in find_settings_problems(settings, volume_names):
+            yield _prefixes(problem.path), problem.message, problem.help
+
+    yield from gather_from_tasks(context, inspect)
+
+
+@rule(
+    "pod-newer",
+    "warning",
+    title="A field of the pod that a supported version of Kubernetes does not have yet. There it is ignored.",
+    source="The OpenAPI of Kubernetes 1.31 and 1.36.",
+)
+def find_newer_pod_fields(context: CheckContext) -> Iterator[RuleFinding]:
+
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
+        for problem in find_newer_settings(settings):
+            yield _prefixes(problem.path), problem.message, "Make sure that your cluster is newer."
 
     yield from gather_from_tasks(context, inspect)
 
@@ -95,7 +146,7 @@ def find_unlimited_memory(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "volume-mount",
     "error",
-    title="Invalid volumes or mounts: a duplicate name or path, a mount without a volume, or one that hides the project.",
+    title="Additional volumes or mounts that clash with those of `data.volumes`, or a mount that hides the project.",
     source=(
         "apache/airflow#29432 and #24669. The API server reports `must be unique` or `not found`, but only during the run."
     ),
@@ -105,16 +156,13 @@ def find_invalid_mounts(context: CheckContext) -> Iterator[RuleFinding]:
     claim_paths = [path_in_pod(volume.mount, settings) for volume in settings.data.volumes.values()]
 
     def inspect(task_settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
-        volume_names = list(settings.data.volumes)
         for name in [volume["name"] for volume in task_settings.get("volumes") or []]:
-            if name in volume_names:
+            if name in settings.data.volumes:
                 yield (("volumes",),), f"has two volumes named {name!r}.", "Rename one of them."
-            volume_names.append(name)
-        known, used_paths = {*volume_names, *RESERVED_NAMES}, list(claim_paths)
         for mount in task_settings.get("volumeMounts") or []:
             path = mount["mountPath"].rstrip("/")
-            if path in used_paths or not path.startswith("/"):
-                problem = "already used" if path in used_paths else "not an absolute path"
+            if path in claim_paths or not path.startswith("/"):
+                problem = "already used" if path in claim_paths else "not an absolute path"
                 message = f"mounts {mount['name']!r} at {mount['mountPath']!r}, which is {problem}."
                 yield (("volumeMounts",),), message, "Choose another path."
             hidden = None if mount.get("subPath") or not path.startswith("/") else _find_hidden_folder(path, context)
@@ -124,10 +172,6 @@ def find_invalid_mounts(context: CheckContext) -> Iterator[RuleFinding]:
                     f"mounts {mount['name']!r} at {path}, which hides {hidden}.",
                     "Choose another path.",
                 )
-            used_paths.append(path)
-            if mount["name"] not in known:
-                message = f"mounts {mount['name']!r}, but no volume has that name."
-                yield (("volumeMounts",),), message, "Add the volume to `volumes`."
 
     yield from gather_from_tasks(context, inspect)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
 from kedro_k8s_airflow.credential_detection import find_credentials
 from kedro_k8s_airflow.image.spec import find_ungiven_variables, image_credentials
+from kedro_k8s_airflow.kubernetes.settings_pod import iterate_containers
 from kedro_k8s_airflow.locations import Location, dotted
 from kedro_k8s_airflow.plan.parameters import flatten_parameters, is_credential
 from kedro_k8s_airflow.project.pod_environment import remove_placeholders
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Capabilities that the restricted profile of Kubernetes allows pods to add.
 _ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
+# What the restricted profile asks of a container; the rest follows from the pod's own security context.
+_RESTRICTED = "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}"
 # Values of gcsfs' `token` that name a way to log in.
 _TOKEN_KINDS = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
 # Keys of a catalog entry that configure access to its storage.
@@ -133,20 +136,22 @@ def find_credentials_in_parameters(context: CheckContext) -> Iterator[RuleFindin
 def find_privileged_pods(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
-        reasons = list(_excess_rights(settings))
-        if reasons:
-            message = f"allows {', '.join(reasons)}, so a namespace with the restricted profile rejects its pod."
-            yield (
-                (("securityContext",), ("podSecurityContext",)),
-                message,
-                "Keep the defaults unless the node needs this.",
-            )
+        for path, container, pod_context in iterate_containers(settings):
+            reasons = list(_excess_rights(container.get("securityContext") or {}, pod_context))
+            if reasons:
+                message = f"allows {', '.join(reasons)}, so a namespace with the restricted profile rejects its pod."
+                help_text = (
+                    f"Give the container a securityContext: {_RESTRICTED}."
+                    if path
+                    else "Keep the defaults unless the node needs this."
+                )
+                keys = (path, path[:-1], path[:2]) if path else (("securityContext",), ("podSecurityContext",))
+                yield keys, message, help_text
 
     yield from gather_from_tasks(context, inspect)
 
 
-def _excess_rights(settings: Mapping[str, Any]) -> Iterator[str]:
-    container, pod = settings.get("securityContext") or {}, settings.get("podSecurityContext") or {}
+def _excess_rights(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
     if container.get("privileged"):
         yield "privileged mode"
     if container.get("allowPrivilegeEscalation", True):

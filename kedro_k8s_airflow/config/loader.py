@@ -166,12 +166,12 @@ def _describe_error(detail: ErrorDetails, sources: SettingsSources) -> Finding:
         return error(
             "settings-value",
             location,
-            f"{_show_value(value, path)} cannot be used: {problem}{'' if problem.endswith('?') else '.'}",
+            f"{credential_detection.show_value(value, path)} cannot be used: {problem}{'' if problem.endswith('?') else '.'}",
         )
     return error(
         "settings-type",
         location,
-        f"{_show_value(value, path)} cannot be used; it must be {_expected_type(kind, problem, value)}.",
+        f"{credential_detection.show_value(value, path)} cannot be used; it must be {_expected_type(kind, problem, value)}.",
     )
 
 
@@ -203,14 +203,6 @@ def _expected_type(kind: str, problem: str, value: Any) -> str:
         "float_type": "a number",
     }
     return words.get(kind, problem)
-
-
-def _show_value(value: Any, path: Sequence[str]) -> str:
-    """Return a value for a message, unless it may be a credential."""
-    if any(credential_detection.is_secret_name(part) for part in path) or credential_detection.may_be_credential(value):
-        return "its value (not shown)"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:

@@ -25,8 +25,8 @@ from kedro_k8s_airflow.config.podspec import (
     EnvVar,
     PodSecurityContext,
     PodVolume,
+    PullSecret,
     Resources,
-    SourceRef,
     Toleration,
     VolumeMount,
 )
@@ -318,7 +318,7 @@ class TaskSettings(Model):
     imagePullPolicy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None, description="When a cluster node pulls the image."
     )
-    imagePullSecrets: list[SourceRef] | None = Field(
+    imagePullSecrets: list[PullSecret] | None = Field(
         default=None, description="Secrets for the registry: `[{name: ...}]`."
     )
     resources: Resources | None = Field(
@@ -338,9 +338,7 @@ class TaskSettings(Model):
     tolerations: list[Toleration] | None = Field(
         default=None, description="Taints of cluster nodes that the pod tolerates."
     )
-    affinity: Affinity | None = Field(
-        default=None, description="Scheduling preferences, as in a PodSpec; passed on unchecked."
-    )
+    affinity: Affinity | None = Field(default=None, description="Scheduling preferences, as in a PodSpec.")
     serviceAccountName: DnsName | None = Field(
         default=None, description="ServiceAccount of the pod; defaults to the namespace's default."
     )

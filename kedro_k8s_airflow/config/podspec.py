@@ -91,6 +91,12 @@ class SourceRef(Model):
     optional: bool | None = Field(default=None, description="Let the pod start even if it does not exist.")
 
 
+class PullSecret(Model):
+    """A Secret with the credentials of a registry."""
+
+    name: DnsName = Field(description="Name of the Secret.")
+
+
 class EnvFrom(Model):
     """All keys of a Secret or ConfigMap as environment variables."""
 

@@ -35,10 +35,10 @@ TRIGGER_RULES = (
     "none_failed_min_one_success",
     "always",
 )
-_DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
-_LABEL_KEY = re.compile(rf"({_DNS_SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?\Z")
+DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+DNS_SUBDOMAIN = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
+LABEL_KEY = re.compile(rf"({DNS_SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?\Z")
 _PROJECT_PATH = r"(/[A-Za-z0-9._-]+)+"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _PACKAGE = r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"
@@ -50,13 +50,13 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.([0-9]{3}
 
 
 def _check_dns_label(value: str) -> str:
-    if not re.fullmatch(_DNS_LABEL, value):
+    if not re.fullmatch(DNS_LABEL, value):
         raise ValueError("Kubernetes allows at most 63 lowercase letters, digits and '-', such as 'kedro-jobs'")
     return value
 
 
 def _check_dns_subdomain(value: str) -> str:
-    if len(value) > 253 or not re.fullmatch(_DNS_SUBDOMAIN, value):
+    if len(value) > 253 or not re.fullmatch(DNS_SUBDOMAIN, value):
         raise ValueError("Kubernetes allows lowercase letters, digits, '-' and '.', such as 'flights-data'")
     return value
 
@@ -164,9 +164,9 @@ def check_labels(value: dict[str, str | None]) -> dict[str, str | None]:
     """
     problems = {}
     for key, text in value.items():
-        if not _LABEL_KEY.match(key):
+        if not LABEL_KEY.match(key):
             problems[key] = "a label key has the form [prefix.example.com/]name, with a name of at most 63 characters"
-        elif text is not None and not _LABEL_VALUE.match(text):
+        elif text is not None and not LABEL_VALUE.match(text):
             problems[key] = (
                 "a label value has at most 63 letters, digits, '-', '_' and '.'; use an annotation for other values"
             )
@@ -180,7 +180,7 @@ def check_annotations(value: dict[str, str | None]) -> dict[str, str | None]:
     Raises:
         pydantic.ValidationError: naming each key that it does not accept.
     """
-    invalid = [key for key in value if not _LABEL_KEY.match(key)]
+    invalid = [key for key in value if not LABEL_KEY.match(key)]
     refuse_keys(value, dict.fromkeys(invalid, "an annotation key has the form [prefix.example.com/]name"))
     return value
 
@@ -376,7 +376,7 @@ SubPath = Annotated[str, Field(min_length=1), BeforeValidator(_check_sub_path), 
 Resource = Annotated[
     str, BeforeValidator(_check_resource), _string_schema(rf"{'|'.join(_RESOURCES)}|hugepages-[\s\S]*|[\s\S]*/[\s\S]*")
 ]
-VolumeName = Annotated[str, BeforeValidator(_check_volume_name), _string_schema(_DNS_LABEL, **_LOWER_CASE)]
+VolumeName = Annotated[str, BeforeValidator(_check_volume_name), _string_schema(DNS_LABEL, **_LOWER_CASE)]
 Pool = Annotated[str, BeforeValidator(_check_pool), _string_schema(r"\S{1,250}")]
 Duration = Annotated[
     timedelta, BeforeValidator(durations.parse_duration), WithJsonSchema({"type": "string", **_DURATION})
@@ -430,10 +430,10 @@ Image = Annotated[
     _string_schema(image_reference.PATTERN, "registry.example.com/team/flights", patternErrorMessage=_IMAGE_FORM),
 ]
 DnsLabel = Annotated[
-    str, Field(strict=True), _text_validator(_check_dns_label), _string_schema(_DNS_LABEL, **_LOWER_CASE)
+    str, Field(strict=True), _text_validator(_check_dns_label), _string_schema(DNS_LABEL, **_LOWER_CASE)
 ]
 DnsName = Annotated[
-    str, _text_validator(_check_dns_subdomain), _string_schema(_DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)
+    str, _text_validator(_check_dns_subdomain), _string_schema(DNS_SUBDOMAIN, maxLength=253, **_LOWER_CASE)
 ]
 Mount = Annotated[str, _text_validator(_parse_mount), _string_schema(r"[^\\:]+", "data")]
 Text = Annotated[str, Field(min_length=1)]
@@ -441,14 +441,14 @@ Subfolder = Annotated[
     str, _text_validator(check_subfolder), _string_schema(r"[^/\\:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]*", "dags/flights")
 ]
 JsonObject = dict[str, Any]
-_LABEL_NAMES = {"pattern": _to_json_pattern(_LABEL_KEY)}
+_LABEL_NAMES = {"pattern": _to_json_pattern(LABEL_KEY)}
 Labels = Annotated[
     dict[str, str | None],
     WithJsonSchema(
         {
             "type": "object",
             "propertyNames": _LABEL_NAMES,
-            "additionalProperties": {"type": ["string", "null"], "pattern": _to_json_pattern(_LABEL_VALUE)},
+            "additionalProperties": {"type": ["string", "null"], "pattern": _to_json_pattern(LABEL_VALUE)},
         }
     ),
 ]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.model import Plan, Task
 
 # Arguments under `operator:` that are fields of the container and of the pod.
-_CONTAINER_ARGUMENTS = {"base_container_name": "name", "termination_message_policy": "terminationMessagePolicy"}
-_POD_ARGUMENTS = {
+CONTAINER_ARGUMENTS = {"base_container_name": "name", "termination_message_policy": "terminationMessagePolicy"}
+SPEC_ARGUMENTS = {
     "hostnetwork": "hostNetwork",
     "hostname": "hostname",
     "subdomain": "subdomain",
@@ -57,7 +57,7 @@ def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> d
             if key in task_calls.CONTAINER_KEYS and key in settings
         },
         "volumeMounts": pod_arguments.build_volume_mounts(plan, settings, task.scratch),
-        **{field: operator[key] for key, field in _CONTAINER_ARGUMENTS.items() if key in operator},
+        **{field: operator[key] for key, field in CONTAINER_ARGUMENTS.items() if key in operator},
     }
     spec = {
         "restartPolicy": "Never",
@@ -67,7 +67,7 @@ def build_pod(plan: Plan, task: Task, name: str, values: Mapping[str, str]) -> d
             for key in task_calls.POD_ARGUMENTS
             if key not in task_calls.CONTAINER_KEYS and key in settings
         },
-        **{field: operator[key] for key, field in _POD_ARGUMENTS.items() if key in operator},
+        **{field: operator[key] for key, field in SPEC_ARGUMENTS.items() if key in operator},
         "containers": [container],
         "volumes": pod_arguments.build_pod_volumes(plan, settings, task.scratch),
     }

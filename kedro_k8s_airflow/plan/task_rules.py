@@ -153,10 +153,13 @@ class TaskRules:
         return {".".join(path): origin.layer for path, origin in self.origins_of(matching).items()}
 
     def location_of(self, matching: tuple[str, ...], key: KeyPath) -> Location | None:
-        """Return where the value of a key, or of something below it, is set for nodes of these rules; None if it is built in."""
+        """Return where the value of a key, or of something below it, is set for nodes of these rules; None if it is built in.
+
+        Lists are set as a whole, so the rest of a key that leads into one is added to that of the list.
+        """
         for path, origin in self.origins_of(matching).items():
             if origin.layer and path[: len(key)] == key[: len(path)]:
-                return self.sources.location_of(origin.settings_key(path))
+                return self.sources.location_of(origin.settings_key((*path, *key[len(path) :])))
         return None
 
     def nodes_by_group(self, nodes: Sequence[ProjectNode]) -> dict[str, list[int]]:

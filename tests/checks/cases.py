@@ -43,6 +43,7 @@ READS_VARIABLE = {
     "settings_py": "from omegaconf.resolvers import oc\n"
     'CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "local", "custom_resolvers": {"oc.env": oc.env}}\n'
 }
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 # Two nodes without an order.
 APART = (Node("raw", "a_out", "a"), Node("raw", "b_out", "b"))
 
@@ -313,9 +314,21 @@ CASES = (
     ),
     Case(
         "volume-mount",
-        _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: y, mountPath: /y}]"),
+        _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: y}]"),
         _task_settings("volumes: [{name: x, emptyDir: {}}], volumeMounts: [{name: x, mountPath: /y}]"),
         "'y'",
+    ),
+    Case(
+        "pod-refused",
+        _task_settings(f"affinity: {{podAffinity: {{{_REQUIRED}: [{{topologyKey: zone, labelSelectr: {{}}}}]}}}}"),
+        _task_settings(f"affinity: {{podAffinity: {{{_REQUIRED}: [{{topologyKey: zone, labelSelector: {{}}}}]}}}}"),
+        "'labelSelector'",
+    ),
+    Case(
+        "pod-newer",
+        _task_settings("operator: {pod_template_dict: {spec: {hostnameOverride: a}}}"),
+        _task_settings("operator: {pod_template_dict: {spec: {hostname: a}}}"),
+        "1.31",
     ),
     Case(
         "operator-word",
@@ -547,6 +560,23 @@ CASES = (
 BY_CODE = {case.code: case for case in CASES}
 # Projects that resemble the failure behind a rule but are correct.
 ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "an init container with the rights of the restricted profile": (
+        "pod-privileged",
+        _task_settings(
+            "operator: {init_containers: [{name: w, image: 'b:1', securityContext: "
+            "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}"
+        ),
+    ),
+    "a template of Airflow in a selector": (
+        "pod-refused",
+        _task_settings("nodeSelector: {pool: '{{ var.value.pool }}'}"),
+    ),
+    "an init container that mounts a volume of the pod": (
+        "pod-refused",
+        _task_settings(
+            "operator: {init_containers: [{name: w, image: 'b:1', volumeMounts: [{name: tmp, mountPath: /t}]}]}"
+        ),
+    ),
     "tables of one database are not one file": (
         "data-same-file",
         {
