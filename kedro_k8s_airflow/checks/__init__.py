@@ -17,6 +17,7 @@ from kedro_k8s_airflow.checks import (  # noqa: F401  importing a module registe
     names,
     parameters,
     pods,
+    runs,
     schedule,
     security,
     settings,

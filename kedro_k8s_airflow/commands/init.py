@@ -16,10 +16,12 @@ from kedro_k8s_airflow.names import short_hash
 from kedro_k8s_airflow.plan import dag_selection, graph, reach
 from kedro_k8s_airflow.plan.reach import PodPaths
 from kedro_k8s_airflow.plan.volumes import RESERVED_NAMES, find_hidden
+from kedro_k8s_airflow.project.catalog import find_append_option
 from kedro_k8s_airflow.project.reader import find_settings_files
+from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kedro_k8s_airflow.project.model import Project
 
@@ -52,26 +54,72 @@ def draft_settings_file(kedro_project: Project) -> tuple[list[OutputFile], list[
             f"Add {loader.SETTINGS_FILE_NAME} there yourself.",
         )
     dag, dags, unsupported = _convert_kedro_airflow(kedro_project.kedro_airflow or {}, kedro_project)
+    _drop_harmful_retries(dag, dags, unsupported, kedro_project)
     volumes, in_image = _choose_volumes_and_inputs(kedro_project)
     slug = _to_slug(kedro_project.package)
     folder = kedro_project.path / kedro_project.conf_source / kedro_project.base_env
     schema_path = schema.relative_schema_path(folder, kedro_project.path)
-    text = templates.fill_template(
-        "k8s_airflow.yml.j2",
-        schema=schema_path,
-        image=f"registry.example.com/{slug}",
-        namespace="default",
-        volumes=volumes,
-        in_image=in_image,
-        dag=dag,
-        dags=dags,
-        left=unsupported,
-    )
+
+    def fill() -> str:
+        return templates.fill_template(
+            "k8s_airflow.yml.j2",
+            schema=schema_path,
+            image=f"registry.example.com/{slug}",
+            namespace="default",
+            volumes=volumes,
+            in_image=in_image,
+            dag=dag,
+            dags=dags,
+            left=unsupported,
+            imported=kedro_project.kedro_airflow is not None,
+        )
+
+    text = fill()
+    if _drop_harmful_overlaps(text, dag, dags, unsupported, kedro_project):
+        text = fill()
     outputs = [
         OutputFile(folder / loader.SETTINGS_FILE_NAME, text, keep_existing=True),
         *([schema.schema_output_file(kedro_project.path)] if schema_path else []),
     ]
     return outputs, _remaining_findings(text, kedro_project)
+
+
+def _drop_harmful_retries(
+    dag: dict[str, Any], dags: Mapping[str, dict[str, Any]], notes: list[str], kedro_project: Project
+) -> None:
+    """Set retries to 0 if a node appends to a dataset, since a second try would append the same data again."""
+    outputs = {name for nodes in kedro_project.pipelines.values() for node in nodes for name in node.outputs}
+    entries = kedro_project.catalog.resolve_entries(sorted(outputs))
+    appended = [name for name, entry in entries.items() if find_append_option(entry) is not None]
+    for name, block in {"default": dag, **dags}.items() if appended else ():
+        if block.get("retries"):
+            notes.append(f"{name}.retries: {block['retries']} would append to {quote_names(appended)} again")
+            block["retries"] = 0
+
+
+def _drop_harmful_overlaps(
+    text: str, dag: dict[str, Any], dags: Mapping[str, dict[str, Any]], notes: list[str], kedro_project: Project
+) -> bool:
+    """Set max_active_runs to 1 if runs that overlap would share data; return whether it was more."""
+    blocks = {name: block for name, block in {"default": dag, **dags}.items() if block.get("max_active_runs", 1) > 1}
+    findings = _find_problems(text, kedro_project) if blocks else []
+    if not any(finding.code in ("overlap-passed", "overlap-saved") for finding in findings):
+        return False
+    for name, block in blocks.items():
+        notes.append(f"{name}.max_active_runs: {block['max_active_runs']} runs at a time would share files")
+        block["max_active_runs"] = 1
+    return True
+
+
+def _find_problems(text: str, kedro_project: Project) -> Sequence[Finding]:
+    """Return everything there is to report about a project with a settings file of this text."""
+    import yaml
+
+    settings = loader.load_settings(yaml.safe_load(text), [], kedro_project.path)
+    try:
+        return compiler.compile_project(kedro_project, settings).findings
+    except Refused as refused:
+        return refused.findings
 
 
 def _remaining_findings(text: str, kedro_project: Project) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,12 @@ from kedro_k8s_airflow.project.pod_environment import find_placeholders, flatten
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
+# Parts of an entry that have no effect on how it saves.
+_LOADING_KEYS = frozenset({"load_args", "open_args_load", "credentials", "metadata", "checkpoint"})
+_WRITE_OPTION = re.compile(r"mode|exists|disposition")
+_APPEND_VALUE = re.compile(r"append|write_append|a\+?[bt]?\+?")
+# Datasets that know what they have saved, or whose mode `a` adds to a file under names that must be new.
+_NEVER_APPENDING = ("IncrementalDataset", "HDFDataset", "ExcelDataset")
 _RUNTIME_PATTERN = {"{default}": {"type": "kedro.io.MemoryDataset"}}
 
 
@@ -104,6 +111,24 @@ def _class_names(entry: Mapping[str, Any]) -> Iterator[str]:
             yield from _class_names(value)
         elif isinstance(value, str) and "{" not in value:
             yield value
+
+
+def find_append_option(entry: Mapping[str, Any]) -> str | None:
+    """Return the option by which a catalog entry appends to what is there, such as `save_args.mode: a`, or None."""
+    if str(entry.get("type", "")).rpartition(".")[2] in _NEVER_APPENDING:
+        return None
+    for key, value in entry.items():
+        if key in _LOADING_KEYS:
+            continue
+        if isinstance(value, dict):
+            option = find_append_option(value)
+            if option is not None:
+                return f"{key}.{option}"
+        elif key == "append" and value is True:
+            return f"{key}: true"
+        elif isinstance(value, str) and _WRITE_OPTION.search(str(key)) and _APPEND_VALUE.fullmatch(value.lower()):
+            return f"{key}: {value}"
+    return None
 
 
 def _strip_credentials(entry: dict[str, Any], names: set[str], unknown: Container[str]) -> bool:

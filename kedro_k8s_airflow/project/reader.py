@@ -123,6 +123,19 @@ def reread_parameters(project: Project, runtime_params: Mapping[str, Any]) -> di
     Raises:
         Refused: if they cannot be read.
     """
+    return _reread(project, "parameters", runtime_params)
+
+
+def reread_catalog(project: Project, runtime_params: Mapping[str, Any]) -> Catalog:
+    """Return the catalog that a project has with other runtime parameters.
+
+    Raises:
+        Refused: if it cannot be read or resolved.
+    """
+    return build_catalog(_reread(project, "catalog", runtime_params))
+
+
+def _reread(project: Project, name: str, runtime_params: Mapping[str, Any]) -> dict[str, Any]:
     from kedro.framework.project import settings
 
     source = project.conf_source
@@ -132,7 +145,7 @@ def reread_parameters(project: Project, runtime_params: Mapping[str, Any]) -> di
 
     def read() -> dict[str, Any]:
         loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), loader_args)
-        return configuration.read_config(loader, "parameters") or {}
+        return configuration.read_config(loader, name) or {}
 
     return read_as_pods(project.path, read_pod_variables(project.settings or {}), read)[0]
 

@@ -14,6 +14,7 @@ _BUILT = IMAGE + ":1.0"
 _CATALOG = pickle_entries("raw", "a_out", "b_out")
 _LOCAL = pickle_entries("a_out", folder="intermediate")
 _PARTITIONS = {"type": "partitions.PartitionedDataset", "path": "data/parts"}
+_APPENDING = {"type": "pandas.CSVDataset", "filepath": "data/a_out.csv", "save_args": {"mode": "a"}}
 _SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
 _CLASS = """
 class {name}({base}):
@@ -222,6 +223,35 @@ CASES = (
             "settings": "dag: {group_by: none}\n",
             "catalog": pickle_entries("raw", "b_out"),
         },
+    ),
+    # runs
+    Case(
+        "overlap-passed",
+        _dag_settings("max_active_runs: 2"),
+        {
+            **_dag_settings("max_active_runs: 2"),
+            "catalog": {**_CATALOG, "a_out": {**_CATALOG["a_out"], "versioned": True}},
+        },
+        "'a_out'",
+    ),
+    Case(
+        "overlap-saved",
+        _dag_settings("max_active_runs: 2"),
+        {
+            **_dag_settings("max_active_runs: 2, macros: {run_date: run_date}"),
+            "parameters": {"run_date": "2026-01-01"},
+            "catalog": {
+                **_CATALOG,
+                "b_out": {**_CATALOG["b_out"], "filepath": "data/${runtime_params:run_date, none}/b.pkl"},
+            },
+        },
+        "'b_out'",
+    ),
+    Case(
+        "retry-append",
+        {**_catalog_entry(**_APPENDING), **_dag_settings("retries: 1")},
+        {**_catalog_entry(**_APPENDING), "settings": "dag: {retries: 1}\ntasks: {a: {match: {node: a}, retries: 0}}\n"},
+        "save_args.mode: a",
     ),
     # graph
     Case(

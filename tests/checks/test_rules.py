@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_k8s_airflow.checks import RULES
+from kedro_k8s_airflow.project.catalog import find_append_option
 from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, make_scenario
 from tests.scenarios import make_project
 from tests.scenarios.model import SETTINGS, default_pipeline, make_chain, pickle_entries
@@ -215,3 +216,27 @@ def test_create_writes_nothing_where_check_finds_an_error(case: Case, kedro: Ked
     assert outcome.code == 1
     assert f"[{case.code}]" in outcome.err
     assert not (project / "dags").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "option"),
+    [
+        ({"type": "pandas.SQLTableDataset", "save_args": {"if_exists": "append"}}, "save_args.if_exists: append"),
+        (
+            {"type": "text.TextDataset", "fs_args": {"open_args_save": {"mode": "ab"}}},
+            "fs_args.open_args_save.mode: ab",
+        ),
+        ({"type": "spark.SparkDataset", "save_args": {"mode": "append"}}, "save_args.mode: append"),
+        ({"type": "databricks.ManagedTableDataset", "write_mode": "append"}, "write_mode: append"),
+        (
+            {"type": "CachedDataset", "dataset": {"type": "x.Y", "save_args": {"append": True}}},
+            "dataset.save_args.append: true",
+        ),
+        ({"type": "partitions.IncrementalDataset", "dataset": {"type": "x.Y", "save_args": {"mode": "a"}}}, None),
+        ({"type": "pandas.CSVDataset", "load_args": {"mode": "a"}, "save_args": {"mode": "w", "sep": "a"}}, None),
+        ({"type": "pandas.HDFDataset", "key": "a", "save_args": {"mode": "a"}}, None),
+        ({"type": "pandas.SQLTableDataset", "save_args": {"if_exists": "replace"}}, None),
+    ],
+)
+def test_options_that_append_are_recognised(entry: dict[str, Any], option: str | None) -> None:
+    assert find_append_option(entry) == option

@@ -81,16 +81,42 @@ def test_kedro_airflow_settings_are_imported(project: Path) -> None:
         "owner": "R&D",
         "retries": 2,
         "retry_delay": "3m",
-        "max_active_runs": 3,
+        "max_active_runs": 1,
     }
     assert settings["dags"] == {"__default__": {}, "training": {"schedule": "0 1 * * *"}}
     left = [line for line in text.splitlines() if line.startswith("# - ")]
     assert sorted(line.split(":")[0] for line in left) == [
         "# - default.depends_on_past",
         "# - default.email_on_failure",
+        "# - default.max_active_runs",
         "# - gone",
     ]
     assert run_kedro(project, "k8s-airflow", "create").returncode == 0
+
+
+def test_retries_that_would_append_twice_are_left_out(project: Path) -> None:
+    catalog = project / "conf" / "base" / "catalog.yml"
+    nodes = project / "src" / "flights" / "pipelines" / "appending" / "__init__.py"
+    nodes.parent.mkdir()
+    nodes.write_text("""
+from kedro.pipeline import Node, Pipeline
+
+
+def append(table):
+    return table
+
+
+def create_pipeline():
+    return Pipeline([Node(append, "flights_raw", "appended", name="append")])
+""")
+    catalog.write_text(
+        catalog.read_text()
+        + "appended:\n  type: pandas.CSVDataset\n  filepath: data/appended.csv\n  save_args: {mode: a}\n"
+    )
+    assert run_kedro(project, "k8s-airflow", "init").returncode == 0
+    text = (project / "conf" / "base" / "k8s_airflow.yml").read_text()
+    assert yaml.safe_load(text)["dag"]["retries"] == 0
+    assert "'appended'" in text
 
 
 def test_a_local_file_of_the_source_is_left_in_the_image(project: Path) -> None:

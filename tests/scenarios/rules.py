@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.scenarios.model import (
@@ -44,10 +45,11 @@ def _refused_scenario(name: str, shows: str, settings: str, code: str, *mentions
 
 
 _DAGS = (
-    _working_scenario(
-        "dag-everything",
-        "every key of a DAG",
-        """
+    replace(
+        _working_scenario(
+            "dag-everything",
+            "every key of a DAG",
+            """
 dag:
   schedule: "*/15 6-18 * * 1-5"
   timezone: America/New_York
@@ -69,6 +71,9 @@ dag:
   on_failure: {slack: slack_default, text: "{{ dag.dag_id }} failed in {{ run_id }}"}
   on_success: {slack: slack_default}
 """,
+        ),
+        # whose runs may overlap
+        catalog={**pickle_entries("raw"), **pickle_entries("a_out", "b_out", versioned=True)},
     ),
     Scenario(
         name="dag-graph",
