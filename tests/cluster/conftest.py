@@ -32,6 +32,50 @@ if TYPE_CHECKING:
 OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
+# What a platform team sets for a namespace. The quota counts limits of CPU, which our pods leave to the limit range.
+POD_SECURITY = "pod-security.kubernetes.io/enforce=restricted"
+NAMESPACE_POLICIES: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "List",
+    "items": [
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "team"},
+            "spec": {
+                "hard": {
+                    "pods": "60",
+                    "requests.cpu": "40",
+                    "requests.memory": "200Gi",
+                    "limits.cpu": "160",
+                    "limits.memory": "400Gi",
+                }
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "team"},
+            "spec": {
+                "limits": [
+                    {
+                        "type": "Container",
+                        "default": {"cpu": "2", "memory": "1Gi"},
+                        "defaultRequest": {"cpu": "50m", "memory": "64Mi"},
+                        "max": {"cpu": "16", "memory": "64Gi"},
+                    }
+                ]
+            },
+        },
+    ],
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strict_namespace() -> None:
+    """The namespace of the tests enforces the restricted Pod Security level, a quota and a limit range."""
+    run_kubectl("label", "--overwrite", "namespace", NAMESPACE, POD_SECURITY)
+    run_kubectl("apply", "--filename", "-", stdin=json.dumps(NAMESPACE_POLICIES))
 
 
 @pytest.fixture(scope="session")
@@ -198,5 +242,5 @@ def fault_environment(
 
 @pytest.fixture
 def early_run(fault_environment: FaultEnvironment, request: pytest.FixtureRequest) -> DagRun:
-    """The run that a test marked by `begins` is about."""
+    """The run of a test marked by `starts_early_run`."""
     return fault_environment.early_runs[request.function.begins.key]

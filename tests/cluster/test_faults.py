@@ -213,7 +213,7 @@ def test_run_survives_stopped_triggerer(fault_environment: FaultEnvironment) -> 
 @pytest.fixture
 def short_timeouts(fault_environment: FaultEnvironment) -> Iterator[None]:
     """A scheduler that is started now takes workers and schedulers without a heartbeat for dead after some seconds."""
-    variables = fault_environment.airflow.build_environment
+    variables = fault_environment.airflow.process_environment
     usual = {name: variables[name] for name in DEAD_AFTER}
     variables.update(dict.fromkeys(DEAD_AFTER, "15"))
     yield
@@ -222,7 +222,7 @@ def short_timeouts(fault_environment: FaultEnvironment) -> Iterator[None]:
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_the_pod_of_a_worker_that_died_with_the_scheduler_is_adopted_and_its_version_read(
     fault_environment: FaultEnvironment,
 ) -> None:

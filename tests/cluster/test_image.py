@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("podman") is None, reason="podman, which builds and starts the images, is not here"
     ),
-    pytest.mark.usefixtures("bases"),
+    pytest.mark.usefixtures("base_images"),
 ]
 
 

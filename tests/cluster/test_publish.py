@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("podman") is None, reason="podman, which builds and pushes the images, is not here"
     ),
-    pytest.mark.usefixtures("bases"),
+    pytest.mark.usefixtures("base_images"),
 ]
 
 NODES = """

@@ -260,7 +260,7 @@ class Airflow:
         return f"http://127.0.0.1:{self.port}"
 
     @functools.cached_property
-    def build_environment(self) -> dict[str, str]:
+    def process_environment(self) -> dict[str, str]:
         """The environment of every process: the caller's, without what is Airflow's, Python's or Kubernetes' own."""
         inherited = {
             name: value
@@ -489,7 +489,7 @@ class Airflow:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=self.home,
-                env={**self.build_environment, **own},
+                env={**self.process_environment, **own},
                 start_new_session=True,
             )
         self._watch(process.pid)

@@ -5,7 +5,7 @@ Its image holds Kedro, kedro-datasets and s3fs, and is built from the Dockerfile
 
     python -m tests.support.fault_project.project FOLDER [--moved]
 
-Runs that need no hand of a test while they run start together, before the first test: see `begins`.
+Runs that need no hand of a test while they run start together, before the first test: see `starts_early_run`.
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ class PodWatcher:
 
 @dataclass(frozen=True)
 class EarlyRun:
-    """A run to start before the first test; see `begins`."""
+    """A run to start before the first test; see `starts_early_run`."""
 
     dag: str
     conf: Mapping[str, Any]
@@ -318,7 +318,7 @@ class EarlyRun:
 
 
 def starts_early_run(dag: str, conf: Mapping[str, Any] | None = None) -> Callable[[Function], Function]:
-    """Mark a test whose run needs no hand while it runs: it starts before the first test; argument `begun` is that run."""
+    """Mark a test whose run needs no hand while it runs: it starts before the first test; fixture `early_run` is that run."""
 
     def mark(function: Function) -> Function:
         function.begins = EarlyRun(dag, conf or {})  # type: ignore[attr-defined]
