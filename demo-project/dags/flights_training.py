@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     TaskGroup,
 )
 from kubernetes.client import models as k8s
+from kubernetes.client.exceptions import ApiException
 
 ARGUMENTS = [
     "/app/.k8s-airflow/pod.py",
@@ -70,6 +71,38 @@ LABELS = {
     "app.kubernetes.io/part-of": "flights",
     "kedro-k8s-airflow/pipeline": "training",
 }
+# Causes by the HTTP status and a part of the answer of the API server.
+REFUSALS = (
+    (
+        403,
+        "exceeded quota",
+        "The quota of the namespace is used up. Give %s retries and a retry_delay,"
+        " or a pool that is smaller than the quota, or set dag.quota_wait.",
+    ),
+    (
+        403,
+        "must specify ",
+        "The quota of the namespace counts a resource that %s does not state."
+        " Add it to its resources.",
+    ),
+    (
+        403,
+        " per ",
+        "A LimitRange of the namespace refuses the resources of %s. Change them.",
+    ),
+    (
+        409,
+        "already exists",
+        "The pod of %s exists already, since an answer of Kubernetes was lost."
+        " The next try continues with this pod.",
+    ),
+    (
+        429,
+        "",
+        "Kubernetes was overloaded for longer than Airflow waits. Give %s retries"
+        " and a retry_delay.",
+    ),
+)
 
 
 def verbatim(text):
@@ -85,15 +118,19 @@ def fail_if_killed(context, result=None):
         raise RuntimeError("The pod was killed before it finished.")
 
 
-def name_the_limit(context):
-    """Log the setting whose limit ended the pod."""
-    task = context["task"]
-    status = getattr(getattr(task, "pod", None), "status", None)
+def explain_failure(context):
+    """Log the cause of a failure where Airflow's message does not name it."""
+    task, error = context["task"], context.get("exception")
+    pod = getattr(task, "pod", None)
+    status = getattr(pod, "status", None)
     for container in getattr(status, "container_statuses", None) or ():
         ended = container.state.terminated
         if ended and ended.reason == "OOMKilled":
+            limits = (task.container_resources or {}).get("limits") or {}
             task.log.error(
-                "The pod exceeded its memory limit: resources.limits.memory of %s"
+                "The pod exceeded its memory limit: "
+                + ("" if "memory" in limits else "a default of the namespace's LimitRange; set ")
+                + "resources.limits.memory of %s"
                 " in k8s_airflow.yml. Raise the limit, or load less data at a time.",
                 task.task_id,
             )
@@ -103,6 +140,44 @@ def name_the_limit(context):
             " in k8s_airflow.yml, derived from execution_timeout by default.",
             task.task_id,
         )
+    if getattr(status, "reason", None) == "Evicted":
+        task.log.error(
+            "Kubernetes evicted the pod: %s Request what the task needs:"
+            " resources.requests of %s in k8s_airflow.yml.",
+            status.message,
+            task.task_id,
+        )
+    if isinstance(error, ApiException):
+        for code, part, cause in REFUSALS:
+            if error.status == code and part in str(error.body):
+                task.log.error(cause + " Settings: k8s_airflow.yml.", task.task_id)
+                break
+    elif pod is None or pod.metadata.deletion_timestamp:
+        explain_lost_pod(context)
+
+
+def explain_lost_pod(context):
+    """Log the events of a pod that was deleted before Airflow saw it end."""
+    task = context["task"]
+    name = context["ti"].xcom_pull(task_ids=task.task_id, key="pod_name")
+    if not name:
+        return
+    try:
+        events = task.client.list_namespaced_event(
+            task.namespace, field_selector=f"involvedObject.name={name}"
+        ).items
+    except Exception as error:
+        task.log.error("The events of pod %s cannot be read: %s", name, error)
+        events = []
+    for event in events:
+        task.log.error("Event of pod %s: %s: %s", name, event.reason, event.message)
+    task.log.error(
+        "Pod %s was deleted before Airflow saw it end: its node was drained or"
+        " removed, another pod preempted it, or someone deleted it. Its last log"
+        " lines are lost. Nothing is wrong with the task: clear it, or give it"
+        " retries in k8s_airflow.yml.",
+        name,
+    )
 
 
 def refuse_large_params(context):
@@ -157,8 +232,8 @@ SETTINGS = {
     "volume_mounts": VOLUME_MOUNTS,
     "pre_execute": refuse_large_params,
     "post_execute": fail_if_killed,
-    "on_failure_callback": name_the_limit,
-    "on_retry_callback": name_the_limit,
+    "on_failure_callback": explain_failure,
+    "on_retry_callback": explain_failure,
 }
 HEAVY_FIT = {
     "container_resources": {

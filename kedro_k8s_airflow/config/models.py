@@ -231,6 +231,11 @@ class DagSettings(Model):
     )
     retries: Retries = Field(default=0, description="Number of retries of each task, unless a rule sets another.")
     retry_delay: Duration = Field(default=timedelta(minutes=5), description="Delay before a retry.")
+    quota_wait: Duration | None = Field(
+        default=None,
+        description="How long a task waits for room in the namespace's resource quota before the try fails; it holds a "
+        "worker slot meanwhile, and `execution_timeout` includes the wait.",
+    )
     retry_exponential_backoff: bool = Field(default=False, description="Increase the delay with each retry.")
     owner: Text | None = Field(default=None, description="Owner shown in Airflow.")
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(

@@ -44,10 +44,10 @@ def render_dag(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         "env_vars": Raw("ENV_VARS"),
         "volumes": Raw("VOLUMES"),
         "volume_mounts": Raw("VOLUME_MOUNTS"),
-        **({"pre_execute": Raw("refuse_large_params")} if plan.params or plan.macros else {}),
+        **_choose_pre_execute(plan),
         "post_execute": Raw("fail_if_killed"),
-        "on_failure_callback": Raw("name_the_limit"),
-        "on_retry_callback": Raw("name_the_limit"),
+        "on_failure_callback": Raw("explain_failure"),
+        "on_retry_callback": Raw("explain_failure"),
     }
     blocks, block_constants = task_calls.build_settings_blocks(plan, shared)
     dag, tasks = (
@@ -72,6 +72,7 @@ def render_dag(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
         pipeline=plan.pipeline,
         params_variable=pod_arguments.PARAMS_VARIABLE if plan.params or plan.macros else None,
         params_limit=parameters.PARAMS_LIMIT,
+        quota_wait=int(plan.dag.quota_wait.total_seconds()) if plan.dag.quota_wait else None,
         options=task_calls.program_options(plan),
         flags=any(task.flags for task in plan.tasks),
         dag=dag,
@@ -79,6 +80,14 @@ def render_dag(plan: Plan, *, command: str = "kedro k8s-airflow create") -> str:
     )
     _verify_file(text, plan)
     return text
+
+
+def _choose_pre_execute(plan: Plan) -> dict[str, Raw]:
+    """Return the operator's argument for what the file does before it creates a pod."""
+    checks_params = bool(plan.params or plan.macros)
+    if plan.dag.quota_wait:
+        return {"pre_execute": Raw("prepare_pod" if checks_params else "wait_for_quota")}
+    return {"pre_execute": Raw("refuse_large_params")} if checks_params else {}
 
 
 def _build_docstring(plan: Plan) -> str:
@@ -96,7 +105,11 @@ def _standard_library_imports(plan: Plan, values: Iterable[object]) -> list[str]
     if plan.dag.timezone == "UTC" or timezone in classes:
         needed.append("timezone")
     zone = [] if plan.dag.timezone == "UTC" else ["from zoneinfo import ZoneInfo"]
-    return [f"from datetime import {', '.join(needed)}", *zone]
+    return [
+        *(["import time"] if plan.dag.quota_wait else []),
+        f"from datetime import {', '.join(needed)}",
+        *zone,
+    ]
 
 
 def _datetime_classes(value: object) -> Iterable[type]:
@@ -126,7 +139,11 @@ def _third_party_imports(plan: Plan) -> list[str]:
     ]
     if plan.dag.on_failure or plan.dag.on_success:
         lines.append("from airflow.providers.slack.notifications.slack_webhook import (\n    SlackWebhookNotifier,\n)")
-    return [*lines, "from kubernetes.client import models as k8s"]
+    return [
+        *lines,
+        "from kubernetes.client import models as k8s",
+        "from kubernetes.client.exceptions import ApiException",
+    ]
 
 
 def _format_import(module: str, names: Sequence[str]) -> str:

@@ -49,6 +49,7 @@ NAMESPACE_POLICIES: dict[str, Any] = {
                     "requests.memory": "200Gi",
                     "limits.cpu": "160",
                     "limits.memory": "400Gi",
+                    "requests.nvidia.com/gpu": "0",
                 }
             },
         },

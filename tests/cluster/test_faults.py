@@ -80,6 +80,22 @@ def test_a_pod_past_its_deadline_fails_and_the_log_names_the_setting(early_run: 
 
 
 @starts_early_run("faults")
+def test_a_used_up_quota_is_waited_for_then_fails_the_task_and_the_log_names_the_fixes(early_run: DagRun) -> None:
+    early_run.wait_for_task("over_quota", "failed")
+    log = early_run.read_log("over_quota")
+    assert "The quota of the namespace is used up; next try in 30 s." in log, log
+    assert "Give over_quota retries and a retry_delay" in log, log
+
+
+@starts_early_run("faults")
+def test_a_limit_range_that_refuses_a_pod_is_named(early_run: DagRun) -> None:
+    early_run.wait_for_task("over_range", "failed")
+    log = early_run.read_log("over_range")
+    assert "maximum memory usage per Container is 64Gi" in log, log
+    assert "A LimitRange of the namespace refuses the resources of over_range." in log, log
+
+
+@starts_early_run("faults")
 def test_downstream_of_failed_tasks_does_not_run_and_no_pod_remains(
     early_run: DagRun, fault_environment: FaultEnvironment
 ) -> None:
@@ -88,7 +104,8 @@ def test_downstream_of_failed_tasks_does_not_run_and_no_pod_remains(
     assert states.pop("sum_up") == "upstream_failed"
     assert set(states.values()) == {"failed"}, states
     assert fault_environment.pod_names(early_run, "sum_up") == set()
-    assert {len(fault_environment.pod_names(early_run, task)) for task in states} == {1}
+    pods = {task: len(fault_environment.pod_names(early_run, task)) for task in states}
+    assert pods == {task: 0 if task.startswith("over_") else 1 for task in states}
     assert (
         fault_environment.claim_pod.list_files("faults")
         == fault_environment.claim_pod.list_files("fault_sum.json")
@@ -119,6 +136,9 @@ def test_deleted_pod_is_retried_and_outputs_are_correct(early_run: DagRun, fault
     run.assert_succeeds()
     assert_one_version_was_read(run, gate, 2)
     assert len(fault_environment.pod_names(run, "hold")) == 2
+    log = run.read_log("hold", 1)
+    assert f"Event of pod {pod}: Killing" in log, log
+    assert f"Pod {pod} was deleted before Airflow saw it end" in log, log
 
 
 @starts_early_run("held", {"gate": "first"})

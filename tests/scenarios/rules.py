@@ -62,6 +62,7 @@ dag:
   retries: 2
   retry_delay: 90s
   retry_exponential_backoff: true
+  quota_wait: 10m
   owner: R&D "team"
   tags: ["it's", "{{ x }}", 数据]
   description: "A \\"quoted\\" \\\\ {{ description }} with 'all' $(HOME)"
@@ -687,7 +688,7 @@ dag:
         shows="a number that JSON cannot write",
         **_AB,
         parameters={"rate": float("inf")},
-        settings=SETTINGS + "dag: {params: [rate]}\n",
+        settings=SETTINGS + "dag: {params: [rate], quota_wait: 90s}\n",
         expect=Refused(code="param-number", mentions=("rate",)),
     ),
     Scenario(

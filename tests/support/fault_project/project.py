@@ -130,7 +130,7 @@ SETTINGS: dict[str, Any] = {
         "held": {"pipeline": "held", "params": ["gate"], **RETRY},
         # Sooner, the killed pod would still be there, which the provider does not bear without a trigger.
         "sync": {"pipeline": "sync", "params": ["gate"], "retries": 1, "retry_delay": "25s"},
-        "faults": {"pipeline": "faults"},
+        "faults": {"pipeline": "faults", "quota_wait": "20s"},
         "retry": {"pipeline": "retry", "params": ["good_try"]},
         "params": {
             "pipeline": "params",
@@ -156,6 +156,8 @@ SETTINGS: dict[str, Any] = {
             "operator": NO_WAIT,
         },
         "too_late": {"match": {"node": "too_late"}, "activeDeadlineSeconds": 10},
+        "over_quota": {"match": {"node": "over_quota"}, "resources": {"limits": {"nvidia.com/gpu": 1}}},
+        "over_range": {"match": {"node": "over_range"}, "resources": {"limits": {"memory": "65Gi"}}},
         "with_group": {"match": {"node": "with_group"}, "podSecurityContext": {"fsGroup": 2000}},
     },
 }
@@ -219,11 +221,30 @@ def provide_image(project: Path, variable: str, tag: str) -> str:
 
 
 class ClaimFolderPod:
-    """A sleeping pod of the project's image that sees the claim as root; a folder there that is removed at the end."""
+    """A sleeping pod of the project's image that sees the claim, and a folder there that is removed at the end.
+
+    Container `keeper` has the user of the project's pods, container `other` has another user. Both are in group 2000.
+    """
 
     def __init__(self, image: str) -> None:
         self.folder = f"trials-{uuid.uuid4().hex[:8]}"
         self.name = f"keeper-{self.folder}"
+        containers = [
+            {
+                "name": name,
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sleep", "7200"],
+                "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+                "securityContext": {
+                    "runAsUser": user,
+                    "runAsGroup": user,
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+            for name, user in (("keeper", 1000), ("other", 3000))
+        ]
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -232,28 +253,23 @@ class ClaimFolderPod:
                 "restartPolicy": "Never",
                 "terminationGracePeriodSeconds": 0,
                 "automountServiceAccountToken": False,
-                "securityContext": {"runAsUser": 0, "runAsGroup": 0},
-                "containers": [
-                    {
-                        "name": "keeper",
-                        "image": image,
-                        "imagePullPolicy": "IfNotPresent",
-                        "command": ["sleep", "7200"],
-                        "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
-                    }
-                ],
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "supplementalGroups": [2000],
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": containers,
                 "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": CLAIM}}],
             },
         }
         run_kubectl("create", "--filename", "-", stdin=json.dumps(pod))
         run_kubectl("wait", "--for=condition=Ready", "--timeout=5m", f"pod/{self.name}")
-        run_kubectl(
-            "exec", self.name, "--", "sh", "-ec", f"cd /claim; mkdir -p {self.folder}; chmod 0777 {self.folder}"
-        )
+        self.run_shell(f"mkdir -p {self.folder}; chmod 0777 {self.folder}", folder="/claim")
 
-    def run_shell(self, script: str) -> str:
+    def run_shell(self, script: str, *, container: str = "keeper", folder: str = "") -> str:
         """Run a script where the folder is the current one."""
-        return run_kubectl("exec", self.name, "--", "sh", "-ec", f"cd /claim/{self.folder}; {script}")
+        folder = folder or f"/claim/{self.folder}"
+        return run_kubectl("exec", self.name, "--container", container, "--", "sh", "-ec", f"cd {folder}; {script}")
 
     def list_files(self, path: str = ".") -> list[str]:
         """Files below a path, sorted; none where there is nothing."""
@@ -265,7 +281,8 @@ class ClaimFolderPod:
 
     def close(self) -> None:
         """Remove the folder and the pod."""
-        run_kubectl("exec", self.name, "--", "rm", "-rf", f"/claim/{self.folder}")
+        self.run_shell("rm -rf grouped", container="other")
+        self.run_shell(f"rm -rf {self.folder}", folder="/claim")
         run_kubectl("delete", "pod", self.name, "--wait=false")
 
 
@@ -542,7 +559,7 @@ def _start_environment(folder: Path, kubeconfig: Path) -> FaultEnvironment:
         environment.add_dags(
             {"dags": {"old": {"pipeline": "held"}}}, edit=lambda text: text.replace(current_contract, older_contract)
         )
-        claim_pod.run_shell("mkdir grouped; chown 0:2000 grouped; chmod 2770 grouped")
+        claim_pod.run_shell("mkdir grouped; chgrp 2000 grouped; chmod 2770 grouped", container="other")
         airflow.migrate()
         airflow.start()
         environment.exit_stack = stack.pop_all()

@@ -12,6 +12,8 @@ FAULTS = {
     "no_secret": nodes.nothing,
     "no_claim": nodes.nothing,
     "too_late": nodes.sleep,
+    "over_quota": nodes.nothing,
+    "over_range": nodes.nothing,
 }
 
 
