@@ -9,7 +9,7 @@ from tests.scenarios import Scenario, Works
 
 SOURCE = Path(__file__).parent / "source"
 CANARY = "canary-7d1f-secret"
-MODULES = ("datasets", "hooks", "nodes")
+MODULES = ("datasets", "hooks", "misbehaviour", "nodes")
 
 
 def text(path: str, **more: Any) -> dict[str, Any]:
@@ -41,6 +41,7 @@ CATALOG: dict[str, Any] = {
     "explicit": {"type": "MemoryDataset", "copy_mode": "assign"},
     "caught_{rest}": text("caught.txt"),
     "{folder}_routed": text("${runtime_params:place, nowhere}/{folder}.txt"),
+    "misbehaved": text("misbehaved.txt"),
     "h_third": text("h_third.txt"),
     "h_failed": text("h_failed.txt"),
     "h_absent": text("h_absent.txt"),

@@ -46,11 +46,8 @@ def essence(name: str, value: Any) -> Any:
     if name == "context":
         return [type(value).__name__, str(value.project_path), value.env, value.params]
     if name == "run_params":
-        said = {key: value[key] or None for key in SAME_IN_ALL_RUNS}
-        said["node_names"] = sorted(said["node_names"])
-        said["pipeline_names"] = list(said["pipeline_names"])
         return {
-            **said,
+            **{key: repr(value[key]) for key in SAME_IN_ALL_RUNS},  # an empty list is not an empty tuple
             "runner": str(value["runner"]).split(" object")[0],
             "load_versions": value["load_versions"] or None,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
-from project import nodes
+from project import misbehaviour, nodes
 
 ODD = "odd name: ÄÖ at % ' {{ x }} 漢字"
 LONG_NAME = "long_" * 60
@@ -72,6 +72,9 @@ def register_pipelines() -> dict[str, Pipeline]:
                 Node(nodes.give, "lock", "lock_taken", name="take_lock"),
             ]
         ),
+        "misbehaving": Pipeline([Node(misbehaviour.misbehave, None, "misbehaved", name="misbehave")]),
+        "inner": Pipeline([Node(nodes.hello, None, "inner_word", name="inner")]),
+        "inner_failing": Pipeline([Node(nodes.fail, "params:mark", "inner_word", name="inner_failing")]),
         "hooked": Pipeline(
             [
                 Node(nodes.hello, None, "h_first", name="first"),
