@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.checks.registry import rule
@@ -12,7 +13,13 @@ from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import display_path, is_generated
 from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image.content_hash import BUILD_ARGUMENTS_PART, admitted_files, changed_parts, is_ignored
-from kedro_k8s_airflow.image.dependencies import find_dependency_file, find_excluded_packages, normalize_package_name
+from kedro_k8s_airflow.image.dependencies import (
+    find_dependency_file,
+    find_excluded_packages,
+    find_unsupported_kedro,
+    normalize_package_name,
+    supported_kedro,
+)
 from kedro_k8s_airflow.image.imported_packages import find_imported_packages, find_missing_imports, without_imported
 from kedro_k8s_airflow.image.installed_packages import find_installed_packages, find_missing_packages
 from kedro_k8s_airflow.image.lock import is_unbuilt
@@ -280,6 +287,31 @@ def _used_entries(context: CheckContext, image: str) -> dict[str, Mapping[str, A
                     if name in context.entries:
                         entries[name] = context.entries[name]
     return entries
+
+
+@rule(
+    "image-kedro",
+    "error",
+    title="A requirements or lock file that admits no Kedro on which pods can run.",
+    source="Two of five public projects, whose images failed only after a build of two minutes.",
+)
+def find_unsupported_kedro_versions(context: CheckContext) -> Iterator[RuleFinding]:
+    path = context.project.path
+    try:
+        lock, requirements, _ = find_dependency_file(path)
+    except Refused:
+        return  # the compiler reports it
+    files = [lock, *requirements]
+    own = dict(_own_files(context, map(dockerfile_name, context.settings.image_names)))
+    if len(own) == len(context.settings.image_names) and not any(
+        _copies_whole_project(text) or any(file in text for file in files) for text in own.values()
+    ):
+        return  # the user's own Dockerfiles install something else
+    for location, requirement in find_unsupported_kedro(path, lock, requirements):
+        message = f"holds {requirement}, but pods can run only on Kedro {supported_kedro()}."
+        help_text = f"Raise it, for example to the version that runs here: kedro~={version('kedro')}"
+        lock_hint = " in pyproject.toml, and run `uv lock --upgrade-package kedro`" if lock == "uv.lock" else ""
+        yield location, message, f"{help_text}{lock_hint}."
 
 
 @rule(

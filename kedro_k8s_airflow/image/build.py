@@ -134,7 +134,12 @@ def build_image(
         )
         pushed_digest = engine.push(reference, report) if options.push else None
     except EngineError as exc:
-        raise refuse("image-build", Location(file=file), f"{exc}.", exc.hint, exc.lines) from None
+        is_own = not files.is_generated(root / file)
+        own_hint = (
+            f"{file} is your own file. To use the generated one, move it away and run `create`." if is_own else ""
+        )
+        help_text = " ".join(filter(None, [exc.hint, own_hint]))
+        raise refuse("image-build", Location(file=file), f"{exc}.", help_text, exc.lines) from None
     image = lock.LockedImage(
         repository=repository,
         tag=tag,

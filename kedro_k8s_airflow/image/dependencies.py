@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import posixpath
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
@@ -12,8 +13,10 @@ from kedro_k8s_airflow.findings import Finding, error, refuse, warning
 from kedro_k8s_airflow.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from packaging.specifiers import SpecifierSet
 
     from kedro_k8s_airflow.config.models import BuildSettings
 
@@ -166,6 +169,62 @@ def find_credentials_in_files(path: Path, files: Iterable[str]) -> Iterable[Find
                     "contains what looks like a credential, and the file would be part of the image.",
                     "Remove it from the URL, and list its variables under build.secrets; see docs/guides/image.md, private indexes.",
                 )
+
+
+@cache
+def supported_kedro() -> SpecifierSet:
+    """Return the versions of Kedro that the program in the pods runs on: those that this package requires."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    return next(one.specifier for one in map(Requirement, requires("kedro-k8s-airflow") or ()) if one.name == "kedro")
+
+
+def find_unsupported_kedro(path: Path, file: str, requirements: Sequence[str]) -> Iterator[tuple[Location, str]]:
+    """Yield each place in the dependencies that admits no supported Kedro, and what it admits.
+
+    Args:
+        path: the project's folder.
+        file: the file that lists the dependencies: uv.lock, requirements.txt or pyproject.toml.
+        requirements: requirements.txt and the files it includes.
+    """
+    if file == "uv.lock":
+        text = read_requirement_file(path / file)
+        locked = re.findall(r'(?m)^name = "kedro"\r?\nversion = "([^"]+)"', text)
+        if locked and not any(supported_kedro().contains(version, prereleases=True) for version in locked):
+            number = text.partition('name = "kedro"')[0].count("\n") + 1
+            yield Location(file=file, line=number), f"kedro=={', '.join(locked)}"
+    elif file == "requirements.txt":
+        for name in requirements:
+            for number, line in enumerate(read_requirement_file(path / name).splitlines(), start=1):
+                if not _admits_supported_kedro(re.split(r"\s+(?:--hash|#|\\)", line.strip())[0]):
+                    yield Location(file=name, line=number), re.split(r"\s*(?:;|--hash|\s#|\\)", line.strip())[0]
+    else:
+        for line in _read_project_table(path).get("dependencies", []):
+            if not _admits_supported_kedro(str(line)):
+                yield Location(file=file, key=("project", "dependencies")), str(line).partition(";")[0].strip()
+
+
+def _admits_supported_kedro(line: str) -> bool:
+    """Return whether a requirement is not one of Kedro, or admits a version that is supported."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if not re.match(r"kedro\b(?![.-])", line, re.IGNORECASE):
+        return True
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return True  # the installer reports it
+    if requirement.url or (requirement.marker is not None and not requirement.marker.evaluate()):
+        return True
+    supported = supported_kedro()
+    named = [specifier.version for specifier in requirement.specifier if not specifier.version.endswith("*")]
+    versions = [*named, *(f"1.{minor}.{patch}" for minor in range(100) for patch in range(30))]
+    return any(
+        requirement.specifier.contains(version, prereleases=True) and supported.contains(version, prereleases=True)
+        for version in versions
+    )
 
 
 def has_hashes(path: Path, files: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import files
 from kedro_k8s_airflow.findings import Finding, Refused, error
 from kedro_k8s_airflow.image import probe
+from kedro_k8s_airflow.image.dependencies import supported_kedro
 from kedro_k8s_airflow.image.spec import VENV, dockerfile_name
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
@@ -80,16 +81,32 @@ def verify_image(
         variables=_plain_variables(project, name),
     )
     line = next((line for line in out.splitlines() if line.startswith(probe.ANSWER_PREFIX)), None)
+    help_text = _contract_help(project, name)
     if line is None:
         output = "\n".join((out + err).strip().splitlines()[-_OUTPUT_LINES:])
         message = f"failed to start as it would in a pod (exit code {code})."
-        errors.append(error("image-contract", Location(subject=reference), message, _CONTRACT_HELP, output))
+        errors.append(error("image-contract", Location(subject=reference), message, help_text, output))
         raise Refused(errors)
     result: dict[str, Any] = json.loads(line.removeprefix(probe.ANSWER_PREFIX))
-    errors += [_contract_error(reference, f"{problem}.", _CONTRACT_HELP) for problem in result["errors"]]
+    kedro_version = result.get("kedro")
+    if kedro_version is not None and not supported_kedro().contains(kedro_version, prereleases=True):
+        message = f"has Kedro {kedro_version}, but pods can run only on Kedro {supported_kedro()}."
+        errors.append(_contract_error(reference, message, help_text))
+    errors += [_contract_error(reference, f"{problem}.", help_text) for problem in result["errors"]]
     if errors:
         raise Refused(errors)
     return result
+
+
+def _contract_help(project: ImageProject, name: str) -> str:
+    """Return what to do about an image that does not meet the contract: a Dockerfile of the user's may be the reason."""
+    file = dockerfile_name(name)
+    if files.is_generated(project.root / file):
+        return _CONTRACT_HELP
+    return (
+        f"{file} is your own file: correct it, or move it away and run `create`, which writes one that meets the contract. "
+        f"{_CONTRACT_HELP}"
+    )
 
 
 def _forbidden_tools(project: ImageProject, name: str) -> list[str]:

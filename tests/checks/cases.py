@@ -483,6 +483,22 @@ CASES = (
         "kedro-datasets[pickle-pickledataset]",
     ),
     Case(
+        "image-kedro",
+        {
+            "files": {
+                "requirements.txt": "kedro-datasets\n-c constraints.txt\n",
+                "constraints.txt": "\nkedro~=1.4.0 # old\n",
+            }
+        },
+        {
+            "files": {
+                "requirements.txt": "kedro-datasets\n-c constraints.txt\n",
+                "constraints.txt": "\nkedro~=1.4 # old\n",
+            }
+        },
+        "constraints.txt, line 2: holds kedro~=1.4.0",
+    ),
+    Case(
         "image-import",
         {
             "whole": SETTINGS,
@@ -627,6 +643,15 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
             "settings": "_common: {retries: 3}\ndag: {retries: 2}\n",
             "overlays": {"prod": "dag: {retries: 3}\n"},
             "options": ("--env", "prod"),
+        },
+    ),
+    "a Dockerfile that installs something else": (
+        "image-kedro",
+        {
+            "files": {
+                "requirements.txt": "kedro==0.19.9\n",
+                "Dockerfile": "FROM x\nCOPY .k8s-airflow src /app/\nUSER 1\n",
+            }
         },
     ),
     "COPY . with a folder behind it": ("image-own", {"files": {"Dockerfile": "FROM x\nCOPY . /app\nUSER 1\n"}}),

@@ -125,3 +125,27 @@ def test_a_credential_in_an_address_is_recognised(text: str, is_credential: bool
 )
 def test_the_user_of_a_registry_is_not_shown(image: str, is_credential: bool) -> None:
     assert may_be_credential(image) is is_credential
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "lines"),
+    [
+        ("requirements.txt", "kedro==0.18.14\n", [1]),
+        ("requirements.txt", "Kedro[test] ~= 0.19.3 ; python_version > '3' --hash=sha256:00\n", [1]),
+        ("requirements.txt", "kedro>=2\n", [1]),
+        ("requirements.txt", "kedro<1.5 \\\n    --hash=sha256:00\n", [1]),
+        ("requirements.txt", "kedro>=0.18\nkedro-datasets==1.0\nkedro.x==1\n", []),
+        ("requirements.txt", "kedro==1.5.*\nkedro~=1.7.0\nkedro<2\nkedro==1.7.0rc1\n", []),
+        ("requirements.txt", "kedro==0.19.1; python_version < '3'\nkedro @ git+https://h/kedro.git\n", []),
+        ("uv.lock", 'version = 1\n[[package]]\nname = "kedro"\nversion = "1.0.0"\n', [3]),
+        ("uv.lock", 'version = 1\n[[package]]\nname = "kedro"\nversion = "1.7.0"\n', []),
+        ("pyproject.toml", "[project]\ndependencies = ['pandas', 'kedro<1']\n", [None]),
+        ("pyproject.toml", "[project]\ndependencies = ['pandas', 'kedro']\n", []),
+    ],
+)
+def test_a_kedro_on_which_pods_cannot_run_is_found(
+    tmp_path: Path, file: str, text: str, lines: list[int | None]
+) -> None:
+    (tmp_path / file).write_text(text)
+    found = dependencies.find_unsupported_kedro(tmp_path, file, ["requirements.txt"])
+    assert [location.line for location, _ in found] == lines
