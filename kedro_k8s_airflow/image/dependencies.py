@@ -27,7 +27,7 @@ _PYTHON_VERSIONS = ("3.12", "3.13", "3.11", "3.10", "3.14")
 def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
     """Return the file that lists the dependencies, the requirement files it includes, and findings."""
     if (path / "uv.lock").is_file():
-        return "uv.lock", [], []
+        return "uv.lock", [], list(_lock_findings(path))
     if (path / "requirements.txt").is_file():
         files = _find_requirement_files(path)
         return "requirements.txt", files, list(_requirement_findings(path, files))
@@ -58,6 +58,35 @@ def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
             f"Create a lock with `uv lock`{_export_hint(path)}.",
         )
     return "pyproject.toml", [], [finding]
+
+
+def _lock_findings(path: Path) -> Iterable[Finding]:
+    """Yield a warning for each package of uv.lock that is a folder or file beside the project."""
+    try:
+        packages = read_toml(path / "uv.lock").get("package", [])
+        sources = [(str(package["name"]), package.get("source", {})) for package in packages]
+        local = [
+            (name, str(source[kind]))
+            for name, source in sources
+            for kind in ("directory", "editable", "path", "virtual")
+            if source.get(kind, ".") != "."
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return  # not a lock of uv; the build reports it
+    for name, place in local:
+        yield warning(
+            "image-local",
+            Location(file="uv.lock"),
+            f"{name!r} is the path {place!r}, which is not available in the layer that installs dependencies, so the build "
+            "would fail.",
+            "Move its code into the project's source, or install it from a package index or a Git repository.",
+        )
+
+
+def has_dynamic_dependencies(path: Path) -> bool:
+    """Return whether the dependencies of a project are known only after its build, which needs the project's files."""
+    dynamic = _read_project_table(path).get("dynamic", [])
+    return not {"dependencies", "optional-dependencies", "requires-python"}.isdisjoint(dynamic)
 
 
 def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]:

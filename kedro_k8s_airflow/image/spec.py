@@ -13,7 +13,7 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import OutputFile
 from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse
-from kedro_k8s_airflow.image import content_hash, dependencies, imported_packages
+from kedro_k8s_airflow.image import content_hash, dependencies, imported_packages, project_metadata
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import CONTRACT_VERSION
@@ -82,6 +82,7 @@ def build_image_spec(
         "package": project.package,
         "contract": CONTRACT_VERSION,
         "venv": VENV,
+        "metadata": project_metadata.metadata_commands(project.path, project.source_folder, project.package),
     }
     outputs = []
     for name in settings.image_names:
@@ -104,7 +105,11 @@ def build_image_spec(
             packages=[*build.packages, *([_JAVA_PACKAGE] if build.java else [])],
             mounts=_mount_options(build),
             install=_install_commands(
-                dependency_file, build, excluded, hashed=dependencies.has_hashes(project.path, requirements)
+                dependency_file,
+                build,
+                excluded,
+                hashed=dependencies.has_hashes(project.path, requirements),
+                dynamic=dependencies.has_dynamic_dependencies(project.path),
             ),
         )
         outputs.append(OutputFile(project.path / dockerfile_name(name), dockerfile, keep_existing=True))
@@ -202,9 +207,17 @@ def _mount_options(build: BuildSettings) -> list[str]:
 
 
 def _install_commands(
-    dependency_file: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool
+    dependency_file: str, build: BuildSettings, excluded: Sequence[str], *, hashed: bool, dynamic: bool
 ) -> list[str]:
-    """Return the shell commands that install the dependencies."""
+    """Return the shell commands that install the dependencies.
+
+    Args:
+        dependency_file: uv.lock, requirements.txt or pyproject.toml.
+        build: what the image is built from.
+        excluded: packages to leave out.
+        hashed: whether the requirements have hashes.
+        dynamic: whether uv cannot compare uv.lock with pyproject.toml, because that needs a build of the project.
+    """
     commands = [
         f'if [ -f /run/secrets/{name} ]; then {name}="$(cat /run/secrets/{name})" && export {name}; fi'
         for name in build.secrets
@@ -235,7 +248,7 @@ def _install_commands(
                 [
                     "uv",
                     "sync",
-                    "--locked",
+                    "--frozen" if dynamic else "--locked",
                     "--no-default-groups",
                     "--no-install-project",
                     *group_options,

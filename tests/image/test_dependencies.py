@@ -149,3 +149,26 @@ def test_a_kedro_on_which_pods_cannot_run_is_found(
     (tmp_path / file).write_text(text)
     found = dependencies.find_unsupported_kedro(tmp_path, file, ["requirements.txt"])
     assert [location.line for location, _ in found] == lines
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ('editable = "."', 0),
+        ('registry = "https://h/simple"', 0),
+        ('directory = "libs/x"', 1),
+        ('editable = "../x"', 1),
+    ],
+)
+def test_a_path_in_the_lock_is_reported(tmp_path: Path, source: str, lines: int) -> None:
+    (tmp_path / "uv.lock").write_text(f'version = 1\n[[package]]\nname = "x"\nsource = {{ {source} }}\n')
+    assert [one.code for one in dependencies.find_dependency_file(tmp_path)[2]] == ["image-local"] * lines
+
+
+@pytest.mark.parametrize(("field", "is_dynamic"), [("dependencies", True), ("version", False), ("readme", False)])
+def test_only_dynamic_dependencies_keep_uv_from_comparing_the_lock(
+    tmp_path: Path, field: str, is_dynamic: bool
+) -> None:
+    """Tried with uv 0.13: `--locked` builds the project for these fields, and not for a dynamic version."""
+    (tmp_path / "pyproject.toml").write_text(f"[project]\nname = 'p'\ndynamic = ['{field}']\n")
+    assert dependencies.has_dynamic_dependencies(tmp_path) is is_dynamic

@@ -74,6 +74,11 @@ LOCKS = {
     "development": {"requirements.txt": "kedro\nkedro_viz>=10\n"},
     "pyproject": {"requirements.txt": ""},
     "uv": {"uv.lock": 'version = 1\n[[package]]\nname = "kedro-viz"\n'},
+    "hooks": {
+        "pyproject.toml": '[project]\nname = "project"\ndynamic = ["dependencies", "version"]\n'
+        '[project.entry-points."kedro.hooks"]\nproject = "project.hooks:hooks"\n'
+        '[tool.kedro]\npackage_name = "project"\nproject_name = "project"\nkedro_init_version = "1.7.0"\n',
+    },
 }
 
 
