@@ -12,7 +12,13 @@ from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT_PACKAGES
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import display_path, is_generated
 from kedro_k8s_airflow.findings import Refused
-from kedro_k8s_airflow.image.content_hash import BUILD_ARGUMENTS_PART, admitted_files, changed_parts, is_ignored
+from kedro_k8s_airflow.image.content_hash import (
+    BUILD_ARGUMENTS_PART,
+    admitted_files,
+    changed_parts,
+    find_links,
+    is_ignored,
+)
 from kedro_k8s_airflow.image.dependencies import (
     find_dependency_file,
     find_excluded_packages,
@@ -20,10 +26,11 @@ from kedro_k8s_airflow.image.dependencies import (
     normalize_package_name,
     supported_kedro,
 )
+from kedro_k8s_airflow.image.dockerfile import find_copied_places
 from kedro_k8s_airflow.image.imported_packages import find_imported_packages, find_missing_imports, without_imported
 from kedro_k8s_airflow.image.installed_packages import find_installed_packages, find_missing_packages
 from kedro_k8s_airflow.image.lock import is_unbuilt
-from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, hash_images
+from kedro_k8s_airflow.image.spec import DOCKERIGNORE, dockerfile_name, hash_images, read_text_if_present
 from kedro_k8s_airflow.image_reference import split_reference
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.text import count_of, quote_names
@@ -85,8 +92,9 @@ def find_stale_images(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "image-own",
     "warning",
-    title="A custom Dockerfile or .dockerignore that leaves out the program that pods start.",
-    source="The public starter astro-airflow-iris, whose .dockerignore excludes all but a few folders.",
+    title="A custom Dockerfile or .dockerignore that leaves out the program that pods start, or copies it elsewhere.",
+    source="The public starter astro-airflow-iris, whose .dockerignore excludes all but a few folders; kedro-docker, whose "
+    "images have the project in /home/kedro_docker.",
 )
 def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
     for name, text in _own_files(context, [DOCKERIGNORE, *map(dockerfile_name, context.settings.image_names)]):
@@ -99,6 +107,17 @@ def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
                 "`create` again."
             )
             yield Location(file=name), message, help_text
+        elif name != DOCKERIGNORE:
+            expected = f"{context.settings.project_path}/{POD_PROGRAM}"
+            places = find_copied_places(text, POD_PROGRAM)
+            if places and expected not in places:
+                place = places[0].removesuffix(f"/{POD_PROGRAM}") or "/"
+                message = f"copies the project to {place}, but pods expect it in {context.settings.project_path} (project_path)."
+                yield (
+                    Location(file=name),
+                    message,
+                    f"Set `project_path: {place}`, or copy it to {context.settings.project_path}.",
+                )
 
 
 def _copies_whole_project(recipe: str) -> bool:
@@ -125,6 +144,37 @@ def find_incomplete_build_contexts(context: CheckContext) -> Iterator[RuleFindin
             if not any(path.startswith(f"{folder}/") for path in admitted):
                 message = f"is not generated and excludes {folder}/, so the Dockerfile cannot copy it."
                 yield Location(file=name), message, "Include that folder, or move the file away and run `create` again."
+
+
+@rule(
+    "image-link",
+    "warning",
+    title="A link in the source or configuration to something that the image does not contain.",
+    source="A project whose source had a link to code beside the project: `ModuleNotFoundError` in every pod.",
+)
+def find_links_that_leave_the_image(context: CheckContext) -> Iterator[RuleFinding]:
+    project = context.project
+    if not any(is_generated(project.path / dockerfile_name(name)) for name in context.settings.image_names):
+        return
+    texts = {output.path: output.text for output in context.image_spec}
+    ignore_file = project.path / DOCKERIGNORE
+    text = read_text_if_present(ignore_file, texts if is_generated(ignore_file) else None)
+    copied = [project.code_folder, project.conf_folder, *map(posixpath.normpath, context.settings.data.in_image)]
+    files = ["pyproject.toml", "requirements.txt", "uv.lock"]
+    parts = [part for part in (*copied, *files) if part and part != "."]
+    for link, target, resolved in find_links(project.path, parts):
+        if is_ignored(text, link):
+            continue
+        if resolved is None:
+            problem = "which is outside the project or does not exist there"
+        elif any(resolved == part or resolved.startswith(f"{part}/") for part in parts) and not is_ignored(
+            text, resolved
+        ):
+            continue
+        else:
+            problem = "which is not part of the image"
+        message = f"is a link to {target}, {problem}, so it leads nowhere in the image."
+        yield Location(subject=link), message, "Replace the link by a copy, or install shared code as a package."
 
 
 @rule(

@@ -36,6 +36,7 @@ def write_image_spec(request: CompileRequest) -> ImageProject:
         conf_folder=project.conf_folder,
         lock_path=compilation.context.lock_path,
         findings=tuple(finding for finding in compilation.findings if _matters_to_build(finding)),
+        catalog_entries=frozenset(compilation.context.entries),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -97,6 +98,26 @@ def admitted_files(root: Path, ignore_text: str) -> Iterator[str]:
             path = Path(folder, name)
             if (path.is_symlink() or path.is_file()) and not ignore_file(inside + name):
                 yield inside + name
+
+
+def find_links(root: Path, parts: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the links in parts of a project: path, target, and what it leads to inside the project in an image, or None.
+
+    Args:
+        root: the project's folder.
+        parts: files and folders, relative to it; patterns are ignored.
+    """
+    for part in dict.fromkeys(parts):
+        found = [root / part]
+        for folder, names, entries in os.walk(root / part):
+            found += [Path(folder, name) for name in (*names, *entries)]
+        for path in sorted(path for path in found if path.is_symlink()):
+            target = os.readlink(path)  # noqa: PTH115  keeps the target as it is written
+            inside = None
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # a circle, or a target outside
+                inside = path.resolve(strict=True).relative_to(root.resolve()).as_posix()
+            # The project is elsewhere in an image.
+            yield path.relative_to(root).as_posix(), target, None if target.startswith("/") else inside
 
 
 def is_ignored(ignore_text: str, path: str) -> bool:

@@ -24,6 +24,7 @@ class ImageProject:
         conf_folder: the configuration's folder in the project, or "" if it is elsewhere.
         lock_path: path of the image lock.
         findings: findings that do not stop a build.
+        catalog_entries: names of the datasets in the plans that have an entry in the catalog.
     """
 
     root: Path
@@ -32,3 +33,4 @@ class ImageProject:
     conf_folder: str
     lock_path: Path
     findings: tuple[Finding, ...]
+    catalog_entries: frozenset[str] = frozenset()

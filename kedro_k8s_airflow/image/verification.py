@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Neither the image's user nor one in its /etc/passwd.
 _ARBITRARY_UID = 54321
 _OUTPUT_LINES = 15
+_MACRO_VALUE = "2026-01-01"  # stands in for what a run decides
 _CONTRACT_HELP = "See docs/guides/image.md for what pods require of an image."
 
 
@@ -70,9 +71,10 @@ def verify_image(
         "venv": VENV,
         "tools": _forbidden_tools(project, name),
         "nodes": nodes,
+        "runs": _runs(project, name),
     }
     source = Path(probe.__file__).read_text(encoding="utf-8")
-    program = f"{source}\n\nmain(json.loads({json.dumps(request)!r}))\n"
+    program = f"{source}\n\nmain(json.loads({json.dumps(request, default=str)!r}))\n"
     code, out, err = runner.run_program(
         reference,
         program,
@@ -96,6 +98,41 @@ def verify_image(
     if errors:
         raise Refused(errors)
     return result
+
+
+def _runs(project: ImageProject, name: str) -> list[dict[str, Any]]:
+    """Return how the pods of each DAG with this image load the configuration, and the datasets that need an entry in it."""
+    runs = []
+    for plan in project.plans:
+        nodes = {node.name: node for node in plan.graph.nodes}
+        used = {
+            dataset
+            for task in plan.tasks
+            if task.image_name == name
+            for node in task.nodes
+            for dataset in (*nodes[node].inputs, *nodes[node].outputs)
+        }
+        params: dict[str, Any] = {}
+        for parameter, value in {
+            **plan.params,
+            **dict.fromkeys(plan.macros, _MACRO_VALUE),
+            **plan.runtime_params,
+        }.items():
+            *parents, last = parameter.split(".")
+            target = params
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+        if used:
+            runs.append(
+                {
+                    "env": plan.env,
+                    "conf_source": plan.conf_source,
+                    "params": params,
+                    "datasets": sorted(used & project.catalog_entries),
+                }
+            )
+    return runs
 
 
 def _contract_help(project: ImageProject, name: str) -> str:

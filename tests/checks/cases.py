@@ -483,6 +483,12 @@ CASES = (
         "kedro-datasets[pickle-pickledataset]",
     ),
     Case(
+        "image-link",
+        {"links": {"src/project/shared": "../../../shared"}},
+        {"links": {"src/project/shared": "../project/nodes"}, "files": {"src/project/nodes/x.py": ""}},
+        "src/project/shared: is a link to ../../../shared",
+    ),
+    Case(
         "image-kedro",
         {
             "files": {
@@ -645,6 +651,16 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
             "options": ("--env", "prod"),
         },
     ),
+    "a project that a Dockerfile copies to project_path": (
+        "image-own",
+        {
+            "files": {
+                "Dockerfile": "FROM x\nARG HOME_DIR=/srv\nWORKDIR ${HOME_DIR}\nCOPY --chown=1:0 . kedro\nUSER 1\n",
+            },
+            "settings": "project_path: /srv/kedro\n",
+        },
+    ),
+    "a link that .dockerignore leaves out": ("image-link", {"links": {"src/tests": "/nowhere"}}),
     "a Dockerfile that installs something else": (
         "image-kedro",
         {

@@ -61,6 +61,8 @@ def make_project(scenario: Scenario, folder: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    for name, target in scenario.links.items():
+        (folder / name).symlink_to(target)
     return folder
 
 

@@ -98,6 +98,7 @@ class Scenario:
         overlays: content of <env>/k8s_airflow.yml, by environment.
         catalog: of the base environment.
         files: further files by path; `{conf}` stands for the configuration folder, `{package}` for the package's folder.
+        links: targets of links by path.
         settings_py: further lines of the project's settings.py.
         options: of the command line.
         canary: text that must be in nothing that `create` writes or prints.
@@ -118,6 +119,7 @@ class Scenario:
     catalog: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
     settings_py: str = ""
     options: tuple[str, ...] = ()
     canary: str | None = None
