@@ -12,13 +12,18 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.plan.model import find_claim
+from kedro_k8s_airflow.plan.reach import find_local_paths
 from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding
+    from kedro_k8s_airflow.plan.builder import DagDraft
+    from kedro_k8s_airflow.plan.graph import GraphDataset
 
+# Classes that save a local file and then upload it.
+_UPLOADING_CLASSES = ("MlflowArtifactDataset",)
 _TEMPORARY_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
 
 
@@ -66,8 +71,8 @@ def find_absent_files(context: CheckContext) -> Iterator[RuleFinding]:
 @rule(
     "data-read-only",
     "error",
-    title="A dataset that a node saves to a volume mounted read-only.",
-    source="kedro#5778. The node fails when it saves, with `Read-only file system`.",
+    title="A dataset that a node saves or confirms where pods cannot write: on a read-only volume, or in the image.",
+    source="kedro#5778. The node fails when it saves, with `Read-only file system`. A confirmation saves a checkpoint.",
 )
 def find_read_only_saves(context: CheckContext) -> Iterator[RuleFinding]:
     for draft in context.drafts:
@@ -80,6 +85,42 @@ def find_read_only_saves(context: CheckContext) -> Iterator[RuleFinding]:
                 node = draft.graph.nodes[dataset.producer].name
                 message = f"is saved by node {node!r} to {path}, but volume {innermost.name!r} is mounted read-only."
                 yield Location(dataset=name), message, "Remove readOnly from the volume, or save to another one."
+        yield from _find_read_only_confirmations(draft, context)
+
+
+def _find_read_only_confirmations(draft: DagDraft, context: CheckContext) -> Iterator[RuleFinding]:
+    """Yield the datasets whose checkpoint a node saves where it cannot; an IncrementalDataset has one."""
+    for node in draft.graph.nodes:
+        for form in dict.fromkeys(node.confirms):
+            dataset = draft.graph.datasets.get(base_name(form))
+            path = _checkpoint_path(draft.entries.get(form, {}), dataset, context) if dataset is not None else None
+            if dataset is None or path is None:
+                continue
+            innermost = find_claim(path, draft.mounts)
+            if innermost is not None and innermost.read_only:
+                place, help_text = f"volume {innermost.name!r} is mounted read-only", "Remove readOnly from the volume."
+            elif (
+                innermost is None
+                and dataset.producer is None
+                and (dataset.reach.kind == "shared" or _is_in_image(dataset.reach.path or "", context))
+            ):
+                place, help_text = (
+                    "no volume is mounted there",
+                    "Keep it on a volume (data.volumes) or at a remote path.",
+                )
+            else:
+                continue
+            message = f"is confirmed by node {node.name!r}, which saves the checkpoint {path}, but {place}."
+            yield Location(dataset=form), message, help_text
+
+
+def _checkpoint_path(entry: Mapping[str, Any], dataset: GraphDataset, context: CheckContext) -> str | None:
+    """Return the path in the pod of the checkpoint of an IncrementalDataset, or None if it is remote."""
+    checkpoint = entry.get("checkpoint")
+    given = checkpoint.get("filepath") if isinstance(checkpoint, dict) else None
+    if isinstance(given, str):
+        return None if "://" in given else posixpath.normpath(posixpath.join(context.settings.project_path, given))
+    return f"{dataset.reach.path}/CHECKPOINT" if dataset.reach.path else None
 
 
 @rule(
@@ -89,9 +130,11 @@ def find_read_only_saves(context: CheckContext) -> Iterator[RuleFinding]:
     source="kedro#5778. The task succeeds, and its result is lost.",
 )
 def find_lost_files(context: CheckContext) -> Iterator[RuleFinding]:
-    for graph in context.graphs:
+    for draft in context.drafts:
+        graph = draft.graph
+        uploaded = {base_name(name) for name, entry in draft.entries.items() if _has_type(entry, _UPLOADING_CLASSES)}
         for name, dataset in graph.datasets.items():
-            if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod":
+            if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod" or name in uploaded:
                 continue
             if not _matches_any(name, context.settings.data.discard):
                 node = graph.nodes[dataset.producer].name
@@ -118,6 +161,61 @@ def find_unknown_reach(context: CheckContext) -> Iterator[RuleFinding]:
                     "but its catalog entry does not show whether both see the same data."
                 )
                 help_text = f"Set data.reach: {{{crossing.dataset}: shared}}, or {{{crossing.dataset}: pod}} if it is local to a pod."
+                yield Location(dataset=crossing.dataset), message, help_text
+
+
+@rule(
+    "data-path-unknown",
+    "warning",
+    title="A dataset of an unknown class, with what looks like a local path that pods do not share.",
+    source="A report saved by a project's own class with `file_path: data/report.html`, which was deleted with its pod.",
+)
+def find_unknown_paths(context: CheckContext) -> Iterator[RuleFinding]:
+    for draft in context.drafts:
+        crossing = {crossing.dataset for plan in (draft.plan,) if plan is not None for crossing in plan.crossings}
+        for form in sorted(draft.entries):
+            dataset = draft.graph.datasets[base_name(form)]
+            if dataset.reach.kind != "unknown" or dataset.name in crossing:
+                continue
+            for key, value in find_local_paths(draft.entries[form]):
+                path = posixpath.normpath(posixpath.join(context.settings.project_path, value))
+                if find_claim(path, draft.mounts) is not None:
+                    continue
+                if dataset.producer is not None:
+                    node = draft.graph.nodes[dataset.producer].name
+                    message = f"is saved by node {node!r} with {key}: {value}. If that is a file, it is deleted when its pod ends."
+                elif not _is_in_image(path, context) and not _is_project_file(path, context):
+                    node = draft.graph.nodes[dataset.consumers[0]].name
+                    message = f"is loaded by node {node!r} with {key}: {value}. If that is a file, no pod has it."
+                else:
+                    continue
+                help_text = (
+                    f"Mount a volume at that path (data.volumes), or set data.reach: {{{dataset.name}: shared}} if the data is "
+                    "stored elsewhere."
+                )
+                yield Location(dataset=form), message, help_text
+
+
+@rule(
+    "data-cached",
+    "warning",
+    title="A CachedDataset that one pod saves and another loads. Its memory does not reach the other pod.",
+    source="A table whose codes `007` became 7 in pods, because Kedro passes the object itself from node to node.",
+)
+def find_crossing_caches(context: CheckContext) -> Iterator[RuleFinding]:
+    for draft in context.drafts:
+        cached = {base_name(name) for name, entry in draft.entries.items() if _has_type(entry, ("CachedDataset",))}
+        for crossing in draft.plan.crossings if draft.plan is not None and cached else ():
+            if crossing.dataset in cached and crossing.reach.kind != "memory":
+                message = (
+                    f"is a CachedDataset that task {crossing.saved_by!r} saves and task {crossing.loaded_by[0]!r} loads. Under "
+                    "`kedro run` the second gets the object from memory. In a pod it gets what the stored data becomes when "
+                    "loaded, such as other types of columns."
+                )
+                help_text = (
+                    "Run the nodes in one pod (name them in one group under `groups:`). Or remove the CachedDataset around it, so "
+                    "that `kedro run` loads the stored data, too."
+                )
                 yield Location(dataset=crossing.dataset), message, help_text
 
 
@@ -286,6 +384,20 @@ def find_unused_stores(context: CheckContext) -> Iterator[RuleFinding]:
         message = f"has no effect on DAG {quote_names(unused)}, because no in-memory data passes between pods there."
         help_text = "Set group_by to none, namespace or chain, or remove `memory: store`."
         yield context.location_of("data", "memory"), message, help_text
+
+
+def _has_type(entry: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    """Return whether an entry, or a dataset inside it, is of one of some classes."""
+    if str(entry.get("type", "")).rpartition(".")[2] in names:
+        return True
+    inside = entry.get("dataset")
+    return isinstance(inside, dict) and _has_type(inside, names)
+
+
+def _is_project_file(path: str, context: CheckContext) -> bool:
+    """Return whether a path in the pod is in the project's code or configuration, which every image contains."""
+    folders = (context.project.code_folder, context.project.conf_folder)
+    return any(folder and path.startswith(f"{context.settings.project_path}/{folder}/") for folder in folders)
 
 
 def _is_versioned_inside(entry: Mapping[str, Any]) -> bool:

@@ -22,6 +22,11 @@ _PACKAGE = re.compile(r"^kedro_datasets(_experimental)?\.")
 _PROTOCOL = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9+._-]+):(//|(?=/))")
 _PLACEHOLDER_START = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _PATH_KEYS = ("filepath", "path", "filename")
+_ARGUMENT_KEYS = frozenset({"load_args", "save_args", "fs_args", "credentials", "metadata"})
+_LOCAL_PROTOCOLS = frozenset({"file", "local", "memory"})
+_PATH_KEY = re.compile(r"path|file|dir|folder|location|dest|target|output")
+# With a folder or an extension, and without characters that hint at text, a pattern or another kind of name.
+_LOCAL_PATH = re.compile(r"(?=.*[/.])[\w./ ~+-]*\w/?")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
 _MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
 # Classes of kedro-datasets that always use a server, and its kind.
@@ -120,7 +125,46 @@ def reach_of_entry(entry: Mapping[str, Any] | None, pod_paths: PodPaths) -> Reac
         plain = reach.plain and name == "CachedDataset"
         # Kedro gives versions only to the outermost dataset, which may pass them on.
         return Reach(reach.kind, reach.path, versioned, plain, reach.protocol)
+    return _reach_by_addresses(entry, pod_paths)
+
+
+def _reach_by_addresses(entry: Mapping[str, Any], pod_paths: PodPaths) -> Reach:
+    """Return the reach of an entry of an unknown class: that of the only kind of address in it, if there is one."""
+    if find_local_paths(entry):
+        return Reach("unknown")
+    for _, value in _flatten_texts(entry):
+        match = _PROTOCOL.match(value)
+        kind = match["name"].lower().split("+")[0] if match else ""
+        if kind in _LOCAL_DATABASES:
+            return _database_reach(value, pod_paths)
+        if kind and kind not in _LOCAL_PROTOCOLS:
+            return Reach("shared", protocol=kind)
     return Reach("unknown")
+
+
+def find_local_paths(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the values of an entry of an unknown class that look like local paths, each with its dotted key."""
+    paths = []
+    for key, value in _flatten_texts(entry):
+        match = _PROTOCOL.match(value)
+        if match is not None and match["name"].lower() not in _LOCAL_PROTOCOLS:
+            continue
+        path = value[match.end() :] if match else value
+        named = _PATH_KEY.search(key.rpartition(".")[2].lower()) is not None
+        if _LOCAL_PATH.fullmatch(path) and (named or path.startswith((".", "/")) or posixpath.splitext(path)[1]):
+            paths.append((key, path))
+    return paths
+
+
+def _flatten_texts(entry: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return the texts of an entry with their dotted keys, without arguments that say nothing about where the data is."""
+    texts: list[tuple[str, str]] = []
+    for key, value in entry.items():
+        if isinstance(value, str) and key not in ("type", "code", "sql"):
+            texts.append((f"{prefix}{key}", value))
+        elif isinstance(value, dict) and key not in _ARGUMENT_KEYS:
+            texts.extend(_flatten_texts(value, f"{prefix}{key}."))
+    return texts
 
 
 def _path_reach(path: str, pod_paths: PodPaths, *, versioned: bool) -> Reach:

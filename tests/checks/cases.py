@@ -15,6 +15,8 @@ _CATALOG = pickle_entries("raw", "a_out", "b_out")
 _LOCAL = pickle_entries("a_out", folder="intermediate")
 _PARTITIONS = {"type": "partitions.PartitionedDataset", "path": "data/parts"}
 _APPENDING = {"type": "pandas.CSVDataset", "filepath": "data/a_out.csv", "save_args": {"mode": "a"}}
+_OWN = {"type": "project.datasets.OwnDataset"}
+_INCREMENTAL = {"type": "partitions.IncrementalDataset", "path": "data/raw", "dataset": "pandas.CSVDataset"}
 _SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
 _CLASS = """
 class {name}({base}):
@@ -175,6 +177,21 @@ CASES = (
         "data-unknown",
         _catalog_entry(type="somewhere.FancyDataset"),
         {**_catalog_entry(type="somewhere.FancyDataset"), **_data_settings("reach: {a_out: shared}")},
+        "'a_out'",
+    ),
+    Case(
+        "data-path-unknown",
+        {"catalog": {**_CATALOG, "b_out": {**_OWN, "file_path": "reports/b_out.html"}}},
+        {"catalog": {**_CATALOG, "b_out": {**_OWN, "file_path": "data/b_out.html"}}},
+        "file_path: reports/b_out.html",
+    ),
+    Case(
+        "data-cached",
+        _catalog_entry(type="CachedDataset", dataset=_CATALOG["a_out"]),
+        {
+            **_catalog_entry(type="CachedDataset", dataset=_CATALOG["a_out"]),
+            "settings": "groups: {both: {node: [a, b]}}\n",
+        },
         "'a_out'",
     ),
     Case(
@@ -628,6 +645,33 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
         _task_settings(
             "operator: {init_containers: [{name: w, image: 'b:1', volumeMounts: [{name: tmp, mountPath: /t}]}]}"
         ),
+    ),
+    "what is uploaded after it was saved": (
+        "data-lost",
+        {
+            "catalog": {
+                **_CATALOG,
+                "b_out": {
+                    "type": "kedro_mlflow.io.artifacts.MlflowArtifactDataset",
+                    "dataset": {"type": "pickle.PickleDataset", "filepath": "reports/b_out.pkl"},
+                },
+            }
+        },
+    ),
+    "what is loaded from a read-only volume without a confirmation": (
+        "data-read-only",
+        {
+            **_volume_settings("readOnly: true"),
+            "catalog": {**_CATALOG, **pickle_entries("a_out", "b_out", folder="s3://bucket"), "raw": _INCREMENTAL},
+        },
+    ),
+    "an own class with a file of the project's code": (
+        "data-path-unknown",
+        {"catalog": {**_CATALOG, "raw": {**_OWN, "file_path": "src/project/raw.html"}}},
+    ),
+    "an own class with a server": (
+        "data-unknown",
+        {"catalog": {**_CATALOG, "a_out": {**_OWN, "uri": "mongodb://host/db"}}},
     ),
     "tables of one database are not one file": (
         "data-same-file",

@@ -240,3 +240,41 @@ def test_create_writes_nothing_where_check_finds_an_error(case: Case, kedro: Ked
 )
 def test_options_that_append_are_recognised(entry: dict[str, Any], option: str | None) -> None:
     assert find_append_option(entry) == option
+
+
+_READ_ONLY = "data: {volumes: {data: {claim: c, mount: data, readOnly: true}, state: {claim: s, mount: state}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "place"),
+    [
+        (_READ_ONLY, {}, "volume 'data'"),
+        (_READ_ONLY, {"checkpoint": {"filepath": "state/CHECKPOINT"}}, None),
+        (_READ_ONLY, {"path": "s3://bucket/raw", "checkpoint": {"filepath": "elsewhere/CHECKPOINT"}}, "no volume"),
+        ("data: {in_image: [data]}\n", {}, "no volume"),
+    ],
+)
+def test_a_confirmation_where_pods_cannot_write_is_reported(
+    kedro: KedroServer, tmp_path: Path, settings: str, more: dict[str, Any], place: str | None
+) -> None:
+    registry = """
+from kedro.pipeline import Node, Pipeline
+
+
+def work(given):
+    return given
+
+
+def register_pipelines():
+    return {"__default__": Pipeline([Node(work, "raw", "done", name="a", confirms="raw")])}
+"""
+    catalog = {
+        "raw": {"type": "partitions.IncrementalDataset", "path": "data/raw", "dataset": "pandas.CSVDataset", **more},
+        **pickle_entries("done", folder="s3://bucket"),
+    }
+    whole = f"image: registry.example.com/team/project:1.0\n{settings}"
+    project = make_project(make_scenario("x", registry=registry, catalog=catalog, whole=whole), tmp_path / "project")
+    code, findings = check(kedro, project)
+    texts = [finding_text(finding) for finding in findings if finding["code"] == "data-read-only"]
+    assert (code, len(texts)) == (int(place is not None), int(place is not None))
+    assert all("'raw'" in text and (place or "") in text for text in texts)

@@ -78,6 +78,13 @@ CASES: dict[str, tuple[dict[str, Any] | None, Reach]] = {
     "class not installed": ({"type": "nobody.knows.FooDataset", "filepath": "a.foo"}, reach_on_pod("/app/a.foo")),
     "another key for the path": ({"type": "x.Y", "filename": "data/a"}, reach_on_volume("/app/data/a")),
     "cache of a file": (cached_entry(file_entry("data/a.csv")), reach_on_volume("/app/data/a.csv")),
+    "own class, server": ({"type": "p.D", "uri": "mongodb://host/db"}, Reach("shared")),
+    "own class, bucket": ({"type": "p.D", "config": {"target": "s3://bucket/x"}}, Reach("shared")),
+    "own class, database file": ({"type": "p.D", "url": "sqlite:///data/x.db"}, reach_on_volume("/app/data/x.db")),
+    "own class, another key": ({"type": "p.D", "file_path": "data/report.html"}, Reach("unknown")),
+    "own class, file and server": ({"type": "p.D", "file_path": "data/x.csv", "proxy": "http://h:1"}, Reach("unknown")),
+    "own class, server of the file system": ({"type": "p.D", "fs_args": {"url": "http://h:1"}}, Reach("unknown")),
+    "own class, name with a slash": ({"type": "p.D", "dataset_name": "org/name", "url": "https://h"}, Reach("shared")),
     "a file versioned inside, which Kedro does not version": (
         cached_entry(file_entry("a.csv", versioned=True)),
         reach_on_pod("/app/a.csv"),
