@@ -20,6 +20,9 @@ PYTHON := 3.11
 KEDRO := newest
 AIRFLOW := 3
 
+# Starts clusters; a public clone has none.
+LAB ?= ../shared/lab/lab
+
 LOCKS := tests/requirements
 UV := .tools/uv/bin/uv
 BIN := .venvs/kedro/bin
@@ -71,6 +74,13 @@ test-full: cluster lint environments ## Run everything: all tests, a cluster inc
 	$(BIN)/pytest -m cluster tests/cluster $(ARGS)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/image.py
+	$(MAKE) test-cluster-oldest
+
+.PHONY: test-cluster-oldest
+test-cluster-oldest: ## Run the tests that need a cluster on Kubernetes 1.20, which the lab beside the repository starts (LAB)
+	@[[ -x $(LAB) ]] || { echo "make: no lab at $(LAB): the cluster tests were not run on Kubernetes 1.20" >&2; exit 2; }
+	$(LAB) down
+	trap '$(LAB) down' EXIT; LAB_KUBERNETES=debian $(LAB) cluster up && LAB_KUBERNETES=debian $(LAB) run make test-cluster
 
 .PHONY: test-kedro
 test-kedro: .venvs/$(MATRIX)/.made ## Run the tests with one Python and one Kedro (PYTHON=3.12 KEDRO=oldest), no Airflow
