@@ -1,12 +1,13 @@
 """Which registered pipeline a pod loads: a smaller one that provably holds the same nodes starts faster.
 
 The proof is Kedro's own: the registry is evaluated again with only that pipeline requested, and every node of the task
-must be equal. Kedro then loads less only if the registry uses `find_pipelines()`.
+must be equal. Kedro then loads less only if the registry uses `find_pipelines()`. Once a registry returned every pipeline
+although one was requested, it is not evaluated again, since that may take seconds in a large project.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     EvaluateAlone = Callable[[str], PipelineEvaluation]
 
 
+_FUTILE = "the registry makes every pipeline, whichever Kedro asks for"
+
+
 def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
     """Return the plans with the smallest pipeline for each task.
 
@@ -40,7 +44,11 @@ def narrow_pipelines(project: Project, plans: Sequence[Plan]) -> list[Plan]:
         for name, nodes in project.pipelines.items()
         if name != dag_selection.DEFAULT_PIPELINE and nodes
     )
-    return [_narrow_plan(plan, project, pipelines_by_size, evaluate) for plan in plans]
+    pipeline_count = len(project.pipelines)
+    evaluated = {plan.pipeline for plan in plans} - {dag_selection.DEFAULT_PIPELINE}
+    futile = any(evaluate(name).registered >= pipeline_count for name in evaluated)
+    narrowing = _Narrowing(evaluate, pipeline_count, futile)
+    return [_narrow_plan(plan, project, pipelines_by_size, narrowing) for plan in plans]
 
 
 def find_unloadable(
@@ -66,8 +74,38 @@ def find_unloadable(
     return errors
 
 
+@dataclass
+class _Narrowing:
+    """The evaluations of the registry for all tasks.
+
+    Attributes:
+        evaluate: evaluates the registry for one pipeline, once.
+        pipeline_count: number of pipelines in the registry.
+        futile: whether the registry returned every pipeline although one was requested.
+    """
+
+    evaluate: EvaluateAlone
+    pipeline_count: int
+    futile: bool
+
+    def find_obstacle(self, task: Task, name: str, nodes: Mapping[str, ProjectNode]) -> str | None:
+        """Return why a task's pod cannot load a pipeline instead of the DAG's, or None if it can."""
+        if self.futile:
+            return _FUTILE
+        evaluation = self.evaluate(name)
+        if evaluation.nodes is None:
+            return f"pipeline {name!r} cannot be loaded by itself: {evaluation.problem}"
+        if evaluation.registered >= self.pipeline_count:
+            self.futile = True
+            return _FUTILE
+        for node_name in task.nodes:
+            if not registry.are_nodes_equal(nodes[node_name], evaluation.nodes.get(node_name)):
+                return f"node {node_name!r} is another one in pipeline {name!r}"
+        return None
+
+
 def _narrow_plan(
-    plan: Plan, project: Project, pipelines_by_size: Sequence[tuple[int, str, set[str]]], evaluate: EvaluateAlone
+    plan: Plan, project: Project, pipelines_by_size: Sequence[tuple[int, str, set[str]]], narrowing: _Narrowing
 ) -> Plan:
     nodes = {node.name: node for node in project.pipelines[plan.pipeline]}
     candidates = [
@@ -80,35 +118,17 @@ def _narrow_plan(
         elif not task.nodes:
             tasks.append(task)
         else:
-            tasks.append(_narrow_task(task, nodes, candidates, evaluate, len(project.pipelines)))
+            tasks.append(_narrow_task(task, nodes, candidates, narrowing))
     return replace(plan, tasks=tuple(tasks))
 
 
 def _narrow_task(
-    task: Task,
-    nodes: Mapping[str, ProjectNode],
-    candidates: Sequence[tuple[str, set[str]]],
-    evaluate: EvaluateAlone,
-    pipeline_count: int,
+    task: Task, nodes: Mapping[str, ProjectNode], candidates: Sequence[tuple[str, set[str]]], narrowing: _Narrowing
 ) -> Task:
-    reason = "no smaller registered pipeline holds its nodes"
+    obstacle: str | None = "no smaller registered pipeline holds its nodes"
     for name, names in candidates:
-        if not names.issuperset(task.nodes):
-            continue
-        evaluation = evaluate(name)
-        if evaluation.nodes is None:
-            reason = f"pipeline {name!r} cannot be loaded by itself: {evaluation.problem}"
-        elif evaluation.registered >= pipeline_count:
-            reason = "the registry makes every pipeline, whichever Kedro asks for"
-        elif other := next(
-            (
-                node_name
-                for node_name in task.nodes
-                if not registry.are_nodes_equal(nodes[node_name], evaluation.nodes.get(node_name))
-            ),
-            None,
-        ):
-            reason = f"node {other!r} is another one in pipeline {name!r}"
-        else:
-            return replace(task, pipeline=name)
-    return replace(task, narrowing_declined=reason)
+        if names.issuperset(task.nodes):
+            obstacle = narrowing.find_obstacle(task, name, nodes)
+            if obstacle is None:
+                return replace(task, pipeline=name)
+    return replace(task, narrowing_declined=obstacle)
