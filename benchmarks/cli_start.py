@@ -6,7 +6,6 @@ a user waits for those; the ratio of CPU stands beside them, because it suffers 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import statistics
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import measure
+import options
 import projects
 import report
 
@@ -90,15 +90,11 @@ def section(python: Path, turns: int, folder: Path) -> report.Section:
 
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; return whether the aims were met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
-    parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="one turn: does it run, not how fast")
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    given = parser.parse_args(argv)
-    turns = 1 if given.quick else given.turns
+    arguments = options.parse_options(options.make_parser(__doc__, turns=15), argv)
     with tempfile.TemporaryDirectory(prefix="kka-cli-start-") as folder:
-        return report.print_section(section(given.python.absolute(), turns, Path(folder).resolve()), write=given.write)
+        return report.print_section(
+            section(arguments.python, arguments.turns, Path(folder).resolve()), write=arguments.write
+        )
 
 
 if __name__ == "__main__":

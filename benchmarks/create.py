@@ -1,12 +1,12 @@
 """What `kedro k8s-airflow create` and `check` cost, against the least possible and against `kedro airflow create`.
 
-Projects of 10 to 5,000 nodes; a fresh process each time; candidates take turns. The floor is what every compiler of Kedro
-projects pays: import Kedro, load the pipeline, order its nodes (`programs/floor.py`).
+Projects of 10 to 5,000 nodes, and one of many pipelines; a fresh process each time; candidates take
+turns. The floor is what every compiler of Kedro projects pays: import Kedro, load the pipeline, order its nodes
+(`programs/floor.py`).
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import measure
+import options
 import projects
 import report
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FLOOR, CREATE, CHECK = "floor", "create", "check"
 AIRFLOW, BY_MEMORY = "kedro airflow create", "kedro airflow create --group-by memory"
+# A large project that a user has: each evaluation of its registry costs much, its imports even more.
+MANY = projects.Shape(754, parts=30, import_seconds=2)
+QUICK_MANY = projects.Shape(20, parts=3)
 _FLOOR_PROGRAM = Path(__file__).resolve().parent / "programs" / "floor.py"
 
 
@@ -51,7 +55,7 @@ def format_row(shape: projects.Shape, costs: dict[str, list[Cost]]) -> list[str]
     """One line of the table."""
     create, floor, others = (measure.median_cost(costs[name]) for name in (CREATE, FLOOR, BY_MEMORY))
     return [
-        f"{shape.nodes:,}" + (", a fifth of the edges in memory" if shape.memory_edges else ""),
+        str(shape),
         f"{create.cpu:.2f} s",
         f"{measure.median_ratio(costs[CHECK], costs[CREATE]):.2f}",
         *(f"{measure.median_ratio(costs[CREATE], costs[name]):.2f}" for name in (FLOOR, AIRFLOW, BY_MEMORY)),
@@ -72,14 +76,15 @@ def describe_growth(label: str, cpu: dict[int, float]) -> str:
     )
 
 
-def build_section(python: Path, sizes: list[int], turns: int, folder: Path) -> report.Section:
+def build_section(python: Path, sizes: list[int], many: projects.Shape, turns: int, folder: Path) -> report.Section:
     """Make the projects, measure, and put the figures together."""
     versions = measure.describe_versions(python, "kedro", "kedro-airflow", "kedro-k8s-airflow")
-    shapes = [*map(projects.Shape, sorted(sizes)), projects.Shape(max(sizes), memory_edges=True)]
+    plain_shapes = [projects.Shape(nodes) for nodes in sorted(sizes)]
+    shapes = [*plain_shapes, projects.Shape(max(sizes), memory_edges=True), many]
     results = {}
-    for shape in shapes:
-        project = projects.make_project(folder / f"{shape.nodes}-{shape.memory_edges}", shape)
-        print(f"create: {describe_shape(shape)}, {turns} turns", file=sys.stderr, flush=True)
+    for number, shape in enumerate(shapes):
+        project = projects.make_project(folder / f"{number}", shape)
+        print(f"create: nodes: {shape}; {turns} turns", file=sys.stderr, flush=True)
         results[shape] = measure_candidates(python, project, turns)
     largest = results[projects.Shape(max(sizes))]
     memory_above_floor = measure.median_cost(largest[CREATE]).peak - measure.median_cost(largest[FLOOR]).peak
@@ -93,8 +98,13 @@ def build_section(python: Path, sizes: list[int], turns: int, folder: Path) -> r
         ),
         report.Aim(f"`check` to `create`, {size_label}", measure.median_ratio(largest[CHECK], largest[CREATE]), 1.5),
         report.Aim(f"memory above the floor, {size_label}", memory_above_floor, 100, " MiB"),
+        report.Aim(
+            f"`create` to the floor, nodes: {many}",
+            measure.median_ratio(results[many][CREATE], results[many][FLOOR]),
+            1.25,
+        ),
     ]
-    plain = {shape.nodes: costs for shape, costs in results.items() if not shape.memory_edges}
+    plain = {shape.nodes: results[shape] for shape in plain_shapes}
     growths = [
         ("`create`", {nodes: measure.median_cost(costs[CREATE]).cpu for nodes, costs in plain.items()}),
         (
@@ -121,30 +131,23 @@ def build_section(python: Path, sizes: list[int], turns: int, folder: Path) -> r
         aims if max(sizes) >= 5000 else (),
         [
             "\n".join(f"- {describe_growth(*figures)}" for figures in growths) if len(plain) > 2 else "",
+            f"The project of {many.parts + 1} pipelines takes {many.import_seconds:g} s of CPU to import, in every candidate.",
             "The last column is the memory of `kedro airflow create --group-by memory` above the same floor.",
             f"Medians of {turns} turns. {report.describe_conditions(versions)}",
         ],
     )
 
 
-def describe_shape(shape: projects.Shape) -> str:
-    """A shape in words."""
-    return f"{shape.nodes:,} nodes" + (", memory edges" if shape.memory_edges else "")
-
-
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; whether the aims were met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
-    parser.add_argument("--nodes", type=int, nargs="+", default=[10, 100, 1000, 5000])
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    arguments = parser.parse_args(argv)
+    parser = options.make_parser(__doc__, turns=7)
+    parser.add_argument("--nodes", type=int, nargs="+", help="(10, 100, 1000 and 5000; 10 with --quick)")
+    arguments = options.parse_options(parser, argv)
+    sizes = arguments.nodes or ([10] if arguments.quick else [10, 100, 1000, 5000])
+    many = QUICK_MANY if arguments.quick else MANY
     with tempfile.TemporaryDirectory(prefix="kka-create-") as folder:
-        return report.print_section(
-            build_section(arguments.python.absolute(), arguments.nodes, arguments.turns, Path(folder)),
-            write=arguments.write,
-        )
+        section = build_section(arguments.python, sizes, many, arguments.turns, Path(folder))
+        return report.print_section(section, write=arguments.write)
 
 
 if __name__ == "__main__":

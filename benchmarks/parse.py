@@ -10,7 +10,6 @@ Of each size three files are parsed in turns by what stands in for Airflow's DAG
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import measure
+import options
 import projects
 import report
 
@@ -49,7 +49,7 @@ TASKS = [
     for name, after, own in TASKS:
         tasks[name] = {operator}(
             task_id=name,
-            arguments=[*ARGUMENTS, f"--node={{name}}"],
+            arguments=[*ARGUMENTS, "--pipeline={pipeline}", f"--node={{name}}"],
             labels={{**LABELS, "kedro-k8s-airflow/task": name}},
             annotations={{"kedro-k8s-airflow/nodes": name}},
             **{{**SETTINGS, **own}},
@@ -112,21 +112,31 @@ def write_by_hand(text: str) -> tuple[str, str]:
         rows.append(f"    ({name}, {upstream}, {own_arguments}),")
         edges.append(f"    ({name}, {upstream}),")
     head = text[: text.index(_FACTORY)]
+    operator, pipeline = _read_factory(tree)
     return head + _HAND_WRITTEN_TEMPLATE.format(
-        rows="\n".join(rows), dag=header, operator=_operator_name(tree)
+        rows="\n".join(rows), dag=header, operator=operator, pipeline=pipeline
     ), _BARE_TEMPLATE.format(rows="\n".join(edges), dag=header)
 
 
-def _operator_name(tree: ast.Module) -> str:
-    """Name of the class that the factory makes tasks of."""
+def _read_factory(tree: ast.Module) -> tuple[str, str]:
+    """Name of the class that the factory makes tasks of, and the pipeline that they load by default."""
     factory = next(
         statement
         for statement in tree.body
         if isinstance(statement, ast.FunctionDef) and statement.name == "kedro_task"
     )
-    task_call = next(found.value for found in factory.body if isinstance(found, ast.Assign))
-    assert isinstance(task_call, ast.Call), "the factory begins with making the task"
-    return ast.unparse(task_call.func)
+    (operator,) = [
+        ast.unparse(call.func)
+        for call in ast.walk(factory)
+        if isinstance(call, ast.Call) and any(keyword.arg == "task_id" for keyword in call.keywords)
+    ]
+    defaults = {
+        argument.arg: default
+        for argument, default in zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
+    }
+    pipeline = defaults["pipeline"]
+    assert isinstance(pipeline, ast.Constant), "the factory's default pipeline is a name"
+    return operator, str(pipeline.value)
 
 
 def _read_task_call(call: ast.Call) -> tuple[str, str, str]:
@@ -236,17 +246,14 @@ def main(argv: list[str] | None = None) -> bool:
     default_pythons = [
         Path(path) for name in ("KKA_PYTHON_AIRFLOW_2", "KKA_PYTHON_AIRFLOW_3") if (path := os.environ.get(name))
     ]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
+    parser = options.make_parser(__doc__, turns=11)
     parser.add_argument(
         "--airflow", type=Path, action="append", metavar="PYTHON",
         help="of an Airflow environment; repeat for more (KKA_PYTHON_AIRFLOW_2 and KKA_PYTHON_AIRFLOW_3)",
     )  # fmt: skip
-    parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--turns", type=int, default=11)
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    options = parser.parse_args(argv)
-    environments = options.airflow or default_pythons
+    parser.add_argument("--nodes", type=int, nargs="+", help="(100 and 1000; 20 with --quick)")
+    arguments = options.parse_options(parser, argv)
+    environments = arguments.airflow or default_pythons
     for python in environments:
         if not python.exists():
             print(f"parse: skipped, there is no {python}", file=sys.stderr)
@@ -256,9 +263,12 @@ def main(argv: list[str] | None = None) -> bool:
     all_met = True
     with tempfile.TemporaryDirectory(prefix="kka-parse-") as name:
         folder = Path(name).resolve()
-        texts = {nodes: emit_dag(options.python.absolute(), folder, nodes) for nodes in sorted(options.nodes)}
+        sizes = sorted(arguments.nodes or ([20] if arguments.quick else [100, 1000]))
+        texts = {nodes: emit_dag(arguments.python, folder, nodes) for nodes in sizes}
         for python in available_pythons:
-            all_met &= report.print_section(build_section(python, texts, options.turns, folder), write=options.write)
+            all_met &= report.print_section(
+                build_section(python, texts, arguments.turns, folder), write=arguments.write
+            )
     return all_met
 
 

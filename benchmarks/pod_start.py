@@ -7,7 +7,6 @@ registered pipelines; bytecode there or not. With pipelines to choose from, also
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import shutil
@@ -20,11 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import environments
 import measure
+import options
 import projects
 import report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from measure import Cost
 
@@ -69,6 +69,7 @@ CASES = (
     PodCase(1, SECONDS, bytecode=NO_BYTECODE, aim=0.85),
     PodCase(20, SECONDS, bytecode=NO_BYTECODE),
 )
+QUICK_CASES = (PodCase(1, pandas=True), PodCase(2), PodCase(1, bytecode=NO_LIBRARY), PodCase(2, bytecode=NO_BYTECODE))
 
 
 def read_pod_arguments(project: Path) -> tuple[list[str], str]:
@@ -154,15 +155,15 @@ def format_row(case: PodCase, costs: dict[str, list[Cost]]) -> list[str]:
     ]
 
 
-def _note(without: dict[str, list[Cost]]) -> str:
+def _note(most: PodCase, without: dict[str, list[Cost]]) -> str:
     return (
         f"A pipeline of {SECONDS} s takes that much CPU to import, in every candidate that imports it: what the node itself "
-        "needs. The official Python images hold no bytecode of the standard library. Without any, and with 20 pipelines, "
-        f"the floor itself is {measure.median_ratio(without[FLOOR], without[RUN]):.2f} of `{RUN}`."
+        "needs. The official Python images hold no bytecode of the standard library. Without any, and "
+        f"with {most.pipelines} pipelines, the floor itself is {measure.median_ratio(without[FLOOR], without[RUN]):.2f} of `{RUN}`."
     )
 
 
-def build_section(python: Path, turns: int, folder: Path) -> report.Section:
+def build_section(python: Path, cases: Sequence[PodCase], turns: int, folder: Path) -> report.Section:
     """Make the projects and environments, measure, and put the figures together."""
     distributions = ("kedro", "kedro-datasets")
     versions = measure.describe_versions(python, "kedro", "kedro-datasets", "pandas", "kedro-k8s-airflow")
@@ -172,7 +173,7 @@ def build_section(python: Path, turns: int, folder: Path) -> report.Section:
     }
     project_folders: dict[tuple[int, float], Path] = {}
     results = {}
-    for case in CASES:
+    for case in cases:
         shape = (case.pipelines, case.seconds)
         if shape not in project_folders:
             project_folders[shape] = projects.make_pipelines(folder / f"{case.pipelines}-{case.seconds}", *shape)
@@ -199,7 +200,7 @@ def build_section(python: Path, turns: int, folder: Path) -> report.Section:
             if case.aim is not None
         ],
         [
-            _note(results[PodCase(20, SECONDS, bytecode=NO_BYTECODE)]),
+            _note(cases[-1], results[cases[-1]]),
             f"Medians of {turns} turns. {report.describe_conditions(versions)}",
         ],
     )
@@ -207,15 +208,11 @@ def build_section(python: Path, turns: int, folder: Path) -> report.Section:
 
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; whether the aims were met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="of a Kedro environment (this one)")
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    options = parser.parse_args(argv)
+    arguments = options.parse_options(options.make_parser(__doc__, turns=7), argv)
+    cases = QUICK_CASES if arguments.quick else CASES
     with tempfile.TemporaryDirectory(prefix="kka-pod-start-") as folder:
-        return report.print_section(
-            build_section(options.python.absolute(), options.turns, Path(folder).resolve()), write=options.write
-        )
+        section = build_section(arguments.python, cases, arguments.turns, Path(folder).resolve())
+        return report.print_section(section, write=arguments.write)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 The graph is a stack of layers about as wide as it is high; a node reads two neighbours of the layer below it. Datasets are
 files on a volume, found by one dataset factory (an explicit catalog of 5,000 entries is beyond what omegaconf reads). In the
 variant with memory edges two datasets in five of every other layer are in no catalog, so that a fifth of all edges stays in
-memory and pods of three nodes come about.
+memory and pods of three nodes come about. In the variant with parts the registry makes every pipeline, whichever Kedro
+asks for, and sums them up, as Kedro's starters do; Kedro itself takes long to load it.
 
-    python benchmarks/projects.py FOLDER NODES [--memory-edges]
+    python benchmarks/projects.py FOLDER NODES [--memory-edges] [--parts PARTS]
 
 For the start of a pod there are projects of several registered pipelines, each of which takes a while to import.
 """
@@ -33,11 +34,17 @@ source_dir = "src"
 """
 
 _REGISTRY = '''\
-"""The pipeline of a benchmark: {nodes} nodes in layers of {width}."""
+"""The pipeline of a benchmark: {nodes} nodes in layers of {width}; and {parts} pipelines that each hold a part of it."""
+
+import time
 
 from kedro.pipeline import Node, Pipeline
 
-NODES, WIDTH, MEMORY_EDGES = {nodes}, {width}, {memory_edges}
+NODES, WIDTH, MEMORY_EDGES, PARTS = {nodes}, {width}, {memory_edges}, {parts}
+
+_UNTIL = time.process_time() + {import_seconds}
+while time.process_time() < _UNTIL:
+    pass
 
 
 def start(seed):
@@ -71,7 +78,11 @@ def register_pipelines():
         )
         for index in range(NODES)
     ]
-    return {{"__default__": Pipeline(nodes)}}
+    if not PARTS:
+        return {{"__default__": Pipeline(nodes)}}
+    size = -(-NODES // PARTS)
+    parts = {{f"part_{{part:02d}}": Pipeline(nodes[part * size : (part + 1) * size]) for part in range(PARTS)}}
+    return {{**parts, "__default__": sum(parts.values())}}
 '''
 
 _CATALOG = """\
@@ -140,10 +151,24 @@ MARK = "BENCH_MARK"
 
 
 class Shape(NamedTuple):
-    """What a project looks like: how many nodes, and whether a fifth of the edges is kept in memory."""
+    """What a project looks like.
+
+    Attributes:
+        nodes: number of nodes.
+        memory_edges: whether a fifth of the edges is kept in memory.
+        parts: number of pipelines besides the default one, each with a part of its nodes.
+        import_seconds: CPU that the project's own imports cost.
+    """
 
     nodes: int
     memory_edges: bool = False
+    parts: int = 0
+    import_seconds: float = 0
+
+    def __str__(self) -> str:
+        memory = ", a fifth of the edges in memory" if self.memory_edges else ""
+        parts = f", in {self.parts + 1} pipelines" if self.parts else ""
+        return f"{self.nodes:,}{memory}{parts}"
 
     @property
     def width(self) -> int:
@@ -209,8 +234,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("nodes", type=int)
     parser.add_argument("--memory-edges", action="store_true", help="keep a fifth of the edges in memory")
+    parser.add_argument("--parts", type=int, default=0, help="pipelines besides the default one")
     arguments = parser.parse_args()
-    print(make_project(arguments.folder, Shape(arguments.nodes, arguments.memory_edges)))
+    print(make_project(arguments.folder, Shape(arguments.nodes, arguments.memory_edges, arguments.parts)))
 
 
 if __name__ == "__main__":

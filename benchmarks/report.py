@@ -16,7 +16,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "contributing" / "bench
 _HEAD = """\
 # Benchmarks
 
-Written by `make bench ARGS=--write`; [benchmarks/README.md](../benchmarks/README.md) says what is measured, and how.
+Written by `make bench ARGS=--write`; [benchmarks/README.md](../../benchmarks/README.md) says what is measured, and how.
 Compare the ratios: seconds depend on the machine, ratios of one run hardly do.
 """
 

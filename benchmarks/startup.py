@@ -6,7 +6,6 @@ of the given one: the first has all of them, the second all but this plugin.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import environments
 import measure
+import options
 import projects
 import report
 
@@ -78,22 +78,12 @@ def build_section(python: Path, turns: int, folder: Path) -> report.Section:
 
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; return whether the aims were met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--python",
-        type=Path,
-        default=Path(sys.executable),
-        help="interpreter of a Kedro environment; default: this one",
-    )
-    parser.add_argument("--turns", type=int, default=25)
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    arguments = parser.parse_args(argv)
+    arguments = options.parse_options(options.make_parser(__doc__, turns=25), argv)
     if os.name != "posix":
         sys.exit("startup.py links environments as POSIX systems lay them out")
     with tempfile.TemporaryDirectory(prefix="kka-startup-") as folder:
-        return report.print_section(
-            build_section(arguments.python.absolute(), arguments.turns, Path(folder).resolve()), write=arguments.write
-        )
+        section = build_section(arguments.python, arguments.turns, Path(folder).resolve())
+        return report.print_section(section, write=arguments.write)
 
 
 if __name__ == "__main__":
