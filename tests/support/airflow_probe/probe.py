@@ -5,14 +5,16 @@
 Runs inside an Airflow environment (2.11 or 3.x) with the Kubernetes provider; needs no pytest, no Kedro, no database,
 no cluster and no network. It judges nothing: what is right is for the tests that read the report to say.
 
-How: the parent imports Airflow and the provider once and forks a child for each file, as Airflow's DAG processor does,
-so that a file that hangs, exits or breaks the interpreter spoils no other file's entry, and a module that one file
-imports is new to the next. A child copies the file alone into a fresh folder, reads the folder with a ``DagBag``,
-serialises, renders and builds pods, and leaves its findings in a file.
+How: the parent imports Airflow and the provider once, and probes a file of its own, so that what Airflow imports late is
+there, too. It forks a child for each file, as Airflow's DAG processor does, so that a file that hangs, exits or breaks
+the interpreter spoils no other file's entry, and a module that one file imports is new to the next. A child copies the
+file alone into a fresh folder, reads the folder with a ``DagBag``, serialises, renders and builds pods, and leaves its
+findings in a file.
 
 The report (keys that begin with ``_`` in no case; absent means not applicable)::
 
     airflow, provider, python, hash_seed: str      seconds: float      preimport: {seconds, warnings}
+    warm_up: an entry as of a file                 the probe's own file, in the parent
     files: {path as given: {
       import_errors: [str]                         what the DAG bag could not load
       warnings: [{category, message, where}]       raised while the file was executed (any category)
@@ -53,6 +55,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import gc
 import inspect
 import json
 import os
@@ -110,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         prepare_home(home)
         report = preimport()
         options = Options(home=home, conf=_read_conf(args.conf), brief=args.brief, timeout=args.timeout)
+        report["warm_up"] = warm_up(options)
         report["files"] = probe_files([str(path) for path in args.files], options, args.jobs)
     report["seconds"] = round(time.monotonic() - started, 3)
     args.out.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="ascii")
@@ -189,6 +193,27 @@ def preimport() -> dict[str, Any]:
             "warnings": [describe_warning(w) for w in caught],
         },
     }
+
+
+WARM_UP_FILE = """\
+from datetime import datetime, timezone
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.common.compat.sdk import DAG
+
+with DAG("warm_up", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=timezone.utc)):
+    KubernetesPodOperator(task_id="a", name="a", image="a", arguments=["{{ run_id }}"])
+"""
+
+
+def warm_up(options: Options) -> dict[str, Any]:
+    """Probe a small DAG in this process; return its findings. Each child would import the same modules otherwise."""
+    path = options.home / "warm_up.py"
+    path.write_text(WARM_UP_FILE, encoding="ascii")
+    findings = probe_file(path, options.home / "dags" / "warm_up", options)
+    gc.collect()
+    gc.freeze()  # no child goes through all of Airflow when it collects garbage
+    return findings
 
 
 @functools.cache
