@@ -34,7 +34,7 @@ _TEMPORARY_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a 
     source="kedro#5778. Kedro refuses to run such a pipeline, but only once a pod starts.",
 )
 def find_missing_datasets(context: CheckContext) -> Iterator[RuleFinding]:
-    if context.project.has_catalog_hooks:
+    if context.project.catalog_hooks:
         return
     for graph in context.graphs:
         for name, dataset in graph.datasets.items():

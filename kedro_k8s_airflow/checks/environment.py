@@ -10,8 +10,10 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.files import is_generated
 from kedro_k8s_airflow.image.spec import dockerfile_name, image_credentials, read_text_if_present
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.project.configuration import glob_config_files, locate_key
 from kedro_k8s_airflow.project.pod_environment import EVERY_POD
+from kedro_k8s_airflow.text import count_of, quote_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -183,6 +185,36 @@ def _has_variable(task: Task, context: CheckContext, name: str) -> bool:
     if own is None or is_generated(own):
         return False
     return bool(re.search(rf"(?im)^\s*ENV\s(.*\s)?{re.escape(name)}[=\s]", read_text_if_present(own)))
+
+
+@rule(
+    "hooks-memory",
+    "warning",
+    title="A hook that may add to the catalog, in a project with datasets that have no catalog entry.",
+    source="A hook that registered its tables in after_catalog_created: every pod ended with exit code 2.",
+)
+def find_datasets_of_hooks(context: CheckContext) -> Iterator[RuleFinding]:
+    names = sorted(
+        {
+            name
+            for draft in context.drafts
+            for name, dataset in draft.graph.datasets.items()
+            if dataset.reach.plain and not dataset.provided
+        }
+        - {base_name(name) for name in context.entries}
+    )
+    for hook in context.project.catalog_hooks if names else ():
+        if not hook.only_reads:
+            message = (
+                f"implements {hook.spec} and may add to the catalog. {count_of(len(names), 'dataset')} without an entry "
+                f"{'is' if len(names) == 1 else 'are'} planned as data in memory: {quote_names(names)}. "
+                "If the hook adds one of them as stored data, its pods end with exit code 2."
+            )
+            help_text = (
+                f"Set data.reach: {{{names[0]}: shared}} for each dataset that it adds, or `pod` for files on the pod's own disk. "
+                "If it adds none, ignore this finding (checks.ignore)."
+            )
+            yield Location(subject=f"hook {hook.name}"), message, help_text
 
 
 @rule(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 def find_missing_parameters(context: CheckContext) -> Iterator[RuleFinding]:
     # A field may also come from the type annotation of a node that loads the whole parameter. Kedro checks that.
-    if context.project.has_catalog_hooks:
+    if context.project.catalog_hooks:
         return
     known = index_parameters(context.project.parameters)
     for graph in context.graphs:

@@ -102,7 +102,7 @@ def parse_macros(
     expressions: dict[str, str] = {}
     for name, text in dag.macros.items():
         location = context.location_of("dag", "macros", name)
-        if name not in known and not context.project.has_catalog_hooks:
+        if name not in known and not context.project.catalog_hooks:
             help_text = "Add it to parameters.yml; `kedro run` uses the value there."
             diagnostics.error("param-unknown", location, f"the project has no parameter {name!r}.", help_text)
         elif name in known and not _is_reachable(name, context.project.parameters):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.project.catalog import Catalog
+    from kedro_k8s_airflow.project.catalog_hooks import CatalogHook
     from kedro_k8s_airflow.project.credentials_files import CredentialsFile
     from kedro_k8s_airflow.project.environment_reads import VariableRead
     from kedro_k8s_airflow.project.imports import ModuleImport
@@ -54,7 +55,7 @@ class Project:
         catalog: the catalog as configuration.
         kedro_airflow: the raw content of kedro-airflow's `airflow.yml`, if it was requested and exists.
         findings: findings of the reader.
-        has_catalog_hooks: whether the project's own hooks may add to catalog and parameters.
+        catalog_hooks: the project's own hooks that may add to catalog and parameters.
         credentials_files: the credentials files of all environments but `local`.
         config_variables: environment variables that catalog and parameters read.
         settings_variables: names of the environment variables that the settings files read on this machine.
@@ -78,7 +79,7 @@ class Project:
     catalog: Catalog
     kedro_airflow: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
-    has_catalog_hooks: bool = False
+    catalog_hooks: tuple[CatalogHook, ...] = ()
     credentials_files: tuple[CredentialsFile, ...] = ()
     config_variables: tuple[ConfigVariable, ...] = ()
     settings_variables: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from kedro_k8s_airflow.findings import Finding, info, refuse, warning
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project import configuration, registry
 from kedro_k8s_airflow.project.catalog import build_catalog
+from kedro_k8s_airflow.project.catalog_hooks import find_catalog_hooks
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
 from kedro_k8s_airflow.project.credentials_files import read_credentials_files
 from kedro_k8s_airflow.project.environment_reads import watch_environment
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node as KedroNode
 
     from kedro_k8s_airflow.project.catalog import Catalog
-
-# Kedro's hook specifications through which a project can change its catalog.
-_CATALOG_HOOKS = ("after_catalog_created", "after_context_created", "before_pipeline_run")
+    from kedro_k8s_airflow.project.catalog_hooks import CatalogHook
 
 
 def read_project(
@@ -75,7 +74,7 @@ def read_project(
             Location(subject=f"{metadata.package_name}.settings"),
             f"cannot be loaded: {describe_exception(exc)}.",
         ) from exc
-    hook_findings = tuple(_hook_findings(hooks))
+    catalog_hooks = find_catalog_hooks(hooks)
     source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
     with watch_environment(path) as variables, watch_files(Path(conf_path, LOCAL_ENV)) as local_files:
         pipelines, findings = registry.load_pipelines(metadata.package_name, path)
@@ -105,8 +104,8 @@ def read_project(
         settings=raw_settings or None,
         catalog=catalog,
         kedro_airflow=airflow,
-        findings=(*hook_findings, *findings, *_local_file_findings(local_files, path)),
-        has_catalog_hooks=bool(hook_findings),
+        findings=(*_hook_findings(catalog_hooks), *findings, *_local_file_findings(local_files, path)),
+        catalog_hooks=catalog_hooks,
         credentials_files=() if "://" in conf_path else read_credentials_files(Path(conf_path), path),
         config_variables=config_variables,
         settings_variables=tuple(sorted(config.settings_variables)),
@@ -274,14 +273,11 @@ def _local_file_findings(files: Iterable[Path], path: Path) -> Iterator[Finding]
         )
 
 
-def _hook_findings(hooks: tuple[object, ...]) -> Iterator[Finding]:
+def _hook_findings(hooks: Iterable[CatalogHook]) -> Iterator[Finding]:
     for hook in hooks:
-        for spec in _CATALOG_HOOKS:
-            if getattr(getattr(hook, spec, None), "kedro_impl", None) is not None:
-                kind = type(hook) if not isinstance(hook, type) else hook
-                yield info(
-                    "hooks",
-                    Location(subject=f"hook {kind.__module__}.{kind.__qualname__}"),
-                    f"implements {spec}. Datasets that it adds to the catalog are not visible at compile time.",
-                    "Set how far such datasets reach in `data.reach`.",
-                )
+        yield info(
+            "hooks",
+            Location(subject=f"hook {hook.name}"),
+            f"implements {hook.spec}. Datasets that it adds to the catalog are not visible at compile time.",
+            "Set how far such datasets reach in `data.reach`.",
+        )

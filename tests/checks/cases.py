@@ -25,6 +25,18 @@ class {name}({base}):
 
 SESSION_CLASS = {name}
 """
+_HOOK = """
+from kedro.framework.hooks import hook_impl
+
+
+class Own:
+    @hook_impl
+    def after_catalog_created(self, catalog):
+        {code}
+
+
+HOOKS = (Own(),)
+"""
 _READS_MODE = """
 import os
 
@@ -615,6 +627,12 @@ CASES = (
         {**READS_VARIABLE, "settings": "namespace: '${oc.env:OTHER_SPACE,space}'\n"},
         "'SPACE'",
         {"SPACE": "here"},
+    ),
+    Case(
+        "hooks-memory",
+        {"settings_py": _HOOK.format(code='catalog["a_out"] = object()'), "catalog": pickle_entries("raw", "b_out")},
+        {"settings_py": _HOOK.format(code='print(catalog["a_out"])'), "catalog": pickle_entries("raw", "b_out")},
+        "'a_out'",
     ),
     Case(
         "session-class",
