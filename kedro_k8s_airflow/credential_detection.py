@@ -41,6 +41,7 @@ _SECRET_VALUE = re.compile(
 # `git@` is not a credential, and the installer replaces `${TOKEN}`.
 _USER_INFO = re.compile(r"https?://(?!git@|([\w.-]*:)?\$\{\w+\}(:(\$\{\w+\}|x-oauth-basic)?)?@)[^/\s@'\"]+@")
 _REGISTRY_USER = re.compile(r"\A[^/\s@]+@(?!sha256:|[a-z+]+:/)[^\s@/]+/")
+_IMAGE_KEYS = (("image",), ("base",), ("uv",))
 _QUERY_VALUE = re.compile(r"[?&]([A-Za-z0-9_.-]+)=([^&#\s'\"$]+)")
 # Names in the query of a signed URL that say less elsewhere.
 _SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
@@ -91,7 +92,8 @@ def find_credentials(
     if isinstance(value, str):
         is_free = not free_keys.isdisjoint(path[:-1])
         has_secret_name = is_free and is_secret_name(path[-1]) and value.lower() not in ("", "true", "false")
-        is_secret = is_secret_value(value) or has_secret_name or (is_free and has_url_credential(value))
+        has_user = (is_free and has_url_credential(value)) or (path[-1:] in _IMAGE_KEYS and has_registry_user(value))
+        is_secret = is_secret_value(value) or has_secret_name or has_user
         return [path] if is_secret else []
     if isinstance(value, dict):
         return [hit for key, item in value.items() for hit in find_credentials(item, free_keys, (*path, str(key)))]

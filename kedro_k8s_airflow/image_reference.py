@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
-from kedro_k8s_airflow.credential_detection import has_registry_user
-
 PATTERN = re.compile(
     r"[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
 )
 _FORM = "an image is spelled [registry/]repository[:tag][@sha256:digest]"
-_USER_FORM = f"{_FORM}, without a user or password; nodes of the cluster log in with imagePullSecrets"
 
 
 def check_reference(value: str) -> str:
@@ -22,7 +19,7 @@ def check_reference(value: str) -> str:
     """
     match = PATTERN.match(value)
     if match is None:
-        raise ValueError(_USER_FORM if has_registry_user(value) else _FORM)
+        raise ValueError(_FORM)
     if match["tag"] == "latest" and not match["digest"]:
         raise ValueError("'latest' can be another image tomorrow; give a tag that never moves, or a digest")
     return value
@@ -36,7 +33,7 @@ def check_base_image(value: str) -> str:
     """
     match = PATTERN.match(value)
     if match is None:
-        raise ValueError(_USER_FORM if has_registry_user(value) else _FORM)
+        raise ValueError(_FORM)
     if not match["digest"] and match["tag"] in (None, "latest"):
         raise ValueError("two builds could start from different images; give a tag other than 'latest', or a digest")
     return value

@@ -50,6 +50,15 @@ def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
             "not start because the image would not contain Kedro.",
             f"List the dependencies there, or create requirements.txt{_export_hint(path)}.",
         )
+    elif any((folder / "uv.lock").is_file() for folder in path.resolve().parents):
+        finding = warning(
+            "image-no-lock",
+            Location(file="pyproject.toml"),
+            "is part of a workspace whose uv.lock is outside the project, where the build does not see it, so two builds of "
+            "the image may differ.",
+            "Create requirements.txt with `uv export --no-emit-workspace --no-dev -o requirements.txt`; move code of other "
+            "members into the project's source, or install it from a package index.",
+        )
     else:
         finding = warning(
             "image-no-lock",

@@ -172,3 +172,15 @@ def test_only_dynamic_dependencies_keep_uv_from_comparing_the_lock(
     """Tried with uv 0.13: `--locked` builds the project for these fields, and not for a dynamic version."""
     (tmp_path / "pyproject.toml").write_text(f"[project]\nname = 'p'\ndynamic = ['{field}']\n")
     assert dependencies.has_dynamic_dependencies(tmp_path) is is_dynamic
+
+
+def test_the_lock_of_a_workspace_is_named(tmp_path: Path) -> None:
+    member = tmp_path / "members" / "one"
+    member.mkdir(parents=True)
+    (member / "pyproject.toml").write_text("[project]\nname = 'one'\ndependencies = ['kedro']\n")
+    before = dependencies.find_dependency_file(member)[2]
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    after = dependencies.find_dependency_file(member)[2]
+    assert [one.code for one in (*before, *after)] == ["image-no-lock"] * 2
+    assert "uv export" in after[0].help
+    assert "uv export" not in before[0].help

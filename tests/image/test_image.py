@@ -161,12 +161,18 @@ REFUSED = {
     ),
     "secret-token-arg": ("build: {args: {I: 'https://hunter2@example.com/simple'}}", {}, "secret", "build.args.I"),
     "secret-base": ("build: {base: 'me:hunter2@registry.example.com/x:1'}", {}, "secret", "build.base"),
-    "secret-user-base": ("build: {base: 'hunter2@registry.example.com/x:1'}", {}, "settings-value", "imagePullSecrets"),
+    "secret-user-base": ("build: {base: 'hunter2@registry.example.com/x:1'}", {}, "secret", "build.base"),
     "secret-image": (
         "tasks: {x: {match: {node: a}, image: 'hunter2@localhost:5000/x:1'}}",
         {},
-        "settings-value",
-        "without a user or password",
+        "secret",
+        "tasks.x.image",
+    ),
+    "secret-init": (
+        "tasks: {x: {match: {node: a}, init_containers: [{name: i, image: 'hunter2@localhost:5000/x:1'}]}}",
+        {},
+        "secret",
+        "tasks.x.init_containers.0.image",
     ),
     "not-utf-8": ("", {"requirements.txt": "kedro\0\n"}, "image-requirements", "UTF-16"),
     "absolute-include": ("", {"requirements.txt": "-r /etc/hosts\n"}, "image-requirements", "/etc/hosts"),
@@ -500,6 +506,15 @@ def test_a_failing_engine_gives_a_hint_and_the_lock_stays(kedro: KedroServer, tm
     assert "no space left on device" in done.output
     assert "The disk is full" in done.output
     assert path.read_bytes() == before
+
+
+def test_a_dockerfile_of_the_users_own_is_named_when_its_build_fails(
+    kedro: KedroServer, tmp_path: Path, engines: Path
+) -> None:
+    own = {"Dockerfile": "FROM python:3.12\nWORKDIR /app\nCOPY . .\nUSER 1000\n", ".dockerignore": "conf/local\n"}
+    result = run_build_image(kedro, make_image_project(tmp_path, files=own), path=str(engines))
+    assert (result.code, "[image-build]" in result.err) == (1, True), result.output
+    assert "Dockerfile is your own file" in result.output
 
 
 def test_build_arguments_are_pairs(kedro: KedroServer, tmp_path: Path) -> None:
