@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow import credential_detection
 from kedro_k8s_airflow.findings import Finding, error, refuse, warning
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.project.pyproject import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -353,15 +354,3 @@ def _read_project_table(path: Path) -> dict[str, Any]:
 def _read_pyproject(path: Path) -> dict[str, Any]:
     """Return the content of pyproject.toml, which Kedro has already parsed without error."""
     return read_toml(path / "pyproject.toml")
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Return the content of a TOML file."""
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # a dependency of Kedro on 3.10
-    content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    return content

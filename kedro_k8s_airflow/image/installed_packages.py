@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.image import dependencies
+from kedro_k8s_airflow.project.pyproject import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ def find_installed_packages(
     """
     if dependency_file == "uv.lock":
         try:
-            return _packages_of_uv_lock(dependencies.read_toml(path / dependency_file), build)
+            return _packages_of_uv_lock(read_toml(path / dependency_file), build)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # not a lock of uv; the build reports it
     if dependency_file == "requirements.txt":
@@ -52,7 +53,7 @@ def find_installed_packages(
         if dependencies.has_hashes(path, requirements):
             return frozenset(dependencies.normalize_package_name(requirement.name) for requirement in required)
         return _with_dependencies(_without_excluded(required, build))
-    table = dependencies.read_toml(path / dependency_file)
+    table = read_toml(path / dependency_file)
     project = table.get("project", {})
     lines = [*project.get("dependencies", [])]
     for groups, selected in (

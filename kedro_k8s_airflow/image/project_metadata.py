@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.image.dependencies import read_toml
+from kedro_k8s_airflow.project.pyproject import find_entry_points, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,11 +33,10 @@ def metadata_commands(path: Path, source_folder: str, package: str) -> list[str]
     if not _NAME.match(name):
         return []
     version = _find_version(path, path / source_folder, package, project, tools)
-    groups = _table(project, "entry-points") or _table(poetry, "plugins")
     folder = f"{re.sub(r'[-_.]+', '_', name)}-{version}.dist-info"
     files = {
         "METADATA": ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"],
-        "entry_points.txt": list(_entry_point_lines(groups)),
+        "entry_points.txt": list(_entry_point_lines(find_entry_points(content))),
         "top_level.txt": [package],
     }
     return [
@@ -51,11 +50,10 @@ def metadata_commands(path: Path, source_folder: str, package: str) -> list[str]
     ]
 
 
-def _entry_point_lines(groups: Mapping[str, Any]) -> Iterator[str]:
+def _entry_point_lines(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for group, entries in groups.items():
-        if isinstance(entries, dict) and entries:
-            yield f"[{group}]"
-            yield from (f"{name} = {value}" for name, value in entries.items())
+        yield f"[{group}]"
+        yield from (f"{name} = {value}" for name, value in entries.items())
 
 
 def _find_version(path: Path, source: Path, package: str, project: Mapping[str, Any], tools: Mapping[str, Any]) -> str:

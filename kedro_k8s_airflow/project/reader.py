@@ -27,6 +27,7 @@ from kedro_k8s_airflow.project.pod_environment import (
     read_as_pods,
     read_pod_variables,
 )
+from kedro_k8s_airflow.project.pyproject import load_own_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -74,7 +75,7 @@ def read_project(
             Location(subject=f"{metadata.package_name}.settings"),
             f"cannot be loaded: {describe_exception(exc)}.",
         ) from exc
-    catalog_hooks = find_catalog_hooks(hooks)
+    catalog_hooks = find_catalog_hooks((*hooks, *load_own_hooks(path, hooks)))
     source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
     with watch_environment(path) as variables, watch_files(Path(conf_path, LOCAL_ENV)) as local_files:
         pipelines, findings = registry.load_pipelines(metadata.package_name, path)

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kedro_k8s_airflow.image.project_metadata import metadata_commands
+from tests.checks.cases import make_scenario
+from tests.scenarios import make_project
+from tests.support.check_runner import check
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.kedro_server import KedroServer
 
 
 def install(folder: Path, pyproject: str) -> list[Distribution]:
@@ -67,6 +72,46 @@ def test_name_version_and_entry_points_are_there(tmp_path: Path) -> None:
 def test_the_version_is_that_which_a_build_would_read(tmp_path: Path, table: str, version: str) -> None:
     (found,) = install(tmp_path, table)
     assert found.version == version
+
+
+HOOKS = """
+from kedro.framework.hooks import hook_impl
+
+
+class Hooks:
+    @hook_impl
+    def after_catalog_created(self, catalog):
+        catalog["x"] = 1
+
+
+hooks = Hooks()
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "settings_py", "code", "findings"),
+    [
+        ("project.hooks:hooks", "", 0, {"hooks"}),
+        ("project.hooks:nothing", "", 2, {"project"}),
+        ("project.absent:hooks", "", 2, {"project"}),
+        ("project.hooks:hooks", "from project.hooks import hooks\nHOOKS = (hooks,)\n", 2, {"project"}),
+    ],
+)
+def test_hooks_of_the_projects_own_entry_points_are_loaded_as_in_pods(
+    kedro: KedroServer, tmp_path: Path, value: str, settings_py: str, code: int, findings: set[str]
+) -> None:
+    scenario = make_scenario(
+        "hooks",
+        settings_py=settings_py,
+        files={
+            "{package}/hooks.py": HOOKS,
+            "pyproject.toml": "[tool.kedro]\npackage_name = 'project'\nproject_name = 'project'\n"
+            "kedro_init_version = '1.7.0'\n[project]\nname = 'project'\nversion = '1'\n"
+            f"[project.entry-points.'kedro.hooks']\nown = '{value}'\n",
+        },
+    )
+    outcome, found = check(kedro, make_project(scenario, tmp_path / "p"))
+    assert (outcome, {one["code"] for one in found} & {"hooks", "project"}) == (code, findings)
 
 
 def test_a_project_without_a_name_gets_none(tmp_path: Path) -> None:
