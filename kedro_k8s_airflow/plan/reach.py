@@ -24,9 +24,9 @@ _PLACEHOLDER_START = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _PATH_KEYS = ("filepath", "path", "filename")
 _ARGUMENT_KEYS = frozenset({"load_args", "save_args", "fs_args", "credentials", "metadata"})
 _LOCAL_PROTOCOLS = frozenset({"file", "local", "memory"})
-_PATH_KEY = re.compile(r"path|file|dir|folder|location|dest|target|output")
+_PATH_KEY = re.compile(r"(path|file|filename|dir|directory|folder|location)$")
 # With a folder or an extension, and without characters that hint at text, a pattern or another kind of name.
-_LOCAL_PATH = re.compile(r"(?=.*[/.])[\w./ ~+-]*\w/?")
+_LOCAL_PATH = re.compile(r"(?=.*[/.\\])([A-Za-z]:)?[\w./\\ ~+-]*\w/?")
 _MEMORY_CLASSES = frozenset({"MemoryDataset", "SharedMemoryDataset"})
 _MEMORY_MODULES = frozenset({"", "io", "kedro.io", "kedro.io.memory_dataset", "kedro.io.shared_memory_dataset"})
 # Classes of kedro-datasets that always use a server, and its kind.
@@ -151,7 +151,8 @@ def find_local_paths(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
             continue
         path = value[match.end() :] if match else value
         named = _PATH_KEY.search(key.rpartition(".")[2].lower()) is not None
-        if _LOCAL_PATH.fullmatch(path) and (named or path.startswith((".", "/")) or posixpath.splitext(path)[1]):
+        has_form = "/" in path and (path.startswith((".", "/")) or posixpath.splitext(path)[1] != "")
+        if (named or has_form) and _LOCAL_PATH.fullmatch(path):
             paths.append((key, path))
     return paths
 

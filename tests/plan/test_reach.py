@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kedro_k8s_airflow.plan.graph import build_graph
-from kedro_k8s_airflow.plan.reach import PodPaths, Reach, nearer_reach, reach_of_entry
+from kedro_k8s_airflow.plan.reach import PodPaths, Reach, find_local_paths, nearer_reach, reach_of_entry
 from kedro_k8s_airflow.project.model import ProjectNode
 
 PLACES = PodPaths(project_path="/app", mounts=("/app/data", "/mnt/big"))
@@ -200,3 +200,20 @@ def test_declared_reach_overrides_the_catalog_and_names_override_globs() -> None
 def test_parameters_are_no_datasets() -> None:
     node = ProjectNode("a", None, frozenset(), ("params:x", "parameters"), ("out",), ())
     assert set(build_graph([node], {}, PLACES, {}).datasets) == {"out"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "paths"),
+    [
+        ({"file_path": "data/report.html"}, ["file_path"]),
+        ({"settings": {"folder": "data"}, "target": "out/x.csv"}, ["target"]),
+        ({"location": "C:\\data\\x.csv"}, ["location"]),
+        ({"where": "./x"}, ["where"]),
+        ({"path_to": "file:///mnt/x.csv"}, ["path_to"]),
+        ({"model": "llama-3.1", "host": "db.example.com", "name": "org/name", "zone": "Europe/Paris"}, []),
+        ({"file_path": "s3://bucket/x.csv", "table": "schema.table"}, []),
+        ({"save_args": {"file_path": "data/x.csv"}, "type": "project.data/x.Y", "query_file": "no path at all?"}, []),
+    ],
+)
+def test_values_that_look_like_local_paths_are_found(entry: dict[str, Any], paths: list[str]) -> None:
+    assert [key for key, _ in find_local_paths(entry)] == paths

@@ -23,7 +23,9 @@ _REMOTE = pickle_entries("raw", "b_out", folder="s3://bucket/data")
 _NOT_INSTALLED = "not_installed_anywhere.datasets.FancyDataset"
 
 
-def _passing_scenario(name: str, shows: str, entry: dict[str, Any] | None, *, fused: bool, **more: Any) -> Scenario:
+def _passing_scenario(
+    name: str, shows: str, entry: dict[str, Any] | None, *, fused: bool, says: tuple[str, ...] = (), **more: Any
+) -> Scenario:
     """Two nodes that hand each other a dataset with this catalog entry: do they share a pod?"""
     catalog = {**pickle_entries("raw", "b_out"), **({"a_out": entry} if entry is not None else {})}
     return Scenario(
@@ -31,7 +33,7 @@ def _passing_scenario(name: str, shows: str, entry: dict[str, Any] | None, *, fu
         shows=shows,
         pipelines=default_pipeline(*make_chain("a", "b")),
         catalog=catalog,
-        expect=Works(together=node_groups("a b") if fused else (), before=() if fused else (("a", "b"),)),
+        expect=Works(together=node_groups("a b") if fused else (), before=() if fused else (("a", "b"),), says=says),
         **more,
     )
 
@@ -105,6 +107,7 @@ _STORED = (
         "a file in a CachedDataset",
         _cached_entry({"type": "pickle.PickleDataset", "filepath": "data/a.pkl"}),
         fused=False,
+        says=("data-cached",),
     ),
     _passing_scenario(
         "stored-versioned",
@@ -405,7 +408,9 @@ _SECRETS = (
             "{conf}/base/credentials.yml": f"dev_s3: {{key: me, secret: {_CANARY}}}\n",
         },
         canary=_CANARY,
-        expect=Works(together=(), before=(("a", "b"), ("b", "c")), says=("credentials", "secret-catalog")),
+        expect=Works(
+            together=(), before=(("a", "b"), ("b", "c")), says=("credentials", "data-cached", "secret-catalog")
+        ),
     ),
     Scenario(
         name="credentials-missing",
