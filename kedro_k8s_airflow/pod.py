@@ -373,6 +373,9 @@ def _run_nodes(options: argparse.Namespace, sigterm_handler: SigtermHandler) -> 
             raise Terminated from exc
         if isinstance(exc, StartupError):
             raise
+        if isinstance(exc, SystemExit) and isinstance(exc.code, int) and exc.code in options.skip_exit_codes:
+            _log(f"{hooks.find_failed_node(exc)}exit code {exc.code}, for which Airflow skips the task", error=True)
+            return exc.code
         print_whatever_happens(traceback.format_exc(), error=True)
         description = _describe_error(exc)
         if not hooks.running:
@@ -463,6 +466,13 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version-of", **names, help="versioned dataset that a task of this DAG saves; repeatable")
     parser.add_argument("--latest-of", **names, help="versioned dataset that no task of this DAG saves; repeatable")
     parser.add_argument("--stored", **names, help="dataset passed to or from another task in the store; repeatable")
+    parser.add_argument(
+        "--skip-exit-code",
+        **{**names, "metavar": "CODE"},
+        type=int,
+        dest="skip_exit_codes",
+        help="exit code of a node for which Airflow skips the task; repeatable",
+    )
     parser.add_argument("--store", help="folder or URL of the store")
     parser.add_argument(
         "--keep", type=int, default=604_800, help="seconds to keep leftovers of other runs in the store"

@@ -26,6 +26,8 @@ _MEBIBYTE = 2**20
 # A number of bytes below this was probably meant as GiB, a larger one as MiB.
 _MIN_MEBIBYTES = 64
 # Values that the provider (cncf.kubernetes 10.25) and Airflow accept for arguments that are strings.
+# Exit codes that neither the program in the pod nor Kubernetes gives a meaning to.
+_SKIP_CODES = range(3, 128)
 _OPERATOR_VALUES = {
     "on_finish_action": ("delete_pod", "delete_succeeded_pod", "delete_active_pod", "keep_pod"),
     "on_kill_action": ("delete_pod", "keep_pod"),
@@ -198,6 +200,27 @@ def find_invalid_operator_values(context: CheckContext) -> Iterator[RuleFinding]
                     f"sets operator.{name} to {value!r}, which is not allowed.",
                     f"Use one of {', '.join(_OPERATOR_VALUES[name])}.",
                 )
+
+    yield from gather_from_tasks(context, inspect)
+
+
+@rule(
+    "operator-skip",
+    "error",
+    title="A `skip_on_exit_code` under `operator:` that does not tell a skipped task from a failed or finished one.",
+    source="The exit codes of the program in the pod and of Kubernetes: 0 to 2, and those from 128 on.",
+)
+def find_ambiguous_skip_codes(context: CheckContext) -> Iterator[RuleFinding]:
+
+    def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
+        given = (settings.get("operator") or {}).get("skip_on_exit_code", ())
+        for code in given if isinstance(given, list | tuple) else (given,):
+            if type(code) is not int or code not in _SKIP_CODES:
+                message = (
+                    f"sets operator.skip_on_exit_code to {code!r}, which a node cannot use to have its task skipped."
+                )
+                help_text = "Use a number from 3 to 127, such as 99, and end the node with sys.exit(99)."
+                yield (("operator", "skip_on_exit_code"),), message, help_text
 
     yield from gather_from_tasks(context, inspect)
 

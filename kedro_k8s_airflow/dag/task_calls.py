@@ -215,8 +215,15 @@ def _program_values(plan: Plan, task: Task) -> dict[str, Any]:
         "stored": list(task.stored),
         "versions": list(task.versions),
         "latest": list(task.latest),
+        "skip_exit_codes": _skip_exit_codes(task),
         "flags": list(task.flags),
     }
+
+
+def _skip_exit_codes(task: Task) -> list[int]:
+    """Return the exit codes for which Airflow skips a task; its program makes 1 of all others with which a node ends."""
+    codes = task.settings.get("operator", {}).get("skip_on_exit_code", ())
+    return [codes] if isinstance(codes, int) else list(codes)
 
 
 def program_options(plan: Plan) -> dict[str, tuple[str, bool]]:
@@ -227,6 +234,7 @@ def program_options(plan: Plan) -> dict[str, tuple[str, bool]]:
         "stored": ("--stored", True),
         "versions": ("--version-of", True),
         "latest": ("--latest-of", True),
+        "skip_exit_codes": ("--skip-exit-code", True),
     }
     used = {name for task in plan.tasks for name, value in _program_values(plan, task).items() if value}
     return {name: option for name, option in options.items() if name in used}

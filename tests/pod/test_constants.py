@@ -46,6 +46,8 @@ def test_the_program_prints_the_contract_version_that_build_image_expects() -> N
         ({"latest": ("one",)}, {"latest_of": ["one"]}),
         ({"flags": ("--remove-stored",)}, {"remove_stored": True}),
         ({"settings": {"runner": "ThreadRunner"}}, {"runner": "ThreadRunner"}),
+        ({"settings": {"operator": {"skip_on_exit_code": 99}}}, {"skip_exit_codes": [99]}),
+        ({"settings": {"operator": {"skip_on_exit_code": [98, 99]}}}, {"skip_exit_codes": [98, 99]}),
     ],
 )
 def test_the_program_takes_every_option_that_the_dag_file_gives_it(

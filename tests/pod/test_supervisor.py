@@ -79,6 +79,19 @@ def test_a_node_that_ends_the_process_is_a_failure_that_names_it(pods: PodLaunch
 
 
 @pytest.mark.parametrize(
+    ("misbehaviour", "code", "expected"),
+    [("leave_with_99", 99, 99), ("os_exit_99", 99, 99), ("leave_with_99", 98, 1), ("os_exit", 99, 1)],
+)
+def test_only_exit_codes_that_skip_the_task_are_passed_on(
+    pods: PodLauncher, misbehaviour: str, code: int, expected: int
+) -> None:
+    ended = run(pods, misbehaviour, "--skip-exit-code=98", f"--skip-exit-code={code}")
+    assert ended.code == expected
+    assert NODE in ended.last_error_line
+    assert "done:" not in ended.out
+
+
+@pytest.mark.parametrize(
     ("misbehaviour", "number"),
     [
         ("crash", signal.SIGSEGV),
