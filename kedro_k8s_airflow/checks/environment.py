@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.project.environment_reads import VariableRead
     from kedro_k8s_airflow.project.pod_environment import ConfigVariable
 
+_KEDRO_CONTEXT = "kedro.framework.context.context.KedroContext"
 _KEDRO_SESSIONS = frozenset({"KedroSession", "KedroServiceSession"})
 # A line that reads more variables than these copies or searches the whole environment.
 _MAX_READS_PER_LINE = 3
@@ -229,3 +230,34 @@ def find_custom_session_class(context: CheckContext) -> Iterator[RuleFinding]:
     if not (plain in _KEDRO_SESSIONS and module.startswith("kedro.")):
         message = f"is {name}, but pods use Kedro's KedroServiceSession, so what this class adds does not run there."
         yield Location(subject="settings.SESSION_CLASS"), message, "Move its behaviour to hooks, or set runner: kedro."
+
+
+@rule(
+    "context-class",
+    "warning",
+    title="A custom context class, whose changes of catalog and parameters only pods see.",
+    source="Kedro's KedroServiceSession, which uses CONTEXT_CLASS; plans are made from the configuration alone.",
+)
+def find_custom_context_class(context: CheckContext) -> Iterator[RuleFinding]:
+    name = context.project.context_class
+    if name != _KEDRO_CONTEXT:
+        message = f"is {name}, which pods use, but what it changes in the catalog or the parameters is not visible at compile time."
+        help_text = (
+            "Move its behaviour to the configuration or to hooks, and set how far datasets reach in `data.reach`."
+        )
+        yield Location(subject="settings.CONTEXT_CLASS"), message, help_text
+
+
+@rule(
+    "run-command",
+    "warning",
+    title="A `run` command of the project's own, which pods do not use.",
+    source="Kedro's documentation on adding or modifying commands: cli.py of the package replaces `kedro run`.",
+)
+def find_own_run_command(context: CheckContext) -> Iterator[RuleFinding]:
+    if context.project.run_command_file:
+        tasks = [task for plan in context.plans for task in plan.tasks if task.nodes]
+        if any(task.settings.get("runner") != "kedro" for task in tasks):
+            message = "replaces `kedro run` by a command of its own, which pods do not use, so what it adds does not run there."
+            help_text = "Move its behaviour to hooks or to the configuration, or set runner: kedro."
+            yield Location(file=context.project.run_command_file), message, help_text

@@ -61,6 +61,8 @@ class Project:
         settings_variables: names of the environment variables that the settings files read on this machine.
         variables: environment variables set here that the project's code reads while it is loaded.
         session_class: full name of the project's session class.
+        context_class: full name of the project's context class.
+        run_command_file: file of the project's own `run` command, relative to the project, or "" without one.
         imports: modules that the project's code imports and does not contain.
     """
 
@@ -85,6 +87,8 @@ class Project:
     settings_variables: tuple[str, ...] = ()
     variables: tuple[VariableRead, ...] = ()
     session_class: str = "kedro.framework.session.session.KedroSession"
+    context_class: str = "kedro.framework.context.context.KedroContext"
+    run_command_file: str = ""
     imports: tuple[ModuleImport, ...] = ()
 
     @property

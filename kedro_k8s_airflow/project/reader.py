@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import replace
 from functools import partial
@@ -68,7 +69,7 @@ def read_project(
         loader_args = dict(settings.CONFIG_LOADER_ARGS)
         conf_default = str(settings.CONF_SOURCE)
         hooks = tuple(settings.HOOKS)
-        session_class = settings.SESSION_CLASS
+        session_class, context_class = settings.SESSION_CLASS, settings.CONTEXT_CLASS
     except Exception as exc:
         raise refuse(
             "project",
@@ -112,6 +113,8 @@ def read_project(
         settings_variables=tuple(sorted(config.settings_variables)),
         variables=tuple(variables),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
+        context_class=f"{context_class.__module__}.{context_class.__qualname__}",
+        run_command_file=_find_run_command(metadata.package_name, path),
     )
     imports = find_imports(path, path / project.code_folder, project.package, catalog.classes)
     return replace(project, imports=imports)
@@ -250,6 +253,16 @@ def find_settings_files(project: Project) -> list[Path]:
     """Return the settings files of a project, those of the overlay first."""
     envs = dict.fromkeys(env for env in (project.run_env, project.base_env) if env != LOCAL_ENV)
     return configuration.glob_config_files(project.path / project.conf_source, envs, SETTINGS_NAME)
+
+
+def _find_run_command(package: str, path: Path) -> str:
+    """Return the file of the project's own `run` command, which Kedro uses instead of its own, or an empty text."""
+    try:
+        cli = importlib.import_module(f"{package}.cli")
+        commands = cli.cli.commands
+    except Exception:  # noqa: BLE001  most projects have none, and `kedro` itself reports one that cannot be loaded
+        return ""
+    return configuration.relative_to_project(Path(str(cli.__file__)).resolve(), path) or "" if "run" in commands else ""
 
 
 def _convert_node(node: KedroNode) -> ProjectNode:

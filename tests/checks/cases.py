@@ -18,6 +18,19 @@ _APPENDING = {"type": "pandas.CSVDataset", "filepath": "data/a_out.csv", "save_a
 _OWN = {"type": "project.datasets.OwnDataset"}
 _INCREMENTAL = {"type": "partitions.IncrementalDataset", "path": "data/raw", "dataset": "pandas.CSVDataset"}
 _SPARK = {"type": "spark.SparkDataset", "filepath": "data/raw.parquet", "file_format": "parquet"}
+_CLI = """
+import click
+
+
+@click.group()
+def cli():
+    pass
+
+
+@cli.command()
+def {name}():
+    pass
+"""
 _CLASS = """
 class {name}({base}):
     pass
@@ -396,6 +409,12 @@ CASES = (
         "delete_succeeded_pod",
     ),
     Case(
+        "operator-skip",
+        _task_settings("operator: {skip_on_exit_code: [99, 2]}"),
+        _task_settings("operator: {skip_on_exit_code: [99, 98]}"),
+        "to 2",
+    ),
+    Case(
         "init-logs-deferred",
         _task_settings("operator: {init_container_logs: true}"),
         _task_settings("operator: {init_container_logs: true}, deferrable: false"),
@@ -642,6 +661,22 @@ CASES = (
         },
         {"settings_py": "from kedro.framework.session import KedroServiceSession as SESSION_CLASS\n"},
         "project.settings.Ours",
+    ),
+    Case(
+        "context-class",
+        {
+            "settings_py": "from kedro.framework.context import KedroContext\n"
+            "from kedro.framework.session import KedroServiceSession as SESSION_CLASS\n"
+            + _CLASS.format(name="Ours", base="KedroContext").replace("SESSION_CLASS = ", "CONTEXT_CLASS = ")
+        },
+        {"settings_py": "from kedro.framework.context import KedroContext as CONTEXT_CLASS\n"},
+        "project.settings.Ours",
+    ),
+    Case(
+        "run-command",
+        {"files": {"{package}/cli.py": _CLI.format(name="run")}},
+        {"files": {"{package}/cli.py": _CLI.format(name="walk")}},
+        "cli.py",
     ),
 )
 BY_CODE = {case.code: case for case in CASES}
