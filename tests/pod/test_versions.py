@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kedro_k8s_airflow import pod
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.pod.conftest import PodLauncher
 
 DATASET = ("--version-of=kept",)
@@ -85,9 +90,9 @@ def test_a_pod_that_writes_and_reads_takes_its_own_though_a_greater_version_is_t
 
 
 @pytest.mark.parametrize("moment", ["before_pipeline_run", "before_dataset_saved"])
-def test_hooks_find_the_former_version_until_the_pod_has_saved_its_own(any_pods: PodLauncher, moment: str) -> None:
-    any_pods.write_data("notes", "")
-    (any_pods.project / "src" / "project" / "settings.py").write_text(f"""
+def test_hooks_find_the_former_version_until_the_pod_has_saved_its_own(pods: PodLauncher, moment: str) -> None:
+    pods.write_data("notes", "")
+    (pods.project / "src" / "project" / "settings.py").write_text(f"""
 from pathlib import Path
 
 from kedro.framework.hooks import hook_impl
@@ -114,11 +119,11 @@ class Comparing:
 
 HOOKS = (Comparing(),)
 """)
-    any_pods.run_successfully("versions", "write", run_id="manual__0", **version_text("one"))
-    assert any_pods.read_data("notes").splitlines() == ["at first: None", "before: None", "after: one"]
-    any_pods.write_data("kept.txt/9999-12-31T00.00.00.000Z/kept.txt", "of a later run")
-    any_pods.run_successfully("versions", "write", **version_text("two"))
-    assert any_pods.read_data("notes").splitlines()[3:] == ["at first: None", "before: of a later run", "after: two"]
+    pods.run_successfully("versions", "write", run_id="manual__0", **version_text("one"))
+    assert pods.read_data("notes").splitlines() == ["at first: None", "before: None", "after: one"]
+    pods.write_data("kept.txt/9999-12-31T00.00.00.000Z/kept.txt", "of a later run")
+    pods.run_successfully("versions", "write", **version_text("two"))
+    assert pods.read_data("notes").splitlines()[3:] == ["at first: None", "before: of a later run", "after: two"]
 
 
 def test_version_missing_in_this_run_is_refused(any_pods: PodLauncher) -> None:
@@ -134,8 +139,8 @@ def test_version_missing_in_this_run_is_refused(any_pods: PodLauncher) -> None:
     assert any_pods.read_data("seen.txt") == "one"
 
 
-def test_free_input_is_loaded_in_its_latest_version(pods: PodLauncher) -> None:
-    for version in ("2020-01-01T00.00.00.000Z", "2021-01-01T00.00.00.000Z"):
+def test_free_input_is_loaded_in_the_latest_version_of_the_run_s_time(pods: PodLauncher) -> None:
+    for version in ("2020-01-01T00.00.00.000Z", "2021-01-01T00.00.00.000Z", "2026-03-01T06.00.00.001Z"):
         pods.write_data(f"given.txt/{version}/given.txt", version)
     pods.run_successfully("versions", "write", **version_text("made"))
     pods.run_successfully("versions", "read_given", "read_both", options=DATASET)
@@ -146,21 +151,32 @@ def test_free_input_is_loaded_in_its_latest_version(pods: PodLauncher) -> None:
 @pytest.mark.parametrize(
     ("versions", "expected"),
     [
-        pytest.param(("02-28", "03-01", "03-02"), "03-01", id="one that is written while the run is under way"),
-        pytest.param(("03-02", "03-03"), "03-02", id="a run of a day before all versions"),
-        pytest.param(("02-28", "03-01T06.00.00.000Z-0a1b2c3d-002"), "03-01T06.00.00.000Z-0a1b2c3d-002", id="same time"),
-        pytest.param(("03-02", "02"), "02", id="a version whose name has no time"),
+        pytest.param(
+            ("2026-02-28T00.00.00.000Z", "2026-03-01T05.59.59.999Z", "2026-03-02T00.00.00.000Z"), 1, id="later"
+        ),
+        pytest.param(("2026-03-02T00.00.00.000Z", "2026-03-03T00.00.00.000Z"), 0, id="all are later, as in a backfill"),
+        pytest.param(("2026-02-28T00.00.00.000Z", "2026-03-01T06.00.00.000Z-0a1b2c3d-002"), 1, id="same time"),
+        pytest.param(("2026-03-02T00.00.00.000Z", "v02"), 1, id="a name without a time"),
     ],
 )
-def test_free_input_is_loaded_in_the_version_of_the_run_s_time(
-    pods: PodLauncher, versions: tuple[str, ...], expected: str
+def test_a_free_input_has_one_version_for_the_whole_run(
+    tmp_path: Path, versions: tuple[str, ...], expected: int
 ) -> None:
-    """The run is of 1 March 2026, six o'clock."""
     for version in versions:
-        name = {2: f"v{version}", 5: f"2026-{version}T00.00.00.000Z"}.get(len(version), f"2026-{version}")
-        pods.write_data(f"given.txt/{name}/given.txt", version)
-    pods.run_successfully("versions", "read_given", try_number=2)
-    assert pods.read_data("given_seen.txt") == expected
+        (tmp_path / "given.txt" / version).mkdir(parents=True)
+        (tmp_path / "given.txt" / version / "given.txt").write_text("x")
+    config = {"type": "text.TextDataset", "filepath": str(tmp_path / "given.txt"), "versioned": True}
+    loader = {"catalog": {"given": config}, "credentials": {}}
+    run = pod.DagRun("dag", "manual__1", "2026-03-01T06:00:00+00:00", 2)
+    chosen = pod.choose_versions(SimpleNamespace(config_loader=loader), [], ["given"], [], run)
+    assert chosen == {"given": versions[expected]}
+
+
+def test_a_wrapper_of_the_project_s_own_is_versioned_by_the_run(any_pods: PodLauncher) -> None:
+    for run_id, text in (("manual__1", "one"), ("manual__2", "two")):
+        any_pods.run_successfully("versions", "write_wrapped", run_id=run_id, **version_text(text))
+    any_pods.run_successfully("versions", "read_wrapped", options=("--version-of=wrapped",))
+    assert any_pods.read_data("wrapped_seen.txt") == "one"
 
 
 @pytest.mark.parametrize("dataset", ["sealed", "versioning"])
@@ -176,7 +192,6 @@ def test_a_class_that_versions_its_data_by_itself_loads_the_latest_version(pods:
     [
         pytest.param("coded", "coded@two", id="transcoded"),
         pytest.param("cached", "cached", id="cached"),
-        pytest.param("wrapped", "wrapped", id="a wrapper of the project's own"),
     ],
 )
 def test_versions_are_chosen_behind_other_names_and_wrappers(pods: PodLauncher, dataset: str, loaded: str) -> None:
