@@ -22,6 +22,7 @@ from kedro_k8s_airflow.image.content_hash import (
 from kedro_k8s_airflow.image.dependencies import (
     find_dependency_file,
     find_excluded_packages,
+    find_git_dependency,
     find_unsupported_kedro,
     normalize_package_name,
     supported_kedro,
@@ -362,6 +363,33 @@ def find_unsupported_kedro_versions(context: CheckContext) -> Iterator[RuleFindi
         help_text = f"Raise it, for example to the version that runs here: kedro~={version('kedro')}"
         lock_hint = " in pyproject.toml, and run `uv lock --upgrade-package kedro`" if lock == "uv.lock" else ""
         yield location, message, f"{help_text}{lock_hint}."
+
+
+@rule(
+    "image-git",
+    "warning",
+    title="A dependency from a Git repository, without git where the dependencies are installed.",
+    source="uv's error `Git executable not found`, which ends a build.",
+)
+def find_git_dependencies(context: CheckContext) -> Iterator[RuleFinding]:
+    path = context.project.path
+    try:
+        lock, requirements, _ = find_dependency_file(path)
+    except Refused:
+        return
+    location = find_git_dependency(path, lock, requirements)
+    if location is None:
+        return
+    for image in context.settings.image_names:
+        build = context.settings.build_of(image)
+        packages = {name.partition("=")[0] for name in (*build.packages, *build.build_packages)}
+        if build.base is None and "git" not in packages and is_generated(path / dockerfile_name(image)):
+            message = f"names a Git repository, but image {image!r} is built without git, so the build would fail."
+            yield (
+                location,
+                message,
+                "Set `build.build_packages: [git]`, or install the dependency from a package index.",
+            )
 
 
 @rule(

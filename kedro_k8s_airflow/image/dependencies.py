@@ -93,6 +93,19 @@ def _lock_findings(path: Path) -> Iterable[Finding]:
         )
 
 
+def find_git_dependency(path: Path, file: str, requirements: Sequence[str]) -> Location | None:
+    """Return the first place in the dependencies that names a Git repository, or None. Installing it needs the program git."""
+    pattern = (
+        r"(?m)^source = \{ git = " if file == "uv.lock" else r"(?m)^[^#\n]*(?:@\s*|^)\"?git\+(?:https?|ssh|file)://"
+    )
+    for name in requirements or [file]:
+        text = read_requirement_file(path / name)
+        found = re.search(pattern, text)
+        if found:
+            return Location(file=name, line=text.count("\n", 0, found.start()) + 1)
+    return None
+
+
 def has_dynamic_dependencies(path: Path) -> bool:
     """Return whether the dependencies of a project are known only after its build, which needs the project's files."""
     dynamic = _read_project_table(path).get("dynamic", [])
@@ -318,7 +331,7 @@ def _find_requirement_files(path: Path) -> list[str]:
 
 
 def choose_python_version(path: Path) -> tuple[str, list[Finding]]:
-    """Return the Python of the base image, the first that the project's `requires-python` allows, and findings."""
+    """Return the Python of the base image, and findings: that of `.python-version`, or the first that `requires-python` allows."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     requires_python = str(_read_project_table(path).get("requires-python", ""))
@@ -326,7 +339,9 @@ def choose_python_version(path: Path) -> tuple[str, list[Finding]]:
         allowed = SpecifierSet(requires_python)
     except InvalidSpecifier:
         allowed = SpecifierSet("<0")
-    for version in _PYTHON_VERSIONS:
+    named = re.match(r"\s*(?:cpython[@-]?|python)?(3\.\d+)", _read_if_present(path / ".python-version"))
+    versions = sorted(_PYTHON_VERSIONS, key=lambda version: named is None or version != named[1])
+    for version in versions:
         if any(allowed.contains(f"{version}.{patch}") for patch in range(40)):
             return version, []
     finding = warning(
@@ -340,6 +355,10 @@ def choose_python_version(path: Path) -> tuple[str, list[Finding]]:
         f"Set `build.base` to an image with that Python, or allow one of {', '.join(sorted(_PYTHON_VERSIONS, key=_minor_of))}.",
     )
     return _PYTHON_VERSIONS[0], [finding]
+
+
+def _read_if_present(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def _minor_of(version: str) -> int:

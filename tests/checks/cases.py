@@ -537,6 +537,15 @@ CASES = (
         "src/project/shared: is a link to ../../../shared",
     ),
     Case(
+        "image-git",
+        {"files": {"requirements.txt": "kedro\nx @ git+https://git.example.com/x.git\n"}},
+        {
+            "files": {"requirements.txt": "kedro\nx @ git+https://git.example.com/x.git\n"},
+            "settings": "build: {build_packages: [git=1]}\n",
+        },
+        "requirements.txt, line 2",
+    ),
+    Case(
         "image-kedro",
         {
             "files": {

@@ -184,3 +184,37 @@ def test_the_lock_of_a_workspace_is_named(tmp_path: Path) -> None:
     assert [one.code for one in (*before, *after)] == ["image-no-lock"] * 2
     assert "uv export" in after[0].help
     assert "uv export" not in before[0].help
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("3.11\n", "3.11"),
+        ("3.13.1", "3.13"),
+        ("cpython@3.11", "3.11"),
+        ("3.10", "3.12"),
+        ("3.9", "3.12"),
+        ("pypy", "3.12"),
+    ],
+)
+def test_python_version_of_the_project_is_taken_if_it_is_allowed(tmp_path: Path, text: str, version: str) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'p'\nrequires-python = '>=3.11'\n")
+    (tmp_path / ".python-version").write_text(text)
+    assert dependencies.choose_python_version(tmp_path) == (version, [])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "line"),
+    [
+        ("requirements.txt", "kedro\ngit+https://h/x.git#egg=x\n", 2),
+        ("requirements.txt", "x@git+ssh://git@h/x.git\n", 1),
+        ("requirements.txt", "kedro  # not git+https://h/x.git\n", None),
+        ("uv.lock", 'version = 1\n[[package]]\nname = "x"\nsource = { git = "https://h/x.git#00" }\n', 4),
+        ("pyproject.toml", '[project]\ndependencies = [\n  "x @ git+https://h/x.git",\n]\n', 3),
+        ("pyproject.toml", '[project]\ndependencies = ["kedro"]\n', None),
+    ],
+)
+def test_a_dependency_from_git_is_found(tmp_path: Path, file: str, text: str, line: int | None) -> None:
+    (tmp_path / file).write_text(text)
+    location = dependencies.find_git_dependency(tmp_path, file, [file] if file == "requirements.txt" else [])
+    assert (location.line if location else None) == line
