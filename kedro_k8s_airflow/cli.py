@@ -133,25 +133,21 @@ def _bootstrap_project(folder: Path) -> ProjectMetadata:
         raise NoProjectError(f"Kedro cannot open the project in {folder}: {describe_exception(exc)}.") from exc
 
 
-def _request_options(
-    *, dags: bool = False, params: bool = True, lock: bool = True
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _request_options(*, dags: bool = False, lock: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds the options for reading a project, and passes them to the command as one value.
 
     Args:
         dags: whether to add those that select DAGs.
-        params: whether to add Kedro's runtime parameters.
         lock: whether to add the image lock.
     """
     env_help = "Kedro environment that the pods run with."
     conf_help = "Configuration folder of the project, or a URL that the pods can read."
+    params_help = "Kedro runtime parameters, used here and passed to every pod."
     options = [
         click.option("--env", "-e", default=None, metavar="ENV", envvar="KEDRO_ENV", help=env_help),
         click.option("--conf-source", default=None, metavar="PATH", help=conf_help),
+        click.option("--params", default="", metavar="k=v,...", help=params_help),
     ]
-    if params:
-        help_text = "Kedro runtime parameters, used here and passed to every pod."
-        options.append(click.option("--params", default="", metavar="k=v,...", help=help_text))
     if lock:
         file = click.Path(dir_okay=False, path_type=Path)
         help_text = "Image lock to use instead of k8s-airflow.lock."
@@ -170,7 +166,7 @@ def _request_options(
         def wrapped(metadata: ProjectMetadata | None, /, **values: Any) -> None:
             from kedro_k8s_airflow.request import CompileRequest
 
-            text = values.pop("params", "")
+            text = values.pop("params")
             shared = {
                 name: values.pop(name)
                 for name in ("env", "conf_source", "pipelines", "all_pipelines", "lock_file")
@@ -196,7 +192,7 @@ def _dash_to_none(_context: click.Context, _option: click.Parameter, value: Path
 
 
 @k8s_airflow.command(short_help="Write a first k8s_airflow.yml for this project.")
-@_request_options(params=False, lock=False)
+@_request_options(lock=False)
 def init(request: CompileRequest, /) -> None:
     """Write a first k8s_airflow.yml for this project. An existing one is never overwritten."""
     with _exit_on_refusal():
@@ -207,7 +203,11 @@ def init(request: CompileRequest, /) -> None:
         from kedro_k8s_airflow.project.reader import read_project
 
         kedro_project = read_project(
-            request.metadata, env=request.env, conf_source=request.conf_source, kedro_airflow=True
+            request.metadata,
+            env=request.env,
+            conf_source=request.conf_source,
+            runtime_params=request.params,
+            kedro_airflow=True,
         )
         outputs, findings = draft_settings_file(kedro_project)
         changes, errors = files.compare_files(outputs)

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.scenarios import make_project
+from tests.scenarios.model import Node, Scenario, Works, default_pipeline
 from tests.support.paths import DEMO
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.kedro_server import KedroServer
 
 AIRFLOW_YML = """
 default:
@@ -128,3 +132,28 @@ def test_a_local_file_of_the_source_is_left_in_the_image(project: Path) -> None:
     settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
     assert settings["data"]["in_image"] == ["src/flights/airlines.csv"]
     assert run_kedro(project, "k8s-airflow", "create").returncode == 0
+
+
+def test_a_project_that_needs_runtime_parameters_can_begin(kedro: KedroServer, tmp_path: Path) -> None:
+    catalog = {
+        "raw": {"type": "pickle.PickleDataset", "filepath": "data/${runtime_params:day}/raw.pkl"},
+        "out": {"type": "pickle.PickleDataset", "filepath": "data/out.pkl"},
+    }
+    scenario = Scenario(
+        name="runtime-parameters",
+        shows="",
+        expect=Works(),
+        pipelines=default_pipeline(Node("raw", "out", "a")),
+        catalog=catalog,
+        parameters={"depth": "${runtime_params:depth}"},
+        settings=None,
+    )
+    project = make_project(scenario, tmp_path / "project")
+    refused = kedro.run_command("k8s-airflow", "init", cwd=project)
+    assert (refused.code, "--params" in refused.err) == (1, True)
+    for command in ("init", "create"):
+        outcome = kedro.run_command("k8s-airflow", command, "--params", "day=monday,depth=3", cwd=project)
+        assert outcome.code == 0, outcome.err
+    settings = yaml.safe_load((project / "conf" / "base" / "k8s_airflow.yml").read_text())
+    assert settings["data"]["volumes"]["data"]["mount"] == "data"
+    assert "monday" not in str(settings)
