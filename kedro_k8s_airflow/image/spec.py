@@ -84,6 +84,10 @@ def build_image_spec(
         "venv": VENV,
         "metadata": project_metadata.metadata_commands(project.path, project.source_folder, project.package),
     }
+    ignore_text = templates.fill_template("dockerignore.j2", **values)
+    errors += _find_excluded_paths(project, in_image, ignore_text, sources)
+    if errors:
+        raise Refused(errors)
     outputs = []
     for name in settings.image_names:
         build = imported_packages.without_imported(settings.build_of(name), project.imports)
@@ -115,14 +119,36 @@ def build_image_spec(
         outputs.append(OutputFile(project.path / dockerfile_name(name), dockerfile, keep_existing=True))
     if files.is_generated(outputs[0].path) or (project.path / DOCKERIGNORE).exists():
         # A user's own Dockerfile may copy files that the generated .dockerignore excludes.
-        outputs.append(
-            OutputFile(
-                project.path / DOCKERIGNORE, templates.fill_template("dockerignore.j2", **values), keep_existing=True
-            )
-        )
+        outputs.append(OutputFile(project.path / DOCKERIGNORE, ignore_text, keep_existing=True))
     program = (Path(__file__).parents[1] / "pod.py").read_text(encoding="utf-8")
     outputs.append(OutputFile(project.path / POD_PROGRAM, program))
     return outputs, list(dict.fromkeys(findings))
+
+
+def _find_excluded_paths(
+    project: Project, in_image: Iterable[str], ignore_text: str, sources: SettingsSources
+) -> Iterable[Finding]:
+    """Yield errors for what the image needs and the generated .dockerignore excludes, such as conf/local."""
+    if not files.is_generated(project.path / DOCKERIGNORE):
+        return
+    needed = {path.rstrip("/"): sources.location_of(("data", "in_image")) for path in in_image}
+    if project.conf_folder:
+        base = posixpath.normpath(f"{project.conf_folder}/{project.base_env}")
+        needed[base] = Location(subject="settings.CONFIG_LOADER_ARGS")
+    for path, location in needed.items():
+        found = [
+            file.relative_to(project.path).as_posix()
+            for matched in project.path.glob(path)
+            for file in (matched, *matched.rglob("*"))
+            if not file.is_dir()
+        ]
+        if found and all(content_hash.is_ignored(ignore_text, file) for file in found):
+            yield error(
+                "image-path",
+                location,
+                f"{path!r} is never part of an image (.dockerignore): it may hold secrets, or pods do not need it.",
+                "Move what pods need to another folder, and give them secrets by credentials_secret or envFrom.",
+            )
 
 
 def image_credentials(project: Project, settings: Settings) -> list[str]:

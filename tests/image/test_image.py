@@ -542,3 +542,30 @@ def test_build_image_may_write_a_lock_that_is_not_there_yet(kedro: KedroServer, 
     assert "[image-build]" in result.err
     assert not (tmp_path / "ci.lock").exists()
     assert "[image-lock]" in run_create(kedro, project_folder, "--lock", "../ci.lock").err
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("conf/local", "conf/local/more.yml"),
+        ("conf/local/*.yml", "conf/local/more.yml"),
+        ("conf/base/credentials.yml", "conf/base/credentials.yml"),
+        ("data/.env", "data/.env"),
+        ("src/tests", "src/tests/one.csv"),
+    ],
+)
+def test_files_that_no_image_has_cannot_be_copied_into_one(
+    path: str, file: str, kedro: KedroServer, tmp_path: Path
+) -> None:
+    project = make_image_project(tmp_path, settings=f"  in_image: ['{path}']\n", files={file: "s: {key: x}\n"})
+    outcome = run_create(kedro, project)
+    assert outcome.code == 1
+    assert f"[image-path] conf/base/k8s_airflow.yml: data.in_image: '{path}' is never part of an image" in outcome.err
+    assert not (project / "Dockerfile").exists()
+
+
+def test_a_base_environment_that_no_image_has_is_refused(kedro: KedroServer, tmp_path: Path) -> None:
+    settings_py = "CONFIG_LOADER_ARGS = {'base_env': 'local', 'default_run_env': 'local'}\n"
+    files = {"src/project/settings.py": settings_py, "conf/local/k8s_airflow.yml": f"image: {IMAGE}\n"}
+    outcome = run_create(kedro, make_image_project(tmp_path, files=files))
+    assert (outcome.code, "[image-path] settings.CONFIG_LOADER_ARGS: 'conf/local'" in outcome.err) == (1, True)
