@@ -11,7 +11,8 @@ from kedro_k8s_airflow.files import is_generated
 from kedro_k8s_airflow.image.spec import dockerfile_name, image_credentials, read_text_if_present
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name
-from kedro_k8s_airflow.project.configuration import glob_config_files, locate_key
+from kedro_k8s_airflow.project.config_problems import locate_key
+from kedro_k8s_airflow.project.configuration import glob_config_files
 from kedro_k8s_airflow.project.pod_environment import EVERY_POD
 from kedro_k8s_airflow.text import count_of, quote_names
 

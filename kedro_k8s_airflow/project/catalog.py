@@ -7,7 +7,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import refuse
@@ -24,6 +24,33 @@ _APPEND_VALUE = re.compile(r"append|write_append|a\+?[bt]?\+?")
 # Datasets that know what they have saved, or whose mode `a` adds to a file under names that must be new.
 _NEVER_APPENDING = ("IncrementalDataset", "HDFDataset", "ExcelDataset")
 _RUNTIME_PATTERN = {"{default}": {"type": "kedro.io.MemoryDataset"}}
+
+
+class _Expected(NamedTuple):
+    """What a value has to be."""
+
+    types: tuple[type, ...]
+    name: str
+
+
+_EXPECTED_TYPES = {
+    "type": _Expected((str,), "the name of a class"),
+    "credentials": _Expected((str, dict, type(None)), "the name of credentials"),
+}
+_TYPE_NAMES = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a map",
+}
+# Of the datasets in kedro-datasets; other classes have rules of their own.
+_EXPECTED_OF_KEDRO = {
+    **_EXPECTED_TYPES,
+    "filepath": _Expected((str,), "a path or URL"),
+    **dict.fromkeys(("load_args", "save_args", "fs_args"), _Expected((dict, type(None)), "a map of arguments")),
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +99,34 @@ class Catalog:
         return str(pattern) if pattern else None
 
 
+def find_entry_problems(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield the key, a message and a fix for each value in the catalog that Kedro or its datasets refuse by its type."""
+    for name, entry in config.items():
+        if not isinstance(entry, dict):
+            help_text = "Remove it, or rename it to begin with an underscore; Kedro ignores such keys."
+            yield (name,), "is not a dataset.", help_text
+        elif "type" not in entry and "{" not in name:
+            help_text = "Add it, or rename the entry to begin with an underscore; Kedro ignores such keys."
+            yield (name,), "has no `type`.", help_text
+        else:
+            yield from _find_wrong_types(entry, (name,))
+
+
+def _find_wrong_types(entry: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    kind = entry.get("type")
+    of_kedro = isinstance(kind, str) and kind.removeprefix("kedro_datasets.").count(".") == 1
+    for key, expected in (_EXPECTED_OF_KEDRO if of_kedro else _EXPECTED_TYPES).items():
+        if key in entry and not isinstance(entry[key], expected.types):
+            yield (*path, key), f"is {_TYPE_NAMES.get(type(entry[key]), 'a text')}, not {expected.name}.", ""
+    if isinstance(entry.get("dataset"), dict):
+        yield from _find_wrong_types(entry["dataset"], (*path, "dataset"))
+
+
 def build_catalog(config: dict[str, Any], unknown: Container[str] = ()) -> Catalog:
     """Return the catalog from its configuration, which is changed.
 
     Args:
-        config: the entries, as the config loader resolves them.
+        config: the entries, as the config loader resolves them, without wrong ones.
         unknown: environment variables for whose values there are placeholders.
 
     Raises:
@@ -84,14 +134,6 @@ def build_catalog(config: dict[str, Any], unknown: Container[str] = ()) -> Catal
     """
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-    invalid = [name for name, entry in config.items() if not isinstance(entry, dict)]
-    if invalid:
-        raise refuse(
-            "catalog",
-            Location(subject=f"catalog, entry {invalid[0]!r}"),
-            "is not a dataset.",
-            "Remove it, or rename it to begin with an underscore; Kedro ignores such keys.",
-        )
     names: set[str] = set()
     inline_credentials = frozenset(name for name, entry in config.items() if _strip_credentials(entry, names, unknown))
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_k8s_airflow.exceptions import describe_exception
 from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.project import config_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,9 +109,16 @@ def choose_run_env(env: str | None, default_env: str, base_env: str, conf_path: 
 
 
 def make_config_loader(
-    conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any]
+    conf_path: str, env: str, runtime_params: dict[str, Any], loader_args: dict[str, Any], root: Path
 ) -> AbstractConfigLoader:
     """Return the project's own config loader, which also loads the settings files and those of kedro-airflow.
+
+    Args:
+        conf_path: the configuration folder.
+        env: the environment to load in addition to the base.
+        runtime_params: parameters that override those in the configuration.
+        loader_args: arguments of the loader, from the project's settings.
+        root: the project's folder.
 
     Raises:
         Refused: if it cannot be created.
@@ -123,9 +131,15 @@ def make_config_loader(
                 conf_source=conf_path, env=env, runtime_params=runtime_params, **loader_args
             )
     except Exception as exc:
-        raise refuse(
-            "conf", Location(file=conf_path), f"the config loader cannot be created: {describe_exception(exc)}."
-        ) from exc
+        # The loader reads globals at once.
+        files = glob_config_files(Path(conf_path), (env, loader_args.get("base_env") or "base"), "globals")
+        problem = config_problems.find_file_problem(files, root, text_keys=False)
+        problem = problem or config_problems.find_key_problem(exc, files, root)
+        if problem is not None:
+            raise refuse("conf", *problem) from exc
+        text = describe_exception(exc).replace(str(root) + os.sep, "")
+        location = Location(subject="settings.CONFIG_LOADER_ARGS")
+        raise refuse("conf", location, f"the config loader cannot be created: {text}.") from exc
     patterns = getattr(loader, "config_patterns", None)
     if isinstance(patterns, dict):
         patterns.setdefault(SETTINGS_NAME, SETTINGS_PATTERNS)
@@ -152,35 +166,13 @@ def glob_config_files(conf: Path, envs: Iterable[str], name: str) -> list[Path]:
     ]
 
 
-def locate_key(files: Iterable[Path], key: Sequence[str], root: Path) -> Location | None:
-    """Return the first of some files that holds a key at its top level, as a location; None if there is none.
-
-    Args:
-        files: YAML files.
-        key: keys that lead to a value.
-        root: the project's folder.
-    """
-    import yaml
-
-    for file in files:
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(content, dict) and key[0] in map(str, content):
-            return Location(file=relative_to_project(file, root) or file.name, key=tuple(key))
-    return None
-
-
-def read_config(
-    loader: AbstractConfigLoader, name: str, files: Sequence[Path] = (), root: Path | None = None
-) -> dict[str, Any] | None:
+def read_config(loader: AbstractConfigLoader, name: str, files: Sequence[Path], root: Path) -> dict[str, Any] | None:
     """Return one type of configuration, or None if no file contains it.
 
     Args:
         loader: the project's config loader.
         name: type of configuration: `catalog`, `parameters`, ...
-        files: the files it comes from, which messages name relative to `root`.
+        files: the files it comes from, which messages name.
         root: the project's folder.
 
     Raises:
@@ -196,27 +188,26 @@ def read_config(
     except Exception as exc:
         if isinstance(exc, KeyError) and name in str(exc) and "config patterns" in str(exc):
             return None  # a custom loader without this type of configuration
-        names = [
-            file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name for file in files
-        ]
-        location = Location(file=", ".join(names)) if names else Location(subject=f"configuration {name!r}")
-        raise _refuse_unreadable(location, exc) from exc
+        raise _refuse_unreadable(name, exc, files, root) from exc
     return copy.deepcopy(dict(content))
 
 
-def _refuse_unreadable(location: Location, exc: Exception) -> Refused:
-    text = describe_exception(exc)
-    help_text = ""
+def _refuse_unreadable(name: str, exc: Exception, files: Sequence[Path], root: Path) -> Refused:
+    text = describe_exception(exc).replace(str(root) + os.sep, "")
+    problem = config_problems.find_file_problem(files, root, text_keys=name == "catalog")
+    problem = problem or config_problems.find_key_problem(exc, files, root)
+    if problem is None:
+        names = ", ".join(relative_to_project(file, root) or file.name for file in files)
+        location = Location(file=names) if names else Location(subject=f"configuration {name!r}")
+        problem = config_problems.ConfigProblem(location, f"cannot be read: {text}.")
+    code, help_text = "conf", problem.help
     if "runtime_params" in text or "Runtime parameter" in text:
-        help_text = "Add a default to the configuration, or set a value with --params."
-        return refuse("param-runtime", location, f"cannot be read: {text}.", help_text)
-    if "expanded nodes" in text or "expansion" in text:
+        code, help_text = "param-runtime", "Add a default to the configuration, or set a value with --params."
+    elif "expanded nodes" in text or "expansion" in text:
         help_text = "Increase OMEGACONF_MAX_YAML_EXPANDED_NODES here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
         help_text = "Use ${globals:...}, ${runtime_params:...} or a custom resolver (CONFIG_LOADER_ARGS)."
-    elif "ListConfig" in text:
-        text, help_text = "it is a list", "Change its top level to a map of keys."
-    return refuse("conf", location, f"cannot be read: {text}.", help_text)
+    return refuse(code, problem.location, problem.message, help_text)
 
 
 @contextlib.contextmanager

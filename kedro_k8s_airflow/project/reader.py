@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.exceptions import describe_exception
-from kedro_k8s_airflow.findings import Finding, info, refuse, warning
+from kedro_k8s_airflow.findings import Finding, Refused, error, info, refuse, warning
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project import configuration, registry
-from kedro_k8s_airflow.project.catalog import build_catalog
+from kedro_k8s_airflow.project.catalog import build_catalog, find_entry_problems
 from kedro_k8s_airflow.project.catalog_hooks import find_catalog_hooks
+from kedro_k8s_airflow.project.config_problems import locate_key
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
 from kedro_k8s_airflow.project.credentials_files import read_credentials_files
 from kedro_k8s_airflow.project.environment_reads import watch_environment
@@ -86,8 +87,8 @@ def read_project(
     read_env = run_env if run_env != LOCAL_ENV else base_env
     config = _ConfigReader(
         path,
-        partial(configuration.make_config_loader, conf_path, read_env, dict(runtime_params or {}), loader_args),
-        configuration.glob_config_files(Path(conf_path), (read_env, base_env), SETTINGS_NAME),
+        partial(configuration.make_config_loader, conf_path, read_env, dict(runtime_params or {}), loader_args, path),
+        partial(configuration.glob_config_files, Path(conf_path), (read_env, base_env)),
     )
     raw_settings, airflow = config.read_settings(kedro_airflow=kedro_airflow)
     parameters, catalog, config_variables = config.read_rest(raw_settings or {})
@@ -147,8 +148,9 @@ def _reread(project: Project, name: str, runtime_params: Mapping[str, Any]) -> d
     loader_args = dict(settings.CONFIG_LOADER_ARGS)
 
     def read() -> dict[str, Any]:
-        loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), loader_args)
-        return configuration.read_config(loader, name) or {}
+        loader = configuration.make_config_loader(conf_path, env, dict(runtime_params), loader_args, project.path)
+        files = configuration.glob_config_files(Path(conf_path), (env, project.base_env), name)
+        return configuration.read_config(loader, name, files, project.path) or {}
 
     return read_as_pods(project.path, read_pod_variables(project.settings or {}), read)[0]
 
@@ -173,27 +175,29 @@ class _ConfigReader:
         settings_variables: environment variables that the settings files read.
     """
 
-    def __init__(self, path: Path, make_loader: Callable[[], AbstractConfigLoader], settings_files: list[Path]) -> None:
+    def __init__(
+        self, path: Path, make_loader: Callable[[], AbstractConfigLoader], find_files: Callable[[str], list[Path]]
+    ) -> None:
+        """Take the project's folder, and functions that make a loader and find the files of one type of configuration."""
         self.settings_variables: set[str] = set()
         self._path = path
         self._make_loader = make_loader
-        self._files = settings_files
+        self._find_files = find_files
         self._loader, self._reads = read_as_pods(path, os.environ, make_loader)  # which reads globals
 
     def read_settings(self, *, kedro_airflow: bool) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the raw content of the settings files, and of `airflow.yml` if it is requested."""
 
         def read() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-            airflow = configuration.read_config(self._loader, "airflow") if kedro_airflow else None
-            return configuration.read_config(self._loader, SETTINGS_NAME, self._files, self._path), airflow
+            airflow = self._read(self._loader, "airflow") if kedro_airflow else None
+            return self._read(self._loader, SETTINGS_NAME), airflow
 
         assumed = dict.fromkeys(self._reads.assumed)
         (settings, airflow), reads = read_as_pods(self._path, {**os.environ, **assumed}, read)
         for name, key in find_placeholders(settings, {*assumed, *reads.assumed}):
-            file = next(iter(self._files), None)
             raise refuse(
                 "conf",
-                Location(file=file.relative_to(self._path).as_posix() if file else None, key=key),
+                locate_key(self._find_files(SETTINGS_NAME), key, self._path) or Location(subject=SETTINGS_NAME),
                 f"needs the environment variable {name!r}, which is not set here.",
                 "Set it, or write the value into the file.",
             )
@@ -212,8 +216,7 @@ class _ConfigReader:
         def read() -> tuple[dict[str, Any], dict[str, Any]]:
             # Reading globals is a part of making a loader.
             loader = self._make_loader() if globals_read else self._loader
-            parameters = configuration.read_config(loader, "parameters") or {}
-            return parameters, configuration.read_config(loader, "catalog") or {}
+            return self._read(loader, "parameters") or {}, self._read(loader, "catalog") or {}
 
         (parameters, catalog), reads = read_as_pods(self._path, variables, read)
         if globals_read and self._settings_differ(settings, variables):
@@ -238,13 +241,31 @@ class _ConfigReader:
             )
             for name in sorted(reads.names)
         )
+        self._refuse_wrong_entries(catalog)
         return parameters, build_catalog(catalog, unknown), config_variables
+
+    def _refuse_wrong_entries(self, catalog: dict[str, Any]) -> None:
+        """Check the types of values in the catalog.
+
+        Raises:
+            Refused: with every entry that Kedro cannot use.
+        """
+        problems = list(find_entry_problems(catalog))
+        files = self._find_files("catalog") if problems else []
+        if problems:
+            raise Refused(
+                error("catalog", locate_key(files, key, self._path) or Location(dataset=key[0]), message, help_text)
+                for key, message, help_text in problems
+            )
+
+    def _read(self, loader: AbstractConfigLoader, name: str) -> dict[str, Any] | None:
+        return configuration.read_config(loader, name, self._find_files(name), self._path)
 
     def _settings_differ(self, settings: dict[str, Any], variables: Mapping[str, str | None]) -> bool:
         """Return whether the settings would be others in the environment of the pods."""
 
         def read() -> dict[str, Any]:
-            return configuration.read_config(self._make_loader(), SETTINGS_NAME) or {}
+            return self._read(self._make_loader(), SETTINGS_NAME) or {}
 
         return read_as_pods(self._path, variables, read)[0] != settings
 
