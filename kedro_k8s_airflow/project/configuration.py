@@ -200,14 +200,15 @@ def _refuse_unreadable(name: str, exc: Exception, files: Sequence[Path], root: P
         names = ", ".join(relative_to_project(file, root) or file.name for file in files)
         location = Location(file=names) if names else Location(subject=f"configuration {name!r}")
         problem = config_problems.ConfigProblem(location, f"cannot be read: {text}.")
-    code, help_text = "conf", problem.help
+    help_text = problem.help
     if "runtime_params" in text or "Runtime parameter" in text:
-        code, help_text = "param-runtime", "Add a default to the configuration, or set a value with --params."
-    elif "expanded nodes" in text or "expansion" in text:
+        help_text = "Add a default to the configuration, or set a value with --params."
+        return refuse("param-runtime", problem.location, problem.message, help_text)
+    if "expanded nodes" in text or "expansion" in text:
         help_text = "Increase OMEGACONF_MAX_YAML_EXPANDED_NODES here and in the pods (`env`), or use dataset factories."
     elif "UnsupportedInterpolationType" in text:
         help_text = "Use ${globals:...}, ${runtime_params:...} or a custom resolver (CONFIG_LOADER_ARGS)."
-    return refuse(code, problem.location, problem.message, help_text)
+    return refuse("conf", problem.location, problem.message, help_text)
 
 
 @contextlib.contextmanager
