@@ -15,7 +15,6 @@ from airflow.providers.common.compat.sdk import (
     TaskGroup,
 )
 from kubernetes.client import models as k8s
-from kubernetes.client.exceptions import ApiException
 
 ARGUMENTS = [
     "/app/.k8s-airflow/pod.py",
@@ -120,6 +119,8 @@ def fail_if_killed(context, result=None):
 
 def explain_failure(context):
     """Log the cause of a failure where Airflow's message does not name it."""
+    from kubernetes.client.exceptions import ApiException
+
     task, error = context["task"], context.get("exception")
     pod = getattr(task, "pod", None)
     status = getattr(pod, "status", None)

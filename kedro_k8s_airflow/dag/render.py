@@ -139,11 +139,7 @@ def _third_party_imports(plan: Plan) -> list[str]:
     ]
     if plan.dag.on_failure or plan.dag.on_success:
         lines.append("from airflow.providers.slack.notifications.slack_webhook import (\n    SlackWebhookNotifier,\n)")
-    return [
-        *lines,
-        "from kubernetes.client import models as k8s",
-        "from kubernetes.client.exceptions import ApiException",
-    ]
+    return [*lines, "from kubernetes.client import models as k8s"]
 
 
 def _format_import(module: str, names: Sequence[str]) -> str:
