@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.plan.builder import DagDraft
     from kedro_k8s_airflow.plan.graph import GraphDataset
 
+_UNVERSIONED_CLASSES = (
+    "MemoryDataset",
+    "SharedMemoryDataset",
+    "api.APIDataset",
+    "pandas.SQLQueryDataset",
+    "pandas.SQLTableDataset",
+    "partitions.IncrementalDataset",
+    "partitions.PartitionedDataset",
+)
 # Classes that save a local file and then upload it.
 _UPLOADING_CLASSES = ("MlflowArtifactDataset",)
 _TEMPORARY_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108  paths in a pod
@@ -220,6 +229,26 @@ def find_crossing_caches(context: CheckContext) -> Iterator[RuleFinding]:
 
 
 @rule(
+    "data-unversionable",
+    "error",
+    title="An entry with `versioned` where Kedro refuses it, so that every pod that uses the dataset fails.",
+    source="kedro.io, whose CachedDataset is versioned by its own entry, and classes without versions such as PartitionedDataset.",
+)
+def find_refused_versions(context: CheckContext) -> Iterator[RuleFinding]:
+    for name, entry in sorted(context.entries.items()):
+        kind = str(entry.get("type", "")).removeprefix("kedro_datasets.").removeprefix("kedro.io.")
+        inside = entry.get("dataset")
+        if kind == "CachedDataset" and isinstance(inside, dict) and "versioned" in inside:
+            message = "is a CachedDataset with `versioned` inside its entry, which Kedro refuses."
+            yield Location(dataset=name), message, "Move `versioned` from `dataset` to the entry itself."
+        elif entry.get("versioned") and kind in _UNVERSIONED_CLASSES:
+            message = f"is versioned, but {kind} has no versions, so Kedro refuses it."
+            yield Location(dataset=name), message, "Remove `versioned`, or use another dataset class."
+        elif entry.get("versioned") and str(entry.get("filepath", "")).lower().startswith(("http://", "https://")):
+            yield Location(dataset=name), "is versioned at an HTTP address, which Kedro refuses.", "Remove `versioned`."
+
+
+@rule(
     "data-versioned-inside",
     "warning",
     title=(
@@ -402,7 +431,7 @@ def _is_project_file(path: str, context: CheckContext) -> bool:
 
 def _is_versioned_inside(entry: Mapping[str, Any]) -> bool:
     """Return whether an entry is not versioned, but a dataset inside it is."""
-    if entry.get("versioned"):
+    if entry.get("versioned") or _has_type({"type": entry.get("type")}, ("CachedDataset",)):
         return False
     inside = entry.get("dataset")
     return isinstance(inside, dict) and (bool(inside.get("versioned")) or _is_versioned_inside(inside))

@@ -135,5 +135,5 @@ def _describe_versions(dataset: GraphDataset) -> str:
     if not dataset.reach.versioned:
         return ""
     if dataset.producer is None:
-        return "no task saves it, so the latest version is loaded"
+        return "no task saves it, so the latest version that is not later than the DAG run is loaded"
     return "each try saves a version of its own; tasks of this DAG load the latest version saved by the same DAG run"

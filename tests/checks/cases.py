@@ -220,6 +220,12 @@ CASES = (
         "'a_out'",
     ),
     Case(
+        "data-unversionable",
+        _catalog_entry(type="CachedDataset", dataset={**_CATALOG["a_out"], "versioned": True}),
+        _catalog_entry(type="CachedDataset", versioned=True, dataset=_CATALOG["a_out"]),
+        "'a_out'",
+    ),
+    Case(
         "data-versioned-inside",
         _catalog_entry(**_PARTITIONS, dataset={"type": "pickle.PickleDataset", "versioned": True}),
         {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kedro.io import AbstractDataset, DatasetError
 
 from kedro_k8s_airflow.checks import RULES
+from kedro_k8s_airflow.checks.data import find_refused_versions
 from kedro_k8s_airflow.project.catalog import find_append_option
 from tests.checks.cases import ALMOST, APART, BY_CODE, CASES, Case, make_scenario
 from tests.scenarios import make_project
@@ -278,3 +281,18 @@ def register_pipelines():
     texts = [finding_text(finding) for finding in findings if finding["code"] == "data-read-only"]
     assert (code, len(texts)) == (int(place is not None), int(place is not None))
     assert all("'raw'" in text and (place or "") in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "partitions.PartitionedDataset", "path": "data/p", "dataset": "pandas.CSVDataset"},
+        {"type": "kedro_datasets.pandas.SQLTableDataset", "table_name": "t", "con": "sqlite:///data/x.db"},
+        {"type": "pandas.CSVDataset", "filepath": "https://host/x.csv"},
+    ],
+)
+def test_entries_that_kedro_cannot_version_are_reported(entry: dict[str, Any]) -> None:
+    with pytest.raises(DatasetError):
+        AbstractDataset.from_config("raw", {**entry, "versioned": True})
+    context = SimpleNamespace(entries={"raw": {**entry, "versioned": True}, "other": entry})
+    assert [location.dataset for location, _, _ in find_refused_versions(context)] == ["raw"]  # type: ignore[arg-type]
