@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.graph import base_name
 from kedro_k8s_airflow.plan.model import find_claim
-from kedro_k8s_airflow.plan.reach import find_local_paths
+from kedro_k8s_airflow.plan.reach import find_local_paths, is_windows_path
 from kedro_k8s_airflow.text import quote_names
 
 if TYPE_CHECKING:
@@ -60,6 +61,26 @@ def find_missing_datasets(context: CheckContext) -> Iterator[RuleFinding]:
 
 
 @rule(
+    "data-windows",
+    "error",
+    title="A path that is spelled as on Windows. Pods run Linux, where backslashes and drive letters are parts of a file's name.",
+    source="Kedro passes paths on as they are written.",
+)
+def find_windows_paths(context: CheckContext) -> Iterator[RuleFinding]:
+    paths = {name: dataset.reach.path for graph in context.graphs for name, dataset in graph.datasets.items()}
+    for name, path in paths.items():
+        if path is not None and is_windows_path(path):
+            written = path.removeprefix(f"{context.settings.project_path}/")
+            message = f"has the path {written}, which is spelled as on Windows."
+            if drive := re.match(r"(?:.*/)?[A-Za-z]:", written):
+                rest = written[drive.end() :].replace("\\", "/").strip("/")
+                help_text = f"Pods run Linux: write a path relative to the project with '/', such as data/{posixpath.basename(rest)}."
+            else:
+                help_text = f"Pods run Linux: write the path with '/', as {written.replace(chr(92), '/')}."
+            yield Location(dataset=name), message, help_text
+
+
+@rule(
     "data-absent",
     "error",
     title="A local file that nodes load but no node saves, and that pods do not have.",
@@ -69,6 +90,8 @@ def find_absent_files(context: CheckContext) -> Iterator[RuleFinding]:
     for graph in context.graphs:
         for name, dataset in graph.datasets.items():
             path = dataset.reach.path
+            if is_windows_path(path):
+                continue
             if dataset.producer is None and dataset.reach.kind == "pod" and not _is_in_image(path or "", context):
                 reader = graph.nodes[dataset.consumers[0]].name
                 help_text = _suggest_fix(path, context, "or list it in data.in_image if the image contains it.")
@@ -145,7 +168,7 @@ def find_lost_files(context: CheckContext) -> Iterator[RuleFinding]:
         for name, dataset in graph.datasets.items():
             if dataset.producer is None or dataset.consumers or dataset.reach.kind != "pod" or name in uploaded:
                 continue
-            if not _matches_any(name, context.settings.data.discard):
+            if not is_windows_path(dataset.reach.path) and not _matches_any(name, context.settings.data.discard):
                 node = graph.nodes[dataset.producer].name
                 help_text = _suggest_fix(
                     dataset.reach.path, context, "or list it in data.discard if you do not need it."
@@ -443,8 +466,6 @@ def _suggest_fix(path: str | None, context: CheckContext, alternative: str) -> s
         return f"Keep it where every pod can reach it and set data.reach to shared, {alternative}"
     if path.startswith(f"{context.project.path.as_posix()}/"):
         return "Make the path relative to the project; it is an absolute path on this machine."
-    if "\\" in path:
-        return "Write the path with '/', because pods run Linux."
     if posixpath.dirname(path) == context.settings.project_path:
         return f"Move it to a folder that holds only data and mount a volume there (data.volumes), use a remote path, {alternative}"
     return f"Mount a volume at this path (data.volumes), use a remote path, {alternative}"

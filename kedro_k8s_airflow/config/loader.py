@@ -26,6 +26,18 @@ _FREE_KEYS = frozenset(
     {"annotations", "args", "env", "labels", "operator", "volumeAttributes", "on_failure", "on_success"}
 )
 
+# Pydantic's kinds of errors: the name of the limit, and how it is written here, with the end of a plural.
+_LIMITS = {
+    "string_too_short": ("min_length", "a text of at least {0} character{1}"),
+    "string_too_long": ("max_length", "a text of at most {0} character{1}"),
+    "too_short": ("min_length", "a list or map of at least {0} item{1}"),
+    "too_long": ("max_length", "a list or map of at most {0} item{1}"),
+    "greater_than": ("gt", "more than {0}"),
+    "greater_than_equal": ("ge", "{0} or more"),
+    "less_than": ("lt", "less than {0}"),
+    "less_than_equal": ("le", "{0} or less"),
+}
+
 
 class SettingsSources:
     """The settings files, overlays first, and which of them sets a key."""
@@ -171,7 +183,8 @@ def _describe_error(detail: ErrorDetails, sources: SettingsSources) -> Finding:
     return error(
         "settings-type",
         location,
-        f"{credential_detection.show_value(value, path)} cannot be used; it must be {_expected_type(kind, problem, value)}.",
+        f"{credential_detection.show_value(value, path)} cannot be used; it must be "
+        f"{_expected_type(kind, problem, value, detail.get('ctx') or {})}.",
     )
 
 
@@ -189,12 +202,16 @@ def _suggest_key(path: Sequence[str]) -> str:
     return f"Valid keys: {', '.join(known)}."
 
 
-def _expected_type(kind: str, problem: str, value: Any) -> str:
+def _expected_type(kind: str, problem: str, value: Any, limits: Mapping[str, Any]) -> str:
     """Return what a value must be, in YAML's terms."""
     if kind == "string_type":
         return "a string; put it in quotes" if isinstance(value, bool | int | float) else "a string"
     if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
         return "a map of keys" if value is not None else "a map of keys; remove the key or write {}"
+    if kind in _LIMITS:
+        name, text = _LIMITS[kind]
+        limit = limits[name]
+        return text.format(limit, "" if limit == 1 else "s")
     words = {
         "tuple_type": "a list",
         "list_type": "a list",

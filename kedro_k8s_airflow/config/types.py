@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 SCHEDULE_PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+_CRON_FIELDS = {
+    "minute": "0-59",
+    "hour": "0-23",
+    "day": "1-31",
+    "month": "1-12 or jan-dec",
+    "weekday": "0-7 or sun-sat",
+}
 TRIGGER_RULES = (
     "all_success",
     "all_failed",
@@ -112,18 +119,31 @@ def _parse_schedule(value: object) -> str | timedelta | None:
         return value
     if value.startswith("@"):
         raise ValueError(f"Airflow's presets are {', '.join(SCHEDULE_PRESETS)}")
-    from croniter import CroniterError, croniter
-
-    try:
-        # croniter also accepts seconds, random fields (R) and hashed ones (H); a DAG's schedule must not vary.
-        if len(value.split()) != 5 or re.search(r"\b[RH]\b", value, re.IGNORECASE):
-            raise ValueError(value)
-        croniter(value).get_next()
-    except (CroniterError, ValueError):
-        raise ValueError(
-            "a cron expression has five fields: minute hour day month weekday, such as '0 6 * * *'"
-        ) from None
+    _check_cron(value)
     return value
+
+
+def _check_cron(text: str) -> None:
+    """Check a cron expression; raise ValueError with the field that is wrong."""
+    from croniter import CroniterBadDateError, CroniterError, croniter
+
+    fields = text.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError("a cron expression has five fields: minute hour day month weekday, such as '0 6 * * *'")
+    # croniter also accepts random fields (R) and hashed ones (H); a DAG's schedule must not vary.
+    if varying := next((field for field in fields if re.search(r"\b[RH]\b", field, re.IGNORECASE)), None):
+        raise ValueError(f"{varying!r} would be another time on each machine; write the time itself")
+    for index, (field, (name, values)) in enumerate(zip(fields, _CRON_FIELDS.items(), strict=True)):
+        alone = ["*"] * len(fields)
+        alone[index] = field
+        if not croniter.is_valid(" ".join(alone)):
+            raise ValueError(f"{field!r} is not the {name} of a cron expression ({values}, lists, ranges, steps)")
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"it never comes: no month of {fields[3]!r} has a day {fields[2]!r}") from None
+    except (CroniterError, ValueError):
+        raise ValueError("croniter, which reads schedules in Airflow, does not accept it") from None
 
 
 def _check_timezone(value: object) -> object:

@@ -48,6 +48,9 @@ _LOCAL_DATABASES = frozenset({"sqlite", "duckdb"})
 _IN_PROCESS_BACKENDS = frozenset({"polars", "datafusion"})
 
 
+_WINDOWS = re.compile(r"\\|(?:^|/)[A-Za-z]:(?:/|$)")
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How far a dataset reaches.
@@ -166,6 +169,11 @@ def _flatten_texts(entry: Mapping[str, Any], prefix: str = "") -> list[tuple[str
         elif isinstance(value, dict) and key not in _ARGUMENT_KEYS:
             texts.extend(_flatten_texts(value, f"{prefix}{key}."))
     return texts
+
+
+def is_windows_path(path: str | None) -> bool:
+    """Return whether a path has backslashes or the letter of a drive; Linux takes both for parts of a name."""
+    return path is not None and _WINDOWS.search(path) is not None
 
 
 def _path_reach(path: str, pod_paths: PodPaths, *, versioned: bool) -> Reach:

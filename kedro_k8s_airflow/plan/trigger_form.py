@@ -155,10 +155,14 @@ def find_limits(name: str, value: Any, field: FormField) -> Iterator[tuple[str, 
             f"offers {name!r}, a name that Airflow 2.11's page uses itself, so its form may show another value.",
             "Give the parameter another name, or offer its parent.",
         )
-    large = next((item for item in _walk(value) if type(item) is int and abs(item) > LARGEST_INTEGER), None)
+    large: float | None = next(
+        (item for item in _walk(value) if type(item) is int and abs(item) > LARGEST_INTEGER), None
+    )
+    if isinstance(value, float) and abs(value) > LARGEST_INTEGER:
+        large = value  # Airflow 3's field of a number, once it has been clicked into
     if large is not None:
         yield (
-            f"offers {name!r}, which holds {large}. The trigger form rounds integers beyond {LARGEST_INTEGER}.",
+            f"offers {name!r}, which holds {large}. The trigger form changes numbers beyond {LARGEST_INTEGER}.",
             "Write it as a text, and convert it in the node.",
         )
     if isinstance(value, str) and not _is_plain(value):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kedro_k8s_airflow.findings import refuse
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.plan.model import Mount
+from kedro_k8s_airflow.plan.reach import is_windows_path
 from kedro_k8s_airflow.project.pod_environment import find_placeholders
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def find_scratch_folders(paths: Sequence[str], context: PlanContext) -> tuple[st
     conf = project.conf_folder
     project_folders = [path_in_pod(name, settings) for name in ("", project.code_folder, conf)]
     for path in paths:
+        if is_windows_path(path):
+            continue  # `data-windows` reports it
         folder = posixpath.dirname(_known_part(path, project))
         if (
             any(own == folder or own.startswith(f"{folder}/") for own in project_folders)

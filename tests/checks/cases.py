@@ -483,6 +483,12 @@ CASES = (
             "catalog": pickle_entries("raw") | {f"{_LONG[8]}_out": _CATALOG["b_out"]},
         },
     ),
+    Case(
+        "data-windows",
+        {"catalog": {**_CATALOG, "a_out": {"type": "pickle.PickleDataset", "filepath": "data\\02_mid\\a.pkl"}}},
+        {"catalog": {**_CATALOG, "a_out": {"type": "pickle.PickleDataset", "filepath": "data/02_mid/a.pkl"}}},
+        "write the path with '/', as data/02_mid/a.pkl",
+    ),
     # parameters
     Case(
         "param-missing",

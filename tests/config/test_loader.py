@@ -233,3 +233,38 @@ def test_malformed_file_is_refused_by_name(content: bytes, kedro: KedroServer, t
     assert "Traceback" not in result.err
     assert f"error {FILE}" in re.sub(r"\[[a-z-]+\] ", "", " ".join(result.err.split()))
     assert not (project / "dags").exists()
+
+
+@pytest.mark.parametrize(
+    ("dag", "words"),
+    [
+        ({"tags": ["t" * 101]}, "it must be a text of at most 100 characters."),
+        ({"tags": [""]}, "it must be a text of at least 1 character."),
+        ({"owner": ""}, "it must be a text of at least 1 character."),
+        ({"retries": -1}, "it must be 0 or more."),
+        ({"retries": 2**31}, "it must be less than 2147483648."),
+        ({"max_active_runs": 0}, "it must be 1 or more."),
+        ({"params": {"x": {"enum": []}}}, "it must be a list or map of at least 1 item."),
+        ({"params": [1]}, "1 in the list is not the name of a parameter."),
+        ({"schedule": "0 6 31 2 *"}, "it never comes: no month of '2' has a day '31'."),
+        ({"schedule": "0 6 31 4,jun *"}, "it never comes: no month of '4,jun' has a day '31'."),
+        ({"schedule": "0 25 * * *"}, "'25' is not the hour of a cron expression (0-23, lists, ranges, steps)."),
+        ({"schedule": "0 6 * * mon-xyz"}, "'mon-xyz' is not the weekday of a cron expression"),
+        ({"schedule": "0 6 * * * *"}, "a cron expression has five fields"),
+        ({"schedule": "H 6 * * *"}, "'H' would be another time on each machine"),
+    ],
+    ids=str,
+)
+def test_what_a_value_must_be_is_said_in_our_words(dag: dict[str, Any], words: str, tmp_path: Path) -> None:
+    (finding,) = load_refused_settings({"image": VALID_VALUES["image"], "dag": dag}, tmp_path).findings
+    assert words in finding.message
+    assert not re.search(r"should|validation|Tuple|String", finding.message)
+
+
+@pytest.mark.parametrize(
+    "schedule", ["0 6 29 2 *", "0 6 31 2 1", "*/5 0-6,12 1,15 jan-mar sun", "0 0 L * *", "0 6 * * 7"]
+)
+def test_a_schedule_that_comes_is_taken(schedule: str) -> None:
+    assert (
+        models.parse_settings({"image": VALID_VALUES["image"], "dag": {"schedule": schedule}}).dag.schedule == schedule
+    )
