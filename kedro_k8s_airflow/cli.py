@@ -504,7 +504,24 @@ def schema(output: Path | None, force: bool) -> None:
         console.print_file_changes(console.open_console(), changes, Path.cwd(), dry=False)
 
 
-@k8s_airflow.command(short_help="Write the Role for Airflow and a pod to upload data.")
+def _parse_sizes(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str | None, str]:
+    """Return the sizes by claim, and under None that of all other claims."""
+    from kedro_k8s_airflow.quantities import parse_quantity
+
+    sizes: dict[str | None, str] = {}
+    for text in values:
+        claim, _, size = text.rpartition("=")
+        try:
+            amount = parse_quantity(size)
+        except ValueError as exc:
+            raise click.BadParameter(f"{exc}.", param=option) from None
+        if amount < 1 or (claim or None) in sizes:
+            raise click.BadParameter(f"{text!r} is not a size, or is given twice; write 10Gi.", param=option)
+        sizes[claim or None] = size
+    return sizes
+
+
+@k8s_airflow.command(short_help="Write the Kubernetes objects that are needed once.")
 @click.option(
     "--subject",
     "subjects",
@@ -520,6 +537,15 @@ def schema(output: Path | None, force: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the manifests, relative to the project.",
 )
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="[CLAIM=]SIZE",
+    callback=_parse_sizes,
+    help="Size of the claims that the settings do not give one, or of one claim. Repeatable.",
+)
+@click.option("--storage-class", default=None, metavar="NAME", help="Storage class of all claims.")
 @click.option("--force", is_flag=True, help="Overwrite files that this command did not write.")
 @_request_options(lock=False)
 def manifests(
@@ -527,22 +553,28 @@ def manifests(
     /,
     subjects: tuple[str, ...],
     output: Path,
+    sizes: dict[str | None, str],
+    storage_class: str | None,
     force: bool,
 ) -> None:
-    """Write the Role that Airflow needs, and a pod to upload data to the volumes."""
+    """Write the Kubernetes objects that are needed once: rights, accounts, claims, and pods to upload data and to clean up."""
     accounts = [tuple(subject.split(":")) for subject in subjects]
     if any(len(account) != 2 or not all(account) for account in accounts):
         raise click.UsageError("--subject must be NAMESPACE:NAME of a ServiceAccount.")
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
-        from kedro_k8s_airflow.commands.manifests import prepare_manifests
+        from kedro_k8s_airflow.commands.manifests import ManifestOptions, prepare_manifests
         from kedro_k8s_airflow.output import console
 
-        result = prepare_manifests(
-            request, subjects=[(account[0], account[1]) for account in accounts], folder=output, force=force
+        subject_pairs = [(account[0], account[1]) for account in accounts]
+        options = ManifestOptions(
+            subjects=subject_pairs, sizes=sizes, storage_class=storage_class, folder=output, force=force
         )
+        result = prepare_manifests(request, options)
         files.write_files(result.changes)
-        console.print_file_changes(console.open_console(), result.changes, result.root, dry=False)
+        out = console.open_console()
+        console.print_file_changes(out, result.changes, result.root, dry=False)
+        console.print_missing_objects(out, result.missing, result.namespace)
 
 
 def _parse_pairs(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -56,10 +56,19 @@ def _quote(value: str) -> str:
 
 
 def _to_yaml_block(value: Any) -> str:
-    """Return a map as YAML, one key a line."""
+    """Return a map as YAML, one key a line; texts of several lines stay readable."""
     import yaml
 
-    text: str = yaml.safe_dump(value, default_flow_style=False, width=100, sort_keys=False, allow_unicode=True)
+    class BlockDumper(yaml.SafeDumper):
+        """Writes texts of several lines as block scalars."""
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    BlockDumper.add_representer(str, represent_text)
+    text: str = yaml.dump(
+        value, Dumper=BlockDumper, default_flow_style=False, width=100, sort_keys=False, allow_unicode=True
+    )
     return text
 
 

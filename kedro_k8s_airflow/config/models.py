@@ -81,7 +81,14 @@ class VolumeSettings(Model):
     accessMode: Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany"] | None = Field(
         default=None,
         description="Access mode that the claim actually has, for `check`. With `ReadWriteOnce`, all pods must run on "
-        "one cluster node.",
+        "one cluster node. `manifests` writes a claim only with its access mode.",
+    )
+    size: Quantity | None = Field(
+        default=None, description="Size of the claim that `manifests` writes, such as `20Gi`; it does not change one."
+    )
+    storageClassName: DnsName | None = Field(
+        default=None,
+        description="Storage class of the claim that `manifests` writes; defaults to the default class of the cluster.",
     )
 
 

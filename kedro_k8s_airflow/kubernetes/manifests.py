@@ -1,8 +1,9 @@
-"""Kubernetes objects for the one-time setup: the permissions that Airflow needs, and a pod that fills the volumes."""
+"""Kubernetes objects for the one-time setup: what Airflow may do, what the pods need, a pod that fills the volumes, and one that cleans up."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import __version__, names, templates
@@ -11,11 +12,26 @@ from kedro_k8s_airflow.dag.pod_arguments import project_labels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kedro_k8s_airflow.kubernetes.cluster_needs import ClaimRequest
     from kedro_k8s_airflow.plan.model import LocalInput, Plan
 
 ROLE_FILE = "airflow-role.yml"
 DATA_FILE = "data-pod.yml"
 LIST_FILE = "data-files.txt"
+CLAIMS_FILE = "volume-claims.yml"
+ACCOUNTS_FILE = "service-accounts.yml"
+CLEANUP_FILE = "cleanup.yml"
+_CLEANUP_AGE = 24 * 3600
+# In a namespace with a quota, containers have to name all of these.
+_CLEANUP_RESOURCES = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
+_SCHEDULING_KEYS = (
+    "imagePullSecrets",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "priorityClassName",
+    "runtimeClassName",
+)
 # Calls of the provider's operator, trigger and hook (cncf.kubernetes 10.25.0), verified by the audit log of a cluster.
 ROLE_RULES: tuple[dict[str, list[str]], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
@@ -32,11 +48,25 @@ def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
         plan: any plan of the project.
         subjects: namespace and name of the ServiceAccounts of Airflow's workers, scheduler and triggerer.
     """
-    name = f"kedro-k8s-airflow-{_slug(plan)}"
+    objects = _build_rights(plan, f"kedro-k8s-airflow-{_slug(plan)}", ROLE_RULES, subjects)
+    about = [
+        f"Permissions of Airflow in namespace {plan.namespace}, where the pods run. The pods themselves need none."
+    ]
+    if not subjects:
+        about.append(
+            "To bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
+        )
+    return _render_manifest(about, objects)
+
+
+def _build_rights(
+    plan: Plan, name: str, rules: Sequence[Mapping[str, Any]], subjects: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Return a Role, and a RoleBinding if there are subjects."""
     metadata = {"name": name, "namespace": plan.namespace, "labels": project_labels(plan)}
     api = "rbac.authorization.k8s.io"
     objects: list[dict[str, Any]] = [
-        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in ROLE_RULES]}
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [dict(rule) for rule in rules]}
     ]
     if subjects:
         objects.append(
@@ -51,14 +81,101 @@ def build_role(plan: Plan, subjects: Sequence[tuple[str, str]]) -> str:
                 ],
             }
         )
-    about = [
-        f"Permissions of Airflow in namespace {plan.namespace}, where the pods run. The pods themselves need none."
+    return objects
+
+
+def build_claims(plan: Plan, claims: Sequence[ClaimRequest]) -> str | None:
+    """Return the PersistentVolumeClaims of the settings' volumes; None without any."""
+    if not claims:
+        return None
+    objects = [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim.name, "namespace": plan.namespace, "labels": project_labels(plan)},
+            "spec": _without_none(
+                {
+                    "accessModes": list(claim.access_modes),
+                    "storageClassName": claim.storage_class,
+                    "resources": {"requests": {"storage": claim.size}},
+                }
+            ),
+        }
+        for claim in claims
     ]
-    if not subjects:
-        about.append(
-            "To bind it to the ServiceAccounts of Airflow's workers, triggerer and scheduler: --subject NAMESPACE:NAME"
-        )
+    about = ["The claims under `data.volumes`. Deleting one deletes its data, unless its storage class retains it."]
     return _render_manifest(about, objects)
+
+
+def build_accounts(plan: Plan, accounts: Sequence[str]) -> str | None:
+    """Return the ServiceAccounts that the pods name; None without any."""
+    if not accounts:
+        return None
+    objects = [_build_account(plan, name) for name in accounts]
+    about = ["The ServiceAccounts that the settings name. They have no rights in Kubernetes; pods need none."]
+    return _render_manifest(about, objects)
+
+
+def _build_account(plan: Plan, name: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": plan.namespace, "labels": project_labels(plan)}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata,
+        "automountServiceAccountToken": False,
+    }
+
+
+def build_cleanup(plan: Plan) -> str:
+    """Return a CronJob that deletes finished pods of the project after a day, with a ServiceAccount and a Role of its own."""
+    # Kubernetes allows 52 characters for a CronJob.
+    name = f"{_slug(plan)[:44].rstrip('-')}-cleanup"
+    selector = ",".join(f"{key}={value}" for key, value in project_labels(plan).items())
+    settings = plan.base
+    container = {
+        "name": "cleanup",
+        "image": plan.base_image,
+        "imagePullPolicy": settings.get("imagePullPolicy"),
+        "command": ["python", "-I", "-c", (Path(__file__).parent / "cleanup_program.py").read_text(encoding="utf-8")],
+        "args": [selector, str(_CLEANUP_AGE)],
+        "resources": {"requests": dict(_CLEANUP_RESOURCES), "limits": dict(_CLEANUP_RESOURCES)},
+        "securityContext": settings.get("securityContext"),
+    }
+    spec = {
+        "activeDeadlineSeconds": 600,
+        "automountServiceAccountToken": True,
+        "restartPolicy": "Never",
+        "securityContext": settings.get("podSecurityContext"),
+        **{key: settings.get(key) for key in _SCHEDULING_KEYS},
+        "serviceAccountName": name,
+        "containers": [_without_none(container)],
+    }
+    # Without the labels of the project, by which the pods to delete are found: the job deletes its own.
+    job = {
+        "backoffLimit": 1,
+        "template": {"metadata": {"labels": {"app.kubernetes.io/name": name}}, "spec": _without_none(spec)},
+    }
+    cron_job = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": plan.namespace, "labels": project_labels(plan)},
+        "spec": {
+            "schedule": "17 * * * *",
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": {"spec": job},
+        },
+    }
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["delete", "list"]}]
+    about = [
+        "Deletes finished pods of the project a day after they ended. Airflow deletes its pods itself; after an outage some can stay.",
+        "Namespace, labels and age are all that it looks at: with `on_finish_action: keep_pod`, pods are kept for that day.",
+    ]
+    return _render_manifest(
+        about, [_build_account(plan, name), *_build_rights(plan, name, rules, [(plan.namespace, name)]), cron_job]
+    )
 
 
 def build_data_pod(plan: Plan) -> str | None:
@@ -92,21 +209,13 @@ def build_data_pod(plan: Plan) -> str | None:
             {"name": "home", "mountPath": plan.home},
         ],
     }
-    copied_keys = (
-        "imagePullSecrets",
-        "nodeSelector",
-        "tolerations",
-        "affinity",
-        "priorityClassName",
-        "runtimeClassName",
-    )
     spec: dict[str, Any] = {
         "activeDeadlineSeconds": 3600,
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 0,
         "securityContext": settings.get("podSecurityContext"),
-        **{key: settings.get(key) for key in (*copied_keys, "serviceAccountName")},
+        **{key: settings.get(key) for key in (*_SCHEDULING_KEYS, "serviceAccountName")},
         "containers": [_without_none(container)],
         "volumes": [
             *({"name": mount.name, "persistentVolumeClaim": {"claimName": mount.claim}} for mount in claims),

@@ -37,7 +37,7 @@ def find_settings_problems(settings: Mapping[str, Any], volume_names: Collection
         settings: the settings of a task.
         volume_names: names of the volumes that the compiler adds to the pod.
     """
-    pods = _build_pods(settings)
+    pods = build_settings_pods(settings)
     mountable = {*volume_names, *RESERVED_NAMES, *(name for pod in pods.values() for name in _volume_names(pod))}
     for place, pod in pods.items():
         for problem in find_pod_problems(pod, mountable):
@@ -46,7 +46,7 @@ def find_settings_problems(settings: Mapping[str, Any], volume_names: Collection
 
 def find_newer_settings(settings: Mapping[str, Any]) -> Iterator[PodProblem]:
     """Yield the fields of a task's pod that not every known version of Kubernetes has; paths are keys of its settings."""
-    for place, pod in _build_pods(settings).items():
+    for place, pod in build_settings_pods(settings).items():
         for found in walk_pod(pod, "Pod"):
             if isinstance(found, PodObject):
                 for problem in find_newer_fields(found):
@@ -60,7 +60,7 @@ def iterate_containers(settings: Mapping[str, Any]) -> Iterator[tuple[Path, Mapp
     it with that one.
     """
     context = settings.get("podSecurityContext") or {}
-    for place, pod in _build_pods(settings).items():
+    for place, pod in build_settings_pods(settings).items():
         spec = pod.get("spec")
         for key in ("containers", "initContainers"):
             for index, container in enumerate(_list_of_maps(spec, key)):
@@ -72,7 +72,7 @@ def iterate_containers(settings: Mapping[str, Any]) -> Iterator[tuple[Path, Mapp
                     yield _at_settings(PodProblem(path[len(place) :], ""), place).path, container, shared
 
 
-def _build_pods(settings: Mapping[str, Any]) -> dict[Path, Any]:
+def build_settings_pods(settings: Mapping[str, Any]) -> dict[Path, Any]:
     """Return the Pod of the settings, and the pod template by its key if there is one."""
     pod: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"name": "base", "image": "image"}]}}
     parts: dict[Path, dict[str, Any]] = {

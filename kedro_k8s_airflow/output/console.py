@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kedro_k8s_airflow.files import FileChange
     from kedro_k8s_airflow.findings import Finding
     from kedro_k8s_airflow.image.build import BuildResult
+    from kedro_k8s_airflow.kubernetes.cluster_needs import MissingObject
     from kedro_k8s_airflow.output.source_lines import LineFinder
     from kedro_k8s_airflow.plan.model import LocalInput
     from kedro_k8s_airflow.publish.publisher import PublishResult as Published
@@ -245,3 +246,14 @@ def print_file_changes(out: Console, changes: Sequence[FileChange], root: Path, 
     for change in changes:
         path = change.output.path
         out.print(f"{labels[change.status]:<16} {escape(files.display_path(path, root))}")
+
+
+def print_missing_objects(out: Console, missing: Sequence[MissingObject], namespace: str) -> None:
+    """Print one line for each object that the pods need in their namespace and that was not written."""
+    from rich.markup import escape
+
+    for thing in missing:
+        reason = thing.reason or f"it has to exist in namespace {namespace}"
+        if thing.kind in ("PriorityClass", "RuntimeClass"):
+            reason = "it has to exist in the cluster"
+        out.print(f"{'not written':<16} {thing.kind} {escape(thing.name)}: {escape(reason)}")
