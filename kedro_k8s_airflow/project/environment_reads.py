@@ -1,7 +1,8 @@
-"""The environment variables that the project's code reads while it is loaded."""
+"""The environment variables that the project's code reads while it is loaded: watched, or found in what is loaded already."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import sys
@@ -73,3 +74,42 @@ def _find_caller(prefix: str) -> tuple[str, int] | None:
             return None
         frame = frame.f_back
     return None
+
+
+def find_reads_of_loaded_modules(root: Path) -> list[VariableRead]:
+    """Return the variables that modules below `root` have read, outside of functions, when Kedro imported them.
+
+    Kedro imports the project's settings before any plugin runs.
+    """
+    reads: dict[str, VariableRead] = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.startswith(str(root) + os.sep) or "site-packages" in file:
+            continue
+        path = Path(file)
+        try:
+            source = path.read_bytes()
+            tree = ast.parse(source) if b"env" in source and path.suffix == ".py" else ast.Module([], [])
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for name, line in _reads_outside_functions(tree):
+            read = VariableRead(name, path.relative_to(root).as_posix(), line, os.environ.get(name))
+            reads.setdefault(name, read)
+    return sorted(reads.values())
+
+
+def _reads_outside_functions(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield name and line of each `os.environ["X"]`, `os.environ.get("X")` and `os.getenv("X")`, with or without `os`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        argument: ast.expr | None = None
+        if isinstance(child, ast.Subscript) and ast.unparse(child.value).rpartition(".")[2] == "environ":
+            argument = child.slice
+        elif isinstance(child, ast.Call) and child.args:
+            function = ast.unparse(child.func)
+            if function.endswith("environ.get") or function.rpartition(".")[2] == "getenv":
+                argument = child.args[0]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+            yield argument.value, child.lineno  # type: ignore[attr-defined]
+        yield from _reads_outside_functions(child)

@@ -10,13 +10,13 @@ import contextlib
 import os
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kedro_k8s_airflow.findings import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -65,7 +65,8 @@ def placeholder_of(name: str) -> str:
 def read_pod_variables(settings: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the environment variables that settings give to pods, with their literal values.
 
-    A variable whose value is elsewhere is None. Where tasks differ, the first literal counts.
+    A variable whose value is elsewhere is None, unless `build.env` has a value for those who need one. Where tasks differ, the
+    first literal counts.
 
     Args:
         settings: the raw content of the settings files, which may be invalid.
@@ -81,7 +82,8 @@ def read_pod_variables(settings: Mapping[str, Any]) -> dict[str, str | None]:
     for build in (settings.get("build"), *_maps(settings.get("images"))):
         values = build.get("env") if isinstance(build, dict) else None
         for name, value in values.items() if isinstance(values, dict) else ():
-            variables.setdefault(str(name), _plain(value))
+            if variables.get(str(name)) is None:
+                variables[str(name)] = _plain(value)
     return {**EVERY_POD, **variables}
 
 
@@ -131,10 +133,23 @@ def read_as_pods(
         try:
             with _environment(root, known, reads.names, missed):
                 return read(), reads
-        except Refused:
+        except Refused as refused:
             if not missed:
-                raise
+                unknown = [name for name in reads.names if known.get(name) == placeholder_of(name)]
+                raise _with_help(refused, unknown) from refused
             reads.assumed.add(missed[-1])
+
+
+def _with_help(refused: Refused, unknown: Sequence[str]) -> Refused:
+    """Return a refusal that explains the placeholders in its messages, which a resolver may not understand."""
+    names = [name for name in unknown if any(placeholder_of(name) in finding.message for finding in refused.findings)]
+    if not names:
+        return refused
+    help_text = (
+        f"`{placeholder_of(names[0])}` stands for the environment variable {names[0]!r}, whose value is not known here. "
+        "Give it a literal value: `build.env`, or `env` of tasks.default."
+    )
+    return Refused(replace(finding, help=f"{finding.help} {help_text}".strip()) for finding in refused.findings)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from kedro_k8s_airflow.project.catalog_hooks import find_catalog_hooks
 from kedro_k8s_airflow.project.config_problems import locate_key
 from kedro_k8s_airflow.project.configuration import LOCAL_ENV, SETTINGS_NAME
 from kedro_k8s_airflow.project.credentials_files import read_credentials_files
-from kedro_k8s_airflow.project.environment_reads import watch_environment
+from kedro_k8s_airflow.project.environment_reads import find_reads_of_loaded_modules, watch_environment
 from kedro_k8s_airflow.project.file_reads import watch_files
 from kedro_k8s_airflow.project.imports import find_imports
 from kedro_k8s_airflow.project.model import Project, ProjectNode
@@ -79,6 +79,7 @@ def read_project(
         ) from exc
     catalog_hooks = find_catalog_hooks((*hooks, *load_own_hooks(path, hooks)))
     source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
+    import_reads = find_reads_of_loaded_modules(path)
     with watch_environment(path) as variables, watch_files(Path(conf_path, LOCAL_ENV)) as local_files:
         pipelines, findings = registry.load_pipelines(metadata.package_name, path)
     base_env = loader_args.get("base_env") or "base"
@@ -112,7 +113,7 @@ def read_project(
         credentials_files=() if "://" in conf_path else read_credentials_files(Path(conf_path), path),
         config_variables=config_variables,
         settings_variables=tuple(sorted(config.settings_variables)),
-        variables=tuple(variables),
+        variables=tuple({read.name: read for read in (*variables, *import_reads)}.values()),
         session_class=f"{session_class.__module__}.{session_class.__qualname__}",
         context_class=f"{context_class.__module__}.{context_class.__qualname__}",
         run_command_file=_find_run_command(metadata.package_name, path),
@@ -226,7 +227,10 @@ class _ConfigReader:
             if name in variables and name not in EVERY_POD:
                 # Some pods may lack it.
                 others = {other: value for other, value in variables.items() if other != name}
-                required |= read_as_pods(self._path, others, read)[1].assumed & {name}
+                try:
+                    required |= read_as_pods(self._path, others, read)[1].assumed & {name}
+                except Refused:  # a resolver that needs a real value
+                    required.add(name)
         unknown = {name for name in reads.names if name in reads.assumed or variables.get(name, "") is None}
         keys: dict[str, list[tuple[str, ...]]] = {}
         for name, key in find_placeholders({"parameters": parameters, "catalog": catalog}, unknown):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kedro_k8s_airflow.image import content_hash
+from kedro_k8s_airflow.project.environment_reads import find_reads_of_loaded_modules
 from kedro_k8s_airflow.project.pod_environment import (
     find_placeholders,
     read_as_pods,
     read_pod_variables,
     remove_placeholders,
 )
-from tests.checks.cases import READS_VARIABLE, make_scenario
+from tests.checks.cases import BY_CODE, READS_VARIABLE, make_scenario
 from tests.scenarios import make_project
 from tests.scenarios.factory import read_tree
 
@@ -116,6 +119,62 @@ def test_a_credentials_file_of_references_is_in_the_image(kedro: KedroServer, tm
         admitted = set(content_hash.admitted_files(project, (project / ".dockerignore").read_text()))
         assert ("conf/base/credentials.yml" in admitted) == is_in_image
         assert ("[credentials]" in outcome.err) != is_in_image
+
+
+def test_a_resolver_that_does_not_understand_a_placeholder_gets_a_literal(kedro: KedroServer, tmp_path: Path) -> None:
+    resolvers = _OWN_RESOLVER.replace("lambda name: os.environ[name]", "lambda name: int(os.environ[name])")
+    of_secret = _SETTINGS.replace("SECRET", "PORT")
+    different = {"settings_py": resolvers, "parameters": {"port": "${mine:PORT}"}}
+    project = make_project(make_scenario("x", settings=of_secret, **different), tmp_path / "refused")
+    outcome = kedro.run_command("k8s-airflow", "create", cwd=project, env={"PORT": "1234567"})
+    assert outcome.code == 1
+    assert "conf/base/parameters.yml: port: cannot be read" in outcome.err
+    assert "Give it a literal value: `build.env`" in outcome.err
+    assert "1234567" not in outcome.output
+    settings = of_secret + "build: {env: {PORT: '1'}}\n"
+    project = make_project(make_scenario("x", settings=settings, **different), tmp_path / "created")
+    outcome = kedro.run_command("k8s-airflow", "create", cwd=project)
+    assert outcome.code == 0, outcome.err
+
+
+def test_the_settings_module_is_searched_for_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kedro imports it before any plugin runs."""
+    file = tmp_path / "settings.py"
+    file.write_text(
+        "import os\nfrom os import environ, getenv\n"
+        "A = os.environ['VAR_A']\nB = [environ.get('VAR_B', 1)]\nif A:\n    C = getenv('VAR_C')\n"
+        "def later():\n    return os.environ['VAR_D']\nE = lambda: os.getenv('VAR_E')\n"
+    )
+    module = ModuleType("settings_of_this_test")
+    module.__file__ = str(file)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("VAR_B", "here")
+    reads = find_reads_of_loaded_modules(tmp_path)
+    assert [(read.name, read.line, read.value) for read in reads] == [
+        ("VAR_A", 3, None),
+        ("VAR_B", 4, "here"),
+        ("VAR_C", 6, None),
+    ]
+    assert "here" not in repr(reads)
+
+
+@pytest.mark.parametrize(
+    ("value", "pods", "phrase"),
+    [
+        ("small", "large", "another value here than in any pod"),
+        (None, "large", "not set here, as it is in any pod"),
+        ("large", "large", None),
+    ],
+)
+def test_a_variable_that_the_registry_reads_has_one_value_everywhere(
+    value: str | None, pods: str, phrase: str | None, kedro: KedroServer, tmp_path: Path
+) -> None:
+    registry = BY_CODE["env-registry"].violating["registry"]
+    settings = f"build: {{env: {{MODE: {pods}}}}}\n"
+    project = make_project(make_scenario("x", registry=registry, settings=settings), tmp_path / "project")
+    outcome = kedro.run_command("k8s-airflow", "check", cwd=project, env={} if value is None else {"MODE": value})
+    assert ("[env-registry]" in outcome.output) == (phrase is not None)
+    assert phrase is None or phrase in outcome.output
 
 
 def test_variables_of_the_settings_are_known_by_their_values() -> None:
