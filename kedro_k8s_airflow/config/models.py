@@ -515,7 +515,9 @@ class BuildSettings(Model):
         default=(), strict=False, description="Extras of `pyproject.toml` to install."
     )
     exclude: tuple[Distribution, ...] = Field(
-        default=DEVELOPMENT_PACKAGES, strict=False, description="Packages to leave out of the image."
+        default=DEVELOPMENT_PACKAGES,
+        strict=False,
+        description="Packages to leave out of the image, unless the project imports them.",
     )
     packages: tuple[Package, ...] = Field(
         default=(), strict=False, description="Debian packages to install in the image."

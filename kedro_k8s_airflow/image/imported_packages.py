@@ -132,6 +132,7 @@ def _installed_here() -> dict[str, _Installed]:
     return found
 
 
+@cache
 def _modules_of(name: str, installed: _Installed | None) -> set[str]:
     """Return the top-level modules of a package; of one that is not installed here, the module of the same name."""
     modules = {name.replace("-", "_")}

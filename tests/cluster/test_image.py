@@ -109,6 +109,7 @@ def test_no_secret_and_no_tool_is_in_the_image(small_image: Path) -> None:
         "import importlib.metadata as m; print([d.name for d in m.distributions()])",
     )
     assert "'kedro'" in packages
+    assert "'small'" in packages, "the project counts as installed"
     assert "kedro-viz" not in packages
     assert "pytest" not in packages
 
@@ -306,7 +307,9 @@ BROKEN = {
     "a user with a name": ("RUN useradd x\nUSER x\n", "requires a numeric user"),
     "no Kedro": ("USER 1000:0\n", "has no Kedro"),
     "a secret": ("COPY .env /app/.env\nUSER 1000:0\n", ".env is in the image"),
-    "no program": ("RUN rm -r /app/.k8s-airflow\nUSER 1000:0\n", "should print 'contract"),
+    "no program": ("RUN rm -r /app/.k8s-airflow\nUSER 1000:0\n", "pod.py, is not in the image"),
+    "elsewhere": ("RUN mv /app /srv/project\nUSER 1000:0\n", "set `project_path: /srv/project`"),
+    "an old Kedro": ("RUN pip install --quiet kedro==1.4.0\nUSER 1000:0\n", "pods can run only on Kedro"),
 }
 
 
