@@ -257,6 +257,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+VERSION = "0.1.0"  # of the package that wrote this file into the project
 CONTRACT_VERSION = 2
 PARAMS_VARIABLE = "KEDRO_K8S_AIRFLOW_PARAMS"
 RUN_VARIABLE = "KEDRO_K8S_AIRFLOW_RUN"
@@ -301,6 +302,7 @@ def main(handover: Handover, stop_reader: int, arguments: list[str] | None = Non
             return 0
         _check_contract(command_line)
         options = _make_parser().parse_args(command_line)
+        _log(f"version {VERSION}, image {options.image or 'not given'}")
         return _remove_stored(options) if options.remove_stored else _run_nodes(options, sigterm_handler)
     except StartupError as exc:
         _log(str(exc), error=True)
@@ -455,6 +457,7 @@ def _check_contract(command_line: list[str]) -> None:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pod.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("--contract", required=True, help="contract version of the DAG file")
+    parser.add_argument("--image", help="image of the pod as the DAG file names it, for the log")
     parser.add_argument("--project", help="folder of the Kedro project")
     parser.add_argument("--pipeline", help="registered pipeline that contains the nodes")
     parser.add_argument("--env", help="Kedro environment")

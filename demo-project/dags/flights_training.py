@@ -263,6 +263,7 @@ def kedro_task(
 ):
     """Run Kedro nodes in one pod; `settings` override the shared settings."""
     given = [
+        f"--image={settings.get('image', SETTINGS['image'])}",
         f"--pipeline={pipeline}",
         *(f"--node={node}" for node in nodes),
         *(f"--memory={name}" for name in memory),

@@ -197,7 +197,8 @@ def build_task_command(plan: Plan, task: Task) -> tuple[list[str], list[str]]:
     if task.settings.get("runner") == "kedro" and not task.flags:
         return pod_arguments.pod_command(plan, "kedro"), pod_arguments.kedro_run_arguments(plan, task)
     program_values = _program_values(plan, task)
-    arguments = [f"--pipeline={task.pipeline}", *(f"--node={node}" for node in task.nodes)]
+    nodes = [f"--node={node}" for node in task.nodes]
+    arguments = [f"--image={task.image}", f"--pipeline={task.pipeline}", *nodes]
     for name, (option, many) in program_options(plan).items():
         values = program_values[name] if many else [program_values[name]] if program_values[name] else []
         arguments += [f"{option}={value}" for value in values]

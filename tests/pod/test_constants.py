@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import kedro_k8s_airflow
 from kedro_k8s_airflow import pod
 from kedro_k8s_airflow.dag import pod_arguments, task_calls
 from kedro_k8s_airflow.dag.render import render_dag
@@ -17,6 +18,10 @@ from tests.support.plan_factory import make_plan
 
 def test_the_contract_version_is_the_compiler_s() -> None:
     assert pod.CONTRACT_VERSION == model.CONTRACT_VERSION
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert kedro_k8s_airflow.__version__ == pod.VERSION
 
 
 def test_the_variables_are_those_of_the_dag_file() -> None:
@@ -61,6 +66,7 @@ def test_the_program_takes_every_option_that_the_dag_file_gives_it(
     options = vars(pod._make_parser().parse_args(arguments))
     common = {
         "contract": str(model.CONTRACT_VERSION),
+        "image": task.image,
         "project": plan.project_path,
         "pipeline": plan.pipeline,
         "nodes": list(task.nodes),

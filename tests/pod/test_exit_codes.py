@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kedro_k8s_airflow.pod import VERSION
 from tests.support.pod_project.project import CANARY
 
 if TYPE_CHECKING:
@@ -183,6 +184,12 @@ def test_output_is_plain_and_unbuffered(any_pods: PodLauncher) -> None:
     # Kedro's own lines: one line for each record, though some are longer than a terminal.
     assert re.search(r"INFO kedro\.\S+: Loading data from (\x1b\[[0-9;]*m)?word", ended.out)
     assert not (any_pods.project / "info.log").exists()
+
+
+def test_the_first_line_names_package_and_image(pods: PodLauncher) -> None:
+    image = f"registry.example.com/team/project:1@sha256:{'0' * 64}"
+    ended = pods.run_successfully("plain", "hello", options=(f"--image={image}",))
+    assert ended.out.splitlines()[0] == f"kedro-k8s-airflow: version {VERSION}, image {image}"
 
 
 def test_logging_that_the_image_configures_wins(pods: PodLauncher) -> None:
