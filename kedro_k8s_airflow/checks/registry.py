@@ -65,6 +65,15 @@ class CheckContext:
         return [draft.plan for draft in self.drafts if draft.plan is not None]
 
     @cached_property
+    def tasks_by_settings(self) -> list[list[Task]]:
+        """Return the tasks of the plans, those of one DAG with the same settings together."""
+        groups: dict[tuple[str, int], list[Task]] = {}
+        for plan in self.plans:
+            for task in plan.tasks:
+                groups.setdefault((plan.dag_id, id(task.settings)), []).append(task)
+        return list(groups.values())
+
+    @cached_property
     def entries(self) -> dict[str, Mapping[str, Any]]:
         """Return the resolved catalog entries of all datasets in the DAGs, by the name that nodes use."""
         return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
@@ -168,19 +177,13 @@ def gather_from_tasks(
         inspect: takes the settings of a task and yields (keys, message, help). The location is the first of the keys that
             a rule sets.
     """
-    tasks_of: dict[RuleFinding, list[str]] = {}
-    for plan in context.plans:
-        known: dict[int, list[RuleFinding]] = {}
-        for task in plan.tasks:
-            if id(task.settings) not in known:
-                known[id(task.settings)] = [
-                    (_location_in(context, task, keys), message, help_text)
-                    for keys, message, help_text in inspect(task.settings)
-                ]
-            for finding in known[id(task.settings)]:
-                tasks_of.setdefault(finding, []).append(task.id)
+    tasks_of: dict[RuleFinding, list[Task]] = {}
+    for tasks in context.tasks_by_settings:
+        for keys, message, help_text in inspect(tasks[0].settings):
+            finding = _location_in(context, tasks[0], keys), message, help_text
+            tasks_of.setdefault(finding, []).extend(tasks)
     for (location, message, help_text), tasks in tasks_of.items():
-        yield replace(location, task=tasks[0], more_tasks=len(tasks) - 1), message, help_text
+        yield replace(location, task=tasks[0].id, more_tasks=len(tasks) - 1), message, help_text
 
 
 def _location_in(context: CheckContext, task: Task, keys: Iterable[tuple[str, ...]]) -> Location:

@@ -17,6 +17,10 @@ class ResolvedSettings(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default; faster than that of `Mapping`, which catches a KeyError."""
+        return self._values.get(key, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
