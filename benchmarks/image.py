@@ -6,7 +6,6 @@ and as a plain `pip install`; all by podman, in turns. Needs podman, and the bas
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -19,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import measure
+import options
 import report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_IMAGE, KEDRO_DOCKER, PIP = "build-image", "kedro-docker", "pip"
@@ -203,7 +203,7 @@ def measure_candidate(candidate: Candidate, uv: Path, data: Path, folder: Path, 
     )
 
 
-def build_section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Section:
+def build_section(names: Sequence[str], uv: Path, kedro_docker: Path, turns: int, folder: Path) -> report.Section:
     """Measure, and put the figures together."""
     data = folder / "data"
     (data / "01_raw").mkdir(parents=True)
@@ -214,6 +214,8 @@ def build_section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> rep
     for turn in range(turns):
         turn_folder = folder / f"turn-{turn}"
         for candidate in make_candidates(turn_folder, uv, kedro_docker):
+            if candidate.name not in names:
+                continue
             print(f"image: turn {turn + 1} of {turns}, {candidate.name}", file=sys.stderr, flush=True)
             figures.setdefault(candidate.name, []).append(measure_candidate(candidate, uv, data, folder, turn))
     medians = {
@@ -281,16 +283,15 @@ def build_section(uv: Path, kedro_docker: Path, turns: int, folder: Path) -> rep
 
 def main(argv: list[str] | None = None) -> bool:
     """Measure and print; whether the aims were met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.make_parser(__doc__, turns=3, python=False)
     parser.add_argument("--uv", type=Path, default=ROOT / ".tools" / "uv" / "bin" / "uv")
     parser.add_argument("--kedro-docker", type=Path, default=ROOT / ".venvs" / "kedro-docker" / "bin" / "python")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="update docs/contributing/benchmarks.md")
-    arguments = parser.parse_args(argv)
+    arguments = options.parse_options(parser, argv)
+    names = (BUILD_IMAGE, KEDRO_DOCKER) if arguments.quick else (BUILD_IMAGE, KEDRO_DOCKER, PIP)
     with tempfile.TemporaryDirectory(prefix="kka-image-") as folder:
         there = Path(folder).resolve()
         report_section = build_section(
-            arguments.uv.absolute(), arguments.kedro_docker.absolute(), arguments.turns, there
+            names, arguments.uv.absolute(), arguments.kedro_docker.absolute(), arguments.turns, there
         )
         return report.print_section(report_section, write=arguments.write)
 
