@@ -23,6 +23,9 @@ AIRFLOW := 3
 # Starts clusters; a public clone has none.
 LAB ?= ../shared/lab/lab
 
+# Each process begins with its half and takes over what the other has not begun, so that none waits for the last tests.
+PARALLEL := -n 2 --dist worksteal
+
 LOCKS := tests/requirements
 UV := .tools/uv/bin/uv
 BIN := .venvs/kedro/bin
@@ -61,7 +64,7 @@ demo: .venvs/demo/.made ## Write the demo project's DAGs and image spec, and pri
 .PHONY: test
 test: lint environments ## Lint, and run every test that needs no cluster
 	cd demo-project && ../$(BIN)/pytest
-	$(BIN)/pytest -n 2 -m "not cluster and not full" --durations=15 tests $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not cluster and not full" --durations=15 tests $(ARGS)
 
 .PHONY: test-cluster
 test-cluster: cluster environments ## Run the tests that need a Kubernetes cluster (KUBECONFIG)
@@ -70,7 +73,7 @@ test-cluster: cluster environments ## Run the tests that need a Kubernetes clust
 .PHONY: test-full
 test-full: cluster lint environments ## Run everything: all tests, a cluster included, and the benchmarks
 	cd demo-project && ../$(BIN)/pytest
-	$(BIN)/pytest -n 2 -m "not cluster" tests $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not cluster" tests $(ARGS)
 	$(BIN)/pytest -m cluster tests/cluster $(ARGS)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/image.py
@@ -84,11 +87,11 @@ test-cluster-oldest: ## Run the tests that need a cluster on Kubernetes 1.20, wh
 
 .PHONY: test-kedro
 test-kedro: .venvs/$(MATRIX)/.made ## Run the tests with one Python and one Kedro (PYTHON=3.12 KEDRO=oldest), no Airflow
-	.venvs/$(MATRIX)/bin/pytest -n 2 -m "not cluster and not full" --ignore tests/airflow tests $(ARGS)
+	.venvs/$(MATRIX)/bin/pytest $(PARALLEL) -m "not cluster and not full" --ignore tests/airflow tests $(ARGS)
 
 .PHONY: test-airflow
 test-airflow: .venvs/kedro/.made .venvs/airflow-$(AIRFLOW)/.made ## Run the tests of emitted DAGs in one Airflow (AIRFLOW=2)
-	$(BIN)/pytest -n 2 -m "not cluster and not full" tests/airflow $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not cluster and not full" tests/airflow $(ARGS)
 
 .PHONY: lint
 lint: .venvs/kedro/.made ## Check style and types

@@ -79,7 +79,8 @@ def test_the_demo_is_compared_too(reference: Bytes) -> None:
     assert DEMO in reference
 
 
-@pytest.mark.parametrize("seed", range(5))
+# The reference has a seed of its own; the further ones repeat the test.
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.full) for seed in (2, 3, 4))])
 def test_the_hash_seed_changes_no_byte(seed: int, reference: Bytes, tmp_path: Path) -> None:
     with start_kedro(tmp_path / "kedro", PYTHONHASHSEED=str(seed)) as kedro:
         assert write_all(kedro, tmp_path / "projects") == reference

@@ -125,6 +125,12 @@ def test_airflow_is_one_that_we_support(airflow: AirflowReport) -> None:
     assert [int(part) for part in airflow.report["provider"].split(".")[:2]] >= [10, 25]
 
 
+def test_the_warm_up_of_the_probe_loads(airflow: AirflowReport) -> None:
+    warm_up = airflow.report["warm_up"]
+    assert list(warm_up["dags"]) == ["warm_up"]
+    assert (warm_up["import_errors"], warm_up["warnings"], warm_up["bag_warnings"]) == ([], [], [])
+
+
 def test_every_scenario_and_the_demo_are_loaded(airflow: AirflowReport) -> None:
     assert {dag.name for dag in airflow.dags} == {DEMO, *(scenario.name for scenario in WORKING)}
     assert find_problems(airflow, lambda dag: describe_difference("dags", list(dag.file["dags"]), [dag.dag_id])) == {}
