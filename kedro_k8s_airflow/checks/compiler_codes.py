@@ -489,7 +489,7 @@ compiler_code(
     "conf-local",
     "warning",
     family="environment",
-    title="A file of `conf/local` that the project reads while the pipelines are loaded.",
+    title="A file of `conf/local`, or of credentials, that the project reads while the pipelines are loaded.",
     source="Pipelines built from parameters that only one machine has",
 )
 compiler_code(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.project.catalog import Catalog
     from kedro_k8s_airflow.project.catalog_hooks import CatalogHook
+    from kedro_k8s_airflow.project.credentials_files import CredentialsFile
 
 
 def read_project(
@@ -80,7 +81,7 @@ def read_project(
     catalog_hooks = find_catalog_hooks((*hooks, *load_own_hooks(path, hooks)))
     source, conf_path, given = configuration.resolve_conf_source(path, conf_default, conf_source)
     import_reads = find_reads_of_loaded_modules(path)
-    with watch_environment(path) as variables, watch_files(Path(conf_path, LOCAL_ENV)) as local_files:
+    with watch_environment(path) as variables, watch_files(Path(conf_path)) as conf_files:
         pipelines, findings = registry.load_pipelines(metadata.package_name, path)
     base_env = loader_args.get("base_env") or "base"
     default_env = loader_args.get("default_run_env") or LOCAL_ENV
@@ -91,6 +92,7 @@ def read_project(
         partial(configuration.make_config_loader, conf_path, read_env, dict(runtime_params or {}), loader_args, path),
         partial(configuration.glob_config_files, Path(conf_path), (read_env, base_env)),
     )
+    credentials_files = () if "://" in conf_path else read_credentials_files(Path(conf_path), path)
     raw_settings, airflow = config.read_settings(kedro_airflow=kedro_airflow)
     parameters, catalog, config_variables = config.read_rest(raw_settings or {})
     project = Project(
@@ -108,9 +110,13 @@ def read_project(
         settings=raw_settings or None,
         catalog=catalog,
         kedro_airflow=airflow,
-        findings=(*_hook_findings(catalog_hooks), *findings, *_local_file_findings(local_files, path)),
+        findings=(
+            *_hook_findings(catalog_hooks),
+            *findings,
+            *_conf_file_findings(conf_files, Path(conf_path), path, credentials_files),
+        ),
         catalog_hooks=catalog_hooks,
-        credentials_files=() if "://" in conf_path else read_credentials_files(Path(conf_path), path),
+        credentials_files=credentials_files,
         config_variables=config_variables,
         settings_variables=tuple(sorted(config.settings_variables)),
         variables=tuple({read.name: read for read in (*variables, *import_reads)}.values()),
@@ -302,8 +308,16 @@ def _convert_node(node: KedroNode) -> ProjectNode:
     )
 
 
-def _local_file_findings(files: Iterable[Path], path: Path) -> Iterator[Finding]:
-    for file in files:
+def _conf_file_findings(
+    opened: Iterable[Path], conf: Path, path: Path, credentials_files: Iterable[CredentialsFile]
+) -> Iterator[Finding]:
+    """Yield a warning for each file that the project has opened in its configuration and that no image has."""
+    references = {file.path for file in credentials_files if file.literal is None}
+    for file in opened:
+        parts = file.relative_to(conf).parts
+        is_secret = any(part.startswith("credentials") for part in parts)
+        if parts[0] != LOCAL_ENV and not (is_secret and file.relative_to(path).as_posix() not in references):
+            continue
         yield warning(
             "conf-local",
             Location(file=configuration.relative_to_project(file, path) or file.name),

@@ -108,6 +108,14 @@ source_dir = "src"
             {"registry": _READS_LOCAL, "files": {"{conf}/local/names.yml": "[a]\n"}},
             "conf/local/names.yml",
         ),
+        (
+            "conf-local",
+            {
+                "registry": _READS_LOCAL.replace('"local" / "names.yml"', '"base" / "credentials.yml"'),
+                "files": {"{conf}/base/credentials.yml": "[a]\n"},
+            },
+            "conf/base/credentials.yml",
+        ),
         ("conf-source", {"settings_py": 'CONF_SOURCE = "."\n'}, "the project's own folder"),
         ("explain-unknown", {}, ""),
     ],
