@@ -108,8 +108,10 @@ def find_imports(root: Path, code: Path, package: str, classes: Iterable[str] = 
 
 
 def _loaded_files(root: Path) -> set[Path]:
-    """Return the source files of all loaded modules in the project's folder."""
-    places = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
+    """Return the source files of all loaded modules in the project's folder, except the program that runs."""
+    # The program is often a script of a virtual environment in the project's folder. multiprocessing gives it a second name.
+    modules = [module for module in list(sys.modules.values()) if module is not sys.modules["__main__"]]
+    places = [getattr(module, "__dict__", {}).get("__file__") for module in modules]
     return {Path(place) for place in places if isinstance(place, str) and _is_in_project(root, place)}
 
 

@@ -58,6 +58,20 @@ def test_imports_are_read_from_the_source(
     assert find(tmp_path, monkeypatch, "nodes", nodes=text) == modules
 
 
+@pytest.mark.parametrize("alias", ["__main__", "__mp_main__"])
+def test_the_running_program_is_no_part_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alias: str
+) -> None:
+    script = tmp_path / ".venv" / "bin" / "kedro-k8s-airflow"
+    script.parent.mkdir(parents=True)
+    script.write_text("import other\n")
+    program = types.ModuleType("__main__")
+    program.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    monkeypatch.setitem(sys.modules, alias, program)
+    assert find(tmp_path, monkeypatch, "nodes", nodes="import third\n") == {"third"}
+
+
 def test_modules_that_a_function_or_the_catalog_loads_count_and_others_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
