@@ -11,6 +11,7 @@ import os
 import shutil
 import socketserver
 import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -21,7 +22,7 @@ import yaml
 
 from tests.support.cluster_demo import NAMESPACE, run_command, run_kubectl
 from tests.support.environments import find_interpreter
-from tests.support.image_project import CANARY, REPOSITORY, SETTINGS, kedro, locked, small
+from tests.support.image_project import CANARY, REPOSITORY, SETTINGS, UV, kedro, locked, small
 from tests.support.paths import AIRFLOW_PROBE
 
 if TYPE_CHECKING:
@@ -301,6 +302,52 @@ def test_a_spark_node_runs_in_local_mode(tmp_path: Path) -> None:
         *(image, "kedro", "run", "--nodes=begin"),
     )
     assert "spark has counted 499500" in output
+
+
+HOOKS = """
+from importlib.metadata import version
+
+from kedro.framework.hooks import hook_impl
+
+
+class Hooks:
+    @hook_impl
+    def after_node_run(self, node):
+        print(f"version {version('small')} has run {node.name}")
+
+
+hooks = Hooks()
+"""
+DYNAMIC = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[tool.setuptools.dynamic]
+dependencies = {file = "requirements.in"}
+version = {attr = "small.__version__"}
+[tool.setuptools.packages.find]
+where = ["src"]
+[project.entry-points."kedro.hooks"]
+small = "small.hooks:hooks"
+"""
+
+
+@pytest.mark.full
+def test_a_project_with_dynamic_dependencies_counts_as_installed(tmp_path: Path) -> None:
+    project_folder = small(tmp_path, "pyproject.toml", more=DYNAMIC)
+    text = (project_folder / "pyproject.toml").read_text()
+    text = text.replace('version = "0.1"', 'dynamic = ["dependencies", "version"]')
+    dependencies = next(line for line in text.splitlines() if line.startswith("dependencies = ["))
+    (project_folder / "pyproject.toml").write_text(text.replace(dependencies, ""))
+    (project_folder / "requirements.in").write_text(dependencies.split('"')[1] + "\nkedro-airflow\n")
+    (project_folder / "src" / "small" / "__init__.py").write_text('__version__ = "0.3"\n')
+    (project_folder / "src" / "small" / "settings.py").write_text("import kedro_airflow\n")
+    (project_folder / "src" / "small" / "hooks.py").write_text(HOOKS)
+    run_command([UV, "--quiet", "lock", "--python", sys.executable], cwd=project_folder)
+    assert "image-imported" in kedro(project_folder, "build-image")
+    image = f"{REPOSITORY}:{locked(project_folder)['tag']}"
+    output = podman_command("run", "--rm", "--read-only", "--tmpfs=/tmp", image, "kedro", "run", "--nodes=begin")
+    assert "version 0.3 has run begin" in output
 
 
 BROKEN = {

@@ -76,7 +76,7 @@ LOCKS = {
     "uv": {"uv.lock": 'version = 1\n[[package]]\nname = "kedro-viz"\n'},
     "hooks": {
         "pyproject.toml": '[project]\nname = "project"\ndynamic = ["dependencies", "version"]\n'
-        '[project.entry-points."kedro.hooks"]\nproject = "project.hooks:hooks"\n'
+        '[project.entry-points."kedro.hooks"]\nproject = "project.pipeline_registry:work"\n'
         '[tool.kedro]\npackage_name = "project"\nproject_name = "project"\nkedro_init_version = "1.7.0"\n',
     },
 }
