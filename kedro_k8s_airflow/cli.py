@@ -521,12 +521,28 @@ def _parse_sizes(_context: click.Context, option: click.Parameter, values: tuple
     return sizes
 
 
+def _parse_subjects(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return namespace and name of each ServiceAccount; raise BadParameter for a name that Kubernetes does not accept."""
+    if not values:
+        return []
+    from kedro_k8s_airflow.config.types import parse_service_account
+
+    accounts = []
+    for value in values:
+        try:
+            accounts.append(parse_service_account(value))
+        except ValueError as exc:
+            raise click.BadParameter(f"{value!r}: {exc}.", param=option) from None
+    return accounts
+
+
 @k8s_airflow.command(short_help="Write the Kubernetes objects that are needed once.")
 @click.option(
     "--subject",
     "subjects",
     multiple=True,
     metavar="NAMESPACE:NAME",
+    callback=_parse_subjects,
     help="ServiceAccount of Airflow's workers, triggerer or scheduler to bind the Role to. Repeatable.",
 )
 @click.option(
@@ -551,24 +567,20 @@ def _parse_sizes(_context: click.Context, option: click.Parameter, values: tuple
 def manifests(
     request: CompileRequest,
     /,
-    subjects: tuple[str, ...],
+    subjects: list[tuple[str, str]],
     output: Path,
     sizes: dict[str | None, str],
     storage_class: str | None,
     force: bool,
 ) -> None:
     """Write the Kubernetes objects that are needed once: rights, accounts, claims, and pods to upload data and to clean up."""
-    accounts = [tuple(subject.split(":")) for subject in subjects]
-    if any(len(account) != 2 or not all(account) for account in accounts):
-        raise click.UsageError("--subject must be NAMESPACE:NAME of a ServiceAccount.")
     with _exit_on_refusal():
         from kedro_k8s_airflow import files
         from kedro_k8s_airflow.commands.manifests import ManifestOptions, prepare_manifests
         from kedro_k8s_airflow.output import console
 
-        subject_pairs = [(account[0], account[1]) for account in accounts]
         options = ManifestOptions(
-            subjects=subject_pairs, sizes=sizes, storage_class=storage_class, folder=output, force=force
+            subjects=subjects, sizes=sizes, storage_class=storage_class, folder=output, force=force
         )
         result = prepare_manifests(request, options)
         files.write_files(result.changes)

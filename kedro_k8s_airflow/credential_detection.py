@@ -6,6 +6,7 @@ tokens, URLs with a password or a signature). It can miss one; only a reference 
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,6 @@ _SECRET_VALUE = re.compile(
     r"|\bglpat-[A-Za-z0-9_-]{20,}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\bhooks\.slack\.com/services/"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"
     r"|://[^/\s:@]*:(?!x-oauth-basic@)[^/\s@$]+@"
     r"|\bAccountKey="
     r"|\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"
@@ -45,7 +45,10 @@ _IMAGE_KEYS = (("image",), ("base",), ("uv",))
 _QUERY_VALUE = re.compile(r"[?&]([A-Za-z0-9_.-]+)=([^&#\s'\"$]+)")
 # Names in the query of a signed URL that say less elsewhere.
 _SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
+# Without the look behind, the search would begin anew at each letter of a long text.
+_ASSIGNMENT = re.compile(r"(?<![A-Za-z0-9_-])[0-9-]*([A-Za-z_][A-Za-z0-9_-]*)\s*[=:]\s*\S")
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]+")
+_TOKEN_PART = re.compile(r"\beyJ[A-Za-z0-9_-]{10}")
 
 
 def is_secret_name(name: str) -> bool:
@@ -56,7 +59,18 @@ def is_secret_name(name: str) -> bool:
 
 def is_secret_value(value: str) -> bool:
     """Return whether the text has the form of a known credential."""
-    return bool(_SECRET_VALUE.search(value)) or ("://" in value and _has_secret_query(value))
+    return bool(_SECRET_VALUE.search(value)) or _has_web_token(value) or ("://" in value and _has_secret_query(value))
+
+
+def _has_web_token(text: str) -> bool:
+    """Return whether a text has a JSON web token: two parts that begin with `eyJ`, joined by a dot."""
+    if ".eyJ" not in text:
+        return False
+    return any(
+        _TOKEN_PART.search(before) and _TOKEN_PART.match(after)
+        for token in _TOKEN.findall(text)
+        for before, after in itertools.pairwise(token.split("."))
+    )
 
 
 def _has_secret_query(text: str) -> bool:

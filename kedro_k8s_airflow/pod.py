@@ -719,7 +719,7 @@ def escape_interpolation(value: Any) -> Any:
     """Escape a value so that OmegaConf, to which Kedro passes parameters, resolves nothing in it: `${x}` stays text."""
     if isinstance(value, str):
         # A backslash escapes `${`; backslashes that stand before it are doubled.
-        return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
+        return re.sub(r"(?<!\\)(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
     if isinstance(value, dict):
         return {key: escape_interpolation(item) for key, item in value.items()}
     return [escape_interpolation(item) for item in value] if isinstance(value, list) else value

@@ -255,6 +255,17 @@ def test_an_output_named_standard_output_is_the_document(arguments: tuple[str, .
     assert not (project / "-").exists()
 
 
+@pytest.mark.parametrize(
+    "subject",
+    ["A_b:x\ny", "airflow", "a:b:c", ":x", "a:", "Airflow:x", "a.b:x", "a:X", "a: x", "a:-x", f"{'a' * 64}:x", "a:b\n"],
+)
+def test_a_subject_that_kubernetes_refuses_is_a_usage_error(subject: str) -> None:
+    command = cli.k8s_airflow.commands["manifests"]
+    result = CliRunner().invoke(command, ["--subject", "airflow:worker.a-1", "--subject", subject])
+    assert (result.exit_code, "--subject" in result.output) == (2, True)
+    assert "Traceback" not in result.output
+
+
 def help_of(*arguments: str) -> str:
     return CliRunner().invoke(cli.commands, ["k8s-airflow", *arguments, "--help"], terminal_width=80).output
 

@@ -67,6 +67,13 @@ compiler_code(
     title="Two DAGs with the same dag_id.",
     source="kedro-airflow, where the ids of `--all` collide",
 )
+compiler_code(
+    "dag-case",
+    "warning",
+    family="names",
+    title="Two DAG files whose names differ only by case.",
+    source="A disk that ignores case keeps one of them",
+)
 compiler_code("pipeline", "error", family="names", title="A pipeline that the project does not register.")
 compiler_code(
     "pipeline-empty",
@@ -251,6 +258,13 @@ compiler_code(
     family="image",
     title="A dependency group or extra that the project does not define.",
     source="`uv sync` fails at it",
+)
+compiler_code(
+    "image-pyproject",
+    "error",
+    family="image",
+    title="A pyproject.toml that lists dependencies in a form that is not valid.",
+    source="pip and uv fail at it",
 )
 compiler_code(
     "image-requirements",

@@ -123,7 +123,7 @@ def find_images_without_program(context: CheckContext) -> Iterator[RuleFinding]:
 
 def _copies_whole_project(recipe: str) -> bool:
     """Return whether a Dockerfile has a COPY or ADD of `.` from the build context, in either form."""
-    for line in re.findall(r"(?im)^\s*(?:COPY|ADD)\s+(.*)$", recipe):
+    for line in re.findall(r"(?im)^[^\S\n]*(?:COPY|ADD)\s+(.*)$", recipe):
         words = [word.strip('[]", ') for word in line.split()]
         if "--from" not in line and {"./", ".", "*", "./*"} & set(words[:-1]):
             return True
@@ -198,8 +198,8 @@ def find_missing_numeric_users(context: CheckContext) -> Iterator[RuleFinding]:
     if not pods_without_user:
         return
     for name, text in _own_files(context, map(dockerfile_name, context.settings.image_names)):
-        last = re.split(r"(?im)^\s*FROM\s", text)[-1]
-        users = re.findall(r"(?im)^\s*USER\s+(\S+)", last)
+        last = re.split(r"(?im)^[^\S\n]*FROM\s", text)[-1]
+        users = re.findall(r"(?im)^[^\S\n]*USER\s+(\S+)", last)
         if not users or not re.match(r"[1-9][0-9]*(:|$)|\$", users[-1]):
             message = f"{f'sets USER {users[-1]}' if users else 'does not set USER'}, and the settings remove runAsUser, so pods do not start."
             help_text = (

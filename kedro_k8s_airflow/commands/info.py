@@ -39,7 +39,7 @@ _VERSION_COMMANDS = {
     **{name: (name, "--version") for name in (*ENGINE_NAMES, "uv", "git")},
     "kubectl": ("kubectl", "version", "--client"),
 }
-_VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-.]?(?:alpha|beta|dev|rc)\.?\d*)?")
+_VERSION = re.compile(r"(?<!\d)\d+(?:\.\d+)+(?:[-.]?(?:alpha|beta|dev|rc)\.?\d*)?")
 _TIME_LIMIT = 10  # seconds for one program to print its version
 
 

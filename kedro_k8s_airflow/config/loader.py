@@ -13,6 +13,7 @@ from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.text import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -52,10 +53,15 @@ class SettingsSources:
         """Return the content of each file, None for a file that cannot be read."""
         return tuple(map(_read_yaml, self.files))
 
+    @cached_property
+    def _contents_by_text(self) -> tuple[Any, ...]:
+        """Return the contents with every key as text, so that one is found without a search."""
+        return tuple(map(_with_text_keys, self.contents))
+
     def file_of(self, path: Sequence[str] = ()) -> str:
         """Return the file that sets a key or the longest part of it, overlays first."""
         best, deepest = (self.files[-1] if self.files else None), 0
-        for file, content in zip(self.files, self.contents, strict=True) if path else ():
+        for file, content in zip(self.files, self._contents_by_text, strict=True) if path else ():
             depth = _matching_depth(content, path)
             if depth > deepest:
                 best, deepest = file, depth
@@ -77,15 +83,20 @@ def _read_yaml(file: Path) -> Any:
         return None
 
 
+def _with_text_keys(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _with_text_keys(value) for key, value in content.items()}
+    return [_with_text_keys(item) for item in content] if isinstance(content, list) else content
+
+
 def _matching_depth(content: Any, path: Sequence[str]) -> int:
     """Return how many leading parts of a key the content of a file has."""
     for depth, part in enumerate(path):
         if isinstance(content, dict):
-            match = next((key for key in content if str(key) == part), None)
-            if match is None:
+            if part not in content:
                 return depth
-            content = content[match]
-        elif isinstance(content, list) and part.isdigit() and int(part) < len(content):
+            content = content[part]
+        elif isinstance(content, list) and part.isdecimal() and len(part) < 10 and int(part) < len(content):
             content = content[int(part)]
         else:
             return depth
@@ -126,9 +137,36 @@ def load_settings(raw: Mapping[str, Any] | None, files: Sequence[Path], root: Pa
         )
     _refuse_unknown_drops(raw or {}, sources)
     try:
-        return models.parse_settings(dict(raw or {}))
+        settings = models.parse_settings(dict(raw or {}))
     except ValidationError as exc:
         raise Refused(dict.fromkeys(_describe_error(detail, sources) for detail in exc.errors())) from None
+    # The models check keys only where they know them, unlike those of Airflow's operator.
+    errors = [
+        error(
+            "settings-type",
+            sources.location_of(path),
+            f"the key {credential_detection.show_value(key, path[:-1])} is not text.",
+            "Put it in quotes.",
+        )
+        for path, key in _find_keys_without_text(raw or {})
+    ]
+    if errors:
+        raise Refused(errors)
+    return settings
+
+
+def _find_keys_without_text(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield the path of each key that is not text, and the key."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            below = (*path, str(key))
+            if isinstance(key, str):
+                yield from _find_keys_without_text(item, below)
+            else:
+                yield below, key
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _find_keys_without_text(item, (*path, str(index)))
 
 
 def _similar_files(root: Path) -> str:

@@ -68,6 +68,18 @@ def _check_dns_subdomain(value: str) -> str:
     return value
 
 
+def parse_service_account(value: str) -> tuple[str, str]:
+    """Return namespace and name of a ServiceAccount that is written NAMESPACE:NAME.
+
+    Raises:
+        ValueError: if Kubernetes does not accept one of them.
+    """
+    namespace, colon, name = value.partition(":")
+    if not colon:
+        raise ValueError("write NAMESPACE:NAME of a ServiceAccount")
+    return _check_dns_label(namespace), _check_dns_subdomain(name)
+
+
 def _parse_mount(value: str) -> str:
     parts = value.split("/")
     clean = value.rstrip("/")
@@ -238,7 +250,10 @@ def _check_volume_name(value: object) -> object:
 
 
 # Where every pod has system files or a pod-local empty folder.
-_RESERVED_FOLDERS = ("/bin", "/dev", "/etc", "/home/kedro", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
+_RESERVED_FOLDERS = (
+    *("/bin", "/boot", "/dev", "/etc", "/home/kedro", "/lib", "/lib32", "/lib64", "/libx32", "/opt/venv", "/proc"),
+    *("/run", "/sbin", "/sys", "/tmp", "/usr", "/var/run"),  # noqa: S108
+)
 
 
 def _check_project_path(value: object) -> object:
@@ -246,6 +261,8 @@ def _check_project_path(value: object) -> object:
         value == folder or value.startswith(f"{folder}/") for folder in _RESERVED_FOLDERS
     ):
         raise ValueError("this folder holds system files or files of the pod; choose another one, such as /app")
+    if isinstance(value, str) and not {".", ".."}.isdisjoint(value.split("/")):
+        raise ValueError("the project's folder in the image is a path without '.' and '..', such as /app")
     if isinstance(value, str) and not re.fullmatch(_PROJECT_PATH, value):
         raise ValueError("the project's folder in the image is an absolute path without a trailing slash, such as /app")
     return value

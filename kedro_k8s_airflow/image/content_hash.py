@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_k8s_airflow.files import GENERATED_MARKER
-from kedro_k8s_airflow.findings import refuse
+from kedro_k8s_airflow.findings import Refused, refuse
 from kedro_k8s_airflow.locations import Location
+from kedro_k8s_airflow.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -170,25 +171,33 @@ def _compile_pattern(text: str) -> re.Pattern[str]:
         Refused: if it is not a valid pattern.
     """
     parts = []
-    for token in re.findall(r"\*\*/?|\*|\?|\[\^?[^\]]*\]|\\.|.", text, re.DOTALL):
+    # Only up to the last closing bracket is one looked for, else the search would begin anew at each opening one.
+    end = text.rfind("]") + 1
+    tokens = re.findall(r"\*\*/?|\*|\?|\[\^?[^\]]*\]|\\.|.", text[:end], re.DOTALL)
+    for token in [*tokens, *re.findall(r"\*\*/?|\*|\?|\\.|.", text[end:], re.DOTALL)]:
         if token.startswith("**"):
             parts.append("(?:.*/)?" if token.endswith("/") else ".*")
         elif token in ("*", "?"):
             parts.append(f"[^/]{token.removeprefix('?')}")
         elif len(token) > 1 and token.startswith("["):
             parts.append(token)
+        elif token in ("[", "\\"):  # an unclosed bracket, or a backslash at the end
+            raise _invalid_pattern(text)
         else:
-            # An unclosed bracket or a trailing backslash makes the pattern invalid.
-            parts.append("(" if token in ("[", "\\") else re.escape(token[-1]))
+            parts.append(re.escape(token[-1]))
     try:
         return re.compile("".join(parts), re.DOTALL)
-    except re.error:
-        raise refuse(
-            "image-ignore",
-            Location(file=".dockerignore"),
-            f"{text!r} is not a valid pattern.",
-            "Correct the line; engines refuse it as well.",
-        ) from None
+    except (re.error, RecursionError, OverflowError):
+        raise _invalid_pattern(text) from None
+
+
+def _invalid_pattern(text: str) -> Refused:
+    return refuse(
+        "image-ignore",
+        Location(file=".dockerignore"),
+        f"{printable(text)!r} is not a valid pattern.",
+        "Correct the line; engines refuse it as well.",
+    )
 
 
 def _hash_file(path: Path, text: str | None) -> tuple[str, str]:

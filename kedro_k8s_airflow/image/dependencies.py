@@ -9,12 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow import credential_detection
-from kedro_k8s_airflow.findings import Finding, error, refuse, warning
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.project.pyproject import read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.specifiers import SpecifierSet
@@ -26,7 +26,14 @@ _PYTHON_VERSIONS = ("3.12", "3.13", "3.11", "3.10", "3.14")
 
 
 def find_dependency_file(path: Path) -> tuple[str, list[str], list[Finding]]:
-    """Return the file that lists the dependencies, the requirement files it includes, and findings."""
+    """Return the file that lists the dependencies, the requirement files it includes, and findings.
+
+    Raises:
+        Refused: if pyproject.toml is malformed, or an included file does not exist.
+    """
+    errors = list(_find_malformed_keys(_read_pyproject(path)))
+    if errors:
+        raise Refused(errors)
     if (path / "uv.lock").is_file():
         return "uv.lock", [], list(_lock_findings(path))
     if (path / "requirements.txt").is_file():
@@ -110,6 +117,46 @@ def has_dynamic_dependencies(path: Path) -> bool:
     """Return whether the dependencies of a project are known only after its build, which needs the project's files."""
     dynamic = _read_project_table(path).get("dynamic", [])
     return not {"dependencies", "optional-dependencies", "requires-python"}.isdisjoint(dynamic)
+
+
+def _find_malformed_keys(content: Mapping[str, Any]) -> Iterable[Finding]:
+    """Yield an error for each key of pyproject.toml about dependencies that has not the form of the standards."""
+
+    def malformed(key: Sequence[str], value: object, form: str) -> Finding:
+        message = f"{credential_detection.show_value(value, key)} is not {form}."
+        return error("image-pyproject", Location(file="pyproject.toml", key=tuple(key)), message, "Correct it.")
+
+    def is_list_of_strings(value: object) -> bool:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+    project = content.get("project", {})
+    if not isinstance(project, dict):
+        yield malformed(("project",), project, "a table, which is written [project]")
+        project = {}
+    for key in ("dependencies", "dynamic"):
+        if not is_list_of_strings(project.get(key, [])):
+            yield malformed(("project", key), project[key], "a list of strings")
+    for key in ("name", "version", "requires-python"):
+        if not isinstance(project.get(key, ""), str):
+            yield malformed(("project", key), project[key], "a string")
+    extras = project.get("optional-dependencies", {})
+    if not isinstance(extras, dict):
+        yield malformed(("project", "optional-dependencies"), extras, "a table of lists of strings")
+    for name, packages in extras.items() if isinstance(extras, dict) else ():
+        if not is_list_of_strings(packages):
+            yield malformed(("project", "optional-dependencies", name), packages, "a list of strings")
+    groups = content.get("dependency-groups", {})
+    if not isinstance(groups, dict):
+        yield malformed(("dependency-groups",), groups, "a table of lists")
+    for name, packages in groups.items() if isinstance(groups, dict) else ():
+        if not isinstance(packages, list) or not all(map(_is_group_entry, packages)):
+            form = "a list of strings and of tables such as {include-group = 'test'}"
+            yield malformed(("dependency-groups", name), packages, form)
+
+
+def _is_group_entry(entry: object) -> bool:
+    is_include = isinstance(entry, dict) and set(entry) == {"include-group"} and isinstance(entry["include-group"], str)
+    return is_include or isinstance(entry, str)
 
 
 def _requirement_findings(path: Path, files: Sequence[str]) -> Iterable[Finding]:
@@ -250,8 +297,9 @@ def find_unsupported_kedro(path: Path, file: str, requirements: Sequence[str]) -
     elif file == "requirements.txt":
         for name in requirements:
             for number, line in enumerate(read_requirement_file(path / name).splitlines(), start=1):
-                if not _admits_supported_kedro(re.split(r"\s+(?:--hash|#|\\)", line.strip())[0]):
-                    yield Location(file=name, line=number), re.split(r"\s*(?:;|--hash|\s#|\\)", line.strip())[0]
+                text = " ".join(line.split())
+                if not _admits_supported_kedro(re.split(r" (?:--hash|#|\\)", text)[0]):
+                    yield Location(file=name, line=number), re.split(r" ?(?:;|--hash| #|\\)", text)[0]
     else:
         for line in _read_project_table(path).get("dependencies", []):
             if not _admits_supported_kedro(str(line)):

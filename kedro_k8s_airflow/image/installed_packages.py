@@ -47,7 +47,9 @@ def find_installed_packages(
             return None  # not a lock of uv; the build reports it
     if dependency_file == "requirements.txt":
         lines = [line for file in requirements for line in dependencies.read_requirement_file(path / file).splitlines()]
-        required = _parse_requirements(re.split(r"\s+--hash|\s+#|\s+\\", line.strip(), maxsplit=1)[0] for line in lines)
+        # With single blanks, the search does not begin anew at each of many.
+        words = (" ".join(line.split()) for line in lines)
+        required = _parse_requirements(re.split(r" --hash| #| \\", text, maxsplit=1)[0] for text in words)
         if required is None:
             return None
         if dependencies.has_hashes(path, requirements):

@@ -99,10 +99,10 @@ def _line_of(file: Path, key: Sequence[str]) -> int | None:
     yaml_node = _compose_yaml(file)
     line: int | None = None
     for part in key:
-        entry = next((entry for entry in _yaml_entries(yaml_node) if entry[0] == part), None)
+        entry = _entries_by_key(yaml_node).get(part)
         if entry is None:
             return line
-        _, line, yaml_node = entry
+        line, yaml_node = entry
     return line
 
 
@@ -114,6 +114,12 @@ def _compose_yaml(file: Path) -> Any:
         return yaml.compose(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError):
         return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _entries_by_key(yaml_node: Any) -> dict[str, tuple[int, Any]]:
+    """Return line and value of the entries of a YAML map or list by key; the first of several with one key."""
+    return {key: (line, value) for key, line, value in reversed(_yaml_entries(yaml_node))}
 
 
 def _yaml_entries(yaml_node: Any) -> list[tuple[str, int, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kedro_k8s_airflow.findings import Finding, Refused, error, refuse
+from kedro_k8s_airflow.findings import Finding, Refused, error, refuse, warning
 from kedro_k8s_airflow.locations import Location
 from kedro_k8s_airflow.text import did_you_mean
 
@@ -116,8 +116,9 @@ def _unknown_pipeline(location: Location, name: str, project: Project) -> Refuse
 
 
 def find_duplicate_ids(plans: Iterable[Plan], context: PlanContext) -> Iterable[Finding]:
-    """Yield an error for each plan that has the dag_id of another."""
+    """Yield an error for each plan that has the dag_id of another, and a warning where only the case differs."""
     seen: dict[str, Plan] = {}
+    by_lower_case: dict[str, Plan] = {}
     for plan in plans:
         if plan.dag_id in seen:
             other = seen[plan.dag_id]
@@ -128,4 +129,14 @@ def find_duplicate_ids(plans: Iterable[Plan], context: PlanContext) -> Iterable[
                 f"(pipeline {plan.pipeline!r}) would both have the dag_id {plan.dag_id!r}.",
                 "Rename one of them.",
             )
+        elif plan.dag_id.lower() in by_lower_case:
+            other = by_lower_case[plan.dag_id.lower()]
+            yield warning(
+                "dag-case",
+                replace(context.location_of("dags", plan.name), dag=plan.name),
+                f"its file {plan.dag_id}.py differs from {other.dag_id}.py, that of DAG {other.name!r}, only by case. "
+                "On a disk that ignores case, as on macOS and Windows, one replaces the other.",
+                "Rename one of them.",
+            )
         seen[plan.dag_id] = plan
+        by_lower_case.setdefault(plan.dag_id.lower(), plan)

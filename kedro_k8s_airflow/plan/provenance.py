@@ -51,28 +51,42 @@ class Origin:
 
 
 BUILT_IN_ORIGIN = Origin("")
+# The layer of each leaf, nested like the values: a search among all leaves for those below a key would take quadratic time.
+_OriginTree = dict[str, "Origin | _OriginTree"]
 
 
 def trace_origins(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> dict[KeyPath, Origin]:
     """Return the layer that set each leaf, or removed it by null."""
-    origins: dict[KeyPath, Origin] = {}
+    tree: _OriginTree = {}
     for origin, values in layers:
-        _record_origins(origins, values, origin, ())
-    return origins
+        _record_origins(tree, values, origin)
+    return dict(_iterate_origins(tree, ()))
 
 
-def _record_origins(origins: dict[KeyPath, Origin], values: Mapping[str, Any], origin: Origin, prefix: KeyPath) -> None:
-    for key, value in values.items():
-        path = (*prefix, key)
-        if isinstance(value, dict):
-            origins.pop(path, None)
-            _record_origins(origins, value, origin, path)
-            if not value and not any(other[: len(path)] == path for other in origins):
-                origins[path] = origin
+def _record_origins(tree: _OriginTree, values: Mapping[str, Any], origin: Origin) -> None:
+    for name, value in values.items():
+        key = str(name)
+        below = tree.get(key)
+        if not isinstance(value, dict):
+            tree.pop(key, None)
+            tree[key] = origin
+        elif not value:
+            if not isinstance(below, dict):
+                tree.pop(key, None)
+                tree[key] = origin
         else:
-            for other in [other for other in origins if other[: len(path)] == path]:
-                del origins[other]
-            origins[path] = origin
+            if not isinstance(below, dict):
+                tree.pop(key, None)
+                tree[key] = below = {}
+            _record_origins(below, value, origin)
+
+
+def _iterate_origins(tree: _OriginTree, prefix: KeyPath) -> Iterator[tuple[KeyPath, Origin]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _iterate_origins(value, (*prefix, key))
+        else:
+            yield (*prefix, key), value
 
 
 def iterate_leaves(values: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

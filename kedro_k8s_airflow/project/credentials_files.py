@@ -142,5 +142,5 @@ def _comments(text: str) -> Iterator[str]:
 
 def _may_hold_secret(comment: str) -> bool:
     """Return whether a comment may hold a value: it looks like an entry, or like a credential."""
-    entry = re.search(r"[A-Za-z0-9_-]+(?::\s+|\s*=\s*)(\S+)", comment)
+    entry = re.search(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]+(?::\s+|\s*=\s*)(\S+)", comment)
     return credential_detection.may_be_credential(comment) or (entry is not None and not entry[1].startswith("${"))

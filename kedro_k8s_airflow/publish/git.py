@@ -51,12 +51,9 @@ _CONFIGURATION = (
     "i18n.logOutputEncoding=UTF-8",
     "log.showSignature=false",
 )
-# Possible secrets in an address: everything before an HTTP host, since a user name can be a token; other passwords; and queries.
-_CREDENTIAL_PATTERNS = (
-    (re.compile(r"(https?://)[^\s'\"]*@", re.IGNORECASE), r"\1***@"),
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"]*):[^\s'\"]*@"), r"\1:***@"),
-    (re.compile(r"(://[^\s'\"?]*\?)[^\s'\"]+"), r"\1***"),
-)
+_WORD = re.compile(r"[^\s'\"]+")
+_HTTP_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_USER_WITH_PASSWORD = re.compile(r"[A-Za-z0-9+.-]://[^/:@]*:")
 FILE_MODE, EXECUTABLE_MODE, LINK_MODE, SUBMODULE_MODE = "100644", "100755", "120000", "160000"
 _BRANCH_PREFIX = "refs/heads/"
 
@@ -359,10 +356,23 @@ def _build_environment() -> dict[str, str]:
 
 
 def mask_credentials(text: str) -> str:
-    """Return a text with possible secrets in its addresses masked."""
-    for pattern, replacement in _CREDENTIAL_PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
+    """Return a text with possible secrets in its addresses masked.
+
+    These are everything before an HTTP host, since a user name can be a token; other passwords; and queries.
+    """
+    return _WORD.sub(lambda word: _mask_address(word[0]), text) if "://" in text else text
+
+
+def _mask_address(word: str) -> str:
+    """Return a word with possible secrets masked. It is searched from both ends, since a pattern would take quadratic time."""
+    for pattern in (_HTTP_SCHEME, _USER_WITH_PASSWORD):
+        match = pattern.search(word)
+        end = word.rfind("@")
+        if match and end >= match.end():
+            word = f"{word[: match.end()]}***{word[end:]}"
+    scheme = word.find("://")
+    query = word.find("?", scheme + 3) if scheme >= 0 else -1
+    return f"{word[: query + 1]}***" if 0 <= query < len(word) - 1 else word
 
 
 def refuse_git(display_name: str, message: str, reason: GitError, help_text: str = "") -> Refused:

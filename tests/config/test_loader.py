@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.kedro_server import KedroServer
 
 FILE = "conf/base/k8s_airflow.yml"
+_OPERATOR = ("tasks", "a", "operator")
 # Required fields by name: a value that is right, for when another field is the wrong one.
 VALID_VALUES = {
     "claim": "flights",
@@ -268,3 +269,42 @@ def test_a_schedule_that_comes_is_taken(schedule: str) -> None:
     assert (
         models.parse_settings({"image": VALID_VALUES["image"], "dag": {"schedule": schedule}}).dag.schedule == schedule
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("tasks: {a: {operator: {params: {1: x}}}}", ("tasks", "a", "operator", "params", "1")),
+        (
+            "tasks: {a: {operator: {executor_config: {x: [{true: y}]}}}}",
+            (*_OPERATOR, "executor_config", "x", "0", "True"),
+        ),
+        (
+            "tasks: {a: {operator: {pod_template_dict: {spec: {2.5: x}}}}}",
+            (*_OPERATOR, "pod_template_dict", "spec", "2.5"),
+        ),
+        ("tasks: {a: {affinity: {nodeAffinity: {1: {}}}}}", ("tasks", "a", "affinity", "nodeAffinity", "1")),
+        ("dag: {params: {1: {}}}", ("dag", "params", "1")),
+        ("profiles: {gpu: {operator: {params: {1: x}}}}", ("profiles", "gpu", "operator", "params", "1")),
+    ],
+)
+def test_a_key_that_is_not_text_is_refused(tmp_path: Path, text: str, path: Path_) -> None:
+    file = tmp_path / FILE
+    file.parent.mkdir(parents=True)
+    file.write_text(f"image: registry.example.com/one:1\n{text}\n")
+    with pytest.raises(Refused) as refused:
+        loader.load_settings(yaml.safe_load(file.read_text()), [file], tmp_path)
+    (finding,) = refused.value.findings
+    assert finding.code in ("settings-type", "settings-value")
+    assert (finding.location.file, finding.location.key) == (FILE, path)
+
+
+@pytest.mark.parametrize("path", ["/app/../etc", "/..", "/app/./x", "/app/..", "/opt/venv", "/lib64/x", "/run/x"])
+def test_a_project_path_that_leaves_its_folder_or_holds_files_of_the_system_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="project_path"):
+        models.parse_settings({"image": "registry.example.com/one:1", "project_path": path})
+
+
+@pytest.mark.parametrize("path", ["/app", "/opt/..x/y", "/srv/a.b", "/opt/venv2"])
+def test_a_project_path_of_its_own_is_accepted(path: str) -> None:
+    assert models.parse_settings({"image": "registry.example.com/one:1", "project_path": path}).project_path == path

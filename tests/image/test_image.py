@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_k8s_airflow.findings import Refused
-from kedro_k8s_airflow.image import content_hash, lock
+from kedro_k8s_airflow.image import content_hash, dependencies, lock
+from kedro_k8s_airflow.locations import Location
 from tests.scenarios import make_project
 from tests.scenarios.model import IMAGE, SETTINGS, Node, Scenario, Works
 
@@ -194,6 +195,38 @@ def test_an_invalid_image_setting_is_refused_by_name(
     assert mentions in done.output
     assert "hunter2" not in done.output
     assert not (made / "Dockerfile").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[dependency-groups]\ntrain = 5\n", "dependency-groups.train"),
+        ("[dependency-groups]\ntrain = [{x = 1}]\n", "dependency-groups.train"),
+        ("dependency-groups = ['x']\n", "dependency-groups"),
+        ("[project]\ndependencies = [1]\n", "project.dependencies"),
+        ("[project]\ndependencies = 'kedro'\n", "project.dependencies"),
+        ("[project]\ndynamic = 5\n", "project.dynamic"),
+        ("[project]\nrequires-python = 3.12\n", "project.requires-python"),
+        ("[[project]]\nname = 'x'\n", "project"),
+        ("[project]\noptional-dependencies = 'x'\n", "project.optional-dependencies"),
+        ("[project.optional-dependencies]\nx = [[]]\n", "project.optional-dependencies.x"),
+    ],
+)
+def test_a_malformed_list_of_dependencies_is_refused_by_key(tmp_path: Path, text: str, key: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(Refused) as refused:
+        dependencies.find_dependency_file(tmp_path)
+    (finding,) = refused.value.findings
+    assert (finding.code, finding.location) == (
+        "image-pyproject",
+        Location(file="pyproject.toml", key=tuple(key.split("."))),
+    )
+
+
+def test_a_group_that_includes_another_is_not_malformed(tmp_path: Path) -> None:
+    text = "[dependency-groups]\ntrain = ['kedro', {include-group = 'test'}]\ntest = []\n"
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert dependencies.find_dependency_file(tmp_path)[0] == "pyproject.toml"
 
 
 @pytest.mark.parametrize(("file", "command"), [("poetry.lock", "poetry export"), ("pdm.lock", "pdm export")])

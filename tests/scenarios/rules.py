@@ -132,6 +132,14 @@ dags:
         options=("--all",),
         expect=Refused(code="dag-id", mentions=("train", "project_train")),
     ),
+    Scenario(
+        name="dags-differ-by-case",
+        shows="two DAGs whose files are one on a disk that ignores case",
+        pipelines={"__default__": make_chain("a"), "Side": make_chain("a"), "side": make_chain("a")},
+        catalog=pickle_entries("raw", "a_out"),
+        settings=SETTINGS + "dags: {Side: {}, side: {}}\n",
+        expect=Works(dag_ids=("project_Side", "project_side"), says=("dag-case",)),
+    ),
 )
 
 _RULES = (
