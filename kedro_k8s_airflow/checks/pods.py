@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
+from kedro_k8s_airflow.checks.registry import gather_from_tasks, key_prefixes, rule
 from kedro_k8s_airflow.config.defaults import PLATFORM_DEFAULTS
 from kedro_k8s_airflow.kubernetes.pod_rules import NATIVE_RESOURCES
 from kedro_k8s_airflow.kubernetes.settings_pod import find_newer_settings, find_settings_problems, iterate_containers
@@ -52,7 +52,7 @@ def find_requests_over_limits(context: CheckContext) -> Iterator[RuleFinding]:
                 if resource in NATIVE_RESOURCES and _is_greater(request, limit):
                     message = f"requests {request} of {resource}, which is above the limit of {limit}."
                     help_text = "Raise the limit or lower the request; Kubernetes rejects such a pod."
-                    yield _prefixes((*path, "resources")), message, help_text
+                    yield key_prefixes((*path, "resources")), message, help_text
 
     yield from gather_from_tasks(context, inspect)
 
@@ -62,11 +62,6 @@ def _is_greater(request: Any, limit: Any) -> bool:
         return limit is not None and parse_quantity(request) > parse_quantity(limit)
     except ValueError:  # `pod-refused` reports it
         return False
-
-
-def _prefixes(path: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a key of the settings and the keys above it, for the case that only one of those is in a file."""
-    return tuple(path[:length] for length in range(len(path), 0, -1))
 
 
 @rule(
@@ -83,7 +78,7 @@ def find_refused_fields(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for problem in find_settings_problems(settings, volume_names):
-            yield _prefixes(problem.path), problem.message, problem.help
+            yield key_prefixes(problem.path), problem.message, problem.help
 
     yield from gather_from_tasks(context, inspect)
 
@@ -98,7 +93,7 @@ def find_newer_pod_fields(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for problem in find_newer_settings(settings):
-            yield _prefixes(problem.path), problem.message, "Make sure that your cluster is newer."
+            yield key_prefixes(problem.path), problem.message, "Make sure that your cluster is newer."
 
     yield from gather_from_tasks(context, inspect)
 

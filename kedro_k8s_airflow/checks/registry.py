@@ -165,6 +165,11 @@ def run_rule(row: Rule, context: CheckContext) -> Iterator[Finding]:
         yield from refused.findings
 
 
+def key_prefixes(path: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return a key of the settings and the keys above it, for the case that only one of those is in a file."""
+    return tuple(path[:length] for length in range(len(path), 0, -1))
+
+
 def gather_from_tasks(
     context: CheckContext, inspect: Callable[[Mapping[str, Any]], Iterable[SettingsFinding]]
 ) -> Iterator[RuleFinding]:

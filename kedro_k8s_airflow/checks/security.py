@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kedro_k8s_airflow.checks.registry import gather_from_tasks, rule
+from kedro_k8s_airflow.checks.registry import gather_from_tasks, key_prefixes, rule
 from kedro_k8s_airflow.credential_detection import find_credentials
 from kedro_k8s_airflow.image.spec import find_ungiven_variables, image_credentials
-from kedro_k8s_airflow.kubernetes.settings_pod import iterate_containers
+from kedro_k8s_airflow.kubernetes.restricted_profile import find_container_rights, find_host_parts, find_pod_parts
+from kedro_k8s_airflow.kubernetes.settings_pod import iterate_containers, iterate_specs, settings_path
 from kedro_k8s_airflow.locations import Location, dotted
 from kedro_k8s_airflow.plan.parameters import flatten_parameters, is_credential
 from kedro_k8s_airflow.project.pod_environment import remove_placeholders
 from kedro_k8s_airflow.text import join_some, quote_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kedro_k8s_airflow.checks.registry import CheckContext, RuleFinding, SettingsFinding
     from kedro_k8s_airflow.project.credentials_files import CredentialsFile
 
-# Capabilities that the restricted profile of Kubernetes allows pods to add.
-_ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
 # What the restricted profile asks of a container; the rest follows from the pod's own security context.
 _RESTRICTED = "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}"
 # Values of gcsfs' `token` that name a way to log in.
@@ -137,37 +136,23 @@ def find_privileged_pods(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
         for path, container, pod_context in iterate_containers(settings):
-            reasons = list(_excess_rights(container.get("securityContext") or {}, pod_context))
-            if reasons:
-                message = f"allows {', '.join(reasons)}, so a namespace with the restricted profile rejects its pod."
-                help_text = (
-                    f"Give the container a securityContext: {_RESTRICTED}."
-                    if path
-                    else "Keep the defaults unless the node needs this."
-                )
-                keys = (path, path[:-1], path[:2]) if path else (("securityContext",), ("podSecurityContext",))
-                yield keys, message, help_text
+            rights = list(find_container_rights(container, pod_context))
+            if rights and path:
+                help_text = f"Give the container a securityContext: {_RESTRICTED}."
+                yield key_prefixes(path), _restricted_message(rights), help_text
+            elif rights:
+                help_text = "Keep the defaults unless the node needs this."
+                yield (("securityContext",), ("podSecurityContext",)), _restricted_message(rights), help_text
+        for place, spec in iterate_specs(settings):
+            for path, name in find_pod_parts(spec):
+                keys = key_prefixes(settings_path(place, ("spec", *path)))
+                yield keys, _restricted_message([name]), "Remove it unless the node needs it."
 
     yield from gather_from_tasks(context, inspect)
 
 
-def _excess_rights(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
-    if container.get("privileged"):
-        yield "privileged mode"
-    if container.get("allowPrivilegeEscalation", True):
-        yield "privilege escalation"
-    capabilities = container.get("capabilities") or {}
-    if "ALL" not in (capabilities.get("drop") or ()):
-        yield "default capabilities"
-    added = [name for name in capabilities.get("add") or () if name not in _ALLOWED_CAPABILITIES]
-    if added:
-        yield f"capabilities {', '.join(map(str, added))}"
-    users = [context["runAsUser"] for context in (container, pod) if context.get("runAsUser") is not None]
-    if users[:1] == [0] or not container.get("runAsNonRoot", pod.get("runAsNonRoot")):
-        yield "root"
-    profile = (container.get("seccompProfile") or pod.get("seccompProfile") or {}).get("type")
-    if profile not in ("RuntimeDefault", "Localhost"):
-        yield "all system calls (no seccomp profile)"
+def _restricted_message(names: Sequence[str]) -> str:
+    return f"allows {', '.join(names)}, so a namespace with the restricted profile rejects its pod."
 
 
 @rule(
@@ -179,17 +164,15 @@ def _excess_rights(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Iter
 def find_host_access(context: CheckContext) -> Iterator[RuleFinding]:
 
     def inspect(settings: Mapping[str, Any]) -> Iterator[SettingsFinding]:
-        paths = [volume["hostPath"].get("path") for volume in settings.get("volumes") or () if volume.get("hostPath")]
-        exposed = [f"folder {path}" for path in paths]
-        if (settings.get("operator") or {}).get("hostnetwork"):
-            exposed.append("network")
-        if exposed:
-            message = f"has access to its cluster node: {', '.join(exposed)}."
-            yield (
-                (("volumes",), ("operator", "hostnetwork")),
-                message,
-                "Use a claim or an object store instead of hostPath, and do not set hostnetwork.",
-            )
+        for place, spec in iterate_specs(settings):
+            accesses = list(find_host_parts(spec))
+            if accesses:
+                message = f"has access to its cluster node: {', '.join(name for _, name in accesses)}."
+                yield (
+                    key_prefixes(settings_path(place, ("spec", *accesses[0][0]))),
+                    message,
+                    "Use a claim or an object store instead of hostPath, and do not set hostnetwork.",
+                )
 
     yield from gather_from_tasks(context, inspect)
 

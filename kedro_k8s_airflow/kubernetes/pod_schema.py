@@ -54,10 +54,6 @@ class PodProblem:
     message: str
     help: str = ""
 
-    def below(self, *path: str) -> PodProblem:
-        """Return the same problem inside a larger value."""
-        return PodProblem((*path, *self.path), self.message, self.help)
-
 
 @dataclass(frozen=True, slots=True)
 class PodObject:

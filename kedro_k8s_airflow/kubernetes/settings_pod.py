@@ -41,7 +41,7 @@ def find_settings_problems(settings: Mapping[str, Any], volume_names: Collection
     mountable = {*volume_names, *RESERVED_NAMES, *(name for pod in pods.values() for name in _volume_names(pod))}
     for place, pod in pods.items():
         for problem in find_pod_problems(pod, mountable):
-            yield _at_settings(problem, place)
+            yield PodProblem(settings_path(place, problem.path), problem.message, problem.help)
 
 
 def find_newer_settings(settings: Mapping[str, Any]) -> Iterator[PodProblem]:
@@ -50,26 +50,36 @@ def find_newer_settings(settings: Mapping[str, Any]) -> Iterator[PodProblem]:
         for found in walk_pod(pod, "Pod"):
             if isinstance(found, PodObject):
                 for problem in find_newer_fields(found):
-                    yield _at_settings(problem, place)
+                    yield PodProblem(settings_path(place, problem.path), problem.message, problem.help)
+
+
+def iterate_specs(settings: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the PodSpec of a task's settings, and that of its pod template; one with wrong types is left out.
+
+    Yields:
+        An empty path or the key of the template, and the spec.
+    """
+    for place, pod in build_settings_pods(settings).items():
+        if not any(isinstance(item, PodProblem) for item in walk_pod(pod, "Pod")):
+            yield place, pod.get("spec") or {}
 
 
 def iterate_containers(settings: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]:
     """Yield every container of a task's pod: where its settings are, its fields, and the security context of the pod.
 
     The container that runs the nodes is the first one, with an empty path. A first container of a pod template is left out: Airflow merges
-    it with that one.
+    it with that one. So are containers with wrong types, which `find_settings_problems` reports.
     """
     context = settings.get("podSecurityContext") or {}
-    for place, pod in build_settings_pods(settings).items():
-        spec = pod.get("spec")
+    for place, spec in iterate_specs(settings):
+        shared = context or spec.get("securityContext") or {}
         for key in ("containers", "initContainers"):
-            for index, container in enumerate(_list_of_maps(spec, key)):
-                path = (*place, "spec", key, str(index))
-                if path == _BASE:
-                    yield (), container, context
-                elif place != _TEMPLATE or key != "containers" or index:
-                    shared = context or (spec or {}).get("securityContext") or {}
-                    yield _at_settings(PodProblem(path[len(place) :], ""), place).path, container, shared
+            for index, container in enumerate(spec.get(key) or ()):
+                path = ("spec", key, str(index))
+                if path == _BASE and not place:
+                    yield (), container, shared
+                elif path != _BASE:
+                    yield settings_path(place, path), container, shared
 
 
 def build_settings_pods(settings: Mapping[str, Any]) -> dict[Path, Any]:
@@ -116,12 +126,17 @@ def _list_of_maps(spec: Any, key: str) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _at_settings(problem: PodProblem, place: Path) -> PodProblem:
-    """Return a problem of a pod with the key of the settings as its path."""
+def settings_path(place: Path, path: Path) -> Path:
+    """Return the key of the settings that a path of a pod comes from.
+
+    Args:
+        place: an empty path for the pod of the settings, else the key of the pod template.
+        path: the path in the pod.
+    """
     if place:
-        return problem.below(*place)
-    for length in range(len(problem.path), 0, -1):
-        key = _SETTINGS_KEYS.get(problem.path[:length])
+        return (*place, *path)
+    for length in range(len(path), 0, -1):
+        key = _SETTINGS_KEYS.get(path[:length])
         if key is not None:
-            return PodProblem((*key, *problem.path[length:]), problem.message, problem.help)
-    return PodProblem((), problem.message, problem.help)
+            return (*key, *path[length:])
+    return ()

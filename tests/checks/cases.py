@@ -710,6 +710,12 @@ ALMOST: dict[str, tuple[str, Mapping[str, Any]]] = {
             "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}"
         ),
     ),
+    "a pod template without access to its cluster node": (
+        "pod-host",
+        _task_settings(
+            "operator: {pod_template_dict: {spec: {hostNetwork: false, volumes: [{name: a, emptyDir: {}}]}}}"
+        ),
+    ),
     "a template of Airflow in a selector": (
         "pod-refused",
         _task_settings("nodeSelector: {pool: '{{ var.value.pool }}'}"),

@@ -293,6 +293,58 @@ NEVER_START = {
     "root as no root": "securityContext: {runAsNonRoot: true, runAsUser: 0}",
 }
 
+# In a namespace that enforces the restricted profile. `base` and `securityContext` are added to those of `build_restricted_pod`.
+_SAFE = "securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}"
+RESTRICTED_ACCEPTED = {
+    "nothing": "{}",
+    "a port's capability": "base: {securityContext: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}}",
+    "an init container with its own context": f"initContainers: [{{name: w, image: b, {_SAFE}}}]",
+    "a local profile": "securityContext: {seccompProfile: {type: Localhost, localhostProfile: a}}",
+    "a container's own profile": "securityContext: {seccompProfile: null}\nbase: {securityContext: {seccompProfile: {type: RuntimeDefault}}}",
+    "a container's own user": "securityContext: {runAsNonRoot: null}\nbase: {securityContext: {runAsNonRoot: true}}",
+    "SELinux types": "securityContext: {seLinuxOptions: {type: container_t, level: 's0:c1'}}",
+    "volumes": "volumes: [{name: a, emptyDir: {}}, {name: b, secret: {secretName: s}}, {name: c, csi: {driver: d}}, "
+    "{name: d, persistentVolumeClaim: {claimName: c}}, {name: e, projected: {sources: []}}, {name: f, image: {reference: r}}]",
+    "a safe sysctl": "securityContext: {sysctls: [{name: net.ipv4.ping_group_range, value: '0 1'}]}",
+    "a port": "base: {ports: [{containerPort: 80}]}",
+    "an AppArmor profile": "securityContext: {appArmorProfile: {type: RuntimeDefault}}",
+}
+RESTRICTED_REFUSED = {
+    "an init container without context": "initContainers: [{name: w, image: b}]",
+    "a side-car without context": "initContainers: [{name: w, image: b, restartPolicy: Always}]",
+    "an init container as root": "initContainers: [{name: w, image: b, securityContext: {allowPrivilegeEscalation: false, "
+    "runAsUser: 0, capabilities: {drop: [ALL]}}}]",
+    "escalation": "base: {securityContext: {allowPrivilegeEscalation: true}}",
+    "a capability": "base: {securityContext: {capabilities: {drop: [ALL], add: [SYS_PTRACE]}}}",
+    "default capabilities": "base: {securityContext: {capabilities: {drop: [KILL]}}}",
+    "no profile": "securityContext: {seccompProfile: null}",
+    "an unconfined profile": "base: {securityContext: {seccompProfile: {type: Unconfined}}}",
+    "root": "securityContext: {runAsUser: 0, runAsNonRoot: false}",
+    "perhaps root": "base: {securityContext: {runAsNonRoot: false}}",
+    "an SELinux user": "securityContext: {seLinuxOptions: {user: a}}",
+    "an SELinux type": "base: {securityContext: {seLinuxOptions: {type: spc_t}}}",
+    "no AppArmor": "securityContext: {appArmorProfile: {type: Unconfined}}",
+    "nfs": "volumes: [{name: a, nfs: {server: s, path: /p}}]",
+    "a host's folder": "volumes: [{name: a, hostPath: {path: /p}}]",
+    "a sysctl": "securityContext: {sysctls: [{name: net.core.somaxconn, value: '1'}]}",
+    "a host's port": "base: {ports: [{containerPort: 80, hostPort: 80}]}",
+    "the host's network": "hostNetwork: true",
+    "the host's processes": "hostPID: true",
+    "the host's memory": "hostIPC: true",
+    "an unmasked proc": "hostUsers: false\nbase: {securityContext: {procMount: Unmasked}}",
+}
+
+
+def build_restricted_pod(text: str) -> dict[str, Any]:
+    """Return the Pod of a case of the restricted profile."""
+    pod = build_case_pod(text)
+    (container,) = pod["spec"]["containers"]
+    allowed = yaml.safe_load(_SAFE)["securityContext"]
+    container["securityContext"] = {**allowed, **container.get("securityContext", {})}
+    shared = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    pod["spec"]["securityContext"] = {**shared, **pod["spec"].get("securityContext", {})}
+    return pod
+
 
 def build_case_pod(text: str) -> dict[str, Any]:
     """Return the Pod of a case."""

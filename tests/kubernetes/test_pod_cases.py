@@ -9,8 +9,17 @@ import pytest
 from kedro_k8s_airflow.config.defaults import BUILT_IN
 from kedro_k8s_airflow.kubernetes.pod_rules import find_pod_problems
 from kedro_k8s_airflow.kubernetes.pod_schema import load_pod_schema
+from kedro_k8s_airflow.kubernetes.restricted_profile import find_container_rights, find_host_parts, find_pod_parts
 from kedro_k8s_airflow.kubernetes.settings_pod import find_newer_settings, find_settings_problems, iterate_containers
-from tests.kubernetes.pod_cases import ACCEPTED, NEVER_START, REFUSED, build_case_pod
+from tests.kubernetes.pod_cases import (
+    ACCEPTED,
+    NEVER_START,
+    REFUSED,
+    RESTRICTED_ACCEPTED,
+    RESTRICTED_REFUSED,
+    build_case_pod,
+    build_restricted_pod,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,3 +108,21 @@ def test_the_schema_is_of_two_versions_and_complete() -> None:
         if "ref" in part
     }
     assert references <= set(schema["types"])
+
+
+@pytest.mark.parametrize("name", [*RESTRICTED_ACCEPTED, *RESTRICTED_REFUSED])
+def test_the_restricted_profile_is_answered_as_by_kubernetes(name: str) -> None:
+    spec = build_restricted_pod({**RESTRICTED_ACCEPTED, **RESTRICTED_REFUSED}[name])["spec"]
+    containers = [*spec["containers"], *spec.get("initContainers", ())]
+    excess = [right for container in containers for right in find_container_rights(container, spec["securityContext"])]
+    excess += [name for _, name in (*find_pod_parts(spec), *find_host_parts(spec))]
+    assert (excess == []) == (name in RESTRICTED_ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"securityContext": [1]}, {"resources": 5}, {"ports": 3}, {"resources": {"requests": []}}]
+)
+def test_a_container_of_wrong_types_is_reported_once_and_looked_at_no_further(broken: dict[str, Any]) -> None:
+    settings = {"operator": {"init_containers": [{"name": "a", "image": "b", **broken}]}}
+    assert find_settings_problems(settings, ())
+    assert list(iterate_containers(settings)) == []
