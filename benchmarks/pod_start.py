@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -143,6 +145,24 @@ def measure_case(case: PodCase, project: Path, python: Path, turns: int) -> dict
     return measure.measure_in_turns({name: partial(started, name, **more) for name in candidates}, turns)
 
 
+def measure_first_process(case: PodCase, project: Path, python: Path) -> float:
+    """Memory in MiB of the process that waits while another one runs the nodes, as last seen before its end."""
+    variables = measure.clean_environment(
+        **{projects.MARK: str(project / "started"), "KEDRO_K8S_AIRFLOW_RUN": json.dumps(_RUN_VARIABLE)}
+    )
+    command = list(map(str, build_commands(case, project, python)[POD]))
+    process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    status = Path(f"/proc/{process.pid}/status")
+    kilobytes = 0
+    while process.poll() is None:
+        found = re.search(r"^VmRSS:\s*(\d+) kB$", status.read_text(encoding="ascii"), re.MULTILINE)
+        kilobytes = int(found[1]) if found else kilobytes  # none when it has just ended
+        time.sleep(0.01)
+    if process.returncode:
+        sys.exit(f"{case}: the pod ended with {process.returncode}")
+    return kilobytes / 1024
+
+
 def format_row(case: PodCase, costs: dict[str, list[Cost]]) -> list[str]:
     """One line of the table."""
     return [
@@ -180,6 +200,8 @@ def build_section(python: Path, cases: Sequence[PodCase], turns: int, folder: Pa
             measure.run_command([python, "-m", "kedro", "k8s-airflow", "create", "--quiet"], project_folders[shape])
         print(f"pod_start: {case}, {turns} turns", file=sys.stderr, flush=True)
         results[case] = measure_case(case, project_folders[shape], pythons[case.pandas], turns)
+    case = cases[0]
+    first_process = measure_first_process(case, project_folders[case.pipelines, case.seconds], pythons[case.pandas])
     return report.Section(
         "pod-start",
         "The start of a pod",
@@ -198,7 +220,8 @@ def build_section(python: Path, cases: Sequence[PodCase], turns: int, folder: Pa
             report.Aim(f"pod to `{RUN}`, {case}", measure.median_ratio(costs[POD], costs[RUN]), case.aim)
             for case, costs in results.items()
             if case.aim is not None
-        ],
+        ]
+        + [report.Aim("memory of a pod's first process", first_process, 12, " MiB")],
         [
             _note(cases[-1], results[cases[-1]]),
             f"Medians of {turns} turns. {report.describe_conditions(versions)}",

@@ -10,21 +10,21 @@ also end with an exit code for which Airflow skips the task (`skip_on_exit_code`
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal imports enum and more, of which images have no bytecode
 import mmap
 import os
-import signal
 import sys
 
 GRACE_SECONDS = 15  # seconds a node has to stop after SIGTERM; Kubernetes kills the pod after 30
 KILL_SECONDS = 20  # seconds after which a process is killed that cannot even call its error hooks
 THREAD_SECONDS = 5  # seconds that threads and processes have which outlive the nodes
 FORWARDED_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
+    _signal.SIGTERM,
+    _signal.SIGINT,
+    _signal.SIGHUP,
+    _signal.SIGQUIT,
+    _signal.SIGUSR1,
+    _signal.SIGUSR2,
 )
 RUN_FIRST_PART = """import sys
 with open(sys.argv[1], encoding="utf-8") as file:
@@ -99,7 +99,7 @@ def supervise() -> tuple[Handover, int]:
     page = os.memfd_create("handover")
     os.truncate(page, mmap.PAGESIZE)
     reader, writer = os.pipe()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED_SIGNALS)  # until there is somebody to handle them
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED_SIGNALS)  # until there is somebody to handle them
     child = os.fork()
     if child:
         os.close(reader)
@@ -110,7 +110,7 @@ def supervise() -> tuple[Handover, int]:
             os.execv(sys.executable, [*program, *sys.argv[1:]])  # noqa: S606
         except OSError:
             wait_for_nodes(child, page, writer)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     os.close(writer)
     os.setsid()  # a node that signals its own process group does not reach the first process
     handover = Handover(page)
@@ -141,19 +141,19 @@ def wait_for_nodes(child: int, page: int, writer: int) -> None:
             was_stopped = True
             handover.stop()
             os.close(writer)
-            signal.alarm(KILL_SECONDS)
+            _signal.alarm(KILL_SECONDS)
 
     def kill(*_: object) -> None:
         nonlocal was_killed
         if handover.result is None and not handover.calls_hooks:
             was_killed = True
-            forward(signal.SIGKILL, None)
+            forward(_signal.SIGKILL, None)
 
     for number in FORWARDED_SIGNALS:
-        signal.signal(number, forward)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGALRM, kill)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED_SIGNALS)
+        _signal.signal(number, forward)
+    _signal.signal(_signal.SIGTERM, stop)
+    _signal.signal(_signal.SIGALRM, kill)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, FORWARDED_SIGNALS)
     while True:
         process, status = os.waitpid(-1, 0)
         if process == child:
@@ -169,13 +169,13 @@ def _judge_end(ended: int, handover: Handover, *, was_killed: bool) -> tuple[int
     when = "after all nodes were done" if handover.result == 0 else "before the nodes were done"
     if was_killed:
         return 143, f"{place}stopped by SIGTERM; the process was killed as it did not react for {KILL_SECONDS} s"
-    if ended == -signal.SIGTERM:
+    if ended == -_signal.SIGTERM:
         return 143, f"{place}stopped by SIGTERM"
     if ended < 0:
-        reason = _describe_out_of_memory() if ended == -signal.SIGKILL else ""
+        reason = _describe_out_of_memory() if ended == -_signal.SIGKILL else ""
         return (
             128 - ended,
-            f"{place}the process was ended by signal {-ended} ({signal.strsignal(-ended)}) {when}{reason}",
+            f"{place}the process was ended by signal {-ended} ({_signal.strsignal(-ended)}) {when}{reason}",
         )
     if handover.result is None:
         problem = f"the process ended itself {when}, with exit code {ended}, by os._exit(), C's exit() or the like"
@@ -243,6 +243,7 @@ import json
 import pickle
 import re
 import resource
+import signal
 import threading
 import time
 import traceback
