@@ -140,9 +140,8 @@ def find_differing_config_variables(context: CheckContext) -> Iterator[RuleFindi
             continue
         in_pods = any(_has_variable(task, context, variable.name) for task in tasks)
         if variable.is_set_here and not variable.required and not in_pods:
-            message = (
-                f"reads the environment variable {variable.name!r}, which is set here but not in the pods. "
-                "They use the default, and the DAG is made with it."
+            message = f"reads the environment variable {variable.name!r}, which is set here but not in the pods. " + (
+                "The DAG is made with it." if variable.is_from_here else "They use the default, and so does the DAG."
             )
             yield location, message, "Set it in the pods (`env` of tasks.default, or `build.env`), or unset it here."
 

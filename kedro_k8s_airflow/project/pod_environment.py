@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kedro_k8s_airflow.findings import Refused
 
@@ -47,6 +47,7 @@ class ConfigVariable:
         required: whether the configuration cannot be read without it.
         is_known: whether what pods have is known here: a literal value, or none, so that a default applies.
         is_set_here: whether this machine's environment has it.
+        is_from_here: whether a library has read the value here, because pods do not have one.
         keys: what holds its value, as far as it is not known: keys such as `("catalog", "raw")`.
     """
 
@@ -54,6 +55,7 @@ class ConfigVariable:
     required: bool
     is_known: bool
     is_set_here: bool
+    is_from_here: bool = False
     keys: tuple[tuple[str, ...], ...] = ()
 
 
@@ -104,10 +106,12 @@ class EnvironmentReads:
     Attributes:
         names: variables that were read, in their order.
         assumed: those of them that the environment lacks and that nothing could be read without.
+        from_here: those of them that a library has read from this machine's environment instead.
     """
 
     names: dict[str, None] = field(default_factory=dict)
     assumed: set[str] = field(default_factory=set)
+    from_here: set[str] = field(default_factory=set)
 
 
 def read_as_pods(
@@ -118,7 +122,8 @@ def read_as_pods(
     A variable that pods lack and that has no default is given a placeholder, so that the rest can be checked, too.
 
     Args:
-        root: the project's folder, whose code and configuration see that environment; libraries see this machine's.
+        root: the project's folder, whose code and configuration see that environment. Libraries see this machine's, except for
+            variables of the settings: a resolver may use one that needs a proxy or a login.
         variables: the environment; None is a value that is not known here.
         read: the function. It is called again for each variable that is missing.
 
@@ -131,7 +136,7 @@ def read_as_pods(
         known.update((name, placeholder_of(name)) for name in reads.assumed)
         missed: list[str] = []
         try:
-            with _environment(root, known, reads.names, missed):
+            with _environment(root, known, reads, missed):
                 return read(), reads
         except Refused as refused:
             if not missed:
@@ -153,13 +158,15 @@ def _with_help(refused: Refused, unknown: Sequence[str]) -> Refused:
 
 
 @contextlib.contextmanager
-def _environment(root: Path, variables: Mapping[str, str], names: dict[str, None], missed: list[str]) -> Iterator[None]:
+def _environment(
+    root: Path, variables: Mapping[str, str], reads: EnvironmentReads, missed: list[str]
+) -> Iterator[None]:
     """Let the project and the interpolations of its configuration see other environment variables.
 
     Args:
         root: the project's folder.
         variables: what they see.
-        names: gets the names that they read.
+        reads: gets the names that they read.
         missed: gets those of them that are not there.
     """
     environ_class: Any = type(os.environ)
@@ -167,16 +174,23 @@ def _environment(root: Path, variables: Mapping[str, str], names: dict[str, None
 
     class PodEnviron(environ_class):  # type: ignore[misc]  # keeps the content of os.environ
         def __getitem__(self, name: str) -> str:
-            if not _is_read_by_project(prefix):
+            reader = None if name == "PATH" else _find_reader(prefix)
+            if reader is None or (reader == "library" and name in EVERY_POD):
                 return str(super().__getitem__(name))
-            names[name] = None
-            if name not in variables:
-                missed.append(name)
-                raise KeyError(name)
-            return variables[name]
+            if name in variables:
+                reads.names[name] = None
+                return variables[name]
+            if reader == "library":
+                value = str(super().__getitem__(name))
+                reads.names[name] = None
+                reads.from_here.add(name)
+                return value
+            reads.names[name] = None
+            missed.append(name)
+            raise KeyError(name)
 
         def __iter__(self) -> Iterator[str]:
-            return iter(variables) if _is_read_by_project(prefix) else super().__iter__()
+            return iter(variables) if _find_reader(prefix) == "project" else super().__iter__()
 
     os.environ.__class__ = PodEnviron
     try:
@@ -185,22 +199,25 @@ def _environment(root: Path, variables: Mapping[str, str], names: dict[str, None
         os.environ.__class__ = environ_class
 
 
-def _is_read_by_project(prefix: str) -> bool:
-    """Return whether an interpolation of the configuration, or code of the project, reads the environment."""
+def _find_reader(prefix: str) -> Literal["project", "library"] | None:
+    """Return who reads the environment: the project or an interpolation, a library that they call, or somebody else."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  there is no public equivalent
-    is_nearest = True
+    nearest = ""
     while frame is not None:
         module, file = str(frame.f_globals.get("__name__")), frame.f_code.co_filename
         if module == __name__:
-            return False
-        if module.startswith("omegaconf."):
-            # OmegaConf has variables of its own, too.
-            return not is_nearest or module.startswith("omegaconf.resolvers")
-        if file.startswith(prefix) and f"{os.sep}site-packages{os.sep}" not in file:
-            return True
-        is_nearest = is_nearest and module in _ENVIRONMENT_MODULES
+            return None
+        is_project = file.startswith(prefix) and f"{os.sep}site-packages{os.sep}" not in file
+        if not nearest and module not in _ENVIRONMENT_MODULES:
+            nearest = module
+            if is_project or module.startswith("omegaconf.resolvers"):
+                return "project"
+            if module.startswith("omegaconf."):
+                return None  # OmegaConf has variables of its own
+        if is_project or module.startswith("omegaconf."):
+            return "library"
         frame = frame.f_back
-    return False
+    return None
 
 
 def find_placeholders(

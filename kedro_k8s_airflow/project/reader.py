@@ -247,6 +247,7 @@ class _ConfigReader:
                 required=name in required,
                 is_known=name not in unknown,
                 is_set_here=name in os.environ,
+                is_from_here=name in reads.from_here,
                 keys=tuple(keys.get(name, ())),
             )
             for name in sorted(reads.names)

@@ -198,6 +198,34 @@ def test_code_of_libraries_sees_the_environment_of_this_machine(monkeypatch: pyt
     assert (value, list(reads.names)) == (("1", True), [])
 
 
+def test_a_library_that_a_resolver_calls_sees_this_machine_with_a_warning(kedro: KedroServer, tmp_path: Path) -> None:
+    """Such as a client of a cloud; a program is found on PATH, and files in HOME."""
+    settings_py = """
+import gettext
+import subprocess
+
+
+def ask(name):
+    subprocess.run(["true"], check=True)
+    return name
+
+
+def language():
+    return str(gettext.find("nothing", all=True)) and "x"
+
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base", "default_run_env": "local", "custom_resolvers": {"ask": ask, "language": language}
+}
+"""
+    scenario = make_scenario("x", settings_py=settings_py, parameters={"a": "${ask:x}", "b": "${language:}"})
+    project = make_project(scenario, tmp_path / "project")
+    outcome = kedro.run_command("k8s-airflow", "check", cwd=project, env={"LANGUAGE": "fr"})
+    assert outcome.code == 0, outcome.output
+    assert "[env-differs] configuration: reads the environment variable 'LANGUAGE'" in outcome.output
+    assert "The DAG is made with it." in outcome.output
+
+
 def test_placeholders_are_whole_names() -> None:
     value = {"a": ["$DB_URL", "x/$DB/y"], "b": "$OTHER"}
     assert list(find_placeholders(value, {"DB"})) == [("DB", ("a",))]
