@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +57,9 @@ _HTTP_SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _USER_WITH_PASSWORD = re.compile(r"[A-Za-z0-9+.-]://[^/:@]*:")
 FILE_MODE, EXECUTABLE_MODE, LINK_MODE, SUBMODULE_MODE = "100644", "100755", "120000", "160000"
 _BRANCH_PREFIX = "refs/heads/"
+# Seconds between attempts to push to a branch that another process has locked.
+LOCK_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6)
+_LOCKED_BRANCH = re.compile(r"cannot lock ref|failed to (update|lock) ref|\.lock': File exists")
 
 
 class GitError(Exception):
@@ -314,7 +318,7 @@ class Git:
         self.run("fetch", "--quiet", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", *depth, remote, *names)
 
     def push(self, remote: str, commit: str, branch: str, known: str | None) -> Literal["pushed", "moved"]:
-        """Push a commit to a branch, as plain `git push` does.
+        """Push a commit to a branch, as plain `git push` does; wait a while for another process that updates the branch.
 
         Args:
             remote: name or address.
@@ -328,12 +332,18 @@ class Git:
         Raises:
             GitError: the push fails for any other reason.
         """
-        try:
-            self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCH_PREFIX}{branch}")
-        except GitError:
-            if self.list_remote_branches(remote)[1].get(branch) == known:
-                raise
-            return "moved"
+        for delay in (*LOCK_DELAYS, None):
+            try:
+                self.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{commit}:{_BRANCH_PREFIX}{branch}")
+            except GitError as reason:
+                if self.list_remote_branches(remote)[1].get(branch) != known:
+                    return "moved"
+                # While another process holds the branch's lock, the remote still shows the old commit.
+                if delay is None or not _LOCKED_BRANCH.search(str(reason)):
+                    raise
+                time.sleep(delay)
+            else:
+                break
         return "pushed"
 
 

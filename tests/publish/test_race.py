@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kedro_k8s_airflow.publish import git as git_module
+from kedro_k8s_airflow.publish.git import Git, GitError
 from tests.support.paths import BARRIER_PUBLISHER
 from tests.support.workspace import (
     MANIFEST_FOLDER,
@@ -176,3 +179,55 @@ def test_publisher_overtaken_by_the_same_project_stops(workspace: Workspace, tmp
     assert "[publish-moved]" in output
     assert "at the same time" in output
     assert '"namespace": "theirs"' in workspace.state(workspace.bare, "main")["dags/project_main.py"]
+
+
+def lock_branch(workspace: Workspace) -> tuple[Path, Git, str, str]:
+    """Lock the remote branch as another git process does; return the lock, the checkout, its new commit and the remote's."""
+    known = run_git(workspace.bare, "rev-parse", "main")
+    commit = commit_files(workspace.work, {"dags/new.py": "# new\n"}, "New")
+    lock = workspace.bare / "refs" / "heads" / "main.lock"
+    lock.touch()
+    return lock, Git(workspace.work), commit, known
+
+
+def test_a_push_waits_for_a_process_that_holds_the_branch(workspace: Workspace) -> None:
+    lock, git, commit, known = lock_branch(workspace)
+    with pytest.raises(GitError, match="main"):  # without waiting, it is an error
+        git.run("push", "origin", f"{commit}:refs/heads/main")
+    release = threading.Timer(0.3, lock.unlink)
+    release.start()
+    assert git.push("origin", commit, "main", known) == "pushed"
+    release.join()
+    assert run_git(workspace.bare, "rev-parse", "main") == commit
+
+
+def test_a_branch_that_moves_while_it_is_locked_has_moved(workspace: Workspace, tmp_path: Path) -> None:
+    other = clone_repository(workspace.bare, tmp_path / "other")
+    run_git(other, "push", "--quiet", "origin", f"{commit_files(other, {'x': ''}, 'Meanwhile')}:refs/heads/side")
+    lock, git, commit, known = lock_branch(workspace)
+
+    lock.write_text(run_git(workspace.bare, "rev-parse", "side") + "\n")
+    release = threading.Timer(0.3, lock.replace, [lock.with_suffix("")])  # as git moves a branch
+    release.start()
+    assert git.push("origin", commit, "main", known) == "moved"
+    release.join()
+
+
+def test_a_branch_that_stays_locked_is_an_error(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_module, "LOCK_DELAYS", (0.01,))
+    lock, git, commit, known = lock_branch(workspace)
+    with pytest.raises(GitError, match="main"):
+        git.push("origin", commit, "main", known)
+    assert lock.exists()
+    assert run_git(workspace.bare, "rev-parse", "main") == known
+
+
+def test_a_push_that_a_hook_declines_is_not_repeated(workspace: Workspace) -> None:
+    tries = workspace.bare / "tries"
+    hook = workspace.bare / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\necho try >> {tries}\nexit 1\n")
+    hook.chmod(0o755)
+    commit = commit_files(workspace.work, {"dags/new.py": "# new\n"}, "New")
+    with pytest.raises(GitError, match="hook declined"):
+        Git(workspace.work).push("origin", commit, "main", run_git(workspace.bare, "rev-parse", "main"))
+    assert tries.read_text() == "try\n"
