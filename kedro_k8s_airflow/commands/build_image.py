@@ -35,6 +35,7 @@ def write_image_spec(request: CompileRequest) -> ImageProject:
         plans=tuple(plans),
         conf_folder=project.conf_folder,
         lock_path=compilation.context.lock_path,
+        image_location=compilation.context.location_of("image"),
         findings=tuple(finding for finding in compilation.findings if _matters_to_build(finding)),
         catalog_entries=frozenset(compilation.context.entries),
     )

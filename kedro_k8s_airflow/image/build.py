@@ -72,7 +72,7 @@ def build_image(
     if digest and name == DEFAULT_IMAGE:
         raise refuse(
             "image-digest",
-            Location(subject="image"),
+            project.image_location,
             f"{settings.image} refers to an existing image by its digest, so there is nothing to build.",
             "Remove the digest from the settings; the image lock will hold the new one.",
         )

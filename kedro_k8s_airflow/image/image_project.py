@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from kedro_k8s_airflow.config.models import Settings
     from kedro_k8s_airflow.findings import Finding
+    from kedro_k8s_airflow.locations import Location
     from kedro_k8s_airflow.plan.model import Plan
 
 
@@ -23,6 +24,7 @@ class ImageProject:
         plans: the plans of its DAGs.
         conf_folder: the configuration's folder in the project, or "" if it is elsewhere.
         lock_path: path of the image lock.
+        image_location: where the settings set `image`.
         findings: findings that do not stop a build.
         catalog_entries: names of the datasets in the plans that have an entry in the catalog.
     """
@@ -32,5 +34,6 @@ class ImageProject:
     plans: tuple[Plan, ...]
     conf_folder: str
     lock_path: Path
+    image_location: Location
     findings: tuple[Finding, ...]
     catalog_entries: frozenset[str] = frozenset()

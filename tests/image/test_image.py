@@ -498,7 +498,7 @@ def test_an_image_with_a_digest_in_the_settings_is_not_built(kedro: KedroServer,
     file = made / "conf" / "base" / "k8s_airflow.yml"
     file.write_text(file.read_text().replace(IMAGE, f"{IMAGE}@{DIGEST}"))
     done = run_build_image(kedro, made, path=str(engines))
-    assert (done.code, "[image-digest]" in done.err) == (1, True), done.output
+    assert (done.code, "[image-digest] conf/base/k8s_airflow.yml: image:" in done.err) == (1, True), done.output
 
 
 def test_another_tag_than_that_of_the_settings_is_refused(kedro: KedroServer, tmp_path: Path, engines: Path) -> None:
