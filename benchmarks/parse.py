@@ -46,13 +46,14 @@ TASKS = [
 
 {dag}:
     tasks = {{}}
-    for name, after, own in TASKS:
+    for name, after, settings in TASKS:
+        nodes, pipeline = [name], {pipeline}
         tasks[name] = {operator}(
             task_id=name,
-            arguments=[*ARGUMENTS, "--pipeline={pipeline}", f"--node={{name}}"],
+            arguments=[*ARGUMENTS, {given}],
             labels={{**LABELS, "kedro-k8s-airflow/task": name}},
             annotations={{"kedro-k8s-airflow/nodes": name}},
-            **{{**SETTINGS, **own}},
+            **{{**SETTINGS, **settings}},
         )
         [tasks[other] for other in after] >> tasks[name]
 """
@@ -112,31 +113,40 @@ def write_by_hand(text: str) -> tuple[str, str]:
         rows.append(f"    ({name}, {upstream}, {own_arguments}),")
         edges.append(f"    ({name}, {upstream}),")
     head = text[: text.index(_FACTORY)]
-    operator, pipeline = _read_factory(tree)
     return head + _HAND_WRITTEN_TEMPLATE.format(
-        rows="\n".join(rows), dag=header, operator=operator, pipeline=pipeline
+        rows="\n".join(rows), dag=header, **_read_factory(tree)
     ), _BARE_TEMPLATE.format(rows="\n".join(edges), dag=header)
 
 
-def _read_factory(tree: ast.Module) -> tuple[str, str]:
-    """Name of the class that the factory makes tasks of, and the pipeline that they load by default."""
+def _read_factory(tree: ast.Module) -> dict[str, str]:
+    """Source of the class that the factory makes tasks of, of the arguments it gives, and of the default pipeline."""
     factory = next(
         statement
         for statement in tree.body
         if isinstance(statement, ast.FunctionDef) and statement.name == "kedro_task"
     )
     (operator,) = [
-        ast.unparse(call.func)
+        call.func
         for call in ast.walk(factory)
         if isinstance(call, ast.Call) and any(keyword.arg == "task_id" for keyword in call.keywords)
+    ]
+    (given,) = [
+        statement.value.elts
+        for statement in factory.body
+        if isinstance(statement, ast.Assign)
+        and ast.unparse(statement.targets[0]) == "given"
+        and isinstance(statement.value, ast.List)
     ]
     defaults = {
         argument.arg: default
         for argument, default in zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
+        if default is not None
     }
-    pipeline = defaults["pipeline"]
-    assert isinstance(pipeline, ast.Constant), "the factory's default pipeline is a name"
-    return operator, str(pipeline.value)
+    return {
+        "operator": ast.unparse(operator),
+        "given": ", ".join(map(ast.unparse, given)),
+        "pipeline": ast.unparse(defaults["pipeline"]),
+    }
 
 
 def _read_task_call(call: ast.Call) -> tuple[str, str, str]:
