@@ -44,6 +44,7 @@ def run_probe(
         "conf": "conf",
         "venv": "/",
         "tools": [],
+        "credentials": [],
         "nodes": {"__default__": ["a"]},
         "runs": [{"env": None, "conf_source": None, "params": {}, "datasets": ["raw", "a_out"], **run}],
     }
