@@ -72,12 +72,15 @@ def find_windows_paths(context: CheckContext) -> Iterator[RuleFinding]:
         if path is not None and is_windows_path(path):
             written = path.removeprefix(f"{context.settings.project_path}/")
             message = f"has the path {written}, which is spelled as on Windows."
-            if drive := re.match(r"(?:.*/)?[A-Za-z]:", written):
-                rest = written[drive.end() :].replace("\\", "/").strip("/")
-                help_text = f"Pods run Linux: write a path relative to the project with '/', such as data/{posixpath.basename(rest)}."
-            else:
-                help_text = f"Pods run Linux: write the path with '/', as {written.replace(chr(92), '/')}."
-            yield Location(dataset=name), message, help_text
+            yield Location(dataset=name), message, f"Pods run Linux: {suggest_linux_path(written)}."
+
+
+def suggest_linux_path(path: str) -> str:
+    """Return the advice for a path that is spelled as on Windows: on a drive, on a server, or in the project."""
+    spelled = path.replace("\\", "/")
+    if re.match(r"//|(.*/)?[A-Za-z]:", spelled):
+        return f"write a path in the project with '/', such as data/{posixpath.basename(spelled.rstrip('/:'))}"
+    return f"write the path with '/', as {spelled}"
 
 
 @rule(
@@ -329,6 +332,8 @@ def find_fused_tasks(context: CheckContext) -> Iterator[RuleFinding]:
     for plan in context.plans:
         for task in plan.tasks:
             local = sorted({reason.name for reason in task.merge_causes if reason.reason == "pod"})
+            # `data-windows` reports the others.
+            local = [name for name in local if not is_windows_path(plan.graph.datasets[name].reach.path)]
             if local:
                 message = (
                     f"runs its nodes in one pod because they share data on the pod's own disk: {quote_names(local)}."

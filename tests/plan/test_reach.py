@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
+from kedro_k8s_airflow.checks.data import suggest_linux_path
 from kedro_k8s_airflow.plan.graph import build_graph
-from kedro_k8s_airflow.plan.reach import PodPaths, Reach, find_local_paths, nearer_reach, reach_of_entry
+from kedro_k8s_airflow.plan.reach import (
+    PodPaths,
+    Reach,
+    find_local_paths,
+    is_windows_path,
+    nearer_reach,
+    reach_of_entry,
+)
 from kedro_k8s_airflow.project.model import ProjectNode
 
 PLACES = PodPaths(project_path="/app", mounts=("/app/data", "/mnt/big"))
@@ -217,3 +225,22 @@ def test_parameters_are_no_datasets() -> None:
 )
 def test_values_that_look_like_local_paths_are_found(entry: dict[str, Any], paths: list[str]) -> None:
     assert [key for key, _ in find_local_paths(entry)] == paths
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("data\\02_mid\\a.csv", "as data/02_mid/a.csv"),
+        ("data/02_mid\\a.csv", "as data/02_mid/a.csv"),
+        ("C:\\work\\a.csv", "such as data/a.csv"),
+        ("C:/work/a.csv", "such as data/a.csv"),
+        ("/D:/work/parts/", "such as data/parts"),
+        ("\\\\server\\share\\a.csv", "such as data/a.csv"),
+        ("data/01_raw/a:b.csv", None),
+        ("data/ab:/c.csv", None),
+        ("/work/a.csv", None),
+    ],
+)
+def test_a_path_of_windows_is_known_and_spelled_for_linux(path: str, advice: str | None) -> None:
+    assert is_windows_path(path) == is_windows_path(f"/app/{path}") == (advice is not None)
+    assert advice is None or suggest_linux_path(path).endswith(advice)
