@@ -159,7 +159,7 @@ def _load_catalog(run: dict[str, Any], errors: list[str]) -> None:
     from kedro.framework.project import settings
     from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-    env = run["env"] or os.environ.get("KEDRO_ENV")
+    env = run["env"]  # pods ignore KEDRO_ENV
     where = f" in environment {env!r}" if env else ""
 
     def make_loader() -> Any:

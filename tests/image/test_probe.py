@@ -43,6 +43,7 @@ def run_probe(
         "prefix": [],
         "conf": "conf",
         "venv": "/",
+        "credentials": [],
         "tools": [],
         "credentials": [],
         "nodes": {"__default__": ["a"]},
