@@ -53,11 +53,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     )
 
 
-def run_command(command: Sequence[str | Path], folder: Path, **more: str) -> Cost:
+def run_command(command: Sequence[str | Path], folder: Path, *, code: int = 0, **more: str) -> Cost:
     """Run a command in a folder, with `more` in its environment.
 
     Raises:
-        SystemExit: when the command fails, with the end of what it printed.
+        SystemExit: when the command ends with another exit code than `code`, with the end of what it printed.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -70,7 +70,7 @@ def run_command(command: Sequence[str | Path], folder: Path, **more: str) -> Cos
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode != code:
             output.seek(0)
             sys.exit(
                 f"{' '.join(map(str, command))}\nin {folder} ended with {process.returncode}:\n{output.read().decode()[-4000:]}"

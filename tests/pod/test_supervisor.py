@@ -174,7 +174,7 @@ def test_the_process_of_the_nodes_ends_when_the_first_one_dies(pods: PodLauncher
     assert "stopped by SIGTERM" in started.wait_for_end().last_error_line
 
 
-def test_the_first_process_stays_small_and_reaps_orphans(pods: PodLauncher) -> None:
+def test_the_first_process_stays_small(pods: PodLauncher) -> None:
     started = start(pods, "wait")
     started.read_until("begun")
     status = Path(f"/proc/{started.process.pid}/status").read_text(encoding="utf-8")
