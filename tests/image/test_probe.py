@@ -43,7 +43,6 @@ def run_probe(
         "prefix": [],
         "conf": "conf",
         "venv": "/",
-        "credentials": [],
         "tools": [],
         "credentials": [],
         "nodes": {"__default__": ["a"]},
