@@ -136,7 +136,7 @@ def compile_project(
         settings.checks.ignore, sources.location_of(("checks", "ignore")), ignoring=True
     )
     lock_path = project.path / (lock_file or lock.LOCK_NAME)
-    if lock_file is not None and not lock_path.is_file() and not new_lock:
+    if lock_file is not None and not lock_path.exists() and not new_lock:
         location = Location(file=str(lock_file))
         raise refuse("image-lock", location, "does not exist.", "Name the lock that build-image wrote.")
     locked_images = lock.read_lock(lock_path)

@@ -94,9 +94,12 @@ def prepare_manifests(request: CompileRequest, options: ManifestOptions) -> Mani
     list_text = build_file_list(find_local_paths(project.path, inputs_to_bring(project, plans)))
     changes, errors = files.compare_files(outputs, force=options.force)
     if list_text is not None:
-        # It cannot begin with the marker: tar would look for a file of that name.
-        list_changes, _ = files.compare_files([files.OutputFile(root / LIST_FILE, list_text)], force=True)
+        # It cannot begin with the marker, since tar would look for a file of that name. The manifest beside it tells.
+        is_own = (root / DATA_FILE).exists() and files.is_generated(root / DATA_FILE)
+        list_file = files.OutputFile(root / LIST_FILE, list_text)
+        list_changes, list_errors = files.compare_files([list_file], force=options.force or is_own)
         changes += list_changes
+        errors += list_errors
     if errors:
         raise Refused(errors)
     missing += cluster_needs.find_other_objects(plans)

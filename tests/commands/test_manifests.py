@@ -11,6 +11,7 @@ from kedro_k8s_airflow.config.models import parse_settings
 from kedro_k8s_airflow.kubernetes.cluster_needs import ClaimRequest, find_claims
 from tests.checks.cases import make_scenario
 from tests.scenarios import make_project
+from tests.scenarios.model import Node, Scenario, Works, pickle_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +144,28 @@ def test_a_claim_is_written_only_when_everything_is_known(
         assert [expected in one.reason for one in missing] == [True]
     else:
         assert (claims, missing) == ([expected], [])
+
+
+def test_a_list_of_files_that_is_not_ours_is_not_overwritten(kedro: KedroServer, tmp_path: Path) -> None:
+    names = [f"in{number}" for number in range(30)]  # more than fit on a command line
+    scenario = Scenario(
+        name="many-inputs",
+        shows="",
+        expect=Works(),
+        pipelines={"__default__": (Node(tuple(names), "out", "a"),)},
+        catalog=pickle_entries(*names, "out"),
+        files={f"data/{name}.pkl": "" for name in names},
+    )
+    project = make_project(scenario, tmp_path / "p")
+    listed = project / "manifests" / "data-files.txt"
+    listed.parent.mkdir()
+    listed.write_text("mine\n")
+    refused = kedro.run_command("k8s-airflow", "manifests", cwd=project)
+    assert (refused.code, "[file-foreign]" in refused.err) == (1, True), refused.output
+    assert [path.name for path in listed.parent.iterdir()] == ["data-files.txt"]
+    assert listed.read_text() == "mine\n"
+    listed.unlink()
+    assert kedro.run_command("k8s-airflow", "manifests", cwd=project).code == 0
+    (project / "data" / "in0.pkl").unlink()
+    assert kedro.run_command("k8s-airflow", "manifests", cwd=project).code == 0
+    assert len(listed.read_text().splitlines()) == 29

@@ -479,6 +479,8 @@ def engines(tmp_path: Path) -> Path:
         ((), {"SOURCE_DATE_EPOCH": "²"}, "image-epoch"),
         (("--engine", "buildah"), {}, "image-engine"),
         (("--secret", "id=TOKEN,src=x"), {}, "image-secret"),
+        (("--secret", "id=TOKEN,src=/dev/zero"), {}, "image-secret"),  # an engine would read it without end
+        (("--lock", "/dev/zero"), {}, "file"),
         (("--build-arg", "DB_PASSWORD=hunter2"), {}, "secret"),
         (("--build-arg", "BASE_IMAGE=hunter2@registry.example.com/x:1"), {}, "secret"),
     ],
