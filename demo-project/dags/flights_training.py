@@ -130,7 +130,11 @@ def explain_failure(context):
             limits = (task.container_resources or {}).get("limits") or {}
             task.log.error(
                 "The pod exceeded its memory limit: "
-                + ("" if "memory" in limits else "a default of the namespace's LimitRange; set ")
+                + (
+                    ""
+                    if "memory" in limits
+                    else "a default of the namespace's LimitRange; set "
+                )
                 + "resources.limits.memory of %s"
                 " in k8s_airflow.yml. Raise the limit, or load less data at a time.",
                 task.task_id,
