@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def find(folder: Path, text: str, encoding: str = "utf-8") -> list[Finding]:
+    (folder / "pyproject.toml").write_text("[tool.kedro]\npackage_name = 'p'\n")
     (folder / "requirements.txt").write_bytes(text.encode(encoding))
     return dependencies.find_dependency_file(folder)[2]
 
@@ -161,6 +162,7 @@ def test_a_kedro_on_which_pods_cannot_run_is_found(
     ],
 )
 def test_a_path_in_the_lock_is_reported(tmp_path: Path, source: str, lines: int) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\npackage_name = 'p'\n")
     (tmp_path / "uv.lock").write_text(f'version = 1\n[[package]]\nname = "x"\nsource = {{ {source} }}\n')
     assert [one.code for one in dependencies.find_dependency_file(tmp_path)[2]] == ["image-local"] * lines
 
