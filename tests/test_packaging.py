@@ -201,11 +201,11 @@ def test_the_plugin_adds_little_to_plain_kedro(empty_environment: tuple[Path, se
 
 def test_the_wheel_carries_every_template_and_nothing_besides_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     templates = {f"kedro_k8s_airflow/templates/{path.name}" for path in (ROOT / "templates").glob("*.j2")}
     assert templates
-    assert {name for name in held if name.endswith(".j2")} == templates
-    assert {name.split("/")[0] for name in held} == {"kedro_k8s_airflow"}
+    assert {name for name in packed if name.endswith(".j2")} == templates
+    assert {name.split("/")[0] for name in packed} == {"kedro_k8s_airflow"}
 
 
 def test_wheel_metadata_names_licence_and_pythons_without_airflow_or_kubernetes(metadata: Message) -> None:

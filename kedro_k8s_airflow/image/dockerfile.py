@@ -39,10 +39,10 @@ def find_copied_places(text: str, file: str) -> list[str]:
             for source in sources:
                 place = _place_of(file, posixpath.normpath(source), destination, is_folder=len(sources) > 1)
                 if place is not None:
-                    whole = _join(folder, place)
-                    if whole is None:
+                    image_path = _join(folder, place)
+                    if image_path is None:
                         return []
-                    places.append(whole)
+                    places.append(image_path)
         elif name == "RUN" and re.search(r"(^|[;&|]\s*)(cp|ln|mv|rsync)\s", " ".join(words)):
             return []
     return places

@@ -33,9 +33,9 @@ def print_explanations(out: Console, explanations: Sequence[Explanation]) -> Non
 
 
 def _print_task(out: Console, task: TaskExplanation) -> None:
-    whole = "" if task.narrowing_declined is None else f" (the DAG's whole pipeline: {task.narrowing_declined})"
+    pipeline_note = "" if task.narrowing_declined is None else f" (the DAG's whole pipeline: {task.narrowing_declined})"
     rows: _Rows = [
-        ("pipeline", [f"{task.pipeline}{whole}"]),
+        ("pipeline", [f"{task.pipeline}{pipeline_note}"]),
         ("image", [f"{task.image} ({task.image_source})"]),
         ("task group", [task.group] if task.group else []),
         ("nodes", [_describe_node(node) for node in task.nodes[:_ITEMS_SHOWN]] + _rest_of(task.nodes)),

@@ -48,9 +48,9 @@ def start_pod(image: str, cron_job: dict[str, Any]) -> Callable[[str, dict[str, 
     return start
 
 
-def wait_for(jsonpath: str, wanted: str, *names: str) -> None:
+def wait_for(jsonpath: str, value: str, *names: str) -> None:
     """Wait until a field of each object has a value."""
-    run_kubectl("wait", f"--for=jsonpath={{{jsonpath}}}={wanted}", "--timeout=120s", *names)
+    run_kubectl("wait", f"--for=jsonpath={{{jsonpath}}}={value}", "--timeout=120s", *names)
 
 
 def test_finished_pods_of_the_project_are_deleted_when_they_are_old(

@@ -44,7 +44,9 @@ class Editor:
     def diagnose(self, text: str, env: str = "base") -> list[str]:
         """What is marked as wrong in a settings file that is opened."""
         uri = self._open(text, env)
-        found = self._wait(lambda said: said.get("method", "").endswith("Diagnostics") and said["params"]["uri"] == uri)
+        found = self._wait(
+            lambda message: message.get("method", "").endswith("Diagnostics") and message["params"]["uri"] == uri
+        )
         return [mark["message"] for mark in found["params"]["diagnostics"]]
 
     def request_at(self, text: str, rest: str, what: str) -> Any:
@@ -69,7 +71,7 @@ class Editor:
 
     def request(self, method: str, params: Any) -> Any:
         self._send({"id": method, "method": method, "params": params})
-        return self._wait(lambda said: said.get("id") == method and "method" not in said)["result"]
+        return self._wait(lambda message: message.get("id") == method and "method" not in message)["result"]
 
     def _send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -163,6 +165,6 @@ def test_a_key_is_explained(editor: Editor) -> None:
 
 def test_every_pattern_is_valid_in_javascript(editor: Editor) -> None:
     del editor  # it needs node, as this does
-    script = "JSON.parse(process.argv[1], (key, said) => key === 'pattern' ? new RegExp(said, 'u') && said : said)"
+    script = "JSON.parse(process.argv[1], (key, value) => key === 'pattern' ? new RegExp(value, 'u') && value : value)"
     done = subprocess.run(["node", "-e", script, schema.read_schema()], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -83,7 +83,7 @@ def test_every_key_has_a_description() -> None:
 
 
 def test_the_schema_has_only_the_keys_of_the_models() -> None:
-    free = {name for name, said in SCHEMA["$defs"].items() if said.get("additionalProperties") is not False}
+    free = {name for name, definition in SCHEMA["$defs"].items() if definition.get("additionalProperties") is not False}
     assert (SCHEMA["additionalProperties"], free) == (False, set())
 
 

@@ -207,12 +207,14 @@ def _complete_settings(settings: dict[str, Any]) -> dict[str, Any]:
         result["dag"] = {name: value for name, value in settings["dag"].items() if name != "pipeline"}
     if "images" in settings:
         images = settings["images"].items()
-        result["images"] = {one: {key: v for key, v in said_.items() if key != "prefix"} for one, said_ in images}
+        result["images"] = {
+            one: {key: v for key, v in image_settings.items() if key != "prefix"} for one, image_settings in images
+        }
     return result
 
 
 COMPLETED: dict[type[BaseModel], Callable[[dict[str, Any]], dict[str, Any]]] = {
-    models.Match: lambda said: said or {"node": "a"},
+    models.Match: lambda match: match or {"node": "a"},
     models.DataSettings: _add_store_path,
     models.TaskRule: _drop_duplicate_env,
     models.TaskSettings: _drop_duplicate_env,

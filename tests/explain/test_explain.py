@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.kedro_server import CommandResult, KedroServer
 
     Json = dict[str, Any]
-    Told = Callable[..., list[Json]]
+    ExplainFunction = Callable[..., list[Json]]
 
 SCHEMA = json.loads((ROOT / "kedro_k8s_airflow" / "output" / "explain.schema.json").read_text())
 BASE, PROD = "conf/base/k8s_airflow.yml", "conf/prod/k8s_airflow.yml"
@@ -88,7 +88,7 @@ def run_explain(kedro: KedroServer, folder: Path, name: str, *options: str) -> C
 
 
 @pytest.fixture(scope="module")
-def explain_json(kedro: KedroServer, folder: Path) -> Told:
+def explain_json(kedro: KedroServer, folder: Path) -> ExplainFunction:
     """`told(name, *options)`: the facts."""
 
     def get(name: str, *options: str) -> list[Json]:
@@ -130,7 +130,7 @@ def setting_of(facts: Json, key: str) -> Json:
     ],
 )
 def test_setting_is_explained_with_its_layer_and_file(
-    key: str, value: object, source: list[str], locations: list[tuple[str, ...]], explain_json: Told
+    key: str, value: object, source: list[str], locations: list[tuple[str, ...]], explain_json: ExplainFunction
 ) -> None:
     task = only_fact(explain_json("EWR.fit", "--env", "prod"), "task", "project_prod")
     found = setting_of(task, key)
@@ -139,19 +139,19 @@ def test_setting_is_explained_with_its_layer_and_file(
 
 
 @pytest.mark.parametrize("key", ["labels", "nodeSelector.disk"])
-def test_setting_removed_by_null_is_explained_with_its_source(key: str, explain_json: Told) -> None:
+def test_setting_removed_by_null_is_explained_with_its_source(key: str, explain_json: ExplainFunction) -> None:
     found = setting_of(only_fact(explain_json("EWR.fit"), "task"), key)
     assert (found["value"], found["removed"], found["source"]) == (None, True, ["rule 'fit'"])
 
 
-def test_dag_setting_overrides_the_defaults(explain_json: Told) -> None:
+def test_dag_setting_overrides_the_defaults(explain_json: ExplainFunction) -> None:
     retries = {one["dag"]: setting_of(one, "retries") for one in explain_json("clean") if one["kind"] == "node"}
     assert retries["project"]["source"] == ["built in"]
     assert (retries["project_ingest"]["value"], retries["project_ingest"]["source"]) == (4, ["dags.ingest"])
     assert retries["project_ingest"]["locations"] == [{"file": BASE, "key": ["dags", "ingest", "retries"]}]
 
 
-def test_pod_of_several_nodes_explains_its_merged_settings(explain_json: Told) -> None:
+def test_pod_of_several_nodes_explains_its_merged_settings(explain_json: ExplainFunction) -> None:
     task = only_fact(explain_json("read-to-clean"), "task")
     memory, retries, timeout, labels, disk = (
         setting_of(task, key)
@@ -225,7 +225,7 @@ def test_rules_apply_their_values_to_each_node(
 # -- tasks and nodes --------------------------------------------------------------------------------------------------
 
 
-def test_task_is_explained_with_nodes_merge_reasons_and_neighbours(explain_json: Told) -> None:
+def test_task_is_explained_with_nodes_merge_reasons_and_neighbours(explain_json: ExplainFunction) -> None:
     task = only_fact(explain_json("read-to-clean"), "task")
     assert [node["name"] for node in task["nodes"]] == ["read", "clean"]
     (reason,) = task["merge_reasons"]
@@ -240,20 +240,20 @@ def test_task_is_explained_with_nodes_merge_reasons_and_neighbours(explain_json:
     }
 
 
-def test_task_explains_which_pipeline_it_loads_and_why(explain_json: Told) -> None:
+def test_task_explains_which_pipeline_it_loads_and_why(explain_json: ExplainFunction) -> None:
     whole = only_fact(explain_json("plot"), "task")
     assert whole["pipeline"] == "__default__"
     assert whole["narrowing_declined"]
 
 
-def test_explained_deadline_equals_the_pod_deadline(explain_json: Told) -> None:
+def test_explained_deadline_equals_the_pod_deadline(explain_json: ExplainFunction) -> None:
     endless, day = only_fact(explain_json("EWR.fit"), "task"), only_fact(explain_json("plot"), "task")
     assert endless["deadline_seconds"] is None
     assert "activeDeadlineSeconds" not in endless["debug_commands"]["pod"]["spec"]
     assert day["deadline_seconds"] == day["debug_commands"]["pod"]["spec"]["activeDeadlineSeconds"] == 86400
 
 
-def test_node_in_a_shared_pod_is_explained_separately(explain_json: Told) -> None:
+def test_node_in_a_shared_pod_is_explained_separately(explain_json: ExplainFunction) -> None:
     node = only_fact(explain_json("clean"), "node")
     assert (node["task"], node["other_nodes_in_task"], node["tags"]) == ("read-to-clean", 1, ["k8s.large"])
     assert (node["rules"], node["pipelines"]) == (["k8s.large"], ["__default__", "ingest"])
@@ -276,7 +276,7 @@ def test_node_in_a_shared_pod_is_explained_separately(explain_json: Told) -> Non
     ],
 )
 def test_dataset_is_explained_with_reach_and_transfer(
-    name: str, reach: str, reason: str, passed: bool, storage: str, explain_json: Told
+    name: str, reach: str, reason: str, passed: bool, storage: str, explain_json: ExplainFunction
 ) -> None:
     dataset = only_fact(explain_json(name), "dataset")
     assert (dataset["reach"], dataset["passed_between_tasks"]) == (reach, passed)
@@ -285,14 +285,14 @@ def test_dataset_is_explained_with_reach_and_transfer(
 
 
 @pytest.mark.parametrize("name", ["table", "table@one", "table@two"])
-def test_transcoded_dataset_is_found_by_each_name(name: str, explain_json: Told) -> None:
+def test_transcoded_dataset_is_found_by_each_name(name: str, explain_json: ExplainFunction) -> None:
     dataset = only_fact(explain_json(name), "dataset")
     assert dataset["names"] == ["table@one", "table@two"]
     assert dataset["saved_by"] == {"node": "clean", "task": "read-to-clean", "dataset": "table@one"}
     assert dataset["loaded_by"] == [{"node": "EWR.fit", "task": "EWR.fit", "dataset": "table@two"}]
 
 
-def test_versions_are_explained_for_versioned_datasets(explain_json: Told) -> None:
+def test_versions_are_explained_for_versioned_datasets(explain_json: ExplainFunction) -> None:
     versioned, plain = only_fact(explain_json("EWR.model"), "dataset"), only_fact(explain_json("raw"), "dataset")
     assert versioned["versioned"]
     assert "same DAG run" in versioned["version_choice"]
@@ -319,7 +319,7 @@ def test_store_cleanup_task_is_explained(kedro: KedroServer, tmp_path: Path) -> 
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-def test_ambiguous_name_shows_every_match(explain_json: Told) -> None:
+def test_ambiguous_name_shows_every_match(explain_json: ExplainFunction) -> None:
     assert sorted((one["kind"], one["dag"]) for one in explain_json("model")) == [
         ("dataset", "project"),
         ("task", "project"),
@@ -370,7 +370,7 @@ def test_missing_lock_is_refused(kedro: KedroServer, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["read-to-clean", "EWR.fit", "clean", "table", "model"])
 def test_the_printed_form_says_what_the_json_says(
-    name: str, kedro: KedroServer, folder: Path, explain_json: Told
+    name: str, kedro: KedroServer, folder: Path, explain_json: ExplainFunction
 ) -> None:
     result = run_explain(kedro, folder, name)
     assert result.code == 0, result.err

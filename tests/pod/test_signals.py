@@ -94,8 +94,8 @@ def test_sigterm_during_parallel_nodes(pods: PodLauncher, nodes: tuple[str, ...]
     pod.read_until("begun", 2)
     assert_ended_by_sigterm(pod.send_sigterm().wait_for_end())
     assert not pod.leftover_processes()
-    nodes_told = [f"on_node_error {name}" for name in nodes] if runner == "ThreadRunner" else []
-    assert sorted(read_error_hooks(pods)) == [*nodes_told, "on_pipeline_error"]
+    node_hooks = [f"on_node_error {name}" for name in nodes] if runner == "ThreadRunner" else []
+    assert sorted(read_error_hooks(pods)) == [*node_hooks, "on_pipeline_error"]
 
 
 def test_a_process_of_the_parallel_runner_that_is_ended_alone_is_a_failure(pods: PodLauncher) -> None:

@@ -194,13 +194,13 @@ def test_a_journal_of_what_never_happened_is_forgotten(workspace: Workspace) -> 
 
 
 def test_the_index_lock_of_a_killed_publish_is_taken_away_and_no_other(workspace: Workspace) -> None:
-    held, lock = workspace.work / ".git" / "k8s-airflow-publish.held", workspace.work / ".git" / "index.lock"
-    held.touch()
-    lock.hardlink_to(held)
+    kept, lock = workspace.work / ".git" / "k8s-airflow-publish.held", workspace.work / ".git" / "index.lock"
+    kept.touch()
+    lock.hardlink_to(kept)
     workspace.publish()
     assert not lock.exists()
-    assert not held.exists()
-    held.touch()
+    assert not kept.exists()
+    kept.touch()
     lock.touch()
     workspace.settings(namespace="elsewhere")
     assert "index.lock exists" in workspace.publish(code=1)
