@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.cluster_demo import CLAIM, NAMESPACE, copy_demo, run_command, run_kubectl
+from tests.support.cluster_demo import CLAIM, NAMESPACE, POD_SECURITY, copy_demo, run_command, run_kubectl
 from tests.support.fault_project.project import open_fault_environment
 from tests.support.paths import AIRFLOW_PROBE, ROOT
 
@@ -33,7 +33,6 @@ OPERATOR = "kubernetes_pod_operator"  # the label of pods that Airflow started
 LAB = Path(os.environ.get("LAB", ROOT.parent / "shared" / "lab" / "lab"))
 BASE, UV_IMAGE = "python:3.12-slim", "astral/uv:0.13.9"
 # What a platform team sets for a namespace. The quota counts limits of CPU, which our pods leave to the limit range.
-POD_SECURITY = "pod-security.kubernetes.io/enforce=restricted"
 NAMESPACE_POLICIES: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "List",
@@ -49,7 +48,7 @@ NAMESPACE_POLICIES: dict[str, Any] = {
                     "requests.memory": "200Gi",
                     "limits.cpu": "160",
                     "limits.memory": "400Gi",
-                    "requests.nvidia.com/gpu": "0",
+                    "requests.nvidia.com/gpu": "8",
                 }
             },
         },

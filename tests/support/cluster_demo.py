@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEMO = ROOT / "demo-project"
 NAMESPACE = os.environ.get("LAB_NAMESPACE", "kedro")
+POD_SECURITY = "pod-security.kubernetes.io/enforce=restricted"
 CLAIM = os.environ.get("LAB_PVC", "kedro-data")
 VERSION = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9.]+Z(-[0-9a-f]{8}-[0-9]{3})?$")
 SETTINGS = Path("conf", "base", "k8s_airflow.yml")

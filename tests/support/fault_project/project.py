@@ -156,7 +156,7 @@ SETTINGS: dict[str, Any] = {
             "operator": NO_WAIT,
         },
         "too_late": {"match": {"node": "too_late"}, "activeDeadlineSeconds": 10},
-        "over_quota": {"match": {"node": "over_quota"}, "resources": {"limits": {"nvidia.com/gpu": 1}}},
+        "over_quota": {"match": {"node": "over_quota"}, "resources": {"limits": {"nvidia.com/gpu": 9}}},
         "over_range": {"match": {"node": "over_range"}, "resources": {"limits": {"memory": "65Gi"}}},
         "with_group": {"match": {"node": "with_group"}, "podSecurityContext": {"fsGroup": 2000}},
     },
