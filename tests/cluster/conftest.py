@@ -46,7 +46,7 @@ NAMESPACE_POLICIES: dict[str, Any] = {
                     "pods": "60",
                     "requests.cpu": "40",
                     "requests.memory": "200Gi",
-                    "limits.cpu": "160",
+                    "limits.cpu": "1000",
                     "limits.memory": "400Gi",
                     "requests.nvidia.com/gpu": "8",
                 }
@@ -60,7 +60,7 @@ NAMESPACE_POLICIES: dict[str, Any] = {
                 "limits": [
                     {
                         "type": "Container",
-                        "default": {"cpu": "2", "memory": "1Gi"},
+                        "default": {"cpu": "16", "memory": "1Gi"},
                         "defaultRequest": {"cpu": "50m", "memory": "64Mi"},
                         "max": {"cpu": "16", "memory": "64Gi"},
                     }

@@ -98,7 +98,7 @@ EXPECTED_PARAMS = {
     "text": CONF["text"],
     "nothing": None,
     "items": CONF["items"],
-    "model": {"depth": 7, "names": {"first": "a", **CONF["model.names"]}, "untouched": True},
+    "model": {"depth": 7, "names": CONF["model.names"], "untouched": True},
 }
 
 

@@ -80,7 +80,7 @@ PARAMETERS: dict[str, Any] = {
     "good_try": 1,
     "text": "as it was",
     "nothing": None,
-    "items": ["as", "it", "was"],
+    "items": ["as", "it", "was", 1],
     "model": {"depth": 3, "names": {"first": "a"}, "untouched": True},
     "run_date": "2000-01-01",
 }
