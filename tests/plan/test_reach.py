@@ -233,12 +233,12 @@ def test_values_that_look_like_local_paths_are_found(entry: dict[str, Any], path
         ("data\\02_mid\\a.csv", "as data/02_mid/a.csv"),
         ("data/02_mid\\a.csv", "as data/02_mid/a.csv"),
         ("C:\\work\\a.csv", "such as data/a.csv"),
-        ("C:/work/a.csv", "such as data/a.csv"),
-        ("/D:/work/parts/", "such as data/parts"),
+        ("C:/projects/a.csv", "such as data/a.csv"),
+        ("/D:/projects/parts/", "such as data/parts"),
         ("\\\\server\\share\\a.csv", "such as data/a.csv"),
         ("data/01_raw/a:b.csv", None),
         ("data/ab:/c.csv", None),
-        ("/work/a.csv", None),
+        ("/srv/a.csv", None),
     ],
 )
 def test_a_path_of_windows_is_known_and_spelled_for_linux(path: str, advice: str | None) -> None:
