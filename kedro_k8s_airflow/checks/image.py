@@ -11,7 +11,6 @@ from kedro_k8s_airflow.checks.registry import rule
 from kedro_k8s_airflow.config.models import DEFAULT_IMAGE, DEVELOPMENT_PACKAGES
 from kedro_k8s_airflow.dag.pod_arguments import POD_PROGRAM
 from kedro_k8s_airflow.files import display_path, is_generated
-from kedro_k8s_airflow.findings import Refused
 from kedro_k8s_airflow.image.content_hash import (
     BUILD_ARGUMENTS_PART,
     admitted_files,
@@ -20,7 +19,6 @@ from kedro_k8s_airflow.image.content_hash import (
     is_ignored,
 )
 from kedro_k8s_airflow.image.dependencies import (
-    find_dependency_file,
     find_excluded_packages,
     find_git_dependency,
     find_unsupported_kedro,
@@ -271,10 +269,9 @@ def _has_java(context: CheckContext, image: str) -> bool:
 )
 def find_missing_dataset_packages(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
-    try:
-        lock, requirements, _ = find_dependency_file(path)
-    except Refused:
-        return  # the compiler reports it
+    if context.dependency_files is None:
+        return
+    lock, requirements = context.dependency_files
     users: dict[tuple[str, ...], list[str]] = {}
     for image in context.settings.image_names:
         if _is_built_elsewhere(context, image) or not is_generated(path / dockerfile_name(image)):
@@ -304,10 +301,9 @@ def _build_of(context: CheckContext, image: str) -> BuildSettings:
 )
 def find_imports_outside_the_image(context: CheckContext) -> Iterator[RuleFinding]:
     project = context.project
-    try:
-        lock, requirements, _ = find_dependency_file(project.path)
-    except Refused:
-        return  # the compiler reports it
+    if context.dependency_files is None:
+        return
+    lock, requirements = context.dependency_files
     folders = [project.code_folder, *(posixpath.normpath(path) for path in context.settings.data.in_image)]
     found: dict[RuleFinding, None] = {}
     for image in context.settings.image_names:
@@ -348,10 +344,9 @@ def _used_entries(context: CheckContext, image: str) -> dict[str, Mapping[str, A
 )
 def find_unsupported_kedro_versions(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
-    try:
-        lock, requirements, _ = find_dependency_file(path)
-    except Refused:
-        return  # the compiler reports it
+    if context.dependency_files is None:
+        return
+    lock, requirements = context.dependency_files
     files = [lock, *requirements]
     own = dict(_own_files(context, map(dockerfile_name, context.settings.image_names)))
     if len(own) == len(context.settings.image_names) and not any(
@@ -373,10 +368,9 @@ def find_unsupported_kedro_versions(context: CheckContext) -> Iterator[RuleFindi
 )
 def find_git_dependencies(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
-    try:
-        lock, requirements, _ = find_dependency_file(path)
-    except Refused:
+    if context.dependency_files is None:
         return
+    lock, requirements = context.dependency_files
     location = find_git_dependency(path, lock, requirements)
     if location is None:
         return
@@ -400,10 +394,9 @@ def find_git_dependencies(context: CheckContext) -> Iterator[RuleFinding]:
 )
 def find_development_packages(context: CheckContext) -> Iterator[RuleFinding]:
     path = context.project.path
-    try:
-        lock, requirements, _ = find_dependency_file(path)
-    except Refused:
+    if context.dependency_files is None:
         return
+    lock, requirements = context.dependency_files
     for image in context.settings.image_names:
         build = context.settings.build_of(image)
         excluded = {normalize_package_name(package) for package in build.exclude}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_k8s_airflow.checks import concurrency
 from kedro_k8s_airflow.findings import Finding, Refused, Severity
+from kedro_k8s_airflow.image.dependencies import find_dependency_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,6 +78,15 @@ class CheckContext:
     def entries(self) -> dict[str, Mapping[str, Any]]:
         """Return the resolved catalog entries of all datasets in the DAGs, by the name that nodes use."""
         return {name: entry for draft in self.drafts for name, entry in draft.entries.items()}
+
+    @cached_property
+    def dependency_files(self) -> tuple[str, list[str]] | None:
+        """Return the file that lists the project's dependencies, and the requirement files; None if the compiler refuses it."""
+        try:
+            lock, requirements, _ = find_dependency_file(self.project.path)
+        except Refused:
+            return None
+        return lock, requirements
 
     @cached_property
     def races(self) -> list[tuple[DatasetUse, DatasetUse]]:
