@@ -128,15 +128,11 @@ def explain_failure(context):
         ended = container.state.terminated
         if ended and ended.reason == "OOMKilled":
             limits = (task.container_resources or {}).get("limits") or {}
+            default = "a default of the namespace's LimitRange; set "
             task.log.error(
-                "The pod exceeded its memory limit: "
-                + (
-                    ""
-                    if "memory" in limits
-                    else "a default of the namespace's LimitRange; set "
-                )
-                + "resources.limits.memory of %s"
+                "The pod exceeded its memory limit: %sresources.limits.memory of %s"
                 " in k8s_airflow.yml. Raise the limit, or load less data at a time.",
+                "" if "memory" in limits else default,
                 task.task_id,
             )
     if getattr(status, "reason", None) == "DeadlineExceeded":
